@@ -1,0 +1,1 @@
+//! Compiler passes: from an ONNX network to a CKKS program.

@@ -1,0 +1,1 @@
+//! Data types of the private inference compiler: network, profile, activations, plan, program.

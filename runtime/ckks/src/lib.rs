@@ -1,0 +1,1 @@
+//! CKKS: homomorphic encryption of approximate numbers.

@@ -1,0 +1,1 @@
+//! Artifacts, keys, client, server and execution of programs.

@@ -1,0 +1,1 @@
+//! `pic`, a private inference compiler: ONNX networks on encrypted inputs.

@@ -1,0 +1,3 @@
+//! The `pic` command.
+
+fn main() {}

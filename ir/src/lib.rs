@@ -1,1 +1,9 @@
-//! Data types of the private inference compiler: network, profile, activations, plan, program.
+//! Data types of the private inference compiler.
+//!
+//! Data only: every product of the compiler is a plain type here with a text form, a verifier that
+//! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
+//! `pic-runtime`.
+
+pub mod function;
+pub mod matrix;
+pub mod network;

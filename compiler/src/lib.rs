@@ -1,1 +1,3 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
+
+pub mod evaluate;

@@ -6,6 +6,10 @@
 
 pub mod activations;
 pub mod function;
+pub mod layout;
 pub mod matrix;
 pub mod network;
+pub mod preprocessing;
 pub mod profile;
+pub mod program;
+pub mod transform;

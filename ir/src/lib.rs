@@ -10,6 +10,7 @@ pub mod function;
 pub mod layout;
 pub mod matrix;
 pub mod network;
+pub mod plan;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;

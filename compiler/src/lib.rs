@@ -1,3 +1,4 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
 pub mod evaluate;
+pub mod fit;

@@ -1,3 +1,7 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
 pub mod evaluate;
+pub mod fit;
+pub mod lower;
+pub mod ola;
+pub mod plan;

@@ -12,7 +12,12 @@ use pic_ir::program::{self, KeyPlan, Port, Prediction, Program, Value};
 ///
 /// The network must be separated ([`crate::plan::separate`]), its output the last node, and plan and
 /// activations must fit it; the result is verified by the caller.
-pub fn lower(network: &Network, activations: &Activations, plan: &Plan, preprocessing: Preprocessing) -> Program {
+pub fn lower(
+    network: &Network,
+    activations: &Activations,
+    plan: &Plan,
+    preprocessing: Preprocessing,
+) -> Program {
     let mut layers = activations.layers.iter();
     let value = |index| {
         let (node, plan): (_, &NodePlan) = (&network.graph[index], &plan.nodes[index.index()]);
@@ -22,7 +27,10 @@ pub fn lower(network: &Network, activations: &Activations, plan: &Plan, preproce
             Op::Product => program::Op::Product { operands: [operands[0], operands[1]] },
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                program::Op::Polynomial { operand: operands[0], coefficients: layer.coefficients.clone() }
+                program::Op::Polynomial {
+                    operand: operands[0],
+                    coefficients: layer.coefficients.clone(),
+                }
             }
             Op::Linear { matrices, bias } => program::Op::Linear {
                 operands,

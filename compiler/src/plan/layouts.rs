@@ -44,13 +44,17 @@ pub struct Transform {
 /// Chooses layouts for ciphertexts of the given parameters.
 pub fn choose_layouts(network: &Network, parameters: &Parameters, cost: &CostModel) -> Layouts {
     let planner = Planner::new(network, parameters, cost);
-    let mut chosen: Vec<Layout> = planner.classes.iter().map(|c| Layout::contiguous(c.len)).collect();
+    let mut chosen: Vec<Layout> =
+        planner.classes.iter().map(|c| Layout::contiguous(c.len)).collect();
     let mut cache = HashMap::new();
     for _ in 0..MAX_SWEEPS {
         let mut improved = false;
         for class in 0..chosen.len() {
             let candidates = planner.candidates(class, &chosen);
-            let costs: Vec<f64> = candidates.iter().map(|c| planner.cost_with(class, c, &chosen, &mut cache)).collect();
+            let costs: Vec<f64> = candidates
+                .iter()
+                .map(|c| planner.cost_with(class, c, &chosen, &mut cache))
+                .collect();
             let current = planner.cost_with(class, &chosen[class].clone(), &chosen, &mut cache);
             let best = (0..costs.len()).min_by(|&a, &b| costs[a].total_cmp(&costs[b]));
             if let Some(best) = best.filter(|&b| costs[b] < current * (1.0 - 1e-9)) {
@@ -138,17 +142,28 @@ impl<'a> Planner<'a> {
             }
         }
         // Neighbours' periods: a longer period can save folds or diagonals.
-        let periods: BTreeSet<u32> = chosen.iter().map(|l| l.log_period).filter(|&p| p <= self.log_slots).collect();
+        let periods: BTreeSet<u32> =
+            chosen.iter().map(|l| l.log_period).filter(|&p| p <= self.log_slots).collect();
         let longer: Vec<Layout> = layouts
             .iter()
-            .flat_map(|l| periods.range(l.log_period + 1..).map(|&log_period| Layout { log_period, ..l.clone() }))
+            .flat_map(|l| {
+                periods
+                    .range(l.log_period + 1..)
+                    .map(|&log_period| Layout { log_period, ..l.clone() })
+            })
             .collect();
         layouts.extend(longer);
         layouts
     }
 
     /// Cost of the linear nodes that a class touches, if it had `layout`.
-    fn cost_with(&self, class: usize, layout: &Layout, chosen: &[Layout], cache: &mut Cache) -> f64 {
+    fn cost_with(
+        &self,
+        class: usize,
+        layout: &Layout,
+        chosen: &[Layout],
+        cache: &mut Cache,
+    ) -> f64 {
         let layout_of = |c: usize| if c == class { layout } else { &chosen[c] };
         let nodes = &self.classes[class].linears;
         let key = |&node: &NodeIndex| {
@@ -156,12 +171,14 @@ impl<'a> Planner<'a> {
             let classes = operands.iter().chain([&node]).map(|n| self.class_of[n.index()]);
             (node, classes.map(|c| layout_of(c).to_string()).collect::<Vec<_>>())
         };
-        let missing: Vec<NodeIndex> = nodes.iter().copied().filter(|n| !cache.contains_key(&key(n))).collect();
+        let missing: Vec<NodeIndex> =
+            nodes.iter().copied().filter(|n| !cache.contains_key(&key(n))).collect();
         let costs: Vec<f64> = missing
             .par_iter()
             .map(|&node| {
                 let (matrices, operands) = self.linear(node).expect("classes list linear nodes");
-                let layouts: Vec<&Layout> = operands.iter().map(|o| layout_of(self.class_of[o.index()])).collect();
+                let layouts: Vec<&Layout> =
+                    operands.iter().map(|o| layout_of(self.class_of[o.index()])).collect();
                 let output = layout_of(self.class_of[node.index()]);
                 self.seconds(&self.best_transform(matrices, &layouts, output))
             })
@@ -189,7 +206,12 @@ impl<'a> Planner<'a> {
         self.cost.seconds(self.counter.linear(&t.steps, t.outputs, t.folds, self.level))
     }
 
-    fn best_transform(&self, matrices: &[Matrix], operands: &[&Layout], output: &Layout) -> Transform {
+    fn best_transform(
+        &self,
+        matrices: &[Matrix],
+        operands: &[&Layout],
+        output: &Layout,
+    ) -> Transform {
         let mut first_ciphertext = 0;
         let mut terms = Vec::new();
         for (matrix, layout) in matrices.iter().zip(operands) {
@@ -221,7 +243,8 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
         [c, w] => (c, 1, w),
         _ => {
             let strides = (0..12).map(|k| 1usize << k);
-            let strided = |stride| Layout::new(len, vec![Digit { divisor: 1, modulus: len, stride }]);
+            let strided =
+                |stride| Layout::new(len, vec![Digit { divisor: 1, modulus: len, stride }]);
             return strides.map(strided).collect();
         }
     };
@@ -250,8 +273,16 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
                 let inside = gap_x * gap_y;
                 let multiplexed = [
                     Digit { divisor: area, modulus: gap_x.min(channels), stride: 1 },
-                    Digit { divisor: area * gap_x, modulus: gap_y.min(channels.div_ceil(gap_x)), stride: pitch },
-                    Digit { divisor: area * inside, modulus: channels.div_ceil(inside), stride: plane },
+                    Digit {
+                        divisor: area * gap_x,
+                        modulus: gap_y.min(channels.div_ceil(gap_x)),
+                        stride: pitch,
+                    },
+                    Digit {
+                        divisor: area * inside,
+                        modulus: channels.div_ceil(inside),
+                        stride: plane,
+                    },
                 ];
                 layouts.push(Layout::new(len, [&pixels[..], &multiplexed].concat()));
             }
@@ -281,13 +312,24 @@ mod tests {
     fn a_strided_convolution_keeps_its_taps_as_diagonals() {
         let mut network = Network::with_input("x", vec![4, 8, 8]);
         let axis = ConvAxis { input: 8, output: 4, kernel: 3, stride: 2, dilation: 1, pad: 1 };
-        let conv = Conv { out_channels: 4, in_channels: 4, groups: 1, axes: vec![axis; 2], weights: vec![1.0; 144] };
+        let conv = Conv {
+            out_channels: 4,
+            in_channels: 4,
+            groups: 1,
+            axes: vec![axis; 2],
+            weights: vec![1.0; 144],
+        };
         let op = Op::Linear { matrices: vec![Matrix::Conv(conv)], bias: None };
         let x = network.input();
-        let y = network.push(Node { name: "conv".into(), origin: vec![], op, shape: vec![4, 4, 4] }, &[x]);
+        let y = network
+            .push(Node { name: "conv".into(), origin: vec![], op, shape: vec![4, 4, 4] }, &[x]);
         let relu = Op::Activation(Function::Relu);
-        network.push(Node { name: "relu".into(), origin: vec![], op: relu, shape: vec![4, 4, 4] }, &[y]);
-        let parameters = Parameters::from_bits(12, &[40.0, 30.0], &[45.0], 2, SecurityLevel::Insecure).unwrap();
+        network.push(
+            Node { name: "relu".into(), origin: vec![], op: relu, shape: vec![4, 4, 4] },
+            &[y],
+        );
+        let parameters =
+            Parameters::from_bits(12, &[40.0, 30.0], &[45.0], 2, SecurityLevel::Insecure).unwrap();
         let layouts = choose_layouts(&network, &parameters, &CostModel::default());
         // 9 taps × 4 rotations of the channels; row-major output would need far more.
         let transform = layouts.transforms[1].as_ref().unwrap();

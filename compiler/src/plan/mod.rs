@@ -48,17 +48,29 @@ pub fn instance(
             Op::Input => unreachable!("a verified network has one input, its first node"),
             Op::Product => fixed(seconds(&|level| counter.product(level) * ciphertexts, 1)),
             Op::Linear { .. } => {
-                let t = layouts.transforms[index.index()].as_ref().expect("linear nodes have transforms");
+                let t = layouts.transforms[index.index()]
+                    .as_ref()
+                    .expect("linear nodes have transforms");
                 fixed(seconds(&|level| counter.linear(&t.steps, t.outputs, t.folds, level), 1))
             }
             Op::Activation(_) => {
                 let alternative = |candidate: &Approximation| {
-                    let plan = ChebyshevPlan::new(&candidate.coefficients).expect("candidates are polynomials");
+                    let plan = ChebyshevPlan::new(&candidate.coefficients)
+                        .expect("candidates are polynomials");
                     let work = |level| counter.polynomial(&plan, level) * ciphertexts;
                     let depth = plan.depth();
-                    Alternative { depth, loss: candidate.loss, time: seconds(&work, depth as usize) }
+                    Alternative {
+                        depth,
+                        loss: candidate.loss,
+                        time: seconds(&work, depth as usize),
+                    }
                 };
-                layers.next().expect("one list of candidates per layer").iter().map(alternative).collect()
+                layers
+                    .next()
+                    .expect("one list of candidates per layer")
+                    .iter()
+                    .map(alternative)
+                    .collect()
             }
         });
     }
@@ -93,7 +105,11 @@ pub fn levels(network: &Network, activations: &Activations) -> Vec<usize> {
 ///
 /// Operands of activations are stored as the polynomials want them; other linear values and the
 /// input are divided by the largest magnitude that calibration saw (`magnitudes`, one per node).
-pub fn normalisation(network: &Network, activations: &Activations, magnitudes: &[f64]) -> Vec<(f64, f64)> {
+pub fn normalisation(
+    network: &Network,
+    activations: &Activations,
+    magnitudes: &[f64],
+) -> Vec<(f64, f64)> {
     let mut stored = vec![(0.0, 1.0); magnitudes.len()];
     let mut layers = activations.layers.iter();
     for index in network.graph.node_indices() {
@@ -132,7 +148,8 @@ pub fn plan(
         let i = index.index();
         let scale = match network.graph[index].op {
             Op::Product => {
-                let operands: f64 = network.operands(index).iter().map(|o| nodes[o.index()].scale).product();
+                let operands: f64 =
+                    network.operands(index).iter().map(|o| nodes[o.index()].scale).product();
                 operands / parameters.moduli()[levels[i] + 1] as f64
             }
             _ => scale,

@@ -5,9 +5,9 @@
 //! network's answer cannot. After this pass the operand of every activation is a linear node, and
 //! the other users of that node are linear too.
 
+use petgraph::graph::NodeIndex;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Node, Op};
-use petgraph::graph::NodeIndex;
 
 /// Returns an equivalent network in which operands of activations are linear nodes of their own,
 /// copied where they have users that need real units, inserted where there is none.
@@ -25,10 +25,14 @@ pub fn separate(network: &Network) -> Network {
             let (op, from) = if copied {
                 (operand.op.clone(), network.operands(operands[0]))
             } else {
-                (Op::Linear { matrices: vec![Matrix::identity(operand.len())], bias: None }, operands)
+                (
+                    Op::Linear { matrices: vec![Matrix::identity(operand.len())], bias: None },
+                    operands,
+                )
             };
             let from: Vec<_> = from.iter().map(|&o| image[o.index()]).collect();
-            let separated = Node { name, origin: operand.origin.clone(), op, shape: operand.shape.clone() };
+            let separated =
+                Node { name, origin: operand.origin.clone(), op, shape: operand.shape.clone() };
             let separated = result.push(separated, &from);
             image.push(result.push(source.clone(), &[separated]));
             continue;

@@ -37,7 +37,9 @@ impl Setting {
     /// The most levels that the security table allows; none if not even q0 fits.
     pub fn max_levels(&self) -> Option<usize> {
         let limit = max_log_qp(self.log_n, self.security)? - MARGIN_BITS;
-        (0..pic_ckks_model::MAX_PRIMES / 2).take_while(|&levels| self.log_qp(levels) <= limit).last()
+        (0..pic_ckks_model::MAX_PRIMES / 2)
+            .take_while(|&levels| self.log_qp(levels) <= limit)
+            .last()
     }
 
     /// Actual primes for a chain of `levels` levels.
@@ -60,7 +62,13 @@ mod tests {
             for log_scale in [26.0, 34.0, 45.0] {
                 for digit_size in 1..=4 {
                     let security = SecurityLevel::Bits128;
-                    let setting = Setting { log_n, log_scale, log_q0: log_scale + HEADROOM_BITS, digit_size, security };
+                    let setting = Setting {
+                        log_n,
+                        log_scale,
+                        log_q0: log_scale + HEADROOM_BITS,
+                        digit_size,
+                        security,
+                    };
                     if let Some(levels) = setting.max_levels() {
                         setting.parameters(levels).unwrap();
                     }

@@ -18,7 +18,9 @@ pub fn structure(network: &Network) -> Structure {
     let parts = region(network, &joins, network.input(), None, &mut visits);
     match parts {
         Some(parts) if visits[1..].iter().all(|&v| v == 1) => Structure::Series(parts),
-        _ => Structure::Series((1..network.graph.node_count()).map(|n| Structure::Step(n - 1)).collect()),
+        _ => Structure::Series(
+            (1..network.graph.node_count()).map(|n| Structure::Step(n - 1)).collect(),
+        ),
     }
 }
 

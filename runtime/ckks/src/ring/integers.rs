@@ -12,7 +12,7 @@ impl Ring {
         coefficients: &[T],
         basis: Basis,
     ) -> Poly {
-        self.from_coefficients(coefficients, basis, |m, c| m.reduce_i64(c.into()))
+        self.reduce_each(coefficients, basis, |m, c| m.reduce_i64(c.into()))
     }
 
     /// Like [`Ring::from_signed`], for coefficients of up to 127 bits.
@@ -20,10 +20,10 @@ impl Ring {
     /// # Panics
     /// If there are not `N` coefficients.
     pub fn from_signed_wide(&self, coefficients: &[i128], basis: Basis) -> Poly {
-        self.from_coefficients(coefficients, basis, Modulus::reduce_i128)
+        self.reduce_each(coefficients, basis, Modulus::reduce_i128)
     }
 
-    fn from_coefficients<T: Copy + Sync>(
+    fn reduce_each<T: Copy + Sync>(
         &self,
         coefficients: &[T],
         basis: Basis,

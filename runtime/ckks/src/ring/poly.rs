@@ -75,6 +75,12 @@ impl Poly {
         self.basis.iter().zip(self.buffer.chunks(self.stride()).map(|c| &c[..self.degree]))
     }
 
+    /// The limbs in ascending order of prime index.
+    pub(super) fn limbs_mut(&mut self) -> impl Iterator<Item = (usize, &mut [u64])> {
+        let (degree, stride) = (self.degree, self.stride());
+        self.basis.iter().zip(self.buffer.chunks_mut(stride).map(move |c| &mut c[..degree]))
+    }
+
     /// Writes the limbs, ascending, each residue as eight little-endian bytes.
     ///
     /// # Errors

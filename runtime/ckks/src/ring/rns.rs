@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::kernels::ConversionTarget;
 use super::{Basis, Domain, Poly, Ring};
 
 /// Target limbs made before their transforms: the sources are then read once for all of them, and
@@ -30,16 +31,13 @@ impl Ring {
         let terms = Terms::new(self, poly, &converter);
         let mut raised = self.scratch(target, poly.domain());
         raised.for_each_block(TARGET_BLOCK, |indices, mut block| {
-            for (&i, limb) in indices.iter().zip(block.iter_mut()) {
-                if digit.contains(i) {
-                    limb.copy_from_slice(poly.limb(i));
-                } else {
-                    terms.recombine(self, i, limb);
-                    if poly.domain() == Domain::Ntt {
-                        self.primes[i].ntt.forward(limb);
-                    }
-                }
-            }
+            let (own, mut others): (Vec<_>, Vec<_>) = indices
+                .iter()
+                .copied()
+                .zip(block.iter_mut())
+                .partition(|(i, _)| digit.contains(*i));
+            own.into_iter().for_each(|(i, limb)| limb.copy_from_slice(poly.limb(i)));
+            terms.recombine(self, &mut others);
         });
         raised
     }
@@ -66,14 +64,10 @@ impl Ring {
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let here = Basis::from_indices(indices.iter().copied());
             let mut remainder = self.scratch(here, domain);
+            terms.recombine(self, &mut remainder.limbs_mut().collect::<Vec<_>>());
             for (&i, limb) in indices.iter().zip(block.iter_mut()) {
-                let remainder = remainder.limb_mut(i);
-                terms.recombine(self, i, remainder);
-                if domain == Domain::Ntt {
-                    self.primes[i].ntt.forward(remainder);
-                }
                 let inverse = converter.targets[i].product_inverse;
-                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder, inverse);
+                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder.limb(i), inverse);
             }
         });
         poly
@@ -172,6 +166,8 @@ struct Terms<'a> {
     residues: Poly,
     /// `v`, as the only limb.
     quotient: Poly,
+    /// Of the polynomial.
+    domain: Domain,
 }
 
 impl<'a> Terms<'a> {
@@ -190,15 +186,25 @@ impl<'a> Terms<'a> {
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
-        Self { converter, residues, quotient }
+        Self { converter, residues, quotient, domain: poly.domain() }
     }
 
-    /// The centered integers modulo the prime with index `target`, which is not a source.
-    fn recombine(&self, ring: &Ring, target: usize, out: &mut [u64]) {
+    /// The centered integers modulo primes that are not sources, in the domain of the polynomial:
+    /// `targets` are prime indices and the limbs to fill.
+    fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
-        let weights = &self.converter.targets[target].weights;
-        ring.kernels.convert(ring.modulus(target), out, &terms, weights);
+        let conversion = targets.iter_mut().map(|(i, limb)| ConversionTarget {
+            m: ring.modulus(*i),
+            weights: &self.converter.targets[*i].weights,
+            out: limb,
+        });
+        ring.kernels.convert(&mut conversion.collect::<Vec<_>>(), &terms);
+        if self.domain == Domain::Ntt {
+            for (i, limb) in targets {
+                ring.primes[*i].ntt.forward(limb);
+            }
+        }
     }
 }
 

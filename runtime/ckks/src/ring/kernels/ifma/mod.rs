@@ -118,7 +118,7 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
                     }
                 }
                 let out = target.out[row..row + ROW].as_chunks_mut().0;
-                for (out, sum) in out.iter_mut().zip(sums) {
+                for (out, sum) in out.iter_mut().zip(&sums) {
                     store(out, c.reduce_once(reduction.below(2, sum.fold(&c))));
                 }
             }

@@ -18,7 +18,7 @@ use aligned_vec::{AVec, ConstAlign};
 use super::vector::*;
 use crate::ring::Modulus;
 
-/// The smallest degree, `2^7`: blocks of 64 are done in pairs.
+/// The smallest degree, `2^7`: the inverse transform does blocks of 64 in pairs.
 pub(in crate::ring) const MIN_LOG_DEGREE: u32 = 7;
 
 /// Below this size of prime, forward transforms do not reduce between layers: an offset of 17q, an
@@ -103,7 +103,7 @@ impl Ntt {
         assert_eq!(limb.len(), 1 << self.log_n);
         let pass = Inverse::new(self, factor);
         // SAFETY: the limb has the 2^log_n words that the tables are made for.
-        unsafe { pass.block(limb.as_mut_ptr(), self.log_n, 1) }
+        unsafe { pass.block::<true>(limb.as_mut_ptr(), self.log_n, 1) }
     }
 }
 
@@ -156,14 +156,35 @@ impl<'a> Twiddles<'a> {
         Factor::splat(unsafe { *self.heads.get_unchecked(k) })
     }
 
-    /// The seven factors of the last three layers in the block of 64 with heap index `k`, each
+    /// The seven factors of the upper three layers of the block of 64 with heap index `k`.
+    ///
+    /// # Safety
+    /// `k < N/32`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    unsafe fn heads(&self, k: usize) -> [Factor; 7] {
+        // SAFETY: 4k + 3 < N/8.
+        unsafe {
+            [
+                self.head(k),
+                self.head(2 * k),
+                self.head(2 * k + 1),
+                self.head(4 * k),
+                self.head(4 * k + 1),
+                self.head(4 * k + 2),
+                self.head(4 * k + 3),
+            ]
+        }
+    }
+
+    /// The seven factors of the lower three layers of the block of 64 with heap index `k`, each a
     /// vector for the eight sub-blocks.
     ///
     /// # Safety
     /// `N/64 <= k < N/32`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn tail(&self, k: usize) -> [Factor; 7] {
+    unsafe fn tails(&self, k: usize) -> [Factor; 7] {
         let c = self.c;
         // SAFETY: the table has N/64 vectors.
         let g = load(unsafe { self.tails.get_unchecked(k - self.first_block) });
@@ -218,11 +239,13 @@ impl<'a> Forward<'a> {
                 3 => self.pass::<3, 8, WIDE>(d, log_len, k),
                 _ => self.pass::<4, 16, WIDE>(d, log_len, k),
             }
-            let children = (0..1 << layers).map(|e| (d.add(e << log_child), (k << layers) + e));
-            if log_child > LOG_BLOCK {
-                children.for_each(|(d, k)| self.block::<WIDE>(d, log_child, k));
-            } else {
-                children.step_by(2).for_each(|(d, k)| self.last_layers::<WIDE>(d, k));
+            for e in 0..1 << layers {
+                let (d, k) = (d.add(e << log_child), (k << layers) + e);
+                if log_child > LOG_BLOCK {
+                    self.block::<WIDE>(d, log_child, k);
+                } else {
+                    self.last_layers::<WIDE>(d, k);
+                }
             }
         }
     }
@@ -243,9 +266,14 @@ impl<'a> Forward<'a> {
         for j in (0..stride).step_by(LANES) {
             // SAFETY: r·stride + j + 7 is below the length of the block for every r < RADIX.
             let row = |r: usize| unsafe { &mut *d.add(r * stride + j).cast::<[u64; LANES]>() };
-            let mut x: [Vector; RADIX] = std::array::from_fn(|r| load(row(r)));
+            let mut x = [self.twiddles.c.zero; RADIX];
+            for (r, x) in x.iter_mut().enumerate() {
+                *x = load(row(r));
+            }
             if WIDE && k == 1 {
-                x[..RADIX / 2].iter_mut().for_each(|x| *x = add(*x, self.offset));
+                for x in &mut x[..RADIX / 2] {
+                    *x = add(*x, self.offset);
+                }
             }
             for l in 0..LAYERS {
                 let half = RADIX >> (l + 1);
@@ -257,58 +285,44 @@ impl<'a> Forward<'a> {
                     }
                 }
             }
-            for (r, x) in x.into_iter().enumerate() {
-                store(row(r), x);
+            for (r, x) in x.iter().enumerate() {
+                store(row(r), *x);
             }
         }
     }
 
-    /// The last six layers of two neighbouring blocks of 64, interleaved for the sake of latency,
-    /// and the reduction to canonical residues.
+    /// The last six layers of a block of 64, and the reduction to canonical residues.
     ///
     /// # Safety
-    /// `d` has 128 words, `k` is the heap index of the first block.
+    /// `d` has 64 words, `k` is the heap index of the block.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     unsafe fn last_layers<const WIDE: bool>(&self, d: *mut u64, k: usize) {
-        // SAFETY: there are 16 vectors at d, and nothing else refers to them.
-        let rows = unsafe { &mut *d.cast::<[[[u64; LANES]; 8]; 2]>() };
-        let mut x = [[self.twiddles.c.zero; 8]; 2];
-        for (x, rows) in x.iter_mut().zip(&*rows) {
-            for (x, row) in x.iter_mut().zip(rows) {
-                *x = load(row);
-            }
+        // SAFETY: there are 8 vectors at d, and nothing else refers to them.
+        let rows = unsafe { &mut *d.cast::<[[u64; LANES]; 8]>() };
+        // SAFETY: k is the heap index of a block of 64, those of its parts follow from it.
+        let (heads, tails) = unsafe { (self.twiddles.heads(k), self.twiddles.tails(k)) };
+        let x = self.three_layers::<WIDE>(load_block(rows), heads);
+        let mut x = self.three_layers::<WIDE>(transpose(x), tails);
+        for x in &mut x {
+            *x = self.canonical::<WIDE>(*x);
         }
+        store_block(rows, transpose(x));
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn three_layers<const WIDE: bool>(&self, mut x: [Vector; 8], w: [Factor; 7]) -> [Vector; 8] {
         for l in 0..3 {
             let half = 4 >> l;
             for b in 0..1 << l {
-                for (q, x) in x.iter_mut().enumerate() {
-                    // SAFETY: the blocks of this layer are no smaller than 16, so that there are no
-                    // more than N/8 heap indices.
-                    let w = unsafe { self.twiddles.head(((k + q) << l) + b) };
-                    for i in 2 * b * half..(2 * b + 1) * half {
-                        (x[i], x[i + half]) = self.butterfly::<WIDE>(x[i], x[i + half], w);
-                    }
+                for i in 2 * b * half..(2 * b + 1) * half {
+                    (x[i], x[i + half]) =
+                        self.butterfly::<WIDE>(x[i], x[i + half], w[first_factor(l) + b]);
                 }
             }
         }
-        for (q, (x, rows)) in x.into_iter().zip(rows).enumerate() {
-            let mut x = transpose(x);
-            // SAFETY: k + q is the heap index of a block of 64.
-            let factors = unsafe { self.twiddles.tail(k + q) };
-            for l in 0..3 {
-                let half = 4 >> l;
-                for b in 0..1 << l {
-                    let w = factors[first_factor(l) + b];
-                    for i in 2 * b * half..(2 * b + 1) * half {
-                        (x[i], x[i + half]) = self.butterfly::<WIDE>(x[i], x[i + half], w);
-                    }
-                }
-            }
-            for (row, x) in rows.iter_mut().zip(transpose(x.map(|x| self.canonical::<WIDE>(x)))) {
-                store(row, x);
-            }
-        }
+        x
     }
 
     /// `(x + w·y, x - w·y)`.
@@ -355,32 +369,36 @@ impl<'a> Inverse<'a> {
         }
     }
 
-    /// Transforms the block of `2^log_len` words at `d` with heap index `k`.
+    /// Transforms the block of `2^log_len` words at `d` with heap index `k`; scales, too, if that is
+    /// the whole limb, `TOP`.
     ///
     /// # Safety
     /// `d` has that many words, `log_len > 6`, `k·2^log_len < 2N`.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn block(&self, d: *mut u64, log_len: u32, k: usize) {
+    unsafe fn block<const TOP: bool>(&self, d: *mut u64, log_len: u32, k: usize) {
         let layers = layers_of_pass(log_len);
         let log_child = log_len - layers;
         // SAFETY: the pass covers the block, the children are its parts.
         unsafe {
-            let children = (0..1 << layers).map(|e| (d.add(e << log_child), (k << layers) + e));
-            if log_child > LOG_BLOCK {
-                children.for_each(|(d, k)| self.block(d, log_child, k));
-            } else {
-                children.step_by(2).for_each(|(d, k)| self.first_layers(d, k));
+            let blocks_at_once = if log_child > LOG_BLOCK { 1 } else { 2 };
+            for e in (0..1 << layers).step_by(blocks_at_once) {
+                let (d, k) = (d.add(e << log_child), (k << layers) + e);
+                if log_child > LOG_BLOCK {
+                    self.block::<false>(d, log_child, k);
+                } else {
+                    self.first_layers(d, k);
+                }
             }
             match layers {
-                1 => self.pass::<1, 2>(d, log_len, k),
-                2 => self.pass::<2, 4>(d, log_len, k),
-                3 => self.pass::<3, 8>(d, log_len, k),
-                _ => self.pass::<4, 16>(d, log_len, k),
+                1 => self.pass::<1, 2, TOP>(d, log_len, k),
+                2 => self.pass::<2, 4, TOP>(d, log_len, k),
+                3 => self.pass::<3, 8, TOP>(d, log_len, k),
+                _ => self.pass::<4, 16, TOP>(d, log_len, k),
             }
         }
     }
 
-    /// The first six layers of two neighbouring blocks of 64.
+    /// The first six layers of two neighbouring blocks of 64: one alone waits for its factors.
     ///
     /// # Safety
     /// `d` has 128 words, `k` is the heap index of the first block.
@@ -388,44 +406,32 @@ impl<'a> Inverse<'a> {
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     unsafe fn first_layers(&self, d: *mut u64, k: usize) {
         // SAFETY: there are 16 vectors at d, and nothing else refers to them.
-        let rows = unsafe { &mut *d.cast::<[[[u64; LANES]; 8]; 2]>() };
+        let blocks = unsafe { &mut *d.cast::<[[[u64; LANES]; 8]; 2]>() };
         let mut x = [[self.twiddles.c.zero; 8]; 2];
-        for (q, (x, rows)) in x.iter_mut().zip(&*rows).enumerate() {
-            for (x, row) in x.iter_mut().zip(rows) {
-                *x = load(row);
-            }
-            *x = transpose(*x);
+        for (q, block) in blocks.iter().enumerate() {
             // SAFETY: k + q is the heap index of a block of 64.
-            let factors = unsafe { self.twiddles.tail(k + q) };
-            for l in (0..3).rev() {
-                let half = 4 >> l;
-                for b in 0..1 << l {
-                    let w = factors[first_factor(l) + b];
-                    for i in 2 * b * half..(2 * b + 1) * half {
-                        (x[i], x[i + half]) = self.butterfly(x[i], x[i + half], w);
-                    }
-                }
-            }
-            *x = transpose(*x);
+            let tails = unsafe { self.twiddles.tails(k + q) };
+            x[q] = transpose(self.three_layers(transpose(load_block(block)), tails));
         }
+        for (q, block) in blocks.iter_mut().enumerate() {
+            // SAFETY: k + q is the heap index of a block of 64.
+            let heads = unsafe { self.twiddles.heads(k + q) };
+            store_block(block, self.three_layers(x[q], heads));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn three_layers(&self, mut x: [Vector; 8], w: [Factor; 7]) -> [Vector; 8] {
         for l in (0..3).rev() {
             let half = 4 >> l;
             for b in 0..1 << l {
-                for (q, x) in x.iter_mut().enumerate() {
-                    // SAFETY: the blocks of this layer are no smaller than 16, so that there are no
-                    // more than N/8 heap indices.
-                    let w = unsafe { self.twiddles.head(((k + q) << l) + b) };
-                    for i in 2 * b * half..(2 * b + 1) * half {
-                        (x[i], x[i + half]) = self.butterfly(x[i], x[i + half], w);
-                    }
+                for i in 2 * b * half..(2 * b + 1) * half {
+                    (x[i], x[i + half]) = self.butterfly(x[i], x[i + half], w[first_factor(l) + b]);
                 }
             }
         }
-        for (x, rows) in x.into_iter().zip(rows) {
-            for (row, x) in rows.iter_mut().zip(x) {
-                store(row, x);
-            }
-        }
+        x
     }
 
     /// The last `LAYERS` layers of a block; of the whole limb, with the scaling.
@@ -434,7 +440,7 @@ impl<'a> Inverse<'a> {
     /// As for [`Inverse::block`], and the block has at least `8·RADIX` words.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn pass<const LAYERS: usize, const RADIX: usize>(
+    unsafe fn pass<const LAYERS: usize, const RADIX: usize, const TOP: bool>(
         &self,
         d: *mut u64,
         log_len: u32,
@@ -444,14 +450,17 @@ impl<'a> Inverse<'a> {
         for j in (0..stride).step_by(LANES) {
             // SAFETY: r·stride + j + 7 is below the length of the block for every r < RADIX.
             let row = |r: usize| unsafe { &mut *d.add(r * stride + j).cast::<[u64; LANES]>() };
-            let mut x: [Vector; RADIX] = std::array::from_fn(|r| load(row(r)));
+            let mut x = [self.twiddles.c.zero; RADIX];
+            for (r, x) in x.iter_mut().enumerate() {
+                *x = load(row(r));
+            }
             for l in (0..LAYERS).rev() {
                 let half = RADIX >> (l + 1);
                 for b in 0..1 << l {
                     // SAFETY: layers of passes end at blocks of 64, so the heap index is below N/64.
                     let w = unsafe { self.twiddles.head((k << l) + b) };
                     for i in 2 * b * half..(2 * b + 1) * half {
-                        (x[i], x[i + half]) = if l == 0 && k == 1 {
+                        (x[i], x[i + half]) = if TOP && l == 0 {
                             self.last_butterfly(x[i], x[i + half])
                         } else {
                             self.butterfly(x[i], x[i + half], w)
@@ -459,8 +468,8 @@ impl<'a> Inverse<'a> {
                     }
                 }
             }
-            for (r, x) in x.into_iter().enumerate() {
-                store(row(r), x);
+            for (r, x) in x.iter().enumerate() {
+                store(row(r), *x);
             }
         }
     }

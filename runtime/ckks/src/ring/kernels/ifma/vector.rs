@@ -163,6 +163,21 @@ pub(super) fn store(to: &mut [u64; LANES], x: Vector) {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn load_block(rows: &[[u64; LANES]; 8]) -> [Vector; 8] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    [load(a), load(b), load(c), load(d), load(e), load(f), load(g), load(h)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn store_block(rows: &mut [[u64; LANES]; 8], x: [Vector; 8]) {
+    for (row, x) in rows.iter_mut().zip(&x) {
+        store(row, *x);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn splat(x: u64) -> Vector {
     _mm512_set1_epi64(x as i64)
 }

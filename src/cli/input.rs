@@ -211,10 +211,7 @@ mod tests {
         assert!(matches!(shape(&[2]), InputError::Shape { .. }));
         assert!(matches!(shape(&[2, 2, 3]), InputError::Shape { .. }));
         let nan = file(&folder, &[2, 2], vec![0.0, 1.0, f32::NAN, 0.0]);
-        assert!(matches!(
-            Samples::read(&nan, &[2]),
-            Err(InputError::NotFinite { sample: 1, .. })
-        ));
+        assert!(matches!(Samples::read(&nan, &[2]), Err(InputError::NotFinite { sample: 1, .. })));
         // Finite as f64, infinite as f32.
         let large = file(&folder, &[1, 1], vec![1e300f64]);
         assert!(matches!(Samples::read(&large, &[1]), Err(InputError::NotFinite { .. })));

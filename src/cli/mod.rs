@@ -1,0 +1,99 @@
+//! The command line: arguments, files, printing. One file a command; what a command does is in the
+//! libraries, and every command is a short sequence of their calls.
+//!
+//! Results go to stdout, as text or as JSON; progress, warnings and errors go to stderr. The exit
+//! code is 0 for success, 1 for a command that failed and 2 for one that was not understood.
+
+mod array;
+mod bench;
+mod error;
+mod input;
+mod memory;
+mod output;
+mod progress;
+mod text;
+mod values;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use error::Failure;
+use progress::Reporter;
+
+/// Compile neural networks to run on encrypted inputs
+///
+/// A model owner compiles an ONNX file to an artifact (`compile`, `inspect`, `simulate`,
+/// `verify`). A client makes keys, encrypts inputs and decrypts answers (`keygen`, `encrypt`,
+/// `decrypt`). A server runs the network on ciphertexts (`run`). `demo` shows all of it.
+#[derive(Parser)]
+#[command(name = "pic", version, arg_required_else_help = true, propagate_version = false)]
+#[command(after_help = "Example:\n  pic demo")]
+struct Cli {
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "COUNT")]
+    threads: Option<std::num::NonZeroUsize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Bench(bench::Arguments),
+}
+
+/// What all commands share.
+struct Session {
+    json: bool,
+    progress: Reporter,
+}
+
+impl Session {
+    /// Prints a result, as JSON or as text.
+    fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.progress.finish();
+        let text = if self.json {
+            format!("{}\n", serde_json::to_string_pretty(value).expect("results encode as JSON"))
+        } else {
+            text()
+        };
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            // The reader has seen enough.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Prints a warning to stderr.
+    fn warn(&self, message: impl std::fmt::Display) {
+        self.progress.finish();
+        eprintln!("warning: {message}");
+    }
+}
+
+/// Reads the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let Cli { json, threads, command } = Cli::parse();
+    let session = Session { json, progress: Reporter::new() };
+    match dispatch(command, threads.map_or(0, Into::into), &session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            session.progress.finish();
+            failure.show(json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), Failure> {
+    // 0 stands for as many as there are cores.
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    match command {
+        Command::Bench(arguments) => bench::run(arguments, session),
+    }
+}

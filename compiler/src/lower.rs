@@ -50,6 +50,7 @@ pub fn lower(
             half_width: plan.half_width,
         }
     };
+    let longest = plan.nodes.iter().map(|n| n.layout.log_period).max().unwrap_or(0);
     let values: Vec<Value> = network.graph.node_indices().map(value).collect();
     let port = |index: NodeIndex| {
         let node = &network.graph[index];
@@ -57,6 +58,7 @@ pub fn lower(
     };
     let mut program = Program {
         parameters: plan.parameters.clone(),
+        log_slots: longest.min(plan.parameters.log_n() - 1),
         input: port(network.input()),
         output: port(network.output),
         preprocessing,

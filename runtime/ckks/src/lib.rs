@@ -1,1 +1,3 @@
 //! CKKS: homomorphic encryption of approximate numbers.
+
+pub mod ring;

@@ -5,6 +5,7 @@
 //! `pic-runtime`.
 
 pub mod activations;
+pub mod cost;
 pub mod function;
 pub mod layout;
 pub mod matrix;

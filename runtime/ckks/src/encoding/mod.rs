@@ -17,8 +17,8 @@ use crate::{Context, Error};
 impl Context {
     /// Encodes real values at a scale, for operands at a level.
     ///
-    /// The number of values is the slot count. Rounding to integers gives each slot an error of
-    /// standard deviation √(n/12) / scale.
+    /// The number of values is the slot count. Rounding to integers gives each slot a
+    /// real error of standard deviation √(n/6) / scale.
     ///
     /// # Errors
     /// [`Error::SlotCount`], [`Error::NotFinite`], [`Error::InvalidScale`], [`Error::LevelTooHigh`],

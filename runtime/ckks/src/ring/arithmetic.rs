@@ -103,7 +103,8 @@ impl Ring {
         let domain = a.domain();
         a.for_each_limb(|i, a| {
             let touched = if domain == Domain::Ntt { a } else { &mut a[..1] };
-            self.kernels.add_scalar(self.modulus(i), touched, scalars[basis.position(i)]);
+            let (m, s) = (self.modulus(i), scalars[basis.position(i)]);
+            touched.iter_mut().for_each(|a| *a = m.add(*a, s));
         });
     }
 
@@ -142,7 +143,7 @@ impl Ring {
         image
     }
 
-    fn assert_domain(&self, poly: &Poly, domain: Domain) {
+    pub(super) fn assert_domain(&self, poly: &Poly, domain: Domain) {
         self.assert_own(poly);
         assert_eq!(poly.domain(), domain, "the polynomial is in the wrong domain");
     }

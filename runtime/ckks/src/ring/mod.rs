@@ -85,6 +85,7 @@ impl Ring {
         if !kernels.is_available() {
             return Err(RingError::KernelsUnavailable { kernels });
         }
+        let kernels = kernels.for_degree(log_n);
         let mut seen = HashSet::new();
         let primes = primes.iter().map(|&q| {
             if !seen.insert(q) {

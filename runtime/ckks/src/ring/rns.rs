@@ -10,11 +10,12 @@
 
 use std::sync::Arc;
 
+use super::kernels::ConversionTarget;
 use super::{Basis, Domain, Poly, Ring};
 
 /// Target limbs made before their transforms: the sources are then read once for all of them, and
 /// the targets are still in cache.
-const TARGET_BLOCK: usize = 4;
+pub(super) const TARGET_BLOCK: usize = 4;
 
 impl Ring {
     /// Extends the residues of the primes in `digit` to the basis `target`, in the domain of `poly`.
@@ -30,16 +31,13 @@ impl Ring {
         let terms = Terms::new(self, poly, &converter);
         let mut raised = self.scratch(target, poly.domain());
         raised.for_each_block(TARGET_BLOCK, |indices, mut block| {
-            for (&i, limb) in indices.iter().zip(block.iter_mut()) {
-                if digit.contains(i) {
-                    limb.copy_from_slice(poly.limb(i));
-                } else {
-                    terms.recombine(self, i, limb);
-                    if poly.domain() == Domain::Ntt {
-                        self.primes[i].ntt.forward(limb);
-                    }
-                }
-            }
+            let (own, mut others): (Vec<_>, Vec<_>) = indices
+                .iter()
+                .copied()
+                .zip(block.iter_mut())
+                .partition(|(i, _)| digit.contains(*i));
+            own.into_iter().for_each(|(i, limb)| limb.copy_from_slice(poly.limb(i)));
+            terms.recombine(self, &mut others);
         });
         raised
     }
@@ -66,14 +64,10 @@ impl Ring {
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let here = Basis::from_indices(indices.iter().copied());
             let mut remainder = self.scratch(here, domain);
+            terms.recombine(self, &mut remainder.limbs_mut().collect::<Vec<_>>());
             for (&i, limb) in indices.iter().zip(block.iter_mut()) {
-                let remainder = remainder.limb_mut(i);
-                terms.recombine(self, i, remainder);
-                if domain == Domain::Ntt {
-                    self.primes[i].ntt.forward(remainder);
-                }
                 let inverse = converter.targets[i].product_inverse;
-                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder, inverse);
+                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder.limb(i), inverse);
             }
         });
         poly
@@ -108,7 +102,7 @@ impl Ring {
         lifted
     }
 
-    fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
+    pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
         self.converters.get_or_compute(sources, || BaseConverter::new(self, sources))
     }
 }
@@ -166,39 +160,53 @@ impl BaseConverter {
 }
 
 /// The `y_i` and `v` of one polynomial.
-struct Terms<'a> {
+pub(super) struct Terms<'a> {
     converter: &'a BaseConverter,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
     /// `v`, as the only limb.
     quotient: Poly,
+    /// Of the polynomial.
+    domain: Domain,
 }
 
 impl<'a> Terms<'a> {
-    fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
+    pub(super) fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
         ring.assert_own(poly);
         let sources = converter.sources;
-        let mut residues = poly.restricted(sources);
+        let mut residues = ring.scratch(sources, Domain::Coefficient);
         residues.for_each_limb(|i, limb| {
             let factor = converter.cofactor_inverses[sources.position(i)];
             match poly.domain() {
-                Domain::Ntt => ring.primes[i].ntt.inverse_scaled(limb, factor),
-                Domain::Coefficient => ring.kernels.mul_scalar(ring.modulus(i), limb, factor),
+                Domain::Ntt => ring.primes[i].ntt.inverse_scaled_into(limb, poly.limb(i), factor),
+                Domain::Coefficient => {
+                    limb.copy_from_slice(poly.limb(i));
+                    ring.kernels.mul_scalar(ring.modulus(i), limb, factor);
+                }
             }
         });
-        residues.set_domain(Domain::Coefficient);
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
-        Self { converter, residues, quotient }
+        Self { converter, residues, quotient, domain: poly.domain() }
     }
 
-    /// The centered integers modulo the prime with index `target`, which is not a source.
-    fn recombine(&self, ring: &Ring, target: usize, out: &mut [u64]) {
+    /// The centered integers modulo primes that are not sources, in the domain of the polynomial:
+    /// `targets` are prime indices and the limbs to fill.
+    pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
-        let weights = &self.converter.targets[target].weights;
-        ring.kernels.convert(ring.modulus(target), out, &terms, weights);
+        let conversion = targets.iter_mut().map(|(i, limb)| ConversionTarget {
+            m: ring.modulus(*i),
+            weights: &self.converter.targets[*i].weights,
+            out: limb,
+        });
+        ring.kernels.convert(&mut conversion.collect::<Vec<_>>(), &terms);
+        if self.domain == Domain::Ntt {
+            for (i, limb) in targets {
+                ring.primes[*i].ntt.forward(limb);
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod common;
 
 mod encryption;
+mod noise;
 mod polynomial;
 mod products;
 mod rotations;

@@ -3,6 +3,7 @@
 //! Transforms use Harvey's lazy butterflies ("Faster arithmetic for number-theoretic transforms",
 //! 2014) over the negacyclic decimation of Longa and Naehrig (2016); products use Barrett and Shoup.
 
+use super::ConversionTarget;
 use crate::ring::Modulus;
 use crate::ring::modulus::conditional_sub;
 
@@ -84,10 +85,20 @@ impl Ntt {
     }
 }
 
-pub(super) fn zip(a: &mut [u64], b: &[u64], f: impl Fn(u64, u64) -> u64) {
-    for (a, &b) in a.iter_mut().zip(b) {
-        *a = f(*a, b);
-    }
+pub(super) fn add(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.add(*a, b));
+}
+
+pub(super) fn sub(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.sub(*a, b));
+}
+
+pub(super) fn neg(m: &Modulus, a: &mut [u64]) {
+    a.iter_mut().for_each(|a| *a = m.neg(*a));
+}
+
+pub(super) fn mul(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.mul(*a, b));
 }
 
 pub(super) fn mul_add(m: &Modulus, acc: &mut [u64], a: &[u64], b: &[u64]) {
@@ -119,10 +130,13 @@ pub(super) fn quotient(quotient: &mut [u64], sources: &[&[u64]], inverses: &[f64
     }
 }
 
-pub(super) fn convert(m: &Modulus, out: &mut [u64], sources: &[&[u64]], weights: &[u64]) {
-    for (j, out) in out.iter_mut().enumerate() {
-        let terms = sources.iter().zip(weights);
-        *out = m.reduce_u128(terms.map(|(s, &w)| u128::from(s[j]) * u128::from(w)).sum());
+pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) {
+    for target in targets {
+        for (j, out) in target.out.iter_mut().enumerate() {
+            let terms = sources.iter().zip(target.weights);
+            let sum = terms.map(|(y, &w)| u128::from(y[j]) * u128::from(w)).sum();
+            *out = target.m.reduce_u128(sum);
+        }
     }
 }
 

@@ -1,3 +1,12 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
+pub mod dataset;
 pub mod evaluate;
+pub mod fit;
+pub mod lower;
+pub mod ola;
+pub mod plan;
+pub mod profile;
+#[cfg(test)]
+mod sample_networks;
+pub mod sensitivity;

@@ -10,6 +10,8 @@ pub mod function;
 pub mod layout;
 pub mod matrix;
 pub mod network;
+pub mod plan;
+pub mod precision;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;

@@ -1,1 +1,12 @@
-//! Artifacts, keys, client, server and execution of programs.
+//! Artifacts, keys, clients and servers, and execution of programs.
+
+pub mod artifact;
+pub mod backend;
+pub mod clear;
+pub mod container;
+mod error;
+pub mod output_file;
+mod sample;
+
+pub use artifact::{Artifact, ClientInfo, Model};
+pub use error::Error;

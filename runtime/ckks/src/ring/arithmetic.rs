@@ -143,7 +143,7 @@ impl Ring {
         image
     }
 
-    fn assert_domain(&self, poly: &Poly, domain: Domain) {
+    pub(super) fn assert_domain(&self, poly: &Poly, domain: Domain) {
         self.assert_own(poly);
         assert_eq!(poly.domain(), domain, "the polynomial is in the wrong domain");
     }

@@ -121,25 +121,27 @@ impl Poly {
         }
     }
 
-    /// Runs `f(prime index, limb, limb of other)` for every limb of two polynomials on one basis, on
-    /// several threads where that pays.
-    pub(super) fn for_each_limb_pair(
+    /// Runs `f(prime indices, block, block of other)` for every block of up to `size` neighbouring
+    /// limbs of two polynomials on one basis, on several threads where that pays.
+    pub(super) fn for_each_block_pair(
         &mut self,
         other: &mut Self,
-        f: impl Fn(usize, &mut [u64], &mut [u64]) + Sync,
+        size: usize,
+        f: impl Fn(&[usize], LimbBlock<'_>, LimbBlock<'_>) + Sync,
     ) {
-        assert_eq!(self.basis, other.basis, "limb pairs need one basis");
-        let (degree, basis, stride, parallel) =
-            (self.degree, self.basis, self.stride(), self.is_parallel(1));
-        let words = basis.len() * stride;
-        let (a, b) = (&mut self.buffer[..words], &mut other.buffer[..words]);
-        let run = |(position, (a, b)): (usize, (&mut [u64], &mut [u64]))| {
-            f(basis.index_at(position), &mut a[..degree], &mut b[..degree]);
+        assert_eq!(self.basis, other.basis, "pairs of limbs need one basis");
+        let (degree, chunk, parallel) = (self.degree, size * self.stride(), self.is_parallel(size));
+        let used = self.basis.len() * self.stride();
+        let (a, b) = (&mut self.buffer[..used], &mut other.buffer[..used]);
+        let indices: Vec<usize> = self.basis.iter().collect();
+        let run = |((a, b), indices): ((&mut [u64], &mut [u64]), &[usize])| {
+            f(indices, LimbBlock { words: a, degree }, LimbBlock { words: b, degree });
         };
         if parallel {
-            a.par_chunks_mut(stride).zip(b.par_chunks_mut(stride)).enumerate().for_each(run);
+            let blocks = a.par_chunks_mut(chunk).zip(b.par_chunks_mut(chunk));
+            blocks.zip(indices.par_chunks(size)).for_each(run);
         } else {
-            a.chunks_mut(stride).zip(b.chunks_mut(stride)).enumerate().for_each(run);
+            a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(indices.chunks(size)).for_each(run);
         }
     }
 

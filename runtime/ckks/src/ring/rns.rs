@@ -15,7 +15,7 @@ use super::{Basis, Domain, Poly, Ring};
 
 /// Target limbs made before their transforms: the sources are then read once for all of them, and
 /// the targets are still in cache.
-const TARGET_BLOCK: usize = 4;
+pub(super) const TARGET_BLOCK: usize = 4;
 
 impl Ring {
     /// Extends the residues of the primes in `digit` to the basis `target`, in the domain of `poly`.
@@ -102,7 +102,7 @@ impl Ring {
         lifted
     }
 
-    fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
+    pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
         self.converters.get_or_compute(sources, || BaseConverter::new(self, sources))
     }
 }
@@ -160,7 +160,7 @@ impl BaseConverter {
 }
 
 /// The `y_i` and `v` of one polynomial.
-struct Terms<'a> {
+pub(super) struct Terms<'a> {
     converter: &'a BaseConverter,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
@@ -171,18 +171,20 @@ struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
+    pub(super) fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
         ring.assert_own(poly);
         let sources = converter.sources;
-        let mut residues = poly.restricted(sources);
+        let mut residues = ring.scratch(sources, Domain::Coefficient);
         residues.for_each_limb(|i, limb| {
             let factor = converter.cofactor_inverses[sources.position(i)];
             match poly.domain() {
-                Domain::Ntt => ring.primes[i].ntt.inverse_scaled(limb, factor),
-                Domain::Coefficient => ring.kernels.mul_scalar(ring.modulus(i), limb, factor),
+                Domain::Ntt => ring.primes[i].ntt.inverse_scaled_into(limb, poly.limb(i), factor),
+                Domain::Coefficient => {
+                    limb.copy_from_slice(poly.limb(i));
+                    ring.kernels.mul_scalar(ring.modulus(i), limb, factor);
+                }
             }
         });
-        residues.set_domain(Domain::Coefficient);
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
@@ -191,7 +193,7 @@ impl<'a> Terms<'a> {
 
     /// The centered integers modulo primes that are not sources, in the domain of the polynomial:
     /// `targets` are prime indices and the limbs to fill.
-    fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
+    pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
         let conversion = targets.iter_mut().map(|(i, limb)| ConversionTarget {

@@ -1,0 +1,181 @@
+//! What a program does, operation by operation, on any backend.
+//!
+//! [`execute`] is the one place that follows the semantics of [`pic_ir::program`]; backends supply
+//! the operations on single ciphertexts and hold the constants. What the operations cost and what
+//! their ciphertexts are is theirs alone.
+
+use std::time::{Duration, Instant};
+
+use pic_ir::program::{Op, Program, Value, ValueId};
+use pic_ir::transform::Geometry;
+
+/// The operations that programs are made of.
+pub trait Backend {
+    /// One ciphertext, or what stands for it.
+    type Ciphertext: Clone;
+    /// Why an operation is refused.
+    type Error;
+
+    /// The same value with the moduli above `level` removed.
+    fn drop_to_level(
+        &mut self,
+        x: &Self::Ciphertext,
+        level: usize,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The diagonals of linear value `id`, applied to the ciphertexts of all its operands and
+    /// rescaled to its stated scale; blocks are not yet summed.
+    fn transform(
+        &mut self,
+        id: ValueId,
+        inputs: Vec<Self::Ciphertext>,
+    ) -> Result<Vec<Self::Ciphertext>, Self::Error>;
+
+    /// Slots rotated to the left.
+    fn rotate(
+        &mut self,
+        x: &Self::Ciphertext,
+        rotation: i32,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// `a + b`.
+    fn add(
+        &mut self,
+        a: Self::Ciphertext,
+        b: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The bias of linear value `id` added to its ciphertext number `index`, whose blocks have been
+    /// summed.
+    fn add_bias(
+        &mut self,
+        id: ValueId,
+        index: usize,
+        x: Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The Chebyshev series of value `id` at `x`, at its stated scale.
+    fn polynomial(
+        &mut self,
+        id: ValueId,
+        x: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The product that is value `id`, rescaled to its stated scale.
+    fn product(
+        &mut self,
+        id: ValueId,
+        a: &Self::Ciphertext,
+        b: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+}
+
+/// A value that has been computed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Step {
+    /// The value.
+    pub id: ValueId,
+    /// Its name.
+    pub name: String,
+    /// When its computation began, seconds after the start of the run.
+    pub start: f64,
+    /// How long it took, seconds.
+    pub seconds: f64,
+    /// Lowest level among its operands.
+    pub level_in: usize,
+    /// Its level.
+    pub level_out: usize,
+}
+
+/// Runs a verified program on the ciphertexts of its input and returns those of its output. After
+/// each computed value, `observe` is called. A value is dropped after its last use.
+///
+/// # Errors
+/// The first error of the backend.
+pub fn execute<B: Backend>(
+    program: &Program,
+    backend: &mut B,
+    input: Vec<B::Ciphertext>,
+    observe: &mut dyn FnMut(&Step),
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    let last_use = last_uses(program);
+    let mut values: Vec<Option<Vec<B::Ciphertext>>> = vec![Some(input)];
+    let begin = Instant::now();
+    for (index, value) in program.values.iter().enumerate().skip(1) {
+        let start = begin.elapsed();
+        let result = compute(program, backend, index as ValueId, &values)?;
+        values.push(Some(result));
+        for &operand in value.op.operands() {
+            if last_use[operand as usize] == index {
+                values[operand as usize] = None;
+            }
+        }
+        observe(&step(program, index, start, begin.elapsed()));
+    }
+    Ok(values.pop().flatten().expect("the last value has no user"))
+}
+
+/// The position of the last user of every value.
+pub(crate) fn last_uses(program: &Program) -> Vec<usize> {
+    let mut last_use = vec![0; program.values.len()];
+    for (index, value) in program.values.iter().enumerate() {
+        for &operand in value.op.operands() {
+            last_use[operand as usize] = index;
+        }
+    }
+    last_use
+}
+
+fn compute<B: Backend>(
+    program: &Program,
+    backend: &mut B,
+    id: ValueId,
+    values: &[Option<Vec<B::Ciphertext>>],
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    let value = &program.values[id as usize];
+    let level = value.level + value.op.depth();
+    let mut operand = |id: ValueId| -> Result<Vec<B::Ciphertext>, B::Error> {
+        let ciphertexts = values[id as usize].as_ref().expect("a value lives until its last use");
+        ciphertexts.iter().map(|x| backend.drop_to_level(x, level)).collect()
+    };
+    match &value.op {
+        Op::Input => unreachable!("the input of a verified program is its first value only"),
+        Op::Linear { operands, matrices, .. } => {
+            let mut inputs = Vec::new();
+            for &o in operands {
+                inputs.extend(operand(o)?);
+            }
+            let terms = program.terms(operands, matrices);
+            let geometry = Geometry::new(&terms, &value.layout, program.log_slots());
+            let mut outputs = Vec::new();
+            for (index, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
+                for rotation in geometry.folds() {
+                    let rotated = backend.rotate(&x, rotation)?;
+                    x = backend.add(x, &rotated)?;
+                }
+                outputs.push(backend.add_bias(id, index, x)?);
+            }
+            Ok(outputs)
+        }
+        &Op::Polynomial { operand: o, .. } => {
+            operand(o)?.iter().map(|x| backend.polynomial(id, x)).collect()
+        }
+        &Op::Product { operands: [a, b] } => {
+            let (a, b) = (operand(a)?, operand(b)?);
+            a.iter().zip(&b).map(|(a, b)| backend.product(id, a, b)).collect()
+        }
+    }
+}
+
+fn step(program: &Program, index: usize, start: Duration, end: Duration) -> Step {
+    let value: &Value = &program.values[index];
+    let operand_level = |&o: &ValueId| program.values[o as usize].level;
+    Step {
+        id: index as ValueId,
+        name: value.name.clone(),
+        start: start.as_secs_f64(),
+        seconds: (end - start).as_secs_f64(),
+        level_in: value.op.operands().iter().map(operand_level).min().unwrap_or(value.level),
+        level_out: value.level,
+    }
+}

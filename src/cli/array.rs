@@ -10,6 +10,7 @@ use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
@@ -54,7 +55,8 @@ impl Array {
 /// The bytes of one member of an archive.
 fn unpack(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ArrayError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
-    let members: Vec<String> = archive.file_names().map(String::from).collect();
+    let members: Vec<String> =
+        archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_, ZipError>>()?;
     let file = match &members[..] {
         [only] => only.clone(),
         _ => format!("{name}.npy"),
@@ -153,7 +155,7 @@ pub enum ArrayError {
     Magic,
     /// The archive is damaged.
     #[error("its archive cannot be read: {0}")]
-    Archive(#[from] zip::result::ZipError),
+    Archive(#[from] ZipError),
     /// The archive does not hold the array.
     #[error("it holds several arrays ({found}), none of them named `{name}`")]
     Member {

@@ -33,7 +33,8 @@ impl Samples {
             return Err(InputError::Empty { path: file() });
         }
         let finite = |sample: &[f32]| sample.iter().all(|v| v.is_finite());
-        match samples.iter().position(|s| !finite(s)) {
+        let bad = samples.iter().position(|s| !finite(s));
+        match bad {
             Some(sample) => Err(InputError::NotFinite { path: file(), sample }),
             None => Ok(samples),
         }

@@ -2,9 +2,10 @@
 //!
 //! Every decision has been made; this pass only puts network, polynomials and plan together.
 
+use petgraph::graph::NodeIndex;
 use pic_ir::activations::Activations;
 use pic_ir::network::{Network, Op};
-use pic_ir::plan::{NodePlan, Plan};
+use pic_ir::plan::Plan;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, KeyPlan, Port, Prediction, Program, Value};
 
@@ -19,8 +20,8 @@ pub fn lower(
     preprocessing: Preprocessing,
 ) -> Program {
     let mut layers = activations.layers.iter();
-    let value = |index| {
-        let (node, plan): (_, &NodePlan) = (&network.graph[index], &plan.nodes[index.index()]);
+    let value = |index: NodeIndex| {
+        let (node, plan) = (&network.graph[index], &plan.nodes[index.index()]);
         let operands: Vec<u32> = network.operands(index).iter().map(|o| o.index() as u32).collect();
         let op = match &node.op {
             Op::Input => program::Op::Input,
@@ -49,13 +50,15 @@ pub fn lower(
             half_width: plan.half_width,
         }
     };
+    let longest = plan.nodes.iter().map(|n| n.layout.log_period).max().unwrap_or(0);
     let values: Vec<Value> = network.graph.node_indices().map(value).collect();
-    let port = |index| {
-        let node: &pic_ir::network::Node = &network.graph[index];
+    let port = |index: NodeIndex| {
+        let node = &network.graph[index];
         Port { name: node.name.clone(), shape: node.shape.clone() }
     };
     let mut program = Program {
         parameters: plan.parameters.clone(),
+        log_slots: longest.min(plan.parameters.log_n() - 1),
         input: port(network.input()),
         output: port(network.output),
         preprocessing,

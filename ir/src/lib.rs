@@ -11,6 +11,7 @@ pub mod layout;
 pub mod matrix;
 pub mod network;
 pub mod plan;
+pub mod precision;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;

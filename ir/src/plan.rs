@@ -47,7 +47,10 @@ impl Plan {
     /// Checks every invariant listed in the module documentation.
     pub fn verify(&self, network: &Network) -> Result<(), PlanError> {
         if self.nodes.len() != network.graph.node_count() {
-            return Err(PlanError::Count { expected: network.graph.node_count(), found: self.nodes.len() });
+            return Err(PlanError::Count {
+                expected: network.graph.node_count(),
+                found: self.nodes.len(),
+            });
         }
         for (plan, index) in self.nodes.iter().zip(network.graph.node_indices()) {
             let node = &network.graph[index];

@@ -20,6 +20,7 @@
 //! - levels: every operand's level is at least the user's plus the user's depth;
 //! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
 //!   the modulus it is rescaled by;
+//! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - layouts are injective, lengths match matrices, biases, operands and ports;
 //! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,
 //!   products' operands have center 0 and half widths multiply;
@@ -41,6 +42,9 @@ use crate::transform::{Diagonal, Geometry, Steps, Term, diagonals, structure};
 pub struct Program {
     /// Ring, modulus chain and security.
     pub parameters: Parameters,
+    /// log2 of the slots that ciphertexts are taken to have: the longest period of any value. All
+    /// N/2 slots repeat with it.
+    pub log_slots: u32,
     /// What the client encrypts.
     pub input: Port,
     /// What the client decrypts.
@@ -177,11 +181,6 @@ pub struct LinearConstants {
 }
 
 impl Program {
-    /// log2 of the slots of a ciphertext.
-    pub fn log_slots(&self) -> u32 {
-        self.parameters.log_n() - 1
-    }
-
     /// The value that the client decrypts.
     pub fn output_value(&self) -> &Value {
         &self.values[self.values.len() - 1]
@@ -193,7 +192,7 @@ impl Program {
         let term = |(&operand, matrix): (&ValueId, &'a Matrix)| {
             let layout = &self.values[operand as usize].layout;
             let term = Term { matrix, layout, first_ciphertext };
-            first_ciphertext += layout.ciphertexts(self.log_slots());
+            first_ciphertext += layout.ciphertexts(self.log_slots);
             term
         };
         operands.iter().zip(matrices).map(term).collect()
@@ -223,15 +222,15 @@ impl Program {
         }
         constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
         Some(LinearConstants {
-            geometry: Geometry::new(&terms, &value.layout, self.log_slots()),
-            diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots()),
+            geometry: Geometry::new(&terms, &value.layout, self.log_slots),
+            diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
             bias: constants,
         })
     }
 
     /// The keys that the values take, derived from them.
     pub fn required_keys(&self) -> KeyPlan {
-        let slots = 1i64 << self.log_slots();
+        let slots = 1i64 << self.log_slots;
         let mut keys = KeyPlan::default();
         for value in &self.values {
             let level = value.level + value.op.depth();
@@ -244,9 +243,9 @@ impl Program {
                 }
                 Op::Linear { operands, matrices, step, .. } => {
                     let terms = self.terms(operands, matrices);
-                    let geometry = Geometry::new(&terms, &value.layout, self.log_slots());
+                    let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
                     let steps =
-                        Steps::new(&structure(&terms, &value.layout, self.log_slots()), *step);
+                        Steps::new(&structure(&terms, &value.layout, self.log_slots), *step);
                     // Folds happen after the rescaling.
                     let rotations = steps.rotations().into_iter().map(|r| (r, level));
                     for (rotation, level) in
@@ -265,6 +264,10 @@ impl Program {
     /// Checks every invariant listed in the module documentation.
     pub fn verify(&self) -> Result<(), ProgramError> {
         let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
+        let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
+        if self.log_slots != longest.min(self.parameters.log_n() - 1) {
+            return Err(ProgramError::Slots { log_slots: self.log_slots, longest });
+        }
         let length = |shape: &[usize]| shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         for (port, value) in [(&self.input, first), (&self.output, self.output_value())] {
             if length(&port.shape) != Some(value.layout.len) {
@@ -283,7 +286,7 @@ impl Program {
                 .iter()
                 .all(|(r, level)| self.keys.rotations.get(r).is_some_and(|l| l >= level));
         let within = |level: usize| level <= self.parameters.max_level();
-        let slots = 1u32 << self.log_slots();
+        let slots = 1u32 << self.log_slots;
         let sound = self.keys.relinearization.is_none_or(within)
             && self
                 .keys
@@ -371,6 +374,14 @@ pub enum ProgramError {
     /// There are no values.
     #[error("the program has no values")]
     Empty,
+    /// The number of slots is not the longest period, or N/2 where that is less.
+    #[error("2^{log_slots} slots for a longest period of 2^{longest}")]
+    Slots {
+        /// log2 of the slots stated.
+        log_slots: u32,
+        /// log2 of the longest period.
+        longest: u32,
+    },
     /// A port's shape does not match its value.
     #[error("port `{name}` does not match its value")]
     Port {

@@ -3,6 +3,7 @@
 pub mod dataset;
 pub mod evaluate;
 pub mod fit;
+pub mod layerwise;
 pub mod lower;
 pub mod ola;
 pub mod plan;

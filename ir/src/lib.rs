@@ -4,6 +4,8 @@
 //! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
 //! `pic-runtime`.
 
+pub mod activations;
 pub mod function;
 pub mod matrix;
 pub mod network;
+pub mod profile;

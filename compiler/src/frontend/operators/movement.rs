@@ -279,7 +279,7 @@ pub(super) fn expand(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![moved(context, &x, &spread)?])
 }
 
-/// `Pad` in its modes; the padding of mode `constant` is the bias.
+/// `Pad` of mode `constant`; the value is the bias.
 pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
     let rank = x.shape.len();
@@ -293,6 +293,10 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         None => (0..rank as i64).collect(),
     };
     let mode = context.string("mode")?;
+    if !matches!(&*mode, "" | "constant") {
+        let reason = format!("is `{mode}`, only `constant` is supported");
+        return Err(Fault::Attribute { name: "mode", reason });
+    }
     if pads.len() != 2 * axes.len() {
         let reason = format!("{} pads for {} axes", pads.len(), axes.len());
         return Err(Fault::Shape { reason });
@@ -312,33 +316,14 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         let length = length.filter(|&l| l > 0).ok_or_else(|| reason("pads that fit", &x.shape))?;
         let rest = index.len() / extent as usize;
         context.builder.charge(rest.saturating_mul(length as usize))?;
-        let sources = (0..length).map(|p| padded_source(&mode, p - before, extent));
-        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let inside = |p: i64| (0..extent).contains(&(p - before)).then(|| (p - before) as usize);
+        let sources: Vec<_> = (0..length).map(inside).collect();
         index = pad_axis(&index, axis, &sources);
     }
     let bias = (value != 0.0)
         .then(|| index.iter().map(|&i| if i == Matrix::ZERO { value } else { 0.0 }).collect());
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
     Ok(vec![context.linear(vec![(&x, matrix)], bias, index.shape().to_vec())?])
-}
-
-/// Where a padded axis of the given extent takes position `p` from, if not from the padding.
-fn padded_source(mode: &str, p: i64, extent: i64) -> Result<Option<usize>, Fault> {
-    if (0..extent).contains(&p) {
-        return Ok(Some(p as usize));
-    }
-    let reflected = if p < 0 { -p } else { 2 * (extent - 1) - p };
-    match mode {
-        "" | "constant" => Ok(None),
-        "edge" => Ok(Some(p.clamp(0, extent - 1) as usize)),
-        "wrap" => Ok(Some(p.rem_euclid(extent) as usize)),
-        "reflect" if (0..extent).contains(&reflected) => Ok(Some(reflected as usize)),
-        "reflect" => Err(Fault::Shape { reason: "it reflects more than the tensor holds".into() }),
-        other => {
-            let reason = format!("is `{other}`, not constant, edge, reflect or wrap");
-            Err(Fault::Attribute { name: "mode", reason })
-        }
-    }
 }
 
 fn pad_axis(index: &ArrayD<u32>, axis: usize, sources: &[Option<usize>]) -> ArrayD<u32> {

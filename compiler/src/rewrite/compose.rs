@@ -1,0 +1,151 @@
+//! Composition of linear nodes with the linear nodes that they read.
+//!
+//! `M·(A·x + b) + c = (M·A)·x + (M·b + c)`: one level of the modulus chain instead of two, and one
+//! set of rotations instead of two. Batch normalisation, pooling, reshapes, residual sums and
+//! classifiers meet here.
+//!
+//! A node is composed into its reader if nothing else reads it, or if it is cheap to repeat (it
+//! only scales or moves elements). The composed matrix must not be much larger than its factors
+//! ([`is_affordable`]); otherwise both nodes stay.
+
+use petgraph::Direction::Outgoing;
+use petgraph::graph::NodeIndex;
+use pic_ir::matrix::Matrix;
+use pic_ir::network::{Network, Op};
+
+use super::matrices::{add, multiply, row_lengths, work};
+use super::sweep::sweep;
+
+/// Non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots,
+/// which cost less than the level that is saved.
+const SMALL: usize = 1 << 17;
+
+/// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
+pub(super) fn compose(network: &Network) -> Network {
+    let mut composed = Network { graph: Default::default(), output: network.output };
+    // Nodes keep their indices until unused ones are swept away.
+    for index in network.graph.node_indices() {
+        let mut node = network.graph[index].clone();
+        let mut operands = network.operands(index);
+        if let Op::Linear { matrices, bias } = node.op {
+            let mut linear = Linear { terms: vec![], bias, name: node.name, origin: vec![] };
+            linear.absorb(merged(operands.into_iter().zip(matrices)), &composed, network);
+            linear.origin.append(&mut node.origin);
+            let (nodes, matrices) = merged(linear.terms).into_iter().unzip();
+            operands = nodes;
+            node.op = Op::Linear { matrices, bias: linear.bias };
+            (node.name, node.origin) = (linear.name, linear.origin);
+        }
+        composed.push(node, &operands);
+    }
+    composed.output = network.output;
+    sweep(&composed)
+}
+
+/// A summand `matrix · operand` of a linear node.
+type Term = (NodeIndex, Matrix);
+
+/// A linear node under composition.
+struct Linear {
+    terms: Vec<Term>,
+    bias: Option<Vec<f32>>,
+    name: String,
+    origin: Vec<String>,
+}
+
+impl Linear {
+    /// Takes over `terms`, each replaced by what its operand is computed from if that is linear and
+    /// affordable. `composed` holds the operands, which have already taken over what they
+    /// could; `original` tells who reads them.
+    fn absorb(&mut self, terms: Vec<Term>, composed: &Network, original: &Network) {
+        let only_moves = terms.iter().all(|(_, m)| is_monomial(m));
+        let mut named = false;
+        for (operand, matrix) in terms {
+            let node = &composed.graph[operand];
+            let Op::Linear { matrices, bias } = &node.op else {
+                self.terms.push((operand, matrix));
+                continue;
+            };
+            let has_one_reader = operand != original.output && readers(original, operand) == 1;
+            let is_cheap = matrices.iter().all(is_monomial);
+            let products = (has_one_reader || is_cheap)
+                .then(|| matrices.iter().map(|a| affordable_product(&matrix, a)).collect());
+            let Some(Some(products)) = products else {
+                self.terms.push((operand, matrix));
+                continue;
+            };
+            let products: Vec<Matrix> = products;
+            self.terms.extend(composed.operands(operand).into_iter().zip(products));
+            if let Some(bias) = bias {
+                let sums = self.bias.get_or_insert_with(|| vec![0.0; matrix.rows()]);
+                let mut entries = Vec::new();
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    matrix.row(r, &mut entries);
+                    let product: f64 =
+                        entries.iter().map(|&(c, w)| w * f64::from(bias[c as usize])).sum();
+                    *sum = (f64::from(*sum) + product) as f32;
+                }
+            }
+            // The name that says most: that of the first node here that computes something. Its
+            // own name is free again, since it has no other reader.
+            if only_moves && !is_cheap && has_one_reader && !named {
+                self.name = node.name.clone();
+                named = true;
+            }
+            self.origin.extend(node.origin.iter().cloned());
+        }
+    }
+}
+
+/// Adds up the matrices of equal operands where the sum is one matrix.
+fn merged(terms: impl IntoIterator<Item = Term>) -> Vec<Term> {
+    let mut merged: Vec<Term> = Vec::new();
+    for (operand, matrix) in terms {
+        let sum = merged.iter().enumerate().filter(|(_, (o, _))| *o == operand);
+        let sum = sum.map(|(k, (_, m))| Some((k, add(m, &matrix)?))).next().flatten();
+        match sum {
+            Some((k, sum)) => merged[k].1 = sum,
+            None => merged.push((operand, matrix)),
+        }
+    }
+    merged
+}
+
+fn readers(network: &Network, node: NodeIndex) -> usize {
+    let mut readers: Vec<_> = network.graph.neighbors_directed(node, Outgoing).collect();
+    readers.sort_unstable();
+    readers.dedup();
+    readers.len()
+}
+
+/// Whether every row has at most one non-zero: it scales or moves elements.
+fn is_monomial(m: &Matrix) -> bool {
+    match m {
+        Matrix::Scalar { .. } | Matrix::Diagonal(_) | Matrix::Gather { .. } => true,
+        Matrix::Product(factors) => factors.iter().all(is_monomial),
+        Matrix::Sparse { offsets, .. } => offsets.windows(2).all(|o| o[1] - o[0] <= 1),
+        Matrix::Dense { .. } | Matrix::Conv(_) => false,
+    }
+}
+
+/// `m · a`, if it has at most twice as many non-zeros as both together, or few at all.
+fn affordable_product(m: &Matrix, a: &Matrix) -> Option<Matrix> {
+    if is_monomial(a) {
+        // Each non-zero of `m` meets at most one of `a`.
+        return Some(multiply(m.clone(), a.clone()));
+    }
+    let lengths: Vec<usize> = row_lengths(a).collect();
+    // Non-zeros of the product if none coincide.
+    let most = work(m, &lengths)?;
+    let both = row_lengths(m).sum::<usize>() + lengths.iter().sum::<usize>();
+    let limit = (2 * both).max(SMALL);
+    let product = multiply(m.clone(), a.clone());
+    let fits = most <= limit || {
+        let mut count = 0;
+        row_lengths(&product).all(|length| {
+            count += length;
+            count <= limit
+        })
+    };
+    fits.then_some(product)
+}

@@ -16,10 +16,12 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 use tract_onnx::prelude::Tensor;
 
 use super::error::Fault;
-use super::tensor::{self, MAX_ELEMENTS};
+use super::tensor;
 
-/// Most elements and stored constants of all tensors of a network together.
-const BUDGET: usize = 1 << 29;
+/// Most elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
+pub(super) const MAX_TENSOR: usize = 1 << 24;
+/// Most elements of all encrypted tensors and computed constants together.
+const BUDGET: usize = 1 << 28;
 
 /// A tensor that depends on the encrypted input.
 #[derive(Clone, Debug)]
@@ -82,13 +84,19 @@ impl Builder {
         }
     }
 
-    /// Takes `elements` from what the whole network may hold.
+    /// Takes the elements of an encrypted tensor, or of what is needed to compute one, from what
+    /// the whole network may hold. Called before they are allocated.
     pub fn charge(&mut self, elements: usize) -> Result<(), Fault> {
-        let limit = self.budget.min(MAX_ELEMENTS);
-        if elements > limit {
-            return Err(Fault::TooLarge { elements, limit });
+        match elements <= MAX_TENSOR {
+            true => self.charge_constants(elements),
+            false => Err(Fault::TooLarge { elements, limit: MAX_TENSOR }),
         }
-        self.budget -= elements;
+    }
+
+    /// The same for constants, of which a single one may be larger.
+    pub fn charge_constants(&mut self, elements: usize) -> Result<(), Fault> {
+        let limit = self.budget;
+        self.budget = limit.checked_sub(elements).ok_or(Fault::TooLarge { elements, limit })?;
         Ok(())
     }
 
@@ -253,19 +261,11 @@ impl Context<'_> {
             let how = "the first axis of its result is not the batch of one sample";
             return Err(Fault::MixesSamples { how });
         }
-        let extents: Vec<i64> = shape.iter().map(|&e| e as i64).collect();
-        let elements = match tensor::elements(&extents) {
-            Some(0) => {
-                return Err(Fault::Shape {
-                    reason: format!("its result has the empty shape {shape:?}"),
-                });
-            }
-            Some(n) => n,
-            None => {
-                let elements = shape.iter().fold(1, |n: usize, &e| n.saturating_mul(e));
-                return Err(Fault::TooLarge { elements, limit: MAX_ELEMENTS });
-            }
-        };
+        let elements = shape.iter().fold(1, |n: usize, &e| n.saturating_mul(e));
+        if elements == 0 {
+            let reason = format!("its result has the empty shape {shape:?}");
+            return Err(Fault::Shape { reason });
+        }
         self.builder.charge(elements)?;
         let node = Node {
             name: self.builder.unique(&self.name),

@@ -10,16 +10,16 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A problem with the file at `path`.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<ImportError>,
+        error: Box<ImportError>,
     },
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
-    Read(#[from] std::io::Error),
+    Read(std::io::Error),
     /// The bytes are not an ONNX protobuf.
     #[error("not an ONNX model ({reason}); expected the protobuf that exporters write as `.onnx`")]
     Decode {
@@ -54,7 +54,6 @@ pub enum ImportError {
         /// Name of the input.
         name: String,
         /// What is wrong with it.
-        #[source]
         fault: InputFault,
     },
     /// An initializer is malformed or of an unsupported kind.
@@ -63,7 +62,6 @@ pub enum ImportError {
         /// Name of the initializer.
         name: String,
         /// What is wrong with it.
-        #[source]
         fault: TensorFault,
     },
     /// The nodes do not form an acyclic graph in which each value is defined once.
@@ -72,7 +70,6 @@ pub enum ImportError {
         /// The value.
         value: String,
         /// What is wrong with it.
-        #[source]
         fault: StructureFault,
     },
     /// The output does not depend on the input.
@@ -279,7 +276,7 @@ pub enum Fault {
     NotFinite,
     /// A constant tensor is malformed.
     #[error("constant: {0}")]
-    Tensor(#[from] TensorFault),
+    Tensor(TensorFault),
     /// Arithmetic on constants failed.
     #[error("its value cannot be computed at compile time: {reason}")]
     Fold {

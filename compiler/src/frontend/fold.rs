@@ -55,7 +55,7 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
     let tensors: Vec<&Tensor> = operands.iter().map(|tensor| &**tensor).collect();
     let elements = result_elements(&proto.op_type, &tensors)
         .ok_or(Fault::Fold { reason: "this arithmetic on constants is not supported".into() })?;
-    context.builder.charge(elements)?;
+    context.builder.charge_constants(elements)?;
     let run = guarded(|| run(proto, &operands, context.opset));
     let results = run
         .and_then(|result| result.map_err(|e| e.to_string()))
@@ -66,12 +66,12 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
 fn constant_node(proto: &NodeProto) -> Result<Arc<Tensor>, Fault> {
     let floats = |a: &AttributeProto| Ok(Arc::new(tensor1(&a.floats)));
     let found = proto.attribute.iter().find_map(|a| match &*a.name {
-        "value" => a.t.as_ref().map(|t| tensor::decode(t).map_err(Fault::from)),
+        "value" => a.t.as_ref().map(|t| tensor::decode(t).map_err(Fault::Tensor)),
         "value_float" => Some(Ok(Arc::new(tensor0(a.f)))),
         "value_floats" => Some(floats(a)),
         "value_int" => Some(Ok(Arc::new(tensor0(a.i)))),
         "value_ints" => Some(Ok(Arc::new(tensor1(&a.ints)))),
-        "sparse_value" => Some(Err(TensorFault::Sparse.into())),
+        "sparse_value" => Some(Err(Fault::Tensor(TensorFault::Sparse))),
         _ => None,
     });
     found.unwrap_or(Err(Fault::Attribute { name: "value", reason: "is missing".into() }))

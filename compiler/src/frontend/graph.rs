@@ -12,8 +12,9 @@ use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::Tensor;
 
+use super::context::MAX_TENSOR;
 use super::error::{ImportError, InputFault, StructureFault, TensorFault};
-use super::tensor::{self, MAX_ELEMENTS};
+use super::tensor;
 
 /// An ONNX graph whose structure has been checked.
 pub(super) struct Graph<'a> {
@@ -185,8 +186,8 @@ fn input_shape(input: &ValueInfoProto, nodes: &[&NodeProto]) -> Result<Vec<usize
             _ => return Err(InputFault::UnknownShape { shape: shape() }),
         }
     }
-    match tensor::elements(&extents) {
+    match tensor::elements(&extents, MAX_TENSOR) {
         Some(n) if n > 0 => Ok(extents.iter().map(|&e| e as usize).collect()),
-        _ => Err(InputFault::Extent { shape: shape(), limit: MAX_ELEMENTS }),
+        _ => Err(InputFault::Extent { shape: shape(), limit: MAX_TENSOR }),
     }
 }

@@ -68,9 +68,9 @@ pub fn import(bytes: &[u8]) -> Result<Import, ImportError> {
 pub fn import_path(path: impl AsRef<Path>) -> Result<Import, ImportError> {
     let path = path.as_ref();
     std::fs::read(path)
-        .map_err(ImportError::from)
+        .map_err(ImportError::Read)
         .and_then(|bytes| import(&bytes))
-        .map_err(|source| ImportError::File { path: path.into(), source: Box::new(source) })
+        .map_err(|error| ImportError::File { path: path.into(), error: Box::new(error) })
 }
 
 /// Decodes the protobuf.

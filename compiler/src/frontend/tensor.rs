@@ -11,9 +11,10 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::prelude::{Tensor, tract_ndarray::ArrayD};
 
 use super::error::{Fault, TensorFault};
+use super::guarded;
 
-/// Most elements of any tensor, constant or encrypted.
-pub(super) const MAX_ELEMENTS: usize = 1 << 26;
+/// Most elements of a constant. What a file holds is bounded by its length; this bounds extents.
+const MAX_ELEMENTS: usize = 1 << 28;
 
 /// Decodes a tensor stored in the file.
 pub(super) fn decode(proto: &TensorProto) -> Result<Arc<Tensor>, TensorFault> {
@@ -25,7 +26,7 @@ pub(super) fn decode(proto: &TensorProto) -> Result<Arc<Tensor>, TensorFault> {
         found: data_type.map_or(proto.data_type.to_string(), |t| t.as_str_name().into()),
     })?;
     let dims = || proto.dims.clone();
-    let elements = elements(&proto.dims)
+    let elements = elements(&proto.dims, MAX_ELEMENTS)
         .ok_or_else(|| TensorFault::Extent { dims: dims(), limit: MAX_ELEMENTS })?;
     let (expected, found, unit) = match proto.raw_data.len() {
         0 => (elements, typed_len(proto, data_type.expect("has a width")), "elements"),
@@ -34,14 +35,14 @@ pub(super) fn decode(proto: &TensorProto) -> Result<Arc<Tensor>, TensorFault> {
     if found != expected {
         return Err(TensorFault::Length { dims: dims(), expected, found, unit });
     }
-    let tensor = tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None)
-        .map_err(|e| TensorFault::Unreadable { reason: e.to_string() })?;
-    Ok(Arc::new(tensor))
+    let load = || tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None);
+    let tensor = guarded(load).and_then(|tensor| tensor.map_err(|e| e.to_string()));
+    Ok(Arc::new(tensor.map_err(|reason| TensorFault::Unreadable { reason })?))
 }
 
-/// Number of elements of a shape from outside, if sensible.
-pub(super) fn elements(dims: &[i64]) -> Option<usize> {
-    let fits = |n: &usize| *n <= MAX_ELEMENTS;
+/// Number of elements of a shape from outside, if neither it nor any extent exceeds `limit`.
+pub(super) fn elements(dims: &[i64], limit: usize) -> Option<usize> {
+    let fits = |n: &usize| *n <= limit;
     dims.iter().try_fold(1usize, |product, &d| {
         product.checked_mul(usize::try_from(d).ok().filter(fits)?).filter(fits)
     })

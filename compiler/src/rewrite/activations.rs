@@ -26,32 +26,28 @@ pub(super) fn recognise(network: &Network) -> Network {
     let mut rewritten = Network { graph: Default::default(), output: network.output };
     let mut renamed: Vec<NodeIndex> = Vec::new();
     for index in network.graph.node_indices() {
-        let node = network.graph[index].clone();
-        renamed.push(match recognised(network, index) {
-            None => {
-                let operands = network.operands(index);
-                let operands: Vec<_> = operands.iter().map(|o| renamed[o.index()]).collect();
-                rewritten.push(node, &operands)
-            }
-            Some(found) => {
-                let mut scale = |rewritten: &mut Network, x, value: f64| {
-                    let matrix = Matrix::Scalar { len: node.len(), value: value as f32 };
-                    let name = (1..).map(|k| format!("{}#scale{k}", node.name));
-                    let name = name.filter(|n| names.insert(n.clone())).next();
-                    let op = Op::Linear { matrices: vec![matrix], bias: None };
-                    let name = name.expect("endless candidates");
-                    rewritten.push(Node { name, origin: vec![], op, ..node.clone() }, &[x])
-                };
-                let x = scale(&mut rewritten, renamed[found.base.index()], found.input_scale);
-                let members = found.members.iter().filter(|m| **m != index);
-                let mut origin: Vec<String> =
-                    members.flat_map(|m| network.graph[*m].origin.clone()).collect();
-                origin.extend(node.origin.iter().cloned());
-                let op = Op::Activation(found.function);
-                let activation = rewritten.push(Node { op, origin, ..node.clone() }, &[x]);
-                scale(&mut rewritten, activation, found.output_scale)
-            }
-        });
+        let operands = network.operands(index);
+        let operands: Vec<_> = operands.iter().map(|o| renamed[o.index()]).collect();
+        let mut result = rewritten.push(network.graph[index].clone(), &operands);
+        // What is replaced stays until unused nodes are swept away.
+        if let Some(found) = recognised(&rewritten, result) {
+            let origin = found.members.iter().flat_map(|m| rewritten.graph[*m].origin.clone());
+            let op = Op::Activation(found.function);
+            let activation =
+                Node { op, origin: origin.collect(), ..rewritten.graph[result].clone() };
+            let mut scaled = |rewritten: &mut Network, x, value: f64| {
+                let candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
+                let free = candidates.filter(|n| names.insert(n.clone())).next();
+                let name = free.expect("endless candidates");
+                let matrix = Matrix::Scalar { len: activation.len(), value: value as f32 };
+                let op = Op::Linear { matrices: vec![matrix], bias: None };
+                rewritten.push(Node { name, origin: vec![], op, ..activation.clone() }, &[x])
+            };
+            let x = scaled(&mut rewritten, found.base, found.input_scale);
+            let y = rewritten.push(activation.clone(), &[x]);
+            result = scaled(&mut rewritten, y, found.output_scale);
+        }
+        renamed.push(result);
     }
     rewritten.output = renamed[network.output.index()];
     sweep(&rewritten)

@@ -13,15 +13,25 @@ use petgraph::graph::NodeIndex;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Op};
 
-use super::matrices::{add, multiply, row_lengths, work};
+use super::matrices::{add, longest_row, multiply, non_zeros};
 use super::sweep::sweep;
 
 /// Non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots,
 /// which cost less than the level that is saved.
 const SMALL: usize = 1 << 17;
 
-/// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
+/// Composes adjacent linear nodes, until none is left to compose.
 pub(super) fn compose(network: &Network) -> Network {
+    let next = compose_once(network);
+    // Where a node has lost all readers but one, it can be composed into that in turn.
+    match next.graph.node_count() < network.graph.node_count() {
+        true => compose(&next),
+        false => next,
+    }
+}
+
+/// Operands before readers; drops the nodes left unused.
+fn compose_once(network: &Network) -> Network {
     let mut composed = Network { graph: Default::default(), output: network.output };
     // Nodes keep their indices until unused ones are swept away.
     for index in network.graph.node_indices() {
@@ -120,32 +130,20 @@ fn readers(network: &Network, node: NodeIndex) -> usize {
 
 /// Whether every row has at most one non-zero: it scales or moves elements.
 fn is_monomial(m: &Matrix) -> bool {
-    match m {
-        Matrix::Scalar { .. } | Matrix::Diagonal(_) | Matrix::Gather { .. } => true,
-        Matrix::Product(factors) => factors.iter().all(is_monomial),
-        Matrix::Sparse { offsets, .. } => offsets.windows(2).all(|o| o[1] - o[0] <= 1),
-        Matrix::Dense { .. } | Matrix::Conv(_) => false,
-    }
+    longest_row(m) <= 1
 }
 
 /// `m · a`, if it has at most twice as many non-zeros as both together, or few at all.
 fn affordable_product(m: &Matrix, a: &Matrix) -> Option<Matrix> {
-    if is_monomial(a) {
-        // Each non-zero of `m` meets at most one of `a`.
-        return Some(multiply(m.clone(), a.clone()));
-    }
-    let lengths: Vec<usize> = row_lengths(a).collect();
-    // Non-zeros of the product if none coincide.
-    let most = work(m, &lengths)?;
-    let both = row_lengths(m).sum::<usize>() + lengths.iter().sum::<usize>();
-    let limit = (2 * both).max(SMALL);
     let product = multiply(m.clone(), a.clone());
-    let fits = most <= limit || {
-        let mut count = 0;
-        row_lengths(&product).all(|length| {
-            count += length;
-            count <= limit
-        })
-    };
-    fits.then_some(product)
+    // Each row of a monomial `m` takes one row of `a`, each non-zero before a monomial `a` one of
+    // its own; a convolution comes of scaling another.
+    let stays_small = is_monomial(a)
+        || is_monomial(m) && m.rows() <= 2 * a.rows()
+        || matches!(product, Matrix::Conv(_));
+    if stays_small {
+        return Some(product);
+    }
+    let both = non_zeros(m, usize::MAX)?.saturating_add(non_zeros(a, usize::MAX)?);
+    non_zeros(&product, (2 * both).max(SMALL)).map(|_| product)
 }

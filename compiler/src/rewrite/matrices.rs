@@ -8,7 +8,7 @@ use pic_ir::matrix::{Conv, Entry, Matrix};
 /// Entries that may always be written out, beside as many as the factors store.
 const SMALL: usize = 1 << 16;
 /// Multiplications that may be spent on one product.
-const WORK: usize = 1 << 31;
+const WORK: usize = 1 << 30;
 
 /// `a · b`: `b` is applied first.
 pub(super) fn multiply(a: Matrix, b: Matrix) -> Matrix {
@@ -68,27 +68,32 @@ pub(super) fn add(a: &Matrix, b: &Matrix) -> Option<Matrix> {
     }
 }
 
-/// The number of structural non-zeros of each row.
-pub(super) fn row_lengths(m: &Matrix) -> impl Iterator<Item = usize> {
-    let mut entries = Vec::new();
-    (0..m.rows()).map(move |r| {
-        m.row(r, &mut entries);
-        entries.len()
-    })
-}
-
-/// An upper bound on the multiplications that one product with `m` after `lengths` non-zeros a
-/// column costs; none past what is ever worth spending.
-pub(super) fn work(m: &Matrix, lengths: &[usize]) -> Option<usize> {
-    let (mut entries, mut total) = (Vec::new(), 0usize);
-    for r in 0..m.rows() {
-        m.row(r, &mut entries);
-        total += entries.iter().map(|&(c, _)| lengths[c as usize]).sum::<usize>();
-        if total > WORK {
-            return None;
+/// An upper bound on the non-zeros of a row, and on what generating one costs.
+pub(super) fn longest_row(m: &Matrix) -> usize {
+    match m {
+        Matrix::Scalar { .. } | Matrix::Diagonal(_) | Matrix::Gather { .. } => 1,
+        Matrix::Dense { cols, .. } => *cols,
+        Matrix::Conv(conv) => conv.weights.len() / conv.out_channels,
+        Matrix::Sparse { offsets, .. } => {
+            offsets.windows(2).map(|o| (o[1] - o[0]) as usize).max().unwrap_or(0)
+        }
+        Matrix::Product(factors) => {
+            factors.iter().map(longest_row).fold(1, |n, l| n.saturating_mul(l))
         }
     }
-    Some(total)
+}
+
+/// The number of structural non-zeros, if they can be counted with little work and are at most
+/// `limit`.
+pub(super) fn non_zeros(m: &Matrix, limit: usize) -> Option<usize> {
+    if m.rows().saturating_mul(longest_row(m)) > WORK {
+        return None;
+    }
+    let mut entries = Vec::new();
+    (0..m.rows()).try_fold(0, |count, r| {
+        m.row(r, &mut entries);
+        Some(count + entries.len()).filter(|&count| count <= limit)
+    })
 }
 
 /// Constants that a matrix stores.
@@ -103,9 +108,12 @@ fn stored(m: &Matrix) -> usize {
     }
 }
 
-/// The sum of `terms` by its entries, unless there are more than `limit`.
+/// The sum of `terms` by its entries, unless there are more than `limit` or it takes much work.
 fn written_out(terms: &[&Matrix], limit: usize) -> Option<Matrix> {
     let (rows, cols) = (terms[0].rows(), terms[0].cols());
+    if terms.iter().any(|term| rows.saturating_mul(longest_row(term)) > WORK) {
+        return None;
+    }
     let (mut offsets, mut indices, mut values) = (vec![0u32], Vec::new(), Vec::new());
     let (mut entries, mut row): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
     for r in 0..rows {

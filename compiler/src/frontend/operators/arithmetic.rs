@@ -231,7 +231,8 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
     Ok((values.into_iter().map(operand).collect::<Result<_, _>>()?, shape))
 }
 
-fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Fault> {
+/// The shape to which two shapes broadcast.
+pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Fault> {
     let rank = a.len().max(b.len());
     let extent =
         |s: &[usize], axis: usize| (axis + s.len()).checked_sub(rank).map_or(1, |axis| s[axis]);

@@ -1,12 +1,12 @@
 //! Products with constant matrices, and sums along axes.
 
 use pic_ir::matrix::Matrix;
-use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Ix2, IxDyn};
+use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
 
 use super::super::context::{Context, Encrypted, Value, reason};
 use super::super::error::Fault;
 use super::super::tensor;
-use super::arithmetic::broadcast;
+use super::arithmetic::{broadcast, common_shape};
 use super::movement::{gather_matrix, indices};
 
 /// `Gemm` of an encrypted row with constant weights: `alpha·x·B + beta·C`.
@@ -35,63 +35,94 @@ pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![context.linear(vec![(&x, dense)], bias, vec![1, rows])?])
 }
 
-/// `MatMul` with a constant on either side.
+/// `MatMul` with a constant on either side: a vector, a matrix or a stack of matrices.
 pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    match (context.required(0)?.clone(), context.required(1)?.clone()) {
-        (Value::Encrypted(x), Value::Constant(w)) => {
-            let rank = x.shape.len();
-            let w = tensor::float_array(&w)?;
-            let is_vector = w.ndim() == 1;
-            let column = IxDyn(&[w.len(), 1]);
-            let w =
-                if is_vector { w.into_shape_with_order(column).expect("same length") } else { w };
-            let weights = matrix(&stripped(w, rank)?)?.reversed_axes();
-            let ((rows, cols), kept) = (weights.dim(), &x.shape[..rank - 1]);
-            if x.shape[rank - 1] != cols || rank < 2 {
-                return Err(reason(&format!("{cols} elements along the last axis"), &x.shape));
-            }
-            let shape = match is_vector {
-                true => kept.to_vec(),
-                false => [kept, &[rows]].concat(),
-            };
-            let weights = weights.iter().copied().collect();
-            let outer = kept.iter().product();
-            let dense = Matrix::Dense { outer, rows, cols, inner: 1, weights };
-            Ok(vec![context.linear(vec![(&x, dense)], None, shape)?])
+    let (x, w, is_left) = match (context.required(0)?, context.required(1)?) {
+        (Value::Encrypted(x), Value::Constant(w)) => (x.clone(), w.clone(), false),
+        (Value::Constant(w), Value::Encrypted(x)) => (x.clone(), w.clone(), true),
+        _ => {
+            let help = "a product of two encrypted matrices (attention) is not supported: use constant weights";
+            return Err(Fault::Operator { help });
         }
-        (Value::Constant(w), Value::Encrypted(x)) => {
-            let rank = x.shape.len();
-            if rank < 3 {
-                return Err(Fault::MixesSamples { how: "it contracts the batch axis" });
-            }
-            let weights = matrix(&stripped(tensor::float_array(&w)?, rank)?)?;
-            let ((rows, cols), inner) = (weights.dim(), x.shape[rank - 1]);
-            if x.shape[rank - 2] != cols {
-                return Err(reason(
-                    &format!("{cols} elements along the last axis but one"),
-                    &x.shape,
-                ));
-            }
-            let shape = [&x.shape[..rank - 2], &[rows, inner]].concat();
-            let outer = x.shape[..rank - 2].iter().product();
-            let weights = weights.iter().copied().collect();
-            let dense = Matrix::Dense { outer, rows, cols, inner, weights };
-            Ok(vec![context.linear(vec![(&x, dense)], None, shape)?])
-        }
-        _ => Err(Fault::Operator {
-            help: "a product of two encrypted matrices (attention) is not supported: use constant weights",
-        }),
+    };
+    let rank = x.shape.len();
+    // The contracted axis.
+    let axis = if is_left { rank.saturating_sub(2) } else { rank - 1 };
+    if axis == 0 {
+        return Err(Fault::MixesSamples { how: "it contracts the batch axis" });
     }
+    let w = tensor::float_array(&w)?;
+    let is_vector = w.ndim() == 1;
+    let w = match (is_vector, is_left) {
+        (true, true) => w.insert_axis(Axis(0)),
+        (true, false) => w.insert_axis(Axis(1)),
+        _ => w,
+    };
+    if w.ndim() < 2 || w.ndim() > rank {
+        return Err(reason(&format!("a constant of rank 1 to {rank}"), w.shape()));
+    }
+    let (stack, last) = w.shape().split_at(w.ndim() - 2);
+    let (rows, cols) = if is_left { (last[0], last[1]) } else { (last[1], last[0]) };
+    if x.shape[axis] != cols {
+        return Err(reason(&format!("{cols} elements along axis {axis}"), &x.shape));
+    }
+    let (dense, mut shape) = if stack.iter().all(|&e| e == 1) {
+        let w = w.to_shape((last[0], last[1])).expect("the stack is of one");
+        let weights =
+            if is_left { w.iter().copied().collect() } else { w.t().iter().copied().collect() };
+        let outer = x.shape[..axis].iter().product();
+        let inner = x.shape[axis + 1..].iter().product();
+        let mut shape = x.shape.clone();
+        shape[axis] = rows;
+        (Matrix::Dense { outer, rows, cols, inner, weights }, shape)
+    } else {
+        stacked(context, &x, &w, is_left)?
+    };
+    if is_vector {
+        shape.remove(axis);
+    }
+    Ok(vec![context.linear(vec![(&x, dense)], None, shape)?])
 }
 
-/// Drops leading extents of 1.
-fn stripped(w: ArrayD<f32>, rank: usize) -> Result<ArrayD<f32>, Fault> {
-    let shape = w.shape().to_vec();
-    let leading = shape.len().saturating_sub(2);
-    if shape.len() < 2 || shape.len() > rank || shape[..leading].iter().any(|&e| e != 1) {
-        return Err(reason("one constant matrix, not a vector or a stack", &shape));
+/// The matrix of a product with a stack of matrices, one for each leading index, and the shape
+/// of its result.
+fn stacked(
+    context: &mut Context,
+    x: &Encrypted,
+    w: &ArrayD<f32>,
+    is_left: bool,
+) -> Result<(Matrix, Vec<usize>), Fault> {
+    let [(x_stack, x_last), (w_stack, w_last)] =
+        [x.shape.as_slice(), w.shape()].map(|s| s.split_at(s.len() - 2));
+    let stack = common_shape(x_stack, w_stack)?;
+    let (left, right) = if is_left { (w_last, x_last) } else { (x_last, w_last) };
+    let (rows, middle, cols) = (left[0], left[1], right[1]);
+    let shape = [stack.as_slice(), &[rows, cols]].concat();
+    let terms = shape.iter().fold(middle, |n, &e| n.saturating_mul(e));
+    context.builder.charge(terms)?;
+    let spread = |last: &[usize]| IxDyn(&[stack.as_slice(), last].concat());
+    let sources = indices(x);
+    let sources: Vec<u32> = sources
+        .broadcast(spread(x_last))
+        .expect("part of the common shape")
+        .iter()
+        .copied()
+        .collect();
+    let weights: Vec<f32> =
+        w.broadcast(spread(w_last)).expect("part of the common shape").iter().copied().collect();
+    let (mut columns, mut values) = (Vec::with_capacity(terms), Vec::with_capacity(terms));
+    let count = stack.iter().product::<usize>();
+    let outputs = (0..count * rows * cols).map(|o| (o / cols / rows, o / cols % rows, o % cols));
+    for (s, i, j) in outputs {
+        for k in 0..middle {
+            let (l, r) = ((s * rows + i) * middle + k, (s * middle + k) * cols + j);
+            let (source, weight) = if is_left { (r, l) } else { (l, r) };
+            columns.push(sources[source]);
+            values.push(weights[weight]);
+        }
     }
-    Ok(w.into_shape_with_order(IxDyn(&shape[leading..])).expect("same elements"))
+    let offsets = (0..=count * rows * cols).map(|row| (row * middle) as u32).collect();
+    Ok((Matrix::Sparse { cols: x.len(), offsets, indices: columns, values }, shape))
 }
 
 fn matrix(w: &ArrayD<f32>) -> Result<Array2<f32>, Fault> {

@@ -30,7 +30,7 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             ),
         });
     }
-    let axes = window(context, &x.shape[2..], kernel)?;
+    let (axes, _) = window(context, &x.shape[2..], kernel)?;
     let shape: Vec<usize> =
         [1, out_channels].into_iter().chain(axes.iter().map(|a| a.output)).collect();
     let area = shape[2..].iter().fold(1usize, |n, &e| n.saturating_mul(e));
@@ -62,14 +62,13 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
         return Err(reason(&format!("{} spatial axes", kernel.len()), &x.shape));
     }
     let channels = x.shape[1];
-    let axes = window(context, &x.shape[2..], &kernel)?;
+    let (axes, end_pads) = window(context, &x.shape[2..], &kernel)?;
     let count_padding = context.int("count_include_pad", 0)? != 0;
-    let end_pads = match context.ints("pads")? {
-        Some(pads) if count_padding => pads[kernel.len()..].iter().map(|&p| p as usize).collect(),
-        // Padding chosen by auto_pad reaches as far as the last window.
-        None if count_padding => axes.iter().map(|a| (a.output - 1) * a.stride + span(a)).collect(),
-        _ => vec![0; kernel.len()],
-    };
+    let taps = kernel.iter().fold(channels, |n, &k| n.saturating_mul(k));
+    let area = axes.iter().fold(channels, |n, a| n.saturating_mul(a.output));
+    let counted =
+        axes.iter().fold(0usize, |n, a| n.saturating_add(a.output.saturating_mul(a.kernel)));
+    context.builder.charge(taps.saturating_add(area).saturating_add(counted))?;
     let counts: Vec<Vec<usize>> = axes
         .iter()
         .zip(&end_pads)
@@ -92,8 +91,6 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
     }
     let shape: Vec<usize> =
         [1, channels].into_iter().chain(axes.iter().map(|a| a.output)).collect();
-    context.builder.charge(channels.saturating_mul(divisors.len()))?;
-    let taps: usize = kernel.iter().product();
     let uniform = divisors.iter().all(|&d| d == divisors[0]);
     let weight = if uniform { 1.0 / divisors[0] as f32 } else { 1.0 };
     let windows = Matrix::Conv(Conv {
@@ -101,7 +98,7 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
         in_channels: channels,
         groups: channels,
         axes,
-        weights: vec![weight; channels * taps],
+        weights: vec![weight; taps],
     });
     let matrix = match uniform {
         true => windows,
@@ -113,14 +110,13 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
     Ok(vec![context.linear(vec![(&x, matrix)], None, shape)?])
 }
 
-/// Extent of a dilated kernel.
-fn span(axis: &ConvAxis) -> usize {
-    (axis.kernel - 1) * axis.dilation + 1
-}
-
 /// The geometry of a window of the given kernel over spatial extents, from the attributes that
-/// convolution and pooling share.
-fn window(context: &Context, extents: &[usize], kernel: &[usize]) -> Result<Vec<ConvAxis>, Fault> {
+/// convolution and pooling share; with the padding declared after each axis.
+fn window(
+    context: &Context,
+    extents: &[usize],
+    kernel: &[usize],
+) -> Result<(Vec<ConvAxis>, Vec<usize>), Fault> {
     let rank = kernel.len();
     let positive = |name: &'static str, least: i64, expected: usize, default: i64| {
         let values = context.ints(name)?.unwrap_or(vec![default; expected]);
@@ -170,7 +166,7 @@ fn window(context: &Context, extents: &[usize], kernel: &[usize]) -> Result<Vec<
             if ceil && (output - 1) * stride >= input + pad {
                 output -= 1;
             }
-            Ok(ConvAxis { input, output, kernel, stride, dilation, pad })
+            Ok((ConvAxis { input, output, kernel, stride, dilation, pad }, total - pad))
         })
         .collect()
 }

@@ -36,8 +36,8 @@ pub(super) fn recognise(network: &Network) -> Network {
             let activation =
                 Node { op, origin: origin.collect(), ..rewritten.graph[result].clone() };
             let mut scaled = |rewritten: &mut Network, x, value: f64| {
-                let candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
-                let free = candidates.filter(|n| names.insert(n.clone())).next();
+                let mut candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
+                let free = candidates.find(|n| names.insert(n.clone()));
                 let name = free.expect("endless candidates");
                 let matrix = Matrix::Scalar { len: activation.len(), value: value as f32 };
                 let op = Op::Linear { matrices: vec![matrix], bias: None };

@@ -5,6 +5,7 @@ mod arithmetic;
 mod contraction;
 mod convolution;
 mod movement;
+mod reshape;
 
 use super::context::{Context, Encrypted};
 use super::error::Fault;
@@ -31,9 +32,9 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Gelu" | "HardSwish" | "HardSigmoid"
         | "Elu" | "Softplus" | "Erf" | "Clip" => activation::function,
         "PRelu" => activation::prelu,
-        "Identity" | "Dropout" => movement::identity,
-        "Cast" => movement::cast,
-        "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => movement::reshape,
+        "Identity" | "Dropout" => reshape::identity,
+        "Cast" => reshape::cast,
+        "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshape::reshape,
         "Transpose" => movement::transpose,
         "Slice" => movement::slice,
         "Split" => movement::split,

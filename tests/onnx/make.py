@@ -5,7 +5,7 @@
 Good files: `<name>.onnx`, a seeded normal input `<name>.x.npy` (f32, batch 1) and ONNX Runtime's
 output for it, `<name>.y.npy`; the output is checked against the ONNX reference evaluator before
 it is written. Bad files: `bad/<name>.onnx`, each with the reason why it must be refused in a
-comment below. Nothing here knows the compiler: a file says what ONNX means, not what we support.
+comment below. Nothing here calls the compiler.
 """
 
 import zlib

@@ -181,13 +181,18 @@ impl ChebyshevPlan {
 
     /// Executes the plan on a number, as an executor would on a ciphertext.
     pub fn evaluate(&self, x: f64) -> f64 {
-        let mut powers = vec![0.0; self.degree + 2];
-        (powers[0], powers[1]) = (1.0, x);
+        self.root.evaluate(&self.power_values(x))
+    }
+
+    /// T_i(x) by index i, for the powers of the plan, T_0 and T_1; other entries are zero.
+    pub(crate) fn power_values(&self, x: f64) -> Vec<f64> {
+        let mut values = vec![0.0; self.degree + 2];
+        (values[0], values[1]) = (1.0, x);
         for p in &self.powers {
-            powers[p.index as usize] =
-                2.0 * powers[p.a as usize] * powers[p.b as usize] - powers[(p.a - p.b) as usize];
+            values[p.index as usize] =
+                2.0 * values[p.a as usize] * values[p.b as usize] - values[(p.a - p.b) as usize];
         }
-        self.root.evaluate(&powers)
+        values
     }
 }
 
@@ -198,7 +203,8 @@ impl Node {
         self.products.iter().for_each(|product| product.quotient.visit(visit));
     }
 
-    fn evaluate(&self, powers: &[f64]) -> f64 {
+    /// The value, given those of the powers by index.
+    pub(crate) fn evaluate(&self, powers: &[f64]) -> f64 {
         let linear = self.linear.iter().map(|&(i, c)| c * powers[i as usize]);
         let products =
             self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);

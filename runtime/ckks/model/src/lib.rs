@@ -5,6 +5,7 @@
 //! Nothing here encrypts, and nothing here depends on the ring arithmetic.
 
 pub mod chebyshev;
+pub mod noise;
 mod parameters;
 pub mod primes;
 pub mod security;

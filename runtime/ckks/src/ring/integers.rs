@@ -1,0 +1,244 @@
+//! Between polynomials and the world outside: signed integers, real numbers, raw bytes.
+
+use super::{Basis, Domain, Modulus, Poly, Ring, RingError};
+
+impl Ring {
+    /// The polynomial with the given `N` signed coefficients, in the coefficient domain.
+    ///
+    /// # Panics
+    /// If there are not `N` coefficients.
+    pub fn from_signed<T: Copy + Into<i64> + Sync>(
+        &self,
+        coefficients: &[T],
+        basis: Basis,
+    ) -> Poly {
+        self.reduce_each(coefficients, basis, |m, c| m.reduce_i64(c.into()))
+    }
+
+    /// Like [`Ring::from_signed`], for coefficients of up to 127 bits.
+    ///
+    /// # Panics
+    /// If there are not `N` coefficients.
+    pub fn from_signed_wide(&self, coefficients: &[i128], basis: Basis) -> Poly {
+        self.reduce_each(coefficients, basis, Modulus::reduce_i128)
+    }
+
+    fn reduce_each<T: Copy + Sync>(
+        &self,
+        coefficients: &[T],
+        basis: Basis,
+        reduce: impl Fn(&Modulus, T) -> u64 + Sync,
+    ) -> Poly {
+        assert_eq!(coefficients.len(), self.degree(), "one coefficient is needed for each power");
+        let mut poly = self.scratch(basis, Domain::Coefficient);
+        poly.for_each_limb(|i, limb| {
+            let m = self.modulus(i);
+            for (residue, &c) in limb.iter_mut().zip(coefficients) {
+                *residue = reduce(m, c);
+            }
+        });
+        poly
+    }
+
+    /// Reads what [`Poly::write_to`] wrote.
+    ///
+    /// # Errors
+    /// [`RingError::UnknownBasis`], [`RingError::Length`] or [`RingError::Residue`] if the bytes are
+    /// not canonical limbs of that basis. Nothing is allocated before the length is known to fit.
+    pub fn read(&self, bytes: &[u8], basis: Basis, domain: Domain) -> Result<Poly, RingError> {
+        if !basis.is_subset(self.basis()) {
+            return Err(RingError::UnknownBasis { basis });
+        }
+        let limb_bytes = 8 * self.degree();
+        let expected = limb_bytes * basis.len();
+        if bytes.len() != expected {
+            return Err(RingError::Length { expected, actual: bytes.len() });
+        }
+        let mut poly = self.scratch(basis, domain);
+        for (i, bytes) in basis.iter().zip(bytes.chunks_exact(limb_bytes)) {
+            let prime = self.modulus(i).value();
+            let limb = poly.limb_mut(i);
+            let (words, _) = bytes.as_chunks::<8>();
+            for (residue, word) in limb.iter_mut().zip(words) {
+                *residue = u64::from_le_bytes(*word);
+            }
+            if let Some(position) = limb.iter().position(|&residue| residue >= prime) {
+                return Err(RingError::Residue { prime, position, value: limb[position] });
+            }
+        }
+        Ok(poly)
+    }
+
+    /// The centered coefficients divided by `2^log_scale`, to double precision: the relative error of
+    /// each is below 2^-51 whatever its size, from 1 to half the modulus.
+    ///
+    /// Garner's mixed-radix method with balanced digits (Knuth, TAOCP 2, 4.3.2), so that the digits
+    /// above the size of a coefficient vanish; it stops at the last digit that any of a group of
+    /// coefficients needs.
+    ///
+    /// # Panics
+    /// If the polynomial is not in the coefficient domain.
+    pub fn to_real(&self, poly: &Poly, log_scale: i32) -> Vec<f64> {
+        self.assert_own(poly);
+        assert_eq!(poly.domain(), Domain::Coefficient, "only coefficients can be recombined");
+        let radices: Vec<&Modulus> = poly.basis().iter().map(|i| self.modulus(i)).collect();
+        let limbs: Vec<&[u64]> = poly.limbs().map(|(_, limb)| limb).collect();
+        // inverses[i][k] = radices[k]^-1 mod radices[i].
+        let inverse = |m: &Modulus, k: &&Modulus| m.inv(m.reduce_u128(k.value().into()));
+        let inverses: Vec<Vec<u64>> =
+            radices.iter().map(|m| radices.iter().map(|k| inverse(m, k)).collect()).collect();
+
+        let mut reals = vec![0.0; self.degree()];
+        let mut digits = vec![[0; GROUP]; limbs.len()];
+        for (group, reals) in reals.chunks_mut(GROUP).enumerate() {
+            for (digits, limb) in digits.iter_mut().zip(&limbs) {
+                digits.copy_from_slice(&limb[GROUP * group..][..GROUP]);
+            }
+            let needed = to_mixed_radix(&mut digits, &radices, &inverses);
+            for (j, real) in reals.iter_mut().enumerate() {
+                let digits = digits[..needed].iter().map(|d| d[j]);
+                *real = mixed_radix_to_real(digits.zip(&radices).rev(), log_scale);
+            }
+        }
+        reals
+    }
+}
+
+/// Coefficients recombined at a time; divides every degree.
+const GROUP: usize = 16;
+
+/// Turns residues into mixed-radix digits, in place; returns how many can be other than zero.
+fn to_mixed_radix(
+    residues: &mut [[u64; GROUP]],
+    radices: &[&Modulus],
+    inverses: &[Vec<u64>],
+) -> usize {
+    for k in 0..residues.len() {
+        let (done, rest) = residues.split_at_mut(k + 1);
+        if rest.iter().chain([&done[k]]).flatten().all(|&residue| residue == 0) {
+            return k;
+        }
+        for (i, residues) in (k + 1..).zip(rest) {
+            let m = radices[i];
+            for (residue, &digit) in residues.iter_mut().zip(&done[k]) {
+                let digit = m.reduce_i64(radices[k].centered(digit));
+                *residue = m.mul(m.sub(*residue, digit), inverses[i][k]);
+            }
+        }
+    }
+    residues.len()
+}
+
+/// Horner's rule from the top digit, in 128-bit integers with a common exponent.
+fn mixed_radix_to_real<'a>(
+    digits: impl Iterator<Item = (u64, &'a &'a Modulus)>,
+    log_scale: i32,
+) -> f64 {
+    /// Bits kept, so that the product with a 50-bit radix fits; the rest is below the rounding error.
+    const KEPT: u32 = 76;
+    let (mut mantissa, mut exponent) = (0i128, 0);
+    for (digit, radix) in digits {
+        let digit = i128::from(radix.centered(digit)) >> exponent.min(127);
+        mantissa = mantissa * i128::from(radix.value()) + digit;
+        let excess = (128 - mantissa.unsigned_abs().leading_zeros()).saturating_sub(KEPT);
+        mantissa >>= excess;
+        exponent += excess;
+    }
+    scale_by_power_of_two(mantissa as f64, exponent as i32 - log_scale)
+}
+
+/// `x · 2^exponent`, without overflow on the way when the result is in range.
+fn scale_by_power_of_two(x: f64, exponent: i32) -> f64 {
+    let half = exponent / 2;
+    x * 2f64.powi(half) * 2f64.powi(exponent - half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{big_centered, big_product, random_poly, ring, rng};
+    use super::*;
+    use num_bigint::BigInt;
+    use proptest::prelude::*;
+
+    /// `x / 2^shift`, rounded once (truncated to 64 bits and a sticky bit first).
+    fn big_to_f64(x: &BigInt, shift: i32) -> f64 {
+        let excess = x.bits().saturating_sub(64);
+        let top: BigInt = x >> excess;
+        let sticky = i128::from((&top << excess) != *x);
+        let top = i128::try_from(top).unwrap() * 2 + sticky;
+        scale_by_power_of_two(top as f64, excess as i32 - 1 - shift)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn signed_integers_keep_their_value(bits in prop::collection::vec(44u32..=50, 3), seed: u64) {
+            let ring = ring(4, &bits);
+            let mut rng = rng(seed);
+            use rand_core::Rng;
+            let narrow: Vec<i64> = (0..16).map(|s| rng.next_u64() as i64 >> (3 * s)).collect();
+            let wide: Vec<i128> =
+                narrow.iter().map(|&x| i128::from(x) * i128::from(rng.next_u64() >> 1)).collect();
+            let (narrow_poly, wide_poly) =
+                (ring.from_signed(&narrow, ring.basis()), ring.from_signed_wide(&wide, ring.basis()));
+            for j in 0..16 {
+                prop_assert_eq!(big_centered(&ring, &narrow_poly, j), BigInt::from(narrow[j]));
+                prop_assert_eq!(big_centered(&ring, &wide_poly, j), BigInt::from(wide[j]));
+            }
+        }
+
+        /// Coefficients of every size from zero to the whole modulus.
+        #[test]
+        fn reals_are_right_to_double_precision(
+            bits in prop::collection::vec(20u32..=50, 1..30),
+            log_scale in -30i32..1000,
+            seed: u64,
+        ) {
+            let ring = ring(6, &bits);
+            let mut poly = random_poly(&ring, ring.basis(), Domain::Coefficient, &mut rng(seed));
+            let total = big_product(&ring, ring.basis()).bits();
+            for j in 0..ring.degree() {
+                let shift = total * j as u64 / 64;
+                let value: BigInt = big_centered(&ring, &poly, j) >> shift;
+                for i in 0..bits.len() {
+                    let q = BigInt::from(ring.modulus(i).value());
+                    poly.limb_mut(i)[j] = u64::try_from(((&value % &q) + &q) % &q).unwrap();
+                }
+            }
+            for (j, real) in ring.to_real(&poly, log_scale + 450).into_iter().enumerate() {
+                let expected = big_to_f64(&big_centered(&ring, &poly, j), log_scale + 450);
+                let bound = expected.abs() * 2f64.powi(-51) + f64::MIN_POSITIVE;
+                prop_assert!((real - expected).abs() <= bound, "{j}: {real:e} for {expected:e}");
+            }
+        }
+
+        #[test]
+        fn bytes_round_trip(bits in prop::collection::vec(20u32..=50, 1..5), seed: u64) {
+            let ring = ring(5, &bits);
+            let basis = Basis::from_indices((0..bits.len()).step_by(2));
+            let poly = random_poly(&ring, basis, Domain::Ntt, &mut rng(seed));
+            let mut bytes = Vec::new();
+            poly.write_to(&mut bytes).unwrap();
+            prop_assert_eq!(ring.read(&bytes, basis, Domain::Ntt).unwrap(), poly);
+        }
+    }
+
+    #[test]
+    fn malformed_bytes_are_refused() {
+        let ring = ring(4, &[30, 20]);
+        let (basis, q) = (ring.basis(), ring.modulus(1).value());
+        let mut bytes = vec![0; 2 * 16 * 8];
+        let read = |bytes: &[u8], basis| ring.read(bytes, basis, Domain::Coefficient);
+        assert!(read(&bytes, basis).is_ok());
+        assert_eq!(
+            read(&bytes[1..], basis).unwrap_err(),
+            RingError::Length { expected: 256, actual: 255 }
+        );
+        let alien = Basis::from_indices([0, 2]);
+        assert_eq!(read(&bytes, alien).unwrap_err(), RingError::UnknownBasis { basis: alien });
+        bytes[128 + 24..][..8].copy_from_slice(&q.to_le_bytes());
+        let expected = RingError::Residue { prime: q, position: 3, value: q };
+        assert_eq!(read(&bytes, basis).unwrap_err(), expected);
+    }
+}

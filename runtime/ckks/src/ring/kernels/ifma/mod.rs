@@ -1,0 +1,222 @@
+//! The loops with AVX-512 and its 52-bit multiply-add (IFMA), bit-equal to the portable ones.
+//!
+//! Every function here must only be called on a processor with these instructions; that is what the
+//! `unsafe` at the call in [`super`] vouches for. Lengths are multiples of eight, as all degrees are.
+
+mod ntt;
+mod vector;
+
+pub(super) use ntt::{MIN_LOG_DEGREE, Ntt};
+
+use std::arch::x86_64::*;
+
+use super::ConversionTarget;
+use crate::ring::Modulus;
+use vector::*;
+
+/// Whether this processor has the instructions.
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512ifma")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+/// Weights of conversions are in Montgomery form, so that sums come out in the ordinary one.
+pub(super) fn weight(m: &Modulus, w: u64) -> u64 {
+    to_montgomery(m, w)
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn add(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    let c = Constants::new(m);
+    for (a, b) in vectors_mut(a).zip(vectors(b)) {
+        store(a, c.reduce_once(vector::add(load(a), load(b))));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn sub(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    let c = Constants::new(m);
+    for (a, b) in vectors_mut(a).zip(vectors(b)) {
+        store(a, c.reduce_once(vector::add(vector::sub(load(a), load(b)), c.q)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn neg(m: &Modulus, a: &mut [u64]) {
+    let c = Constants::new(m);
+    for a in vectors_mut(a) {
+        store(a, c.reduce_once(vector::sub(c.q, load(a))));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn mul(m: &Modulus, a: &mut [u64], b: &[u64]) {
+    let product = Product::new(m);
+    for (a, b) in vectors_mut(a).zip(vectors(b)) {
+        store(a, product.mul(load(a), load(b)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn mul_add(m: &Modulus, acc: &mut [u64], a: &[u64], b: &[u64]) {
+    let product = Product::new(m);
+    for ((acc, a), b) in vectors_mut(acc).zip(vectors(a)).zip(vectors(b)) {
+        let sum = vector::add(load(acc), product.mul(load(a), load(b)));
+        store(acc, product.c.reduce_once(sum));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn mul_scalar(m: &Modulus, a: &mut [u64], s: u64) {
+    let (c, s) = (Constants::new(m), Factor::splat(factor_words(m, s)));
+    for a in vectors_mut(a) {
+        store(a, c.reduce_once(c.mul_factor(load(a), s)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn sub_mul_scalar(m: &Modulus, a: &mut [u64], b: &[u64], s: u64) {
+    let (c, s) = (Constants::new(m), Factor::splat(factor_words(m, s)));
+    for (a, b) in vectors_mut(a).zip(vectors(b)) {
+        let difference = vector::add(vector::sub(load(a), load(b)), c.q);
+        store(a, c.reduce_once(c.mul_factor(difference, s)));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn quotient(quotient: &mut [u64], sources: &[&[u64]], inverses: &[f64]) {
+    for (j, quotient) in vectors_mut(quotient).enumerate() {
+        let mut sum = _mm512_set1_pd(0.5);
+        for (source, &inverse) in sources.iter().zip(inverses) {
+            let y = _mm512_cvtepu64_pd(load(&source.as_chunks().0[j]));
+            // Not fused: the portable sum rounds the product too.
+            sum = _mm512_add_pd(sum, _mm512_mul_pd(y, _mm512_set1_pd(inverse)));
+        }
+        store(quotient, _mm512_cvttpd_epu64(sum));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) {
+    /// Residues of each source that are used for all targets before the next ones are read.
+    const TILE: usize = 64;
+    /// Residues whose sums are in registers together.
+    const ROW: usize = 32;
+    for tile in (0..sources[0].len()).step_by(TILE) {
+        for target in &mut *targets {
+            let c = Constants::new(target.m);
+            let reduction = SumReduction::new(target.m, sources.len());
+            for row in (tile..tile + TILE).step_by(ROW) {
+                let mut sums = [Accumulator::zero(); ROW / LANES];
+                for (source, &w) in sources.iter().zip(target.weights) {
+                    let w = splat(w);
+                    let source = source[row..row + ROW].as_chunks().0;
+                    for (sum, y) in sums.iter_mut().zip(source) {
+                        sum.add(load(y), w);
+                    }
+                }
+                let out = target.out[row..row + ROW].as_chunks_mut().0;
+                for (out, sum) in out.iter_mut().zip(&sums) {
+                    store(out, c.reduce_once(reduction.below(2, sum.fold(&c))));
+                }
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn inner_product(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    terms: &[(&[u64], &[u64], &[u64])],
+) {
+    let c = Constants::new(m);
+    let reduction = SumReduction::new(m, terms.len());
+    let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
+    let reduce = |sum: Accumulator| {
+        let x = reduction.below(4, sum.fold(&c));
+        c.reduce_once(c.mul_factor(x, undo_montgomery))
+    };
+    for (j, (out0, out1)) in vectors_mut(out.0).zip(vectors_mut(out.1)).enumerate() {
+        let mut sums = [Accumulator::zero(); 2];
+        for (a, b0, b1) in terms {
+            let a = load(&a.as_chunks().0[j]);
+            sums[0].add(a, load(&b0.as_chunks().0[j]));
+            sums[1].add(a, load(&b1.as_chunks().0[j]));
+        }
+        store(out0, reduce(sums[0]));
+        store(out1, reduce(sums[1]));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 8]; 8]) {
+    let lanes = lanes.map(|lanes| load(&lanes.map(u64::from)));
+    let a = a.as_chunks().0;
+    for (out, &block) in vectors_mut(out).zip(blocks) {
+        let x = load(&a[(block >> 3) as usize]);
+        store(out, _mm512_permutexvar_epi64(lanes[(block & 7) as usize], x));
+    }
+}
+
+/// Products of canonical residues.
+struct Product {
+    c: Constants,
+    /// `R`, to make up for the `R^-1` of the first multiplication.
+    undo_montgomery: Factor,
+}
+
+impl Product {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn new(m: &Modulus) -> Self {
+        let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
+        Self { c: Constants::new(m), undo_montgomery }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn mul(&self, a: Vector, b: Vector) -> Vector {
+        self.c.reduce_once(self.c.mul_factor(self.c.mul(a, b), self.undo_montgomery))
+    }
+}
+
+/// Brings folded sums of products down to a few multiples of q.
+struct SumReduction {
+    /// `2^i · q`.
+    multiples: [Vector; 6],
+    /// Sums are below `2^log_bound · q`.
+    log_bound: usize,
+}
+
+impl SumReduction {
+    /// For sums of up to 129 products `x·y` with `x < 2^50`, `y < q`: folded, below `(1 + terms/4)·q`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn new(m: &Modulus, terms: usize) -> Self {
+        let bound = 1 + terms.div_ceil(4);
+        Self {
+            multiples: std::array::from_fn(|i| splat(m.value() << i)),
+            log_bound: bound.next_power_of_two().ilog2() as usize,
+        }
+    }
+
+    /// The sum below `bound · q`, for a power of two.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn below(&self, bound: usize, sum: Vector) -> Vector {
+        let kept = bound.ilog2() as usize;
+        let multiples = self.multiples[..self.log_bound].iter().skip(kept).rev();
+        multiples.fold(sum, |sum, &multiple| conditional_sub(sum, multiple))
+    }
+}
+
+fn vectors(limb: &[u64]) -> impl Iterator<Item = &[u64; LANES]> {
+    limb.as_chunks().0.iter()
+}
+
+fn vectors_mut(limb: &mut [u64]) -> impl Iterator<Item = &mut [u64; LANES]> {
+    limb.as_chunks_mut().0.iter_mut()
+}

@@ -1,0 +1,237 @@
+//! Random polynomials: public uniform ones from a seed, secrets and errors from ChaCha20.
+//!
+//! Samplers of secrets give coefficient vectors that are zeroised on drop, for
+//! [`Ring::from_signed`]. They are not constant-time where rejection or a permutation is involved
+//! (ternary, sparse ternary); the Gaussian one is, in its comparisons.
+
+use std::sync::LazyLock;
+
+pub use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use zeroize::Zeroizing;
+
+use super::{Basis, Domain, Modulus, Poly, Ring, RingError};
+
+/// Standard deviation of errors.
+pub const ERROR_SIGMA: f64 = 3.2;
+
+/// Errors are truncated to this magnitude, about 6σ.
+pub const ERROR_BOUND: i8 = 19;
+
+/// Bytes of a seed of public randomness.
+pub const SEED_BYTES: usize = 32;
+
+const UNIFORM_CONTEXT: &[u8] = b"pic-ckks uniform limb v1";
+
+/// A generator for secrets and errors, seeded by the operating system.
+///
+/// # Errors
+/// [`RingError::Entropy`] if that gives no randomness.
+pub fn secret_rng() -> Result<ChaCha20Rng, RingError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(RingError::Entropy)?;
+    Ok(ChaCha20Rng::from_seed(*seed))
+}
+
+impl Ring {
+    /// The uniform polynomial that belongs to a public seed, in the domain asked for.
+    ///
+    /// The limb of a prime depends on seed, degree and prime alone, so that a restricted basis gives
+    /// the same limbs. The stream is part of the file format: BLAKE3 keyed with the seed, over the
+    /// context string `pic-ckks uniform limb v1`, `log2(N)` as one byte and the prime as eight; its
+    /// output is read as little-endian words `u`, each giving `floor(u·q / 2^64)` unless
+    /// `u·q mod 2^64 < 2^64 mod q`, in which case it is skipped (Lemire, "Fast random integer
+    /// generation in an interval", 2019). All integers little-endian.
+    pub fn uniform(&self, seed: &[u8; SEED_BYTES], basis: Basis, domain: Domain) -> Poly {
+        let mut poly = self.scratch(basis, domain);
+        poly.for_each_limb(|i, limb| uniform_limb(seed, self.log_n, self.modulus(i), limb));
+        poly
+    }
+}
+
+fn uniform_limb(seed: &[u8; SEED_BYTES], log_n: u32, m: &Modulus, limb: &mut [u64]) {
+    let q = m.value();
+    let skipped_below = q.wrapping_neg() % q; // 2^64 mod q
+    let mut hasher = blake3::Hasher::new_keyed(seed);
+    hasher.update(UNIFORM_CONTEXT).update(&[log_n as u8]).update(&q.to_le_bytes());
+    let mut stream = hasher.finalize_xof();
+    let mut bytes = [0; 8192];
+    let mut filled = 0;
+    while filled < limb.len() {
+        let wanted = (8 * (limb.len() - filled)).min(bytes.len());
+        stream.fill(&mut bytes[..wanted]);
+        for word in bytes[..wanted].as_chunks::<8>().0 {
+            let product = u128::from(u64::from_le_bytes(*word)) * u128::from(q);
+            limb[filled] = (product >> 64) as u64;
+            filled += usize::from(product as u64 >= skipped_below);
+        }
+    }
+}
+
+/// `n` coefficients, independent and uniform in {-1, 0, 1}.
+pub fn ternary(rng: &mut impl Rng, n: usize) -> Zeroizing<Vec<i8>> {
+    let mut coefficients = Zeroizing::new(Vec::with_capacity(n));
+    while coefficients.len() < n {
+        let mut bits = rng.next_u64();
+        for _ in 0..32.min(n - coefficients.len()) {
+            if bits & 3 != 3 {
+                coefficients.push((bits & 3) as i8 - 1);
+            }
+            bits >>= 2;
+        }
+    }
+    coefficients
+}
+
+/// `n` coefficients of which exactly `weight`, at uniform positions, are -1 or 1 and the rest zero.
+///
+/// # Panics
+/// If `weight` exceeds `n`.
+pub fn sparse_ternary(rng: &mut impl Rng, n: usize, weight: usize) -> Zeroizing<Vec<i8>> {
+    assert!(weight <= n, "{weight} of {n} coefficients cannot be nonzero");
+    let mut coefficients = Zeroizing::new(vec![0; n]);
+    let mut remaining = weight;
+    while remaining > 0 {
+        let position = below(rng, n as u64) as usize;
+        if coefficients[position] == 0 {
+            coefficients[position] = if rng.next_u32() & 1 == 0 { -1 } else { 1 };
+            remaining -= 1;
+        }
+    }
+    coefficients
+}
+
+/// `n` coefficients from the discrete Gaussian on the integers with standard deviation
+/// [`ERROR_SIGMA`], truncated at [`ERROR_BOUND`].
+///
+/// By inversion of the cumulative distribution, tabulated to 53 bits: the statistical distance to
+/// the exact distribution is below 2^-29 from truncation (two tails beyond 6σ) and 2^-47 from
+/// rounding. Every sample takes the same comparisons.
+pub fn gaussian(rng: &mut impl Rng, n: usize) -> Zeroizing<Vec<i8>> {
+    let sample = |_| {
+        let u = rng.next_u64() >> 1;
+        let above = CUMULATIVE.iter().map(|&bound| i8::from(u >= bound)).sum::<i8>();
+        above - ERROR_BOUND
+    };
+    Zeroizing::new((0..n).map(sample).collect())
+}
+
+/// `2^63 · P(X ≤ k)` for `k` from `-ERROR_BOUND` to `ERROR_BOUND - 1`.
+static CUMULATIVE: LazyLock<[u64; 2 * ERROR_BOUND as usize]> = LazyLock::new(|| {
+    let weight = |k: i8| (-f64::from(k).powi(2) / (2.0 * ERROR_SIGMA * ERROR_SIGMA)).exp();
+    let total: f64 = (-ERROR_BOUND..=ERROR_BOUND).map(weight).sum();
+    let mut sum = 0.0;
+    std::array::from_fn(|i| {
+        sum += weight(i as i8 - ERROR_BOUND);
+        (sum / total * (1u64 << 63) as f64) as u64
+    })
+});
+
+/// Uniform in `[0, bound)` (Lemire, as in [`Ring::uniform`]).
+fn below(rng: &mut impl Rng, bound: u64) -> u64 {
+    loop {
+        let product = u128::from(rng.next_u64()) * u128::from(bound);
+        if product as u64 >= bound.wrapping_neg() % bound {
+            return (product >> 64) as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{ring, rng};
+    use super::*;
+
+    /// χ² of observed counts against expected ones, per degree of freedom minus one, in standard
+    /// deviations: about N(0, 1) for the right distribution.
+    fn chi_square_z(counts: &[u64], expected: &[f64]) -> f64 {
+        let chi: f64 = counts.iter().zip(expected).map(|(&c, e)| (c as f64 - e).powi(2) / e).sum();
+        let freedom = (counts.len() - 1) as f64;
+        (chi - freedom) / (2.0 * freedom).sqrt()
+    }
+
+    #[test]
+    fn uniform_fills_the_range_evenly() {
+        // 2^64 is no multiple of q, and a prime just above a power of two.
+        let ring = ring(14, &[50, 20]);
+        let poly = ring.uniform(&[7; 32], ring.basis(), Domain::Ntt);
+        for (i, limb) in poly.limbs() {
+            let q = ring.modulus(i).value();
+            let mut counts = [0; 64];
+            for &x in limb {
+                assert!(x < q);
+                counts[(u128::from(x) * 64 / u128::from(q)) as usize] += 1;
+            }
+            let z = chi_square_z(&counts, &[limb.len() as f64 / 64.0; 64]);
+            assert!(z.abs() < 5.0, "{z}");
+        }
+    }
+
+    /// Computed from the documented construction with the reference BLAKE3 in another language.
+    #[test]
+    fn uniform_stream_is_stable() {
+        let ring = Ring::new(6, &[1_125_899_906_840_833]).unwrap();
+        let seed = std::array::from_fn(|i| i as u8);
+        let poly = ring.uniform(&seed, ring.basis(), Domain::Ntt);
+        let head = [442975129910206, 1095101291231773, 748675568009631, 61879104898532];
+        assert_eq!(poly.limb(0)[..4], head);
+        assert_eq!(poly.limb(0)[63], 378449329273041);
+    }
+
+    #[test]
+    fn uniform_limbs_depend_on_seed_and_prime_alone() {
+        let ring = ring(6, &[50, 40, 30]);
+        let full = ring.uniform(&[1; 32], ring.basis(), Domain::Ntt);
+        let part = Basis::from_indices([0, 2]);
+        assert_eq!(ring.uniform(&[1; 32], part, Domain::Ntt), full.restricted(part));
+        assert_ne!(ring.uniform(&[2; 32], part, Domain::Ntt), full.restricted(part));
+        assert_ne!(full.limb(0)[..8], full.limb(1)[..8]);
+    }
+
+    #[test]
+    fn ternary_is_balanced() {
+        let secret = ternary(&mut rng(3), 1 << 16);
+        let counts = [-1, 0, 1].map(|v| secret.iter().filter(|&&x| x == v).count() as u64);
+        assert_eq!(counts.iter().sum::<u64>(), 1 << 16);
+        let z = chi_square_z(&counts, &[65536.0 / 3.0; 3]);
+        assert!(z.abs() < 5.0, "{z}: {counts:?}");
+    }
+
+    #[test]
+    fn sparse_ternary_has_its_weight() {
+        let mut positions = [0; 16];
+        let mut ones = 0;
+        for seed in 0..64 {
+            let secret = sparse_ternary(&mut rng(seed), 1 << 12, 32);
+            assert_eq!(secret.iter().filter(|&&x| x != 0).count(), 32);
+            ones += secret.iter().filter(|&&x| x == 1).count();
+            for (i, _) in secret.iter().enumerate().filter(|(_, x)| **x != 0) {
+                positions[i >> 8] += 1;
+            }
+        }
+        assert!(ones.abs_diff(1024) < 5 * 23, "{ones} of 2048 are positive");
+        let z = chi_square_z(&positions, &[128.0; 16]);
+        assert!(z.abs() < 5.0, "{z}");
+        assert!(sparse_ternary(&mut rng(1), 16, 16).iter().all(|x| x.abs() == 1));
+    }
+
+    #[test]
+    fn gaussian_matches_its_density() {
+        let n = 1 << 20;
+        let errors = gaussian(&mut rng(5), n);
+        assert!(errors.iter().all(|e| e.abs() <= ERROR_BOUND));
+        // Values from -11 to 11; the tails beyond are too rare for a χ² test and are pooled.
+        let bin = |e: i8| (e.clamp(-12, 12) + 12) as usize;
+        let mut counts = [0; 25];
+        errors.iter().for_each(|&e| counts[bin(e)] += 1);
+        let mut expected = [0.0; 25];
+        let density = |k: i8| {
+            (-f64::from(k).powi(2) / 20.48).exp() / (3.2 * (2.0 * std::f64::consts::PI).sqrt())
+        };
+        (-40..=40).for_each(|k| expected[bin(k)] += n as f64 * density(k));
+        let z = chi_square_z(&counts, &expected);
+        assert!(z.abs() < 5.0, "{z}");
+        let variance = errors.iter().map(|&e| f64::from(e).powi(2)).sum::<f64>() / n as f64;
+        assert!((variance.sqrt() - 3.2).abs() < 0.02, "σ = {}", variance.sqrt());
+    }
+}

@@ -74,7 +74,14 @@ impl<'a> Evaluation<'a> {
     /// Evaluates the whole network with `layers[k]` standing at activation layer `k`.
     pub fn new(network: &'a Network, input: Batch, layers: &[Layer]) -> Self {
         let mut evaluation = Self { network, values: vec![input] };
-        evaluation.evaluate_from(NodeIndex::new(1), layers);
+        evaluation.evaluate_from(NodeIndex::new(1), network.graph.node_count(), layers);
+        evaluation
+    }
+
+    /// Evaluates only the nodes up to and including `last`; `layers` need not describe those after.
+    pub fn up_to(network: &'a Network, input: Batch, layers: &[Layer], last: NodeIndex) -> Self {
+        let mut evaluation = Self { network, values: vec![input] };
+        evaluation.evaluate_from(NodeIndex::new(1), last.index() + 1, layers);
         evaluation
     }
 
@@ -91,15 +98,16 @@ impl<'a> Evaluation<'a> {
     /// Replaces the value of `node` and recomputes every later node.
     pub fn restart(&mut self, node: NodeIndex, value: Batch, layers: &[Layer]) {
         self.values[node.index()] = value;
-        self.evaluate_from(NodeIndex::new(node.index() + 1), layers);
+        let end = self.network.graph.node_count();
+        self.evaluate_from(NodeIndex::new(node.index() + 1), end, layers);
     }
 
-    fn evaluate_from(&mut self, first: NodeIndex, layers: &[Layer]) {
+    fn evaluate_from(&mut self, first: NodeIndex, end: usize, layers: &[Layer]) {
         self.values.truncate(first.index());
         let is_activation = |n: &NodeIndex| matches!(self.network.graph[*n].op, Op::Activation(_));
         let mut layer =
             self.network.graph.node_indices().take(first.index()).filter(is_activation).count();
-        for node in self.network.graph.node_indices().skip(first.index()) {
+        for node in self.network.graph.node_indices().take(end).skip(first.index()) {
             let operands = self.network.operands(node);
             let operand = |k: usize| &self.values[operands[k].index()];
             let value = match &self.network.graph[node].op {

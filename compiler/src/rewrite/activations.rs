@@ -154,5 +154,6 @@ fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function
             .iter()
             .all(|&(x, y)| (c * f.evaluate(t * x) - y).abs() <= TOLERANCE * (1.0 + y.abs()))
     };
-    candidates.filter(|(_, t, c)| t.is_normal() && c.is_normal()).find(agrees)
+    let normal = |value: f64| (value as f32).is_normal();
+    candidates.filter(|&(_, t, c)| normal(t) && normal(c)).find(agrees)
 }

@@ -20,18 +20,8 @@ use super::sweep::sweep;
 /// which cost less than the level that is saved.
 const SMALL: usize = 1 << 17;
 
-/// Composes adjacent linear nodes, until none is left to compose.
+/// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
 pub(super) fn compose(network: &Network) -> Network {
-    let next = compose_once(network);
-    // Where a node has lost all readers but one, it can be composed into that in turn.
-    match next.graph.node_count() < network.graph.node_count() {
-        true => compose(&next),
-        false => next,
-    }
-}
-
-/// Operands before readers; drops the nodes left unused.
-fn compose_once(network: &Network) -> Network {
     let mut composed = Network { graph: Default::default(), output: network.output };
     // Nodes keep their indices until unused ones are swept away.
     for index in network.graph.node_indices() {
@@ -69,42 +59,64 @@ impl Linear {
     /// could; `original` tells who reads them.
     fn absorb(&mut self, terms: Vec<Term>, composed: &Network, original: &Network) {
         let only_moves = terms.iter().all(|(_, m)| is_monomial(m));
-        let mut named = false;
+        let mut is_named = false;
+        let operands: Vec<NodeIndex> = terms.iter().map(|(operand, _)| *operand).collect();
         for (operand, matrix) in terms {
             let node = &composed.graph[operand];
-            let Op::Linear { matrices, bias } = &node.op else {
+            let is_only_read_here = operand != original.output
+                && readers(original, operand) == 1
+                && operands.iter().filter(|o| **o == operand).count() == 1;
+            let product = product(&matrix, &node.op, self.bias.as_deref(), is_only_read_here);
+            let Some(product) = product else {
                 self.terms.push((operand, matrix));
                 continue;
             };
-            let has_one_reader = operand != original.output && readers(original, operand) == 1;
-            let is_cheap = matrices.iter().all(is_monomial);
-            let products = (has_one_reader || is_cheap)
-                .then(|| matrices.iter().map(|a| affordable_product(&matrix, a)).collect());
-            let Some(Some(products)) = products else {
-                self.terms.push((operand, matrix));
-                continue;
-            };
-            let products: Vec<Matrix> = products;
-            self.terms.extend(composed.operands(operand).into_iter().zip(products));
-            if let Some(bias) = bias {
-                let sums = self.bias.get_or_insert_with(|| vec![0.0; matrix.rows()]);
-                let mut entries = Vec::new();
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    matrix.row(r, &mut entries);
-                    let product: f64 =
-                        entries.iter().map(|&(c, w)| w * f64::from(bias[c as usize])).sum();
-                    *sum = (f64::from(*sum) + product) as f32;
-                }
-            }
-            // The name that says most: that of the first node here that computes something. Its
-            // own name is free again, since it has no other reader.
-            if only_moves && !is_cheap && has_one_reader && !named {
+            self.terms.extend(composed.operands(operand).into_iter().zip(product.matrices));
+            self.bias = product.bias;
+            // The name that says most is that of the first node here that does more than move
+            // elements. It is free again, since its node has no other reader.
+            if only_moves && is_only_read_here && !product.is_cheap && !is_named {
                 self.name = node.name.clone();
-                named = true;
+                is_named = true;
             }
             self.origin.extend(node.origin.iter().cloned());
         }
     }
+}
+
+/// `m · (Σ aₖ·xₖ + b) + c`
+struct Product {
+    /// `m · aₖ`
+    matrices: Vec<Matrix>,
+    /// `m · b + c`
+    bias: Option<Vec<f32>>,
+    /// Whether all the `aₖ` only scale and move elements.
+    is_cheap: bool,
+}
+
+/// The product of `m` with a linear node, plus `c`, if it is worth taking and finite in f32.
+fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> Option<Product> {
+    let Op::Linear { matrices, bias: b } = op else {
+        return None;
+    };
+    let is_cheap = matrices.iter().all(is_monomial);
+    if !is_only_read_here && !is_cheap {
+        return None;
+    }
+    let mut bias = c.map(<[f32]>::to_vec);
+    if let Some(b) = b {
+        let mut entries = Vec::new();
+        for (r, sum) in bias.get_or_insert_with(|| vec![0.0; m.rows()]).iter_mut().enumerate() {
+            m.row(r, &mut entries);
+            let product: f64 = entries.iter().map(|&(k, w)| w * f64::from(b[k as usize])).sum();
+            *sum = (f64::from(*sum) + product) as f32;
+        }
+    }
+    if !bias.iter().flatten().all(|b| b.is_finite()) {
+        return None;
+    }
+    let matrices: Option<_> = matrices.iter().map(|a| affordable_product(m, a)).collect();
+    Some(Product { matrices: matrices?, bias, is_cheap })
 }
 
 /// Adds up the matrices of equal operands where the sum is one matrix.
@@ -135,7 +147,7 @@ fn is_monomial(m: &Matrix) -> bool {
 
 /// `m · a`, if it has at most twice as many non-zeros as both together, or few at all.
 fn affordable_product(m: &Matrix, a: &Matrix) -> Option<Matrix> {
-    let product = multiply(m.clone(), a.clone());
+    let product = Some(multiply(m.clone(), a.clone())).filter(Matrix::is_finite)?;
     // Each row of a monomial `m` takes one row of `a`, each non-zero before a monomial `a` one of
     // its own; a convolution comes of scaling another.
     let stays_small = is_monomial(a)

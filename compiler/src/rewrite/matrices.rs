@@ -36,8 +36,14 @@ pub(super) fn multiply(a: Matrix, b: Matrix) -> Matrix {
     }
 }
 
-/// `a + b`, if it is one matrix not much larger than both.
+/// `a + b`, if it is one matrix not much larger than both, and finite.
 pub(super) fn add(a: &Matrix, b: &Matrix) -> Option<Matrix> {
+    structured_sum(a, b)
+        .or_else(|| written_out(&[a, b], stored(a) + stored(b) + SMALL))
+        .filter(Matrix::is_finite)
+}
+
+fn structured_sum(a: &Matrix, b: &Matrix) -> Option<Matrix> {
     let sum = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     match (a, b) {
         (Matrix::Scalar { len, value: a }, Matrix::Scalar { value: b, .. }) => {
@@ -64,7 +70,7 @@ pub(super) fn add(a: &Matrix, b: &Matrix) -> Option<Matrix> {
         {
             Some(Matrix::Conv(Conv { weights: sum(&a.weights, &b.weights), ..a.clone() }))
         }
-        _ => written_out(&[a, b], stored(a) + stored(b) + SMALL),
+        _ => None,
     }
 }
 

@@ -17,9 +17,13 @@ use pic_ir::network::Network;
 /// cheaply are one node, each with its operands distinct where their matrices could be added, and
 /// activations that exporters wrote as primitives are single nodes.
 pub fn simplify(network: &Network) -> Network {
-    let network = checked(activations::recognise(network));
-    let network = checked(compose::compose(&network));
-    checked(sweep::sweep(&network))
+    let recognised = checked(activations::recognise(network));
+    let composed = checked(compose::compose(&recognised));
+    // Each pass can bring together nodes for the other, or for itself.
+    match composed.graph.node_count() < network.graph.node_count() {
+        true => simplify(&composed),
+        false => composed,
+    }
 }
 
 fn checked(network: Network) -> Network {

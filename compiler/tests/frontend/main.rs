@@ -2,6 +2,7 @@
 //! corpus in `tests/onnx`, and tract.
 
 mod corpus;
+mod models;
 mod refusals;
 mod resnet;
 mod rewrites;

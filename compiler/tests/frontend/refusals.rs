@@ -5,6 +5,7 @@ use std::path::Path;
 use pic_compiler::frontend::{
     Fault, ImportError, InputFault, StructureFault, TensorFault, import, import_path,
 };
+use pic_compiler::rewrite::simplify;
 use proptest::prelude::*;
 
 use crate::{corpus_folder, onnx_files};
@@ -140,6 +141,7 @@ proptest! {
         }
         if let Ok(import) = import(&bytes) {
             prop_assert_eq!(import.network.verify(), Ok(()));
+            prop_assert_eq!(simplify(&import.network).verify(), Ok(()));
         }
     }
 }

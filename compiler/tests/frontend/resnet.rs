@@ -66,16 +66,3 @@ fn resnet_20_has_the_expected_form() {
     let network: Network = simplify(&import.network);
     insta::assert_snapshot!(network.to_string());
 }
-
-#[test]
-#[ignore]
-fn timing() {
-    let bytes = std::fs::read(data().unwrap().join("resnet20.onnx")).unwrap();
-    for _ in 0..5 {
-        let start = std::time::Instant::now();
-        let i = import(&bytes).unwrap();
-        let mid = start.elapsed();
-        let s = simplify(&i.network);
-        eprintln!("import {mid:?} total {:?} {}", start.elapsed(), s.graph.node_count());
-    }
-}

@@ -16,8 +16,8 @@ use pic_ir::program::{Program, ProgramError};
 use crate::dataset::{Dataset, DatasetError};
 use crate::fit::{self, FitError};
 use crate::frontend::{self, ImportError};
+use crate::layerwise::{self, Measurement, RefitError};
 use crate::ola::InstanceError;
-use crate::ola::layerwise::{self, Measurement};
 use crate::plan;
 use crate::profile::{self, ProfileError};
 use crate::rewrite::simplify;
@@ -25,7 +25,7 @@ use crate::search::{Point, Search};
 use crate::sensitivity;
 
 /// One of this many calibration samples is held back to measure accuracy.
-const HELD_BACK: usize = 4;
+const HELD_BACK: usize = 2;
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
@@ -147,6 +147,9 @@ pub enum CompileError {
     /// No polynomial could be fitted.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// Polynomials could not be refitted in network order.
+    #[error(transparent)]
+    Refit(#[from] RefitError),
     /// Parameters could not be made.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
@@ -183,7 +186,9 @@ pub enum CompileError {
         seconds: f64,
     },
     /// The latency budget is too small for the accuracy.
-    #[error("a predicted latency of {budget:.3} s cannot be met; the nearest feasible one is {nearest:.3} s")]
+    #[error(
+        "a predicted latency of {budget:.3} s cannot be met; the nearest feasible one is {nearest:.3} s"
+    )]
     Latency {
         /// Seconds asked for.
         budget: f64,
@@ -191,7 +196,9 @@ pub enum CompileError {
         nearest: f64,
     },
     /// No scale gives the precision.
-    #[error("{asked:.1} bits of precision were asked for, {best:.1} is the most that these parameters allow")]
+    #[error(
+        "{asked:.1} bits of precision were asked for, {best:.1} is the most that these parameters allow"
+    )]
     Precision {
         /// Bits asked for.
         asked: f64,
@@ -256,11 +263,19 @@ pub fn compile(
     let mut candidates = layerwise::candidates(&network, &profile, &fit::Options::default())?;
     if options.sensitivity == SensitivityForm::Measured {
         progress.stage("measure losses", 0);
-        layerwise::measure_losses(&network, &fitting, &mut candidates, &follow);
+        let polynomials: Vec<Vec<_>> = candidates
+            .iter()
+            .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
+            .collect();
+        let measured = sensitivity::measured(&network, &fitting, &polynomials, &follow);
+        for (candidate, measured) in candidates.iter_mut().flatten().zip(measured.iter().flatten())
+        {
+            candidate.approximation.loss = measured.second_moment;
+        }
     }
 
     progress.stage("plan", 0);
-    let mut search = Search::new(&network, &profile, &candidates, fitting, held, options);
+    let mut search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
     let chosen = search.choose()?;
     let describe = |point: &Point| search.describe(point);
     Ok(Compiled {

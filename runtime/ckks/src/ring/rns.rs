@@ -102,6 +102,19 @@ impl Ring {
         lifted
     }
 
+    /// `acc += P · x`: adds the [`Ring::lift`] of `x` without making it.
+    ///
+    /// # Panics
+    /// If `acc` lacks primes of `x`, or `x` has special primes, or `special` is empty.
+    pub fn add_lifted_assign(&self, acc: &mut Poly, poly: &Poly, special: Basis) {
+        assert!(poly.basis().is_disjoint(special), "{special:?} is in the basis already");
+        assert!(poly.basis().is_subset(acc.basis()), "the sum lacks primes of {:?}", poly.basis());
+        let converter = self.converter(special);
+        let products: Vec<u64> =
+            poly.basis().iter().map(|i| converter.targets[i].product).collect();
+        self.add_scaled_assign(acc, poly, &products);
+    }
+
     pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
         self.converters.get_or_compute(sources, || BaseConverter::new(self, sources))
     }
@@ -291,7 +304,13 @@ mod tests {
         fn lift_is_undone((bits, special, rest) in split(), seed: u64) {
             let ring = ring(4, &bits);
             let poly = random_poly(&ring, rest, Domain::Ntt, &mut rng(seed));
-            prop_assert_eq!(ring.mod_down(ring.lift(&poly, special), special), poly);
+            let lifted = ring.lift(&poly, special);
+            let mut sum = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(seed ^ 1));
+            let mut expected = sum.clone();
+            ring.add_assign(&mut expected, &lifted);
+            ring.add_lifted_assign(&mut sum, &poly, special);
+            prop_assert_eq!(sum, expected);
+            prop_assert_eq!(ring.mod_down(lifted, special), poly);
         }
     }
 

@@ -57,14 +57,19 @@ impl Ring {
         b.for_each_block_pair(&mut a, TARGET_BLOCK, |indices, mut b, mut a| {
             let here = Basis::from_indices(indices.iter().copied());
             let raise = |(terms, &digit): (&Terms, &Basis)| {
-                let mut raised = self.scratch(here.difference(digit), Domain::Ntt);
+                let mut raised = self.scratch(here.difference(digit), Domain::Coefficient);
                 terms.recombine(self, &mut raised.limbs_mut().collect::<Vec<_>>());
                 raised
             };
-            let raised: Vec<Poly> = terms.iter().zip(digits).map(raise).collect();
+            let mut raised: Vec<Poly> = terms.iter().zip(digits).map(raise).collect();
             for ((&i, b), a) in indices.iter().zip(b.iter_mut()).zip(a.iter_mut()) {
-                let limbs = raised.iter().zip(digits).map(|(raised, digit)| {
-                    if digit.contains(i) { poly.limb(i) } else { raised.limb(i) }
+                let limbs = raised.iter_mut().zip(digits).map(|(raised, digit)| {
+                    if digit.contains(i) {
+                        return poly.limb(i);
+                    }
+                    let limb = raised.limb_mut(i);
+                    self.primes[i].ntt.forward(limb);
+                    &*limb
                 });
                 self.limb_inner_product(i, limbs, key, (b, a));
             }

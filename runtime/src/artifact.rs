@@ -47,6 +47,8 @@ pub struct Artifact {
 pub struct ClientInfo {
     /// Ring, modulus chain and security.
     pub parameters: Parameters,
+    /// log2 of the slots of a ciphertext.
+    pub log_slots: u32,
     /// Name and extents of what is encrypted.
     pub input: Port,
     /// Name and extents of what is decrypted.
@@ -151,7 +153,7 @@ impl Artifact {
     /// # Errors
     /// [`Error::Container`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn client(&self) -> Result<ClientInfo, Error> {
-        let section = self.container.section(CLIENT, MAX_CLIENT_BYTES)?;
+        let section = self.container.plain(CLIENT, MAX_CLIENT_BYTES)?;
         let client: ClientInfo = decode(CLIENT, &section)?;
         client.verify()?;
         self.check_security(&client.parameters)?;
@@ -210,7 +212,7 @@ impl Artifact {
         if !self.container.has(part) {
             return Err(Error::MissingPart { part });
         }
-        Ok(self.container.section(part, MAX_WEIGHTS_BYTES)?)
+        Ok(self.container.plain(part, MAX_WEIGHTS_BYTES)?)
     }
 
     fn check_security(&self, parameters: &Parameters) -> Result<(), Error> {
@@ -226,6 +228,7 @@ impl ClientInfo {
     pub fn new(program: &Program) -> Self {
         Self {
             parameters: program.parameters.clone(),
+            log_slots: program.log_slots,
             input: program.input.clone(),
             output: program.output.clone(),
             input_encoding: Encoding::new(&program.values[0]),
@@ -236,18 +239,16 @@ impl ClientInfo {
         }
     }
 
-    /// log2 of the slots of a ciphertext.
-    pub fn log_slots(&self) -> u32 {
-        self.parameters.log_n() - 1
-    }
-
     fn verify(&self) -> Result<(), Error> {
         let within = |level: usize| level <= self.parameters.max_level();
         let port = |port: &Port, encoding: &Encoding| {
             let len = port.shape.iter().try_fold(1usize, |len, &extent| len.checked_mul(extent));
             len == Some(encoding.layout.len) && within(encoding.level) && encoding.is_usable()
         };
-        let slots = 1 << self.log_slots();
+        if self.log_slots >= self.parameters.log_n() {
+            return Err(Error::ClientPart);
+        }
+        let slots = 1 << self.log_slots;
         let mut rotations = self.keys.rotations.iter();
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)

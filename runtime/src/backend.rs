@@ -19,7 +19,7 @@ pub trait Backend {
     /// The same value with the moduli above `level` removed.
     fn drop_to_level(
         &mut self,
-        x: &Self::Ciphertext,
+        x: Self::Ciphertext,
         level: usize,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
@@ -61,7 +61,8 @@ pub trait Backend {
         x: &Self::Ciphertext,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// The product that is value `id`, rescaled to its stated scale.
+    /// The product that is value `id`, rescaled to its stated scale. Both operands are the same
+    /// object for a square.
     fn product(
         &mut self,
         id: ValueId,
@@ -98,73 +99,94 @@ pub fn execute<B: Backend>(
     input: Vec<B::Ciphertext>,
     observe: &mut dyn FnMut(&Step),
 ) -> Result<Vec<B::Ciphertext>, B::Error> {
-    let last_use = last_uses(program);
-    let mut values: Vec<Option<Vec<B::Ciphertext>>> = vec![Some(input)];
+    let mut values = Values { values: vec![Some(input)], uses_left: count_uses(program) };
     let begin = Instant::now();
-    for (index, value) in program.values.iter().enumerate().skip(1) {
+    for index in 1..program.values.len() {
         let start = begin.elapsed();
-        let result = compute(program, backend, index as ValueId, &values)?;
-        values.push(Some(result));
-        for &operand in value.op.operands() {
-            if last_use[operand as usize] == index {
-                values[operand as usize] = None;
-            }
-        }
+        let result = compute(program, backend, index, &mut values)?;
+        values.values.push(Some(result));
         observe(&step(program, index, start, begin.elapsed()));
     }
-    Ok(values.pop().flatten().expect("the last value has no user"))
+    Ok(values.values.pop().flatten().expect("the last value has no user"))
 }
 
-/// The position of the last user of every value.
-pub(crate) fn last_uses(program: &Program) -> Vec<usize> {
-    let mut last_use = vec![0; program.values.len()];
-    for (index, value) in program.values.iter().enumerate() {
-        for &operand in value.op.operands() {
-            last_use[operand as usize] = index;
-        }
+/// The values that still have users.
+struct Values<C> {
+    values: Vec<Option<Vec<C>>>,
+    uses_left: Vec<usize>,
+}
+
+impl<C: Clone> Values<C> {
+    /// The ciphertexts of a value, for one of its uses.
+    fn get(&mut self, id: ValueId) -> Vec<C> {
+        let (value, left) = (&mut self.values[id as usize], &mut self.uses_left[id as usize]);
+        *left -= 1;
+        let found = if *left == 0 { value.take() } else { value.clone() };
+        found.expect("a value lives until its last use")
     }
-    last_use
+}
+
+/// How often each value is used; a square uses its operand once.
+pub(crate) fn count_uses(program: &Program) -> Vec<usize> {
+    let mut uses = vec![0; program.values.len()];
+    for value in &program.values {
+        let operands = match &value.op {
+            Op::Product { operands: [a, b] } if a == b => &[*a],
+            op => op.operands(),
+        };
+        operands.iter().for_each(|&operand| uses[operand as usize] += 1);
+    }
+    uses
 }
 
 fn compute<B: Backend>(
     program: &Program,
     backend: &mut B,
-    id: ValueId,
-    values: &[Option<Vec<B::Ciphertext>>],
+    index: usize,
+    values: &mut Values<B::Ciphertext>,
 ) -> Result<Vec<B::Ciphertext>, B::Error> {
-    let value = &program.values[id as usize];
+    let (id, value) = (index as ValueId, &program.values[index]);
     let level = value.level + value.op.depth();
-    let mut operand = |id: ValueId| -> Result<Vec<B::Ciphertext>, B::Error> {
-        let ciphertexts = values[id as usize].as_ref().expect("a value lives until its last use");
-        ciphertexts.iter().map(|x| backend.drop_to_level(x, level)).collect()
-    };
     match &value.op {
         Op::Input => unreachable!("the input of a verified program is its first value only"),
         Op::Linear { operands, matrices, .. } => {
             let mut inputs = Vec::new();
-            for &o in operands {
-                inputs.extend(operand(o)?);
+            for &operand in operands {
+                inputs.extend(operand_at(backend, values.get(operand), level)?);
             }
             let terms = program.terms(operands, matrices);
-            let geometry = Geometry::new(&terms, &value.layout, program.log_slots());
+            let geometry = Geometry::new(&terms, &value.layout, program.log_slots);
             let mut outputs = Vec::new();
-            for (index, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
+            for (number, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
                 for rotation in geometry.folds() {
                     let rotated = backend.rotate(&x, rotation)?;
                     x = backend.add(x, &rotated)?;
                 }
-                outputs.push(backend.add_bias(id, index, x)?);
+                outputs.push(backend.add_bias(id, number, x)?);
             }
             Ok(outputs)
         }
-        &Op::Polynomial { operand: o, .. } => {
-            operand(o)?.iter().map(|x| backend.polynomial(id, x)).collect()
+        &Op::Polynomial { operand, .. } => {
+            let x = operand_at(backend, values.get(operand), level)?;
+            x.iter().map(|x| backend.polynomial(id, x)).collect()
         }
         &Op::Product { operands: [a, b] } => {
-            let (a, b) = (operand(a)?, operand(b)?);
-            a.iter().zip(&b).map(|(a, b)| backend.product(id, a, b)).collect()
+            let x = operand_at(backend, values.get(a), level)?;
+            if a == b {
+                return x.iter().map(|x| backend.product(id, x, x)).collect();
+            }
+            let y = operand_at(backend, values.get(b), level)?;
+            x.iter().zip(&y).map(|(x, y)| backend.product(id, x, y)).collect()
         }
     }
+}
+
+fn operand_at<B: Backend>(
+    backend: &mut B,
+    ciphertexts: Vec<B::Ciphertext>,
+    level: usize,
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    ciphertexts.into_iter().map(|x| backend.drop_to_level(x, level)).collect()
 }
 
 fn step(program: &Program, index: usize, start: Duration, end: Duration) -> Step {

@@ -61,7 +61,7 @@ impl<'a> Clear<'a> {
             Some(Linear {
                 length: 1 << constants.geometry.log_length,
                 diagonals: constants.diagonals.into_iter().collect(),
-                bias: layout.pack(&constants.bias, program.log_slots()),
+                bias: layout.pack(&constants.bias, program.log_slots),
             })
         };
         Self { program, linear: (0..program.values.len()).into_par_iter().map(linear).collect() }
@@ -109,12 +109,12 @@ impl<'a> Clear<'a> {
             outside: vec![0; self.program.values.len()],
         };
         let stored = sample.iter().map(|&v| (f64::from(v) - input.center) / input.half_width);
-        let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots());
+        let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots);
         let slots = slots.into_iter().map(|x| run.with_noise(0, x)).collect();
         let Ok(result) = execute(self.program, &mut run, slots, &mut |_| {});
         let output = self.program.output_value();
         let real = |stored: f64| (stored * output.half_width + output.center) as f32;
-        let elements = output.layout.unpack(&result, self.program.log_slots());
+        let elements = output.layout.unpack(&result, self.program.log_slots);
         Ok((elements.into_iter().map(real).collect(), run.outside))
     }
 }
@@ -158,8 +158,8 @@ impl Backend for Run<'_> {
     type Ciphertext = Vec<f64>;
     type Error = Infallible;
 
-    fn drop_to_level(&mut self, x: &Vec<f64>, _level: usize) -> Result<Vec<f64>, Infallible> {
-        Ok(x.clone())
+    fn drop_to_level(&mut self, x: Vec<f64>, _level: usize) -> Result<Vec<f64>, Infallible> {
+        Ok(x)
     }
 
     fn transform(

@@ -99,7 +99,7 @@ impl Container {
     /// Maps a file and checks it.
     ///
     /// # Errors
-    /// Every variant of [`ContainerError`] but those of [`Container::section`].
+    /// Every variant of [`ContainerError`] but those of reading sections.
     pub fn open(path: &Path, kind: Kind) -> Result<Self, ContainerError> {
         let file = File::open(path)?;
         // SAFETY: the map is only read, and what is read from it is checked like any foreign bytes,
@@ -136,26 +136,42 @@ impl Container {
         self.sections.iter().any(|s| s.name == name)
     }
 
+    /// The content of a section that is stored raw.
+    ///
+    /// # Errors
+    /// [`ContainerError::MissingSection`], [`ContainerError::NotRaw`].
+    pub fn raw(&self, name: &'static str) -> Result<&[u8], ContainerError> {
+        let (section, stored) = self.find(name)?;
+        match section.encoding {
+            Encoding::Raw => Ok(stored),
+            Encoding::Zstd => Err(ContainerError::NotRaw { name }),
+        }
+    }
+
     /// The plain content of a section: borrowed where it is stored raw, else decompressed. No more
     /// than `limit` bytes are taken.
     ///
     /// # Errors
     /// [`ContainerError::MissingSection`], [`ContainerError::SectionTooLarge`],
     /// [`ContainerError::Decompression`].
-    pub fn section(&self, name: &'static str, limit: u64) -> Result<Cow<'_, [u8]>, ContainerError> {
-        let found = self.sections.iter().find(|s| s.name == name);
-        let section = found.ok_or(ContainerError::MissingSection { name })?;
+    pub fn plain(&self, name: &'static str, limit: u64) -> Result<Cow<'_, [u8]>, ContainerError> {
+        let (section, stored) = self.find(name)?;
         if section.plain_length > limit {
             let length = section.plain_length;
             return Err(ContainerError::SectionTooLarge { name, length, limit });
         }
-        let stored = &self.as_bytes()[section.range.clone()];
         match section.encoding {
             Encoding::Raw => Ok(Cow::Borrowed(stored)),
             Encoding::Zstd => decompress(stored, section.plain_length)
                 .map(Cow::Owned)
                 .map_err(|source| ContainerError::Decompression { name, source }),
         }
+    }
+
+    fn find(&self, name: &'static str) -> Result<(&Section, &[u8]), ContainerError> {
+        let found = self.sections.iter().find(|s| s.name == name);
+        let section = found.ok_or(ContainerError::MissingSection { name })?;
+        Ok((section, &self.as_bytes()[section.range.clone()]))
     }
 }
 
@@ -427,6 +443,12 @@ pub enum ContainerError {
         /// Its name.
         name: &'static str,
     },
+    /// A section is compressed that never is.
+    #[error("section `{name}` is compressed")]
+    NotRaw {
+        /// Its name.
+        name: &'static str,
+    },
     /// A section is longer than any valid one.
     #[error("section `{name}` has {length} bytes, at most {limit} are read")]
     SectionTooLarge {
@@ -483,15 +505,17 @@ mod tests {
     fn sections_come_back() {
         let container = parse_sample(sample()).unwrap();
         assert_eq!(container.program_hash(), program());
-        assert_eq!(&*container.section("text", 1000).unwrap(), PLAIN);
-        assert_eq!(*container.section("bulk", 100).unwrap(), [7; 100]);
+        assert_eq!(&*container.plain("text", 1000).unwrap(), PLAIN);
+        assert_eq!(*container.plain("bulk", 100).unwrap(), [7; 100]);
+        assert_eq!(*container.raw("bulk").unwrap(), [7; 100]);
+        assert!(matches!(container.raw("text"), Err(ContainerError::NotRaw { name: "text" })));
         assert!(container.has("bulk") && !container.has("other"));
         assert!(matches!(
-            container.section("other", 1),
+            container.plain("other", 1),
             Err(ContainerError::MissingSection { name: "other" })
         ));
         assert!(matches!(
-            container.section("text", 10),
+            container.plain("text", 10),
             Err(ContainerError::SectionTooLarge { length: 71, limit: 10, .. })
         ));
     }
@@ -544,7 +568,7 @@ mod tests {
             bytes[at..at + 8].copy_from_slice(&claimed.to_le_bytes());
             reseal(&mut bytes);
             let container = parse_sample(bytes).unwrap();
-            let error = container.section("text", 1 << 30).unwrap_err();
+            let error = container.plain("text", 1 << 30).unwrap_err();
             assert!(matches!(error, ContainerError::Decompression { .. }), "{error}");
         }
     }
@@ -562,8 +586,8 @@ mod tests {
             }
             reseal(&mut bytes);
             if let Ok(container) = parse_sample(bytes) {
-                let _ = container.section("text", 1 << 20);
-                let _ = container.section("bulk", 1 << 20);
+                let _ = container.plain("text", 1 << 20);
+                let _ = container.plain("bulk", 1 << 20);
             }
         }
 

@@ -73,6 +73,9 @@ pub enum Error {
         /// Which object.
         what: &'static str,
     },
+    /// The identifier of the secret key is malformed.
+    #[error("the identifier of the secret key is malformed")]
+    KeyId,
     /// The program is malformed.
     #[error("malformed program: {0}")]
     Program(#[from] ProgramError),
@@ -132,6 +135,9 @@ pub enum Error {
     /// The scheme refused an operation, or the bytes of a key or ciphertext.
     #[error(transparent)]
     Ckks(#[from] pic_ckks::Error),
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] pic_ckks::ring::RingError),
 }
 
 impl Error {

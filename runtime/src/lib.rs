@@ -1,12 +1,42 @@
 //! Artifacts, keys, clients and servers, and execution of programs.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`artifact`] | what the compiler hands out, in parts for clients, servers and owners |
+//! | `client` | makes keys, encrypts, decrypts (feature `client`) |
+//! | `server` | runs programs on ciphertexts (feature `server`) |
+//! | [`backend`] | what a program does, operation by operation |
+//! | [`clear`], `ckks` | the two backends |
+//! | [`container`] | the format of all files |
+//!
+//! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
+//! that comes from them.
 
 pub mod artifact;
 pub mod backend;
+mod ciphertexts;
+#[cfg(feature = "server")]
+pub mod ckks;
 pub mod clear;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod container;
 mod error;
+mod evaluation_keys;
+#[cfg(feature = "server")]
+pub mod memory;
+mod origin;
 pub mod output_file;
 mod sample;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use artifact::{Artifact, ClientInfo, Model};
+pub use ciphertexts::{EncryptedInput, EncryptedOutput};
+#[cfg(feature = "client")]
+pub use client::Client;
+pub use container::ProgramHash;
 pub use error::Error;
+pub use evaluation_keys::EvaluationKeyFile;
+#[cfg(feature = "server")]
+pub use server::Server;

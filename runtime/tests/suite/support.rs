@@ -81,6 +81,7 @@ impl Builder {
         };
         let program = Program {
             parameters,
+            log_slots: 0,
             input: port.clone(),
             output: port,
             preprocessing: Preprocessing::default(),
@@ -166,6 +167,8 @@ impl Builder {
     pub fn finish(mut self) -> Program {
         let len = self.program.output_value().layout.len;
         self.program.output = Port { name: "y".into(), shape: vec![len] };
+        let periods = self.program.values.iter().map(|v| v.layout.log_period);
+        self.program.log_slots = periods.max().unwrap().min(self.program.parameters.log_n() - 1);
         self.program.keys = self.program.required_keys();
         self.program.verify().unwrap();
         self.program
@@ -190,7 +193,8 @@ pub fn random_program(log_n: u32, seed: u64) -> Program {
         [1 + random.below(60), 1 + random.below(60), 1 + random.below(20)];
     let degree = 2 + random.below(6);
     let coefficients: Vec<f64> = (0..=degree).map(|_| 0.1 + 0.4 * random.unit().abs()).collect();
-    let mut b = Builder::new(parameters(log_n, 7), random.layout(inputs), 2.0);
+    let mut b = Builder::new(parameters(log_n, 8), random.layout(inputs), 2.0);
+    b.value(0).level -= 1;
     let (wide, narrow) = (random.layout(hidden), random.layout(outputs));
     let (matrix, bias) = (random.dense(hidden, inputs), random.floats(hidden));
     let first = b.linear(&[0], vec![matrix], Some(bias), wide.clone(), random);

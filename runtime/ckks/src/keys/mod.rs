@@ -8,7 +8,7 @@ mod switching;
 pub use evaluation::{EvaluationKeys, KeyRequest};
 pub use public::PublicKey;
 pub use secret::SecretKey;
-pub(crate) use switching::{SwitchingKey, decompose};
+pub(crate) use switching::{Decomposition, SwitchingKey};
 
 use crate::ring::{Basis, Domain, Poly, Ring, sample};
 use rand_core::Rng;

@@ -2,6 +2,8 @@
 //!
 //! What the digits and the key mean is the business of the scheme.
 
+use std::borrow::Borrow;
+
 use super::rns::{TARGET_BLOCK, Terms};
 use super::{Basis, Domain, Poly, Ring};
 
@@ -14,17 +16,21 @@ impl Ring {
     ///
     /// # Panics
     /// If there are no digits or more than there are key pairs, or if domains or bases do not fit.
-    pub fn inner_product(&self, digits: &[Poly], key: &[(Poly, Poly)]) -> (Poly, Poly) {
+    pub fn inner_product<D, K>(&self, digits: &[D], key: &[K]) -> (Poly, Poly)
+    where
+        D: Borrow<Poly> + Sync,
+        K: Borrow<(Poly, Poly)> + Sync,
+    {
         assert!(!digits.is_empty(), "there are no digits");
-        let basis = digits[0].basis();
-        for digit in digits {
+        let basis = digits[0].borrow().basis();
+        for digit in digits.iter().map(Borrow::borrow) {
             assert_eq!(digit.basis(), basis, "the digits have different bases");
             self.assert_domain(digit, Domain::Ntt);
         }
         self.assert_key(key, digits.len(), basis);
         let (mut b, mut a) = (self.scratch(basis, Domain::Ntt), self.scratch(basis, Domain::Ntt));
         b.for_each_block_pair(&mut a, 1, |indices, mut b, mut a| {
-            let limbs = digits.iter().map(|digit| digit.limb(indices[0]));
+            let limbs = digits.iter().map(|digit| digit.borrow().limb(indices[0]));
             self.limb_inner_product(indices[0], limbs, key, (b.limb_mut(0), a.limb_mut(0)));
         });
         (b, a)
@@ -36,12 +42,12 @@ impl Ring {
     /// # Panics
     /// If `poly` is not in the NTT domain, if it lacks primes of a digit, if there are no digits or
     /// more than there are key pairs, or if the key lacks primes of the target.
-    pub fn gadget_product(
+    pub fn gadget_product<K: Borrow<(Poly, Poly)> + Sync>(
         &self,
         poly: &Poly,
         digits: &[Basis],
         target: Basis,
-        key: &[(Poly, Poly)],
+        key: &[K],
     ) -> (Poly, Poly) {
         self.assert_domain(poly, Domain::Ntt);
         self.assert_key(key, digits.len(), target);
@@ -51,14 +57,19 @@ impl Ring {
         b.for_each_block_pair(&mut a, TARGET_BLOCK, |indices, mut b, mut a| {
             let here = Basis::from_indices(indices.iter().copied());
             let raise = |(terms, &digit): (&Terms, &Basis)| {
-                let mut raised = self.scratch(here.difference(digit), Domain::Ntt);
+                let mut raised = self.scratch(here.difference(digit), Domain::Coefficient);
                 terms.recombine(self, &mut raised.limbs_mut().collect::<Vec<_>>());
                 raised
             };
-            let raised: Vec<Poly> = terms.iter().zip(digits).map(raise).collect();
+            let mut raised: Vec<Poly> = terms.iter().zip(digits).map(raise).collect();
             for ((&i, b), a) in indices.iter().zip(b.iter_mut()).zip(a.iter_mut()) {
-                let limbs = raised.iter().zip(digits).map(|(raised, digit)| {
-                    if digit.contains(i) { poly.limb(i) } else { raised.limb(i) }
+                let limbs = raised.iter_mut().zip(digits).map(|(raised, digit)| {
+                    if digit.contains(i) {
+                        return poly.limb(i);
+                    }
+                    let limb = raised.limb_mut(i);
+                    self.primes[i].ntt.forward(limb);
+                    &*limb
                 });
                 self.limb_inner_product(i, limbs, key, (b, a));
             }
@@ -66,22 +77,22 @@ impl Ring {
         (b, a)
     }
 
-    fn limb_inner_product<'a>(
+    fn limb_inner_product<'a, K: Borrow<(Poly, Poly)>>(
         &self,
         i: usize,
         digits: impl Iterator<Item = &'a [u64]>,
-        key: &'a [(Poly, Poly)],
+        key: &'a [K],
         out: (&mut [u64], &mut [u64]),
     ) {
-        let pairs = key.iter().map(|(b, a)| (b.limb(i), a.limb(i)));
+        let pairs = key.iter().map(Borrow::borrow).map(|(b, a)| (b.limb(i), a.limb(i)));
         let terms: Vec<_> = digits.zip(pairs).map(|(digit, (b, a))| (digit, b, a)).collect();
         self.kernels.inner_product(self.modulus(i), out, &terms);
     }
 
-    fn assert_key(&self, key: &[(Poly, Poly)], digits: usize, basis: Basis) {
+    fn assert_key<K: Borrow<(Poly, Poly)>>(&self, key: &[K], digits: usize, basis: Basis) {
         assert!(digits > 0, "there are no digits");
         assert!(digits <= key.len(), "{digits} digits, {} key pairs", key.len());
-        for poly in key[..digits].iter().flat_map(|(b, a)| [b, a]) {
+        for poly in key[..digits].iter().map(Borrow::borrow).flat_map(|(b, a)| [b, a]) {
             self.assert_domain(poly, Domain::Ntt);
             assert!(basis.is_subset(poly.basis()), "the key lacks primes of {basis:?}");
         }

@@ -38,6 +38,9 @@ impl Ring {
                 .partition(|(i, _)| digit.contains(*i));
             own.into_iter().for_each(|(i, limb)| limb.copy_from_slice(poly.limb(i)));
             terms.recombine(self, &mut others);
+            if poly.domain() == Domain::Ntt {
+                others.into_iter().for_each(|(i, limb)| self.primes[i].ntt.forward(limb));
+            }
         });
         raised
     }
@@ -63,11 +66,14 @@ impl Ring {
         poly.restrict(poly.basis().difference(special));
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let here = Basis::from_indices(indices.iter().copied());
-            let mut remainder = self.scratch(here, domain);
-            terms.recombine(self, &mut remainder.limbs_mut().collect::<Vec<_>>());
-            for (&i, limb) in indices.iter().zip(block.iter_mut()) {
+            let mut remainders = self.scratch(here, Domain::Coefficient);
+            terms.recombine(self, &mut remainders.limbs_mut().collect::<Vec<_>>());
+            for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
+                if domain == Domain::Ntt {
+                    self.primes[i].ntt.forward(remainder);
+                }
                 let inverse = converter.targets[i].product_inverse;
-                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder.limb(i), inverse);
+                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder, inverse);
             }
         });
         poly
@@ -100,6 +106,19 @@ impl Ring {
             }
         });
         lifted
+    }
+
+    /// `acc += P · x`: adds the [`Ring::lift`] of `x` without making it.
+    ///
+    /// # Panics
+    /// If `acc` lacks primes of `x`, or `x` has special primes, or `special` is empty.
+    pub fn add_lifted_assign(&self, acc: &mut Poly, poly: &Poly, special: Basis) {
+        assert!(poly.basis().is_disjoint(special), "{special:?} is in the basis already");
+        assert!(poly.basis().is_subset(acc.basis()), "the sum lacks primes of {:?}", poly.basis());
+        let converter = self.converter(special);
+        let products: Vec<u64> =
+            poly.basis().iter().map(|i| converter.targets[i].product).collect();
+        self.add_scaled_assign(acc, poly, &products);
     }
 
     pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
@@ -166,8 +185,6 @@ pub(super) struct Terms<'a> {
     residues: Poly,
     /// `v`, as the only limb.
     quotient: Poly,
-    /// Of the polynomial.
-    domain: Domain,
 }
 
 impl<'a> Terms<'a> {
@@ -188,11 +205,11 @@ impl<'a> Terms<'a> {
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
-        Self { converter, residues, quotient, domain: poly.domain() }
+        Self { converter, residues, quotient }
     }
 
-    /// The centered integers modulo primes that are not sources, in the domain of the polynomial:
-    /// `targets` are prime indices and the limbs to fill.
+    /// The centered integers modulo primes that are not sources, in the coefficient domain: `targets`
+    /// are prime indices and the limbs to fill.
     pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
@@ -202,11 +219,6 @@ impl<'a> Terms<'a> {
             out: limb,
         });
         ring.kernels.convert(&mut conversion.collect::<Vec<_>>(), &terms);
-        if self.domain == Domain::Ntt {
-            for (i, limb) in targets {
-                ring.primes[*i].ntt.forward(limb);
-            }
-        }
     }
 }
 
@@ -291,7 +303,13 @@ mod tests {
         fn lift_is_undone((bits, special, rest) in split(), seed: u64) {
             let ring = ring(4, &bits);
             let poly = random_poly(&ring, rest, Domain::Ntt, &mut rng(seed));
-            prop_assert_eq!(ring.mod_down(ring.lift(&poly, special), special), poly);
+            let lifted = ring.lift(&poly, special);
+            let mut sum = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(seed ^ 1));
+            let mut expected = sum.clone();
+            ring.add_assign(&mut expected, &lifted);
+            ring.add_lifted_assign(&mut sum, &poly, special);
+            prop_assert_eq!(sum, expected);
+            prop_assert_eq!(ring.mod_down(lifted, special), poly);
         }
     }
 

@@ -40,7 +40,42 @@ impl Array {
     /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file.
     pub fn read(path: &Path, name: &str) -> Result<Self, ArrayError> {
         let bytes = fs::read(path).map_err(ArrayError::Read)?;
-        if bytes.starts_with(b"PK") { decode(&unpack(bytes, name)?) } else { decode(&bytes) }
+        Self::decode(&if bytes.starts_with(b"PK") { unpack(bytes, name)? } else { bytes })
+    }
+
+    /// Decodes the bytes of a `.npy` file.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArrayError> {
+        check_header(bytes)?;
+        let mut data = bytes;
+        let header =
+            Header::from_reader(&mut data).map_err(|e| ArrayError::Header(e.to_string()))?;
+        let dtype = header.type_descriptor.to_string();
+        let dtype = dtype.trim_matches('\'');
+        let (order, kind) = dtype.split_at_checked(1).unwrap_or(("", dtype));
+        let size = match kind {
+            "f4" | "u4" | "i4" => 4,
+            "f8" | "i8" => 8,
+            "u1" | "i1" => 1,
+            _ => return Err(ArrayError::Type { found: dtype.into() }),
+        };
+        let expected = header.shape.iter().try_fold(size, |a: usize, &b| a.checked_mul(b));
+        if expected != Some(data.len()) {
+            return Err(ArrayError::Length { shape: header.shape, size, found: data.len() });
+        }
+        if header.layout.is_fortran() && header.shape.len() > 1 {
+            return Err(ArrayError::Fortran);
+        }
+        let big = order == ">";
+        let elements = match kind {
+            "f4" => Elements::Real(numbers(data, big, f32::from_le_bytes)),
+            "f8" => Elements::Real(numbers(data, big, |b| f64::from_le_bytes(b) as f32)),
+            "u1" => Elements::Real(data.iter().map(|&b| f32::from(b)).collect()),
+            "i1" => Elements::Real(data.iter().map(|&b| f32::from(b as i8)).collect()),
+            "u4" => Elements::Integer(numbers(data, big, |b| u32::from_le_bytes(b).into())),
+            "i4" => Elements::Integer(numbers(data, big, |b| i32::from_le_bytes(b).into())),
+            _ => Elements::Integer(numbers(data, big, i64::from_le_bytes)),
+        };
+        Ok(Self { shape: header.shape, elements })
     }
 
     /// Elements as numbers that a network takes.
@@ -71,39 +106,6 @@ fn unpack(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ArrayError> {
         return Err(ArrayError::TooLarge { limit: MAX_MEMBER });
     }
     Ok(unpacked)
-}
-
-fn decode(bytes: &[u8]) -> Result<Array, ArrayError> {
-    check_header(bytes)?;
-    let mut data = bytes;
-    let header = Header::from_reader(&mut data).map_err(|e| ArrayError::Header(e.to_string()))?;
-    let dtype = header.type_descriptor.to_string();
-    let dtype = dtype.trim_matches('\'');
-    let (order, kind) = dtype.split_at_checked(1).unwrap_or(("", dtype));
-    let size = match kind {
-        "f4" | "u4" | "i4" => 4,
-        "f8" | "i8" => 8,
-        "u1" | "i1" => 1,
-        _ => return Err(ArrayError::Type { found: dtype.into() }),
-    };
-    let expected = header.shape.iter().try_fold(size, |a: usize, &b| a.checked_mul(b));
-    if expected != Some(data.len()) {
-        return Err(ArrayError::Length { shape: header.shape, size, found: data.len() });
-    }
-    if header.layout.is_fortran() && header.shape.len() > 1 {
-        return Err(ArrayError::Fortran);
-    }
-    let big = order == ">";
-    let elements = match kind {
-        "f4" => Elements::Real(numbers(data, big, f32::from_le_bytes)),
-        "f8" => Elements::Real(numbers(data, big, |b| f64::from_le_bytes(b) as f32)),
-        "u1" => Elements::Real(data.iter().map(|&b| f32::from(b)).collect()),
-        "i1" => Elements::Real(data.iter().map(|&b| f32::from(b as i8)).collect()),
-        "u4" => Elements::Integer(numbers(data, big, |b| u32::from_le_bytes(b).into())),
-        "i4" => Elements::Integer(numbers(data, big, |b| i32::from_le_bytes(b).into())),
-        _ => Elements::Integer(numbers(data, big, i64::from_le_bytes)),
-    };
-    Ok(Array { shape: header.shape, elements })
 }
 
 /// Decodes elements of `SIZE` bytes each.
@@ -223,7 +225,7 @@ mod tests {
     #[test]
     fn element_types_are_read() {
         let real = |values: &[f32]| Elements::Real(values.to_vec());
-        let read = |bytes: Vec<u8>| decode(&bytes).unwrap().elements;
+        let read = |bytes: Vec<u8>| Array::decode(&bytes).unwrap().elements;
         assert_eq!(read(npy(&[2], &[1.5f32, -2.0])), real(&[1.5, -2.0]));
         assert_eq!(read(npy(&[2], &[1.5f64, -2.0])), real(&[1.5, -2.0]));
         assert_eq!(read(npy(&[2], &[0u8, 255])), real(&[0.0, 255.0]));
@@ -240,7 +242,7 @@ mod tests {
     #[test]
     fn archives_yield_the_only_or_the_named_member() {
         let (x, y) = (npy(&[1], &[1.0f32]), npy(&[1], &[2.0f32]));
-        let read = |bytes, name| decode(&unpack(bytes, name)?).map(Array::into_reals);
+        let read = |bytes, name| Array::decode(&unpack(bytes, name)?).map(Array::into_reals);
         assert_eq!(read(npz(&[("any.npy", x.clone())]), "x").unwrap(), [1.0]);
         let both = npz(&[("x.npy", x), ("y.npy", y)]);
         assert_eq!(read(both.clone(), "y").unwrap(), [2.0]);
@@ -251,18 +253,18 @@ mod tests {
     fn hostile_files_are_refused() {
         let good = npy(&[2, 3], &[0.0f32; 6]);
         for length in 0..good.len() {
-            assert!(decode(&good[..length]).is_err(), "truncated to {length}");
+            assert!(Array::decode(&good[..length]).is_err(), "truncated to {length}");
         }
         let replace = |from: &str, to: &str| {
             let mut bytes = good.clone();
             let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-            decode(&bytes).unwrap_err()
+            Array::decode(&bytes).unwrap_err()
         };
         assert!(matches!(replace("(2, 3)", "(9, 3)"), ArrayError::Length { .. }));
         assert!(matches!(replace("False", "True "), ArrayError::Fortran));
         assert!(matches!(replace("<f4", "<c8"), ArrayError::Type { .. }));
-        assert!(matches!(decode(b"PNG"), Err(ArrayError::Magic)));
+        assert!(matches!(Array::decode(b"PNG"), Err(ArrayError::Magic)));
 
         let header = |text: &str| {
             let length = u16::try_from(text.len()).unwrap().to_le_bytes();
@@ -278,7 +280,7 @@ mod tests {
             shape(&"(".repeat(2000)),
             header(&"9".repeat(5000)),
         ] {
-            assert!(decode(&bytes).is_err());
+            assert!(Array::decode(&bytes).is_err());
         }
     }
 }

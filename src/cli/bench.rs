@@ -12,8 +12,9 @@ use pic_ir::cost::{CostModel, Work};
 use serde::Serialize;
 
 use self::operations::{Bench, Case, Operation};
+use super::error::Failure;
 use super::text::{Table, bytes};
-use super::{Failure, Session, memory, output};
+use super::{Session, memory, output};
 
 /// Time operations on this machine and derive the constants of the cost model
 #[derive(Args)]

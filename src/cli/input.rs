@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use pic::Preprocessing;
 
 use super::array::{Array, ArrayError, Elements};
 
@@ -18,8 +19,13 @@ pub struct Samples {
 impl Samples {
     /// Reads one sample or a batch of samples of the given shape.
     pub fn read(path: &Path, shape: &[usize]) -> Result<Self, InputError> {
-        let file = || path.to_path_buf();
         let array = Array::read(path, "x").map_err(|source| InputError::read(path, source))?;
+        Self::new(array, path, shape)
+    }
+
+    /// Takes one sample or a batch from an array; errors name the file it came from.
+    pub fn new(array: Array, path: &Path, shape: &[usize]) -> Result<Self, InputError> {
+        let file = || path.to_path_buf();
         let batch = match array.shape.strip_suffix(shape) {
             Some([]) => 1,
             Some([batch]) => *batch,
@@ -50,6 +56,16 @@ impl Samples {
         self.values.chunks_exact(self.length)
     }
 
+    /// The samples as the network takes them.
+    pub fn preprocessed(&self, preprocessing: &Preprocessing, shape: &[usize]) -> Vec<Vec<f32>> {
+        let apply = |sample: &[f32]| {
+            let mut sample = sample.to_vec();
+            preprocessing.apply(shape, &mut sample);
+            sample
+        };
+        self.iter().map(apply).collect()
+    }
+
     /// Keeps one sample only.
     pub fn select(&mut self, path: &Path, index: usize) -> Result<(), InputError> {
         let samples = self.len();
@@ -70,6 +86,11 @@ impl Samples {
 /// Reads one label per sample.
 pub fn read_labels(path: &Path, samples: usize) -> Result<Vec<usize>, InputError> {
     let array = Array::read(path, "y").map_err(|source| InputError::read(path, source))?;
+    labels(array, path, samples)
+}
+
+/// Takes one label per sample from an array; errors name the file it came from.
+pub fn labels(array: Array, path: &Path, samples: usize) -> Result<Vec<usize>, InputError> {
     let integers = match array.elements {
         Elements::Integer(values) => values,
         Elements::Real(values) => {
@@ -169,7 +190,8 @@ pub enum InputError {
 }
 
 impl InputError {
-    fn read(path: &Path, source: ArrayError) -> Self {
+    /// The file is not an array.
+    pub fn read(path: &Path, source: ArrayError) -> Self {
         Self::Read { path: path.to_path_buf(), source }
     }
 }

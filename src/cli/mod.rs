@@ -6,13 +6,25 @@
 
 mod array;
 mod bench;
+mod compare;
+mod compile;
+mod decrypt;
+mod demo;
+mod encrypt;
 mod error;
 mod input;
+mod inspect;
+mod keygen;
 mod memory;
 mod output;
 mod progress;
+mod run;
+mod simulate;
+mod summary;
 mod text;
+mod trace;
 mod values;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -44,7 +56,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Compile(compile::Arguments),
+    Inspect(inspect::Arguments),
+    Simulate(simulate::Arguments),
+    Keygen(keygen::Arguments),
+    Encrypt(encrypt::Arguments),
+    Run(run::Arguments),
+    Decrypt(decrypt::Arguments),
+    Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Demo(demo::Arguments),
 }
 
 /// What all commands share.
@@ -56,12 +77,21 @@ struct Session {
 impl Session {
     /// Prints a result, as JSON or as text.
     fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        self.progress.finish();
-        let text = if self.json {
-            format!("{}\n", serde_json::to_string_pretty(value).expect("results encode as JSON"))
+        if self.json {
+            let json = serde_json::to_string_pretty(value).expect("results encode as JSON");
+            self.write(&format!("{json}\n"))
         } else {
-            text()
-        };
+            self.write(&text())
+        }
+    }
+
+    /// Prints something on the way to the result, for people.
+    fn say(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { self.write(&text.to_string()) }
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        self.progress.finish();
         match io::stdout().lock().write_all(text.as_bytes()) {
             // The reader has seen enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -94,6 +124,15 @@ fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), F
     // 0 stands for as many as there are cores.
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     match command {
+        Command::Compile(arguments) => compile::run(arguments, session),
+        Command::Inspect(arguments) => inspect::run(arguments, session),
+        Command::Simulate(arguments) => simulate::run(arguments, session),
+        Command::Keygen(arguments) => keygen::run(arguments, session),
+        Command::Encrypt(arguments) => encrypt::run(arguments, session),
+        Command::Run(arguments) => run::run(arguments, session),
+        Command::Decrypt(arguments) => decrypt::run(arguments, session),
+        Command::Verify(arguments) => verify::run(arguments, session),
         Command::Bench(arguments) => bench::run(arguments, session),
+        Command::Demo(arguments) => demo::run(arguments, session),
     }
 }

@@ -1,15 +1,14 @@
 //! Progress of long work, on stderr: a bar on a terminal, now and then a line elsewhere.
-//!
-//! Work that ends within a second shows nothing.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use pic::Progress;
 
-/// Work shorter than this is not worth showing.
+/// Where there is no terminal, work shorter than this is not mentioned.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time between lines where there is no terminal.
@@ -21,23 +20,21 @@ pub struct Reporter {
     stage: Mutex<Option<Stage>>,
 }
 
-struct Stage {
-    name: String,
-    total: u64,
-    /// When it is time to show something again.
-    due: Instant,
-    bar: Option<ProgressBar>,
+enum Stage {
+    Bar(ProgressBar),
+    /// Name, units of work (0 if not known), and when a line is due.
+    Lines(String, u64, Instant),
 }
 
 impl Reporter {
-    /// A reporter for this process' stderr.
+    /// A reporter for this process's stderr.
     pub fn new() -> Self {
         Self { terminal: std::io::stderr().is_terminal(), stage: Mutex::new(None) }
     }
 
     /// Removes what is shown of the current stage.
     pub fn finish(&self) {
-        if let Some(bar) = self.lock().take().and_then(|stage| stage.bar) {
+        if let Some(Stage::Bar(bar)) = self.lock().take() {
             bar.finish_and_clear();
         }
     }
@@ -50,34 +47,42 @@ impl Reporter {
 impl Progress for Reporter {
     fn stage(&self, name: &str, total: u64) {
         self.finish();
-        let due = Instant::now() + PATIENCE;
-        *self.lock() = Some(Stage { name: name.into(), total, due, bar: None });
+        *self.lock() = Some(if self.terminal {
+            Stage::Bar(start_bar(name, total))
+        } else {
+            Stage::Lines(name.into(), total, Instant::now() + PATIENCE)
+        });
     }
 
     fn advance(&self, done: u64) {
-        let mut guard = self.lock();
-        let Some(stage) = guard.as_mut() else { return };
-        if let Some(bar) = &stage.bar {
-            bar.set_position(done);
-        } else if Instant::now() >= stage.due {
-            if self.terminal {
-                stage.bar = Some(stage.start_bar(done));
-            } else {
-                eprintln!("{}: {done} of {}", stage.name, stage.total);
-                stage.due = Instant::now() + INTERVAL;
+        match &mut *self.lock() {
+            Some(Stage::Bar(bar)) => bar.set_position(done),
+            Some(Stage::Lines(name, total, due)) if Instant::now() >= *due => {
+                *due = Instant::now() + INTERVAL;
+                eprintln!("{name}: {done}{}", Total(*total));
             }
+            _ => {}
         }
     }
 }
 
-impl Stage {
-    fn start_bar(&self, done: u64) -> ProgressBar {
-        let target = ProgressDrawTarget::stderr();
-        let bar = ProgressBar::with_draw_target(Some(self.total), target);
-        let template = "{msg:24} {wide_bar} {pos}/{len} {eta:>4}";
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
-        bar.set_message(self.name.clone());
-        bar.set_position(done);
-        bar
+/// ` of 12`, or nothing where the total is not known.
+struct Total(u64);
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { Ok(()) } else { write!(f, " of {}", self.0) }
     }
+}
+
+fn start_bar(name: &str, total: u64) -> ProgressBar {
+    let (bar, template) = if total == 0 {
+        (ProgressBar::new_spinner(), "{spinner} {msg} {pos} {elapsed}")
+    } else {
+        (ProgressBar::new(total), "{msg:24} {wide_bar} {pos}/{len} {eta:>4}")
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
+    bar.set_message(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }

@@ -1,6 +1,6 @@
 //! How numbers with units are written on the command line.
 
-use pic::SecurityLevel;
+use pic_ckks::model::SecurityLevel;
 
 /// A share: `0.5%` or `0.005`.
 pub fn share(text: &str) -> Result<f64, String> {
@@ -37,6 +37,19 @@ pub fn quotient(text: &str) -> Result<f64, String> {
     value.filter(|v| v.is_finite()).ok_or_else(|| "write a number or a quotient, as 1/255".into())
 }
 
+/// An amount of memory in bytes: `8GiB`, `500MiB`.
+pub fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let parsed = units.iter().find_map(|&(unit, shift)| {
+        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(number * f64::from(shift).exp2())
+    });
+    match parsed {
+        Some(bytes) if bytes >= 1.0 && bytes.is_finite() => Ok(bytes as u64),
+        _ => Err("a size is written 8GiB or 500MiB".into()),
+    }
+}
+
 /// Bits of security.
 pub fn security(text: &str) -> Result<SecurityLevel, String> {
     [SecurityLevel::Bits128, SecurityLevel::Bits192, SecurityLevel::Bits256]
@@ -58,6 +71,7 @@ mod tests {
         assert_eq!(seconds("2min"), Ok(120.0));
         assert_eq!(seconds("1.5"), Ok(1.5));
         assert_eq!(quotient("1/4"), Ok(0.25));
+        assert_eq!(size("1.5GiB"), Ok(3 << 29));
         assert_eq!(security("192"), Ok(SecurityLevel::Bits192));
     }
 
@@ -66,6 +80,7 @@ mod tests {
         assert!(["101%", "-1", "x", "", "NaN"].iter().all(|t| share(t).is_err()));
         assert!(["0", "-1s", "inf", "s", "1h"].iter().all(|t| seconds(t).is_err()));
         assert!(["1/0", "a/b", "1/2/3", ""].iter().all(|t| quotient(t).is_err()));
+        assert!(["8", "-1GiB", "GiB", "0KiB"].iter().all(|t| size(t).is_err()));
         assert!(["0", "127", "insecure"].iter().all(|t| security(t).is_err()));
     }
 }

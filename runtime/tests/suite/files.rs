@@ -16,7 +16,7 @@ use pic_runtime::{
 };
 use tempfile::TempDir;
 
-use crate::support::{output_error, random_program, sample};
+use crate::support::{output_error, random_program, sample, tolerance};
 
 struct Folder(TempDir);
 
@@ -139,7 +139,7 @@ fn the_whole_path_through_files() {
     let client = Client::open(&artifact(), &secret).unwrap();
     let outputs = client.decrypt(&EncryptedOutput::open(&output).unwrap()).unwrap();
     for (sample, output) in samples.iter().zip(&outputs) {
-        assert!(output_error(&program, sample, output) < 2e-5);
+        assert!(output_error(&program, sample, output) < tolerance(&program));
     }
     // Each file is refused where another kind is needed.
     let kind = |error| match error {

@@ -36,7 +36,7 @@ pub mod server;
 
 pub use artifact::{Artifact, ClientInfo, Model};
 #[cfg(any(feature = "client", feature = "server"))]
-pub use ciphertexts::{EncryptedInput, EncryptedOutput};
+pub use ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput};
 #[cfg(feature = "client")]
 pub use client::Client;
 pub use container::ProgramHash;

@@ -62,6 +62,7 @@ impl Server {
             key_bytes,
             diagonal_bytes: ckks.diagonal_bytes(),
             ciphertext_bytes: peak_ciphertext_bytes(&program),
+            workspace_bytes: ckks.workspace_bytes(),
         };
         Ok(Self { program, origin, ckks, memory })
     }

@@ -156,11 +156,13 @@ fn mixed_radix_to_real<'a>(digits: impl Iterator<Item = (u64, &'a Radix)>, log_s
     const KEPT: u32 = 76;
     let (mut mantissa, mut exponent) = (0i128, 0);
     for (digit, Radix { m, .. }) in digits {
-        let digit = i128::from(m.centered(digit)) >> exponent.min(127);
-        mantissa = mantissa * i128::from(m.value()) + digit;
-        let excess = (128 - mantissa.unsigned_abs().leading_zeros()).saturating_sub(KEPT);
-        mantissa >>= excess;
-        exponent += excess;
+        let digit = m.centered(digit) >> exponent.min(63);
+        mantissa = mantissa * i128::from(m.value()) + i128::from(digit);
+        if mantissa.unsigned_abs() >> KEPT != 0 {
+            let excess = 128 - mantissa.unsigned_abs().leading_zeros() - KEPT;
+            mantissa >>= excess;
+            exponent += excess;
+        }
     }
     scale_by_power_of_two(mantissa as f64, exponent as i32 - log_scale)
 }

@@ -1,1 +1,18 @@
-//! Data types of the private inference compiler: network, profile, activations, plan, program.
+//! Data types of the private inference compiler.
+//!
+//! Data only: every product of the compiler is a plain type here with a text form, a verifier that
+//! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
+//! `pic-runtime`.
+
+pub mod activations;
+pub mod cost;
+pub mod function;
+pub mod layout;
+pub mod matrix;
+pub mod network;
+pub mod plan;
+pub mod precision;
+pub mod preprocessing;
+pub mod profile;
+pub mod program;
+pub mod transform;

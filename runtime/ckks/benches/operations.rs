@@ -1,0 +1,106 @@
+//! Operations of the scheme at the sizes that networks use. One thread: `RAYON_NUM_THREADS=1`.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use pic_ckks::model::{ChebyshevPlan, Parameters, SecurityLevel};
+use pic_ckks::{
+    Context, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, SecretKey, Term,
+    TransformShape, secret_rng,
+};
+
+/// log2 N, limbs, digits; all 128-bit secure.
+const SIZES: [(u32, usize, usize); 6] =
+    [(13, 4, 4), (14, 8, 4), (15, 11, 3), (15, 14, 3), (16, 11, 3), (16, 24, 3)];
+
+const SCALE: f64 = (1u64 << 40) as f64;
+/// 8 × 8 baby and giant steps.
+const DIAGONALS: i64 = 64;
+
+fn operations(c: &mut Criterion) {
+    for (log_n, limbs, digits) in SIZES {
+        let bits = if log_n == 13 { 40.0 } else { 41.0 };
+        let moduli = vec![bits; limbs];
+        let special = vec![bits + 0.5; limbs.div_ceil(digits)];
+        let parameters =
+            Parameters::from_bits(log_n, &moduli, &special, digits, SecurityLevel::Bits128)
+                .unwrap();
+        let (slots, level) = (parameters.max_slots(), parameters.max_level());
+        let context = Context::new(parameters).unwrap();
+        let mut rng = secret_rng().unwrap();
+        let secret = SecretKey::generate(&context, &mut rng);
+        let rotations: Vec<i64> = (1..8).chain((1..=8).map(|g| 8 * g)).collect();
+        let request = KeyRequest {
+            relinearization: Some(level),
+            rotations: rotations.iter().map(|&r| (r, level)).collect(),
+            conjugation: None,
+        };
+        let keys = EvaluationKeys::generate(&secret, &request, &mut rng).unwrap();
+        let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
+        let values: Vec<f64> = (0..slots).map(|j| (j as f64).sin()).collect();
+        let plaintext = context.encode(&values, SCALE, level).unwrap();
+        let x = secret.encrypt(&plaintext, &mut rng).unwrap().expand(&context).unwrap();
+
+        let mut group = c.benchmark_group(format!("2^{log_n}, {limbs} limbs, {digits} digits"));
+        group.sample_size(20).warm_up_time(Duration::from_millis(300));
+        group.measurement_time(Duration::from_secs(1));
+        let mut bench = |name: &str, mut f: Box<dyn FnMut() + '_>| {
+            group.bench_function(name, |b| b.iter(&mut f));
+        };
+        bench("encode", Box::new(|| drop(black_box(context.encode(&values, SCALE, level)))));
+        bench("encrypt", Box::new(|| drop(black_box(secret.encrypt(&plaintext, &mut rng)))));
+        bench(
+            "decrypt and decode",
+            Box::new(|| drop(black_box(context.decode(&secret.decrypt(&x).unwrap())))),
+        );
+        bench(
+            "plaintext product",
+            Box::new(|| drop(black_box(evaluator.multiply_plain(&x, &plaintext)))),
+        );
+        bench("rescale", Box::new(|| drop(black_box(evaluator.rescale(x.clone())))));
+        bench("rotate", Box::new(|| drop(black_box(evaluator.rotate(&x, 1)))));
+        bench(
+            "8 hoisted rotations",
+            Box::new(|| drop(black_box(evaluator.rotate_hoisted(&x, &rotations[..8])))),
+        );
+        bench(
+            "multiply, relinearise, rescale",
+            Box::new(|| drop(black_box(evaluator.multiply_rescale(&x, &x.clone())))),
+        );
+
+        let shape = TransformShape {
+            inputs: 1,
+            outputs: 1,
+            slots,
+            level,
+            input_scale: SCALE,
+            output_scale: SCALE,
+        };
+        let terms = || {
+            (0..DIAGONALS).map(|k| {
+                (Term { output: 0, input: 0, giant: k / 8 * 8, baby: k % 8 }, values.clone())
+            })
+        };
+        let inputs = [x.clone()];
+        for (name, budget) in [("64 diagonals, NTT form", usize::MAX), ("64 diagonals, compact", 0)]
+        {
+            let transform = LinearTransform::new(&context, shape, terms(), budget).unwrap();
+            bench(name, Box::new(|| drop(black_box(evaluator.transform(&inputs, &transform)))));
+        }
+        for degree in [3, 7, 15, 27, 59] {
+            let coefficients: Vec<f64> = (1..=degree + 1).map(|i| 1.0 / f64::from(i)).collect();
+            let plan = ChebyshevPlan::new(&coefficients).unwrap();
+            if plan.depth() as usize <= level {
+                bench(
+                    &format!("Chebyshev, degree {degree}"),
+                    Box::new(|| drop(black_box(evaluator.evaluate_chebyshev(&x, &plan, SCALE)))),
+                );
+            }
+        }
+    }
+}
+
+criterion_group!(benches, operations);
+criterion_main!(benches);

@@ -1,0 +1,514 @@
+//! Evaluation plans for polynomials in the Chebyshev basis on \[-1, 1\].
+//!
+//! A plan is a schedule of ciphertext operations, computed from the coefficients alone: the
+//! executor (`pic_ckks`) follows it, and a cost model counts it. Nothing is evaluated on
+//! ciphertexts here.
+//!
+//! # Method
+//! Paterson–Stockmeyer in the Chebyshev basis with optimal depth, after Bossuat, Mouchet,
+//! Troncoso-Pastoriza and Hubaux, "Efficient Bootstrapping for Approximate Homomorphic Encryption
+//! with Non-Sparse Keys" (Eurocrypt 2021), §5.
+//!
+//! - *Powers*: `T_{a+b} = 2·T_a·T_b − T_{|a−b|}`, so T_i costs one product and has depth ⌈log2 i⌉.
+//! - *Division*: from `2·T_m·T_j = T_{m+j} + T_{|m−j|}` follows, for p = Σ p_i T_i,
+//!   `p = q·T_m + r` with `q_0 = p_m`, `q_j = 2·p_{m+j}`, and `r` = the part of p below m, minus
+//!   Σ_{j≥1} p_{m+j} T_{|m−j|}.
+//! - *Depth*: a scalar product costs a level, too. A polynomial of degree d < 2^D fits depth D:
+//!   dividing by T_m with m = 2^(D−1) leaves q of degree < 2^(D−1), for depth D−1, and r of
+//!   smaller degree, which has depth D to spare, because `q·T_m + r` is rescaled once after the
+//!   addition. Hence depth ⌈log2(d + 1)⌉, which is optimal.
+//! - *Choice*: which T_i to compute and where to divide is searched: for each baby-step bound g the
+//!   powers up to g, the giants g·2^k and perhaps the powers of two are at hand, and the divisions
+//!   with the fewest products are found by dynamic programming on the *support* of the polynomial.
+//!   Parity needs no special case: an even polynomial never asks for odd powers, an odd one divided
+//!   by an even T_m stays odd, and even + c·T_1 costs no more products than its even part. Powers
+//!   nobody asks for are dropped, and the cheapest candidate wins. Up to degree 31, no schedule of
+//!   this form with any other set of powers is cheaper (tested exhaustively).
+
+use std::collections::{BTreeSet, HashMap};
+use thiserror::Error;
+
+/// Highest supported degree; beyond it, f64 coefficients and scales lose more than they gain.
+pub const MAX_DEGREE: usize = 127;
+
+/// A schedule for evaluating one polynomial. See the [module documentation](self).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChebyshevPlan {
+    degree: usize,
+    powers: Vec<Power>,
+    root: Node,
+}
+
+/// How to compute one Chebyshev polynomial of the input: T_index = 2·T_a·T_b − T_{a−b} with
+/// a + b = index and a ≥ b (T_0 = 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Power {
+    /// The degree of the polynomial computed.
+    pub index: u32,
+    /// The larger factor.
+    pub a: u32,
+    /// The smaller factor.
+    pub b: u32,
+}
+
+/// A sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are brought to one level and
+/// scale, then relinearised (if there are products) and rescaled once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Node {
+    /// The coefficient of T_0.
+    pub constant: f64,
+    /// Pairs (i, c_i), i ≥ 1, of scalar products.
+    pub linear: Vec<(u32, f64)>,
+    /// Products of a power with the value of another node.
+    pub products: Vec<Product>,
+}
+
+/// One term `quotient·T_power` of a [`Node`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Product {
+    /// The index of the power.
+    pub power: u32,
+    /// What multiplies it.
+    pub quotient: Node,
+}
+
+/// Operation counts of a plan, for cost models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Counts {
+    /// Products of two ciphertexts (squares included).
+    pub products: usize,
+    /// Relinearisations: fewer than products, where sums of products share one.
+    pub relinearizations: usize,
+    /// Products of a ciphertext with a scalar.
+    pub scalar_products: usize,
+    /// Rescalings.
+    pub rescales: usize,
+}
+
+/// Why no plan exists for some coefficients.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+pub enum ChebyshevError {
+    /// Nothing depends on the input, so there is nothing to evaluate.
+    #[error("the polynomial is a constant")]
+    Constant,
+    /// The degree is above [`MAX_DEGREE`].
+    #[error("polynomial degree {0} is above {MAX_DEGREE}")]
+    Degree(usize),
+    /// A coefficient is infinite or not a number.
+    #[error("coefficient {index} is {value}")]
+    NotFinite {
+        /// The index of the coefficient.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// The multiplicative depth of a polynomial with these Chebyshev coefficients: ⌈log2(d + 1)⌉ for
+/// degree d (trailing zeros do not count), 0 for constants.
+pub fn depth(coefficients: &[f64]) -> u32 {
+    let length = coefficients.iter().rposition(|&c| c != 0.0).map_or(1, |d| d + 1);
+    length.next_power_of_two().trailing_zeros()
+}
+
+/// The depth ⌈log2 i⌉ of T_i, i ≥ 1.
+pub fn power_depth(index: u32) -> u32 {
+    index.next_power_of_two().trailing_zeros()
+}
+
+impl ChebyshevPlan {
+    /// Plans the evaluation of Σ coefficients\[i\]·T_i with the fewest ciphertext products found
+    /// at optimal depth.
+    pub fn new(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
+        if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
+            return Err(ChebyshevError::NotFinite { index, value: coefficients[index] });
+        }
+        let degree = coefficients.iter().rposition(|&c| c != 0.0).unwrap_or(0);
+        if degree == 0 {
+            return Err(ChebyshevError::Constant);
+        }
+        if degree > MAX_DEGREE {
+            return Err(ChebyshevError::Degree(degree));
+        }
+        let budget = depth(coefficients);
+        let plan_with = |mut divider: Divider| {
+            divider.divisions(support(&coefficients[..=degree]), budget)?;
+            let root = divider.divide(coefficients[..=degree].to_vec(), budget);
+            let powers = schedule_powers(&root);
+            Some(Self { degree, powers, root })
+        };
+        let best = Divider::candidates(budget).filter_map(plan_with).min_by_key(Self::counts);
+        Ok(best.expect("dividing by powers of two always fits the depth"))
+    }
+
+    /// The degree of the polynomial.
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// Levels consumed: exactly ⌈log2(degree + 1)⌉.
+    pub fn depth(&self) -> u32 {
+        (self.degree + 1).next_power_of_two().trailing_zeros()
+    }
+
+    /// The powers to compute, in ascending order of index, T_1 excluded. Each has depth
+    /// [`power_depth`] and depends on earlier ones only.
+    pub fn powers(&self) -> &[Power] {
+        &self.powers
+    }
+
+    /// The sum whose value is the result.
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Operation counts.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            products: self.powers.len(),
+            relinearizations: self.powers.len(),
+            scalar_products: self.powers.iter().filter(|p| p.a != p.b).count(),
+            rescales: self.powers.len(),
+        };
+        self.root.visit(&mut |node| {
+            counts.products += node.products.len();
+            counts.relinearizations += usize::from(!node.products.is_empty());
+            counts.scalar_products += node.linear.len();
+            counts.rescales += 1;
+        });
+        counts
+    }
+
+    /// Executes the plan on a number, as an executor would on a ciphertext.
+    pub fn evaluate(&self, x: f64) -> f64 {
+        self.root.evaluate(&self.power_values(x))
+    }
+
+    /// T_i(x) by index i, for the powers of the plan, T_0 and T_1; other entries are zero.
+    pub(crate) fn power_values(&self, x: f64) -> Vec<f64> {
+        let mut values = vec![0.0; self.degree + 2];
+        (values[0], values[1]) = (1.0, x);
+        for p in &self.powers {
+            values[p.index as usize] =
+                2.0 * values[p.a as usize] * values[p.b as usize] - values[(p.a - p.b) as usize];
+        }
+        values
+    }
+}
+
+impl Node {
+    /// Calls `visit` on this node and on every quotient below it.
+    pub fn visit(&self, visit: &mut impl FnMut(&Node)) {
+        visit(self);
+        self.products.iter().for_each(|product| product.quotient.visit(visit));
+    }
+
+    /// The value, given those of the powers by index.
+    pub(crate) fn evaluate(&self, powers: &[f64]) -> f64 {
+        let linear = self.linear.iter().map(|&(i, c)| c * powers[i as usize]);
+        let products =
+            self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);
+        self.constant + linear.sum::<f64>() + products.sum::<f64>()
+    }
+}
+
+/// Divides polynomials by the powers at hand, with the fewest divisions.
+struct Divider {
+    /// Bit i: T_i is at hand.
+    available: u128,
+    /// Where to divide, descending.
+    giants: Vec<u32>,
+    /// (support, depth budget) → fewest divisions, and where to divide first.
+    memo: HashMap<(u128, u32), Option<(u32, u32)>>,
+}
+
+impl Divider {
+    /// Every baby-step bound g, with the doublings of g up to some bound as giants, and with or
+    /// without the powers of two.
+    fn candidates(budget: u32) -> impl Iterator<Item = Self> {
+        let highest = 1u32 << (budget - 1);
+        let doublings = move |first: u32| (0..budget).map(move |k| first << k);
+        let with_bounds = move |babies: u32, giants: BTreeSet<u32>| {
+            let bounds: Vec<u32> = giants.range(babies..=highest).copied().collect();
+            bounds.into_iter().map(move |bound| {
+                let giants: Vec<u32> = giants.range(..=bound).rev().copied().collect();
+                let available =
+                    (1..=babies).chain(giants.iter().copied()).fold(0, |set, i| set | bit(i));
+                Self { available, giants, memo: HashMap::new() }
+            })
+        };
+        (1..=highest).flat_map(move |babies| {
+            let own = doublings(babies).collect();
+            let all = doublings(babies).chain(doublings(1)).collect();
+            with_bounds(babies, all).chain(with_bounds(babies, own))
+        })
+    }
+
+    /// Writes the polynomial as a node that fits the depth budget; the degree is below 2^budget.
+    fn divide(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Node {
+        let mut node = Node::default();
+        loop {
+            let top = polynomial.iter().rposition(|&c| c != 0.0).unwrap_or(0);
+            if top == 0 {
+                node.constant = polynomial[0];
+                return node;
+            }
+            if self.is_linear(top as u32, budget) {
+                node.linear.push((top as u32, polynomial[top]));
+                polynomial[top] = 0.0;
+                continue;
+            }
+            let (_, power) = self
+                .solve(support(&polynomial), budget)
+                .expect("the caller has checked that these powers are enough");
+            let m = power as usize;
+            let upper = polynomial[m..=top].to_vec();
+            polynomial[m..].fill(0.0);
+            for (j, &c) in upper.iter().enumerate().skip(1) {
+                polynomial[m.abs_diff(j)] -= c;
+            }
+            let quotient = upper.iter().enumerate().map(|(j, &c)| if j == 0 { c } else { 2.0 * c });
+            let quotient = self.divide(quotient.collect(), budget - 1);
+            node.products.push(Product { power, quotient });
+        }
+    }
+
+    /// Fewest divisions for a polynomial of this support, and the first divisor. `None` if no
+    /// divisor fits the budget. The support must need a division.
+    fn solve(&mut self, support: u128, budget: u32) -> Option<(u32, u32)> {
+        if let Some(&known) = self.memo.get(&(support, budget)) {
+            return known;
+        }
+        let top = degree(support);
+        let mut best: Option<(u32, u32)> = None;
+        for m in self.giants.clone() {
+            if m >= top || power_depth(m) + 1 > budget || (top - m) >> (budget - 1) != 0 {
+                continue;
+            }
+            let upper = support >> m;
+            let mut remainder = support & (bit(m) - 1);
+            for j in (1..=degree(upper)).filter(|&j| upper & bit(j) != 0) {
+                remainder |= bit(m.abs_diff(j));
+            }
+            let divisions =
+                self.divisions(upper, budget - 1).zip(self.divisions(remainder, budget));
+            if let Some((quotient, rest)) = divisions
+                && best.is_none_or(|(fewest, _)| 1 + quotient + rest < fewest)
+            {
+                best = Some((1 + quotient + rest, m));
+            }
+        }
+        self.memo.insert((support, budget), best);
+        best
+    }
+
+    fn divisions(&mut self, mut support: u128, budget: u32) -> Option<u32> {
+        while degree(support) > 0 && self.is_linear(degree(support), budget) {
+            support &= !bit(degree(support));
+        }
+        if degree(support) == 0 { Some(0) } else { self.solve(support, budget).map(|(n, _)| n) }
+    }
+
+    /// Whether c·T_i is a scalar product within the budget.
+    fn is_linear(&self, index: u32, budget: u32) -> bool {
+        self.available & bit(index) != 0 && power_depth(index) < budget
+    }
+}
+
+/// Finds products for the powers that a node uses, and for the powers which those need.
+fn schedule_powers(root: &Node) -> Vec<Power> {
+    let mut needed = BTreeSet::new();
+    root.visit(&mut |node| {
+        needed.extend(node.linear.iter().map(|&(i, _)| i));
+        needed.extend(node.products.iter().map(|p| p.power));
+    });
+    let mut powers = Vec::new();
+    let mut current = needed.last().copied();
+    while let Some(index) = current.filter(|&i| i > 1) {
+        let half_depth = 1u32 << (power_depth(index) - 1);
+        // Fewest powers not yet needed, the cheapest of them, a square rather than a product.
+        let (a, b) = (index.div_ceil(2)..=half_depth.min(index - 1))
+            .map(|a| (a, index - a))
+            .min_by_key(|&(a, b)| {
+                let new: BTreeSet<u32> =
+                    [a, b, a - b].into_iter().filter(|i| *i > 1 && !needed.contains(i)).collect();
+                (new.len(), new.iter().sum::<u32>(), a != b)
+            })
+            .expect("every index above one is a sum of two smaller ones");
+        powers.push(Power { index, a, b });
+        needed.extend([a, b, a - b]);
+        current = needed.range(..index).next_back().copied();
+    }
+    powers.reverse();
+    powers
+}
+
+fn bit(index: u32) -> u128 {
+    1 << index
+}
+
+fn degree(support: u128) -> u32 {
+    support.checked_ilog2().unwrap_or(0)
+}
+
+fn support(polynomial: &[f64]) -> u128 {
+    (0u32..).zip(polynomial).filter(|(_, c)| **c != 0.0).fold(0, |set, (i, _)| set | bit(i))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn coefficients(degree: usize, keep: impl Fn(usize) -> bool) -> Vec<f64> {
+        let value = |i: usize| ((i * 37 + 11) % 101) as f64 / 50.0 - 1.003;
+        (0..=degree).map(|i| if i == degree || keep(i) { value(i) } else { 0.0 }).collect()
+    }
+
+    /// The usual shapes: dense, even, odd, even with a linear term.
+    fn patterns(degree: usize) -> Vec<Vec<f64>> {
+        let mut patterns = vec![coefficients(degree, |_| true)];
+        if degree.is_multiple_of(2) {
+            patterns.push(coefficients(degree, |i| i % 2 == 0));
+            patterns.push(coefficients(degree, |i| i % 2 == 0 || i == 1));
+        } else {
+            patterns.push(coefficients(degree, |i| i % 2 == 1));
+        }
+        patterns
+    }
+
+    fn clenshaw(coefficients: &[f64], x: f64) -> f64 {
+        let (mut next, mut after) = (0.0, 0.0);
+        for &c in coefficients[1..].iter().rev() {
+            (next, after) = (c + 2.0 * x * next - after, next);
+        }
+        coefficients[0] + x * next - after
+    }
+
+    /// The depth that executing the plan really takes.
+    fn executed_depth(plan: &ChebyshevPlan) -> u32 {
+        fn node_depth(node: &Node, powers: &HashMap<u32, u32>) -> u32 {
+            let linear = node.linear.iter().map(|(i, _)| 1 + powers[i]);
+            let products = node
+                .products
+                .iter()
+                .map(|p| 1 + powers[&p.power].max(node_depth(&p.quotient, powers)));
+            linear.chain(products).max().unwrap_or(0)
+        }
+        let mut powers = HashMap::from([(1, 0)]);
+        for p in plan.powers() {
+            assert_eq!(p.a + p.b, p.index);
+            assert!(p.a == p.b || powers.contains_key(&(p.a - p.b)));
+            powers.insert(p.index, 1 + powers[&p.a].max(powers[&p.b]));
+            assert_eq!(powers[&p.index], power_depth(p.index));
+        }
+        node_depth(plan.root(), &powers)
+    }
+
+    fn check(coefficients: &[f64]) {
+        let plan = ChebyshevPlan::new(coefficients).unwrap();
+        let expected = (coefficients.len() as f64).log2().ceil() as u32;
+        assert_eq!(executed_depth(&plan), expected);
+        assert_eq!((plan.depth(), depth(coefficients)), (expected, expected));
+        let size: f64 = coefficients.iter().map(|c| c.abs()).sum();
+        for k in 0..=20 {
+            let x = f64::from(k) / 10.0 - 1.0;
+            let error = (plan.evaluate(x) - clenshaw(coefficients, x)).abs();
+            assert!(error < 1e-12 * size, "error {error} at {x}");
+        }
+    }
+
+    #[test]
+    fn value_and_depth_for_every_degree_and_pattern() {
+        (1..=MAX_DEGREE).flat_map(patterns).for_each(|c| check(&c));
+    }
+
+    #[test]
+    fn known_product_counts() {
+        let products = |c: &[f64]| ChebyshevPlan::new(c).unwrap().counts().products;
+        // c_0 + c_1·x + c_2·T_2 takes one square; a single T_16 takes four.
+        assert_eq!(products(&[0.5, 0.5, 0.3]), 1);
+        let mut power = vec![0.0; 17];
+        power[16] = 1.0;
+        assert_eq!(products(&power), 4);
+        // The linear term of a ReLU-like polynomial is free.
+        for degree in (2..=62).step_by(2) {
+            let even = coefficients(degree, |i| i % 2 == 0);
+            let mut relu = even.clone();
+            relu[1] = 0.5;
+            assert_eq!(products(&relu), products(&even), "degree {degree}");
+            assert!(products(&even) <= products(&coefficients(degree, |_| true)));
+        }
+    }
+
+    #[test]
+    fn no_schedule_of_any_powers_has_fewer_products() {
+        for degree in 1..=31 {
+            for coefficients in patterns(degree) {
+                let counts = ChebyshevPlan::new(&coefficients).unwrap().counts();
+                let best = exhaustive(&coefficients);
+                assert_eq!(counts.products, best, "{coefficients:?}");
+            }
+        }
+    }
+
+    /// Fewest products over every closed set of powers, dividing by any of them.
+    fn exhaustive(coefficients: &[f64]) -> usize {
+        let budget = depth(coefficients);
+        let highest = 1u32 << (budget - 1);
+        let sets = 0..1u128 << (highest - 1).min(15);
+        let best = sets.filter_map(|set| {
+            let available = set << 2 | bit(1);
+            let has = |i: u32| i == 0 || available & bit(i) != 0;
+            let computable = |i: u32| {
+                let half_depth = 1 << (power_depth(i) - 1);
+                (i.div_ceil(2)..=half_depth)
+                    .any(|a| a < i && has(a) && has(i - a) && has(2 * a - i))
+            };
+            let members: Vec<u32> = (2..=highest).filter(|&i| has(i)).collect();
+            if !members.iter().all(|&i| computable(i)) {
+                return None;
+            }
+            let giants = members.iter().rev().copied().chain([1]).collect();
+            let mut divider = Divider { available, giants, memo: HashMap::new() };
+            let divisions = divider.divisions(support(coefficients), budget)?;
+            Some(members.len() + divisions as usize)
+        });
+        best.min().unwrap()
+    }
+
+    #[test]
+    fn counts_match_a_hand_made_schedule() {
+        // Degree 3: (c3·2·T_1 + c2)·T_2 + …: T_2 and one product, the sum relinearised once.
+        let counts = ChebyshevPlan::new(&[0.1, 0.2, 0.3, 0.4]).unwrap().counts();
+        let expected = Counts { products: 2, relinearizations: 2, scalar_products: 2, rescales: 3 };
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn unusable_coefficients_are_refused() {
+        assert_eq!(ChebyshevPlan::new(&[]), Err(ChebyshevError::Constant));
+        assert_eq!(ChebyshevPlan::new(&[2.0, 0.0]), Err(ChebyshevError::Constant));
+        assert_eq!(ChebyshevPlan::new(&[1.0; 129]), Err(ChebyshevError::Degree(128)));
+        assert!(matches!(
+            ChebyshevPlan::new(&[1.0, f64::NAN]),
+            Err(ChebyshevError::NotFinite { index: 1, .. })
+        ));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn sparse_polynomials(
+            pairs in prop::collection::vec((0usize..128, -2.0..2.0f64), 1..12),
+            top in 1usize..128,
+        ) {
+            let mut coefficients = vec![0.0; top + 1];
+            for (i, c) in pairs {
+                coefficients[i % (top + 1)] = c;
+            }
+            coefficients[top] = 1.5;
+            check(&coefficients);
+        }
+    }
+}

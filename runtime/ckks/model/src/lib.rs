@@ -1,0 +1,15 @@
+//! What can be known of a CKKS computation without running it: parameters and their security,
+//! primes, polynomial evaluation plans, noise.
+//!
+//! A compiler plans with these facts and `pic-ckks` executes by them, so that there is one truth.
+//! Nothing here encrypts, and nothing here depends on the ring arithmetic.
+
+pub mod chebyshev;
+pub mod noise;
+mod parameters;
+pub mod primes;
+pub mod security;
+
+pub use chebyshev::ChebyshevPlan;
+pub use parameters::{MAX_PRIMES, Parameters, ParametersError, ParametersSpec};
+pub use security::SecurityLevel;

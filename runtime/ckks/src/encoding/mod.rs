@@ -1,0 +1,205 @@
+//! Encoding: vectors of numbers to plaintext polynomials and back.
+//!
+//! A vector of n = 2^k ≤ N/2 values is encoded as a polynomial in X^(N/2n), whose N/2 slots repeat
+//! the vector periodically. Rotation of the slots by r to the left is the Galois element 5^r.
+
+mod plaintext;
+mod slots;
+
+pub use num_complex::Complex64;
+pub use plaintext::{CompactPlaintext, Plaintext};
+pub(crate) use slots::SlotTransforms;
+
+use crate::context::check_scale;
+use crate::ring::Domain;
+use crate::{Context, Error};
+
+impl Context {
+    /// Encodes real values at a scale, for operands at a level.
+    ///
+    /// The number of values is the slot count. Rounding to integers gives each slot a
+    /// real error of standard deviation √(n/6) / scale.
+    ///
+    /// # Errors
+    /// [`Error::SlotCount`], [`Error::NotFinite`], [`Error::InvalidScale`], [`Error::LevelTooHigh`],
+    /// and [`Error::CoefficientOverflow`] if the values do not fit the modulus at this scale.
+    pub fn encode(&self, values: &[f64], scale: f64, level: usize) -> Result<Plaintext, Error> {
+        self.encode_compact(values, scale)?.at_level(self, level)
+    }
+
+    /// [`Context::encode`] for complex values.
+    ///
+    /// # Errors
+    /// Those of [`Context::encode`].
+    pub fn encode_complex(
+        &self,
+        values: &[Complex64],
+        scale: f64,
+        level: usize,
+    ) -> Result<Plaintext, Error> {
+        self.encode_compact_complex(values, scale)?.at_level(self, level)
+    }
+
+    /// Encodes real values as small integers, to be brought to a level later.
+    ///
+    /// # Errors
+    /// Those of [`Context::encode`] that do not depend on the level.
+    pub fn encode_compact(&self, values: &[f64], scale: f64) -> Result<CompactPlaintext, Error> {
+        self.check_values(values, |v| v.is_finite())?;
+        self.encode_iter(values.iter().map(|&v| v.into()), scale)
+    }
+
+    /// [`Context::encode_compact`] for complex values.
+    ///
+    /// # Errors
+    /// Those of [`Context::encode_compact`].
+    pub fn encode_compact_complex(
+        &self,
+        values: &[Complex64],
+        scale: f64,
+    ) -> Result<CompactPlaintext, Error> {
+        self.check_values(values, |v| v.is_finite())?;
+        self.encode_iter(values.iter().copied(), scale)
+    }
+
+    /// The real parts of the slots.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn decode(&self, plaintext: &Plaintext) -> Result<Vec<f64>, Error> {
+        Ok(self.decode_complex(plaintext)?.into_iter().map(|v| v.re).collect())
+    }
+
+    /// The slots.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn decode_complex(&self, plaintext: &Plaintext) -> Result<Vec<Complex64>, Error> {
+        self.check_own(plaintext.context)?;
+        let mut poly = plaintext.poly.clone();
+        if poly.domain() == Domain::Ntt {
+            self.ring().intt(&mut poly);
+        }
+        let gap = self.parameters().max_slots() / plaintext.slots;
+        let mut coefficients = self.ring().to_real(&poly, 0);
+        for t in 0..2 * plaintext.slots {
+            coefficients[t] = coefficients[t * gap] / plaintext.scale;
+        }
+        coefficients.truncate(2 * plaintext.slots);
+        Ok(self.slot_transforms().get(plaintext.slots).values(&coefficients))
+    }
+
+    pub(crate) fn check_slots(&self, slots: usize) -> Result<(), Error> {
+        let highest = self.parameters().max_slots();
+        if slots.is_power_of_two() && slots <= highest {
+            Ok(())
+        } else {
+            Err(Error::SlotCount { slots, highest })
+        }
+    }
+
+    fn check_values<T>(&self, values: &[T], is_finite: impl Fn(&T) -> bool) -> Result<(), Error> {
+        self.check_slots(values.len())?;
+        match values.iter().position(|v| !is_finite(v)) {
+            Some(index) => Err(Error::NotFinite { index }),
+            None => Ok(()),
+        }
+    }
+
+    fn encode_iter(
+        &self,
+        values: impl ExactSizeIterator<Item = Complex64>,
+        scale: f64,
+    ) -> Result<CompactPlaintext, Error> {
+        check_scale(scale)?;
+        let transform = self.slot_transforms().get(values.len());
+        CompactPlaintext::round(self, &transform.coefficients(values, scale), scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::context;
+    use proptest::prelude::*;
+
+    fn values(slots: usize, seed: u64, size: f64) -> Vec<Complex64> {
+        let unit =
+            |i: u64| ((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11) as f64) / (1u64 << 53) as f64;
+        (0..slots as u64)
+            .map(|j| Complex64 {
+                re: size * (2.0 * unit(seed ^ (2 * j + 1)) - 1.0),
+                im: size * (2.0 * unit(seed ^ (2 * j + 77_777)) - 1.0),
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn decoding_undoes_encoding(log_slots in 0u32..=9, log_scale in 20f64..58.0, seed: u64) {
+            let context = context(10, 3);
+            let slots = 1 << log_slots;
+            let scale = log_scale.exp2();
+            let values = values(slots, seed, 8.0);
+            // Six standard deviations of the rounding, and what f64 itself cannot hold.
+            let bound = 6.0 * (slots as f64 / 6.0).sqrt() / scale + 8.0 * 1e-14;
+            let plaintext = context.encode_complex(&values, scale, 2).unwrap();
+            for (a, b) in values.iter().zip(context.decode_complex(&plaintext).unwrap()) {
+                prop_assert!((a - b).norm() < bound, "{a} {b} {bound}");
+            }
+            let reals: Vec<f64> = values.iter().map(|v| v.re).collect();
+            let plaintext = context.encode(&reals, scale, 2).unwrap();
+            for (a, b) in reals.iter().zip(context.decode_complex(&plaintext).unwrap()) {
+                prop_assert!((b - a).norm() < bound);
+            }
+        }
+    }
+
+    #[test]
+    fn sparse_vectors_repeat_over_all_slots() {
+        let context = context(10, 2);
+        let sparse = [0.5, -1.25, 3.0, 0.75];
+        let plaintext = context.encode(&sparse, 2f64.powi(30), 1).unwrap();
+        let full = Plaintext { slots: 512, ..plaintext };
+        for (j, value) in context.decode(&full).unwrap().iter().enumerate() {
+            assert!((value - sparse[j % 4]).abs() < 1e-7);
+        }
+    }
+
+    #[test]
+    fn rotation_is_the_galois_element_of_five() {
+        let context = context(10, 2);
+        for slots in [512, 16] {
+            let values = values(slots, 5, 1.0);
+            let plaintext = context.encode_complex(&values, 2f64.powi(30), 1).unwrap();
+            let rotated = context.ring().automorphism(&plaintext.poly, 125);
+            let rotated = Plaintext { poly: rotated, ..plaintext };
+            for (j, value) in context.decode_complex(&rotated).unwrap().iter().enumerate() {
+                assert!((value - values[(j + 3) % slots]).norm() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn unusable_values_are_refused() {
+        let context = context(10, 1);
+        let refused = |values: &[f64], scale: f64| context.encode(values, scale, 0).unwrap_err();
+        assert_eq!(refused(&[], 1e9), Error::SlotCount { slots: 0, highest: 512 });
+        assert_eq!(refused(&[0.0; 3], 1e9), Error::SlotCount { slots: 3, highest: 512 });
+        assert_eq!(refused(&[0.0; 1024], 1e9), Error::SlotCount { slots: 1024, highest: 512 });
+        assert_eq!(refused(&[0.0, f64::NAN], 1e9), Error::NotFinite { index: 1 });
+        assert_eq!(refused(&[f64::INFINITY], 1e9), Error::NotFinite { index: 0 });
+        assert_eq!(refused(&[1.0], -1.0), Error::InvalidScale(-1.0));
+        assert!(matches!(refused(&[1.0], f64::NAN), Error::InvalidScale(_)));
+        for value in [1e6, 1e200] {
+            let error = refused(&[value], 2f64.powi(40));
+            assert!(matches!(error, Error::CoefficientOverflow { .. }), "{error}");
+        }
+        assert_eq!(
+            context.encode(&[1.0], 1e9, 1).unwrap_err(),
+            Error::LevelTooHigh { level: 1, highest: 0 }
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! Operations on ciphertexts.
+//!
+//! | file | operations |
+//! |---|---|
+//! | `sums` | addition, subtraction, negation; also of plaintexts and constants |
+//! | `products` | products with plaintexts, scalars and ciphertexts; relinearisation, rescaling |
+//! | `rotations` | rotation, conjugation, hoisting, rotate-and-sum |
+//! | `transform` | linear transforms |
+//! | `polynomial` | polynomials in the Chebyshev basis |
+//!
+//! Operands are checked first: context, basis, scale, slots. Nothing is adjusted silently.
+
+mod polynomial;
+mod products;
+mod rotations;
+mod sums;
+mod transform;
+
+pub use products::Tensor;
+pub use transform::{LinearTransform, Term, TransformShape};
+
+use std::sync::Arc;
+
+use crate::ring::Basis;
+use crate::{Ciphertext, Context, Error, EvaluationKeys};
+
+/// Relative difference up to which two scales are the same: what some hundred roundings of f64
+/// arithmetic can do, and far below any noise.
+const SCALE_TOLERANCE: f64 = 1e-12;
+
+/// Evaluates on ciphertexts with public keys only.
+#[derive(Debug, Clone)]
+pub struct Evaluator {
+    context: Arc<Context>,
+    keys: Arc<EvaluationKeys>,
+}
+
+impl Evaluator {
+    /// An evaluator with the given keys.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn new(context: Arc<Context>, keys: Arc<EvaluationKeys>) -> Result<Self, Error> {
+        context.check_own(keys.context)?;
+        Ok(Self { context, keys })
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Two ciphertexts under this context, on one basis, with equally many slots.
+    fn check_pair(&self, a: &Ciphertext, b: &Ciphertext) -> Result<(), Error> {
+        self.context.check_own(a.context)?;
+        self.context.check_own(b.context)?;
+        check_slots(a.slots, b.slots)?;
+        if a.basis() == b.basis() {
+            Ok(())
+        } else {
+            Err(Error::LevelMismatch { left: a.level(), right: b.level() })
+        }
+    }
+
+    /// The scale of a product must stay below the modulus.
+    fn check_capacity(&self, scale: f64, basis: Basis) -> Result<(), Error> {
+        crate::context::check_scale(scale)?;
+        let (log_scale, log_q) = (scale.log2(), self.context.log_modulus(basis));
+        if log_scale < log_q { Ok(()) } else { Err(Error::ScaleOverflow { log_scale, log_q }) }
+    }
+}
+
+fn check_slots(left: usize, right: usize) -> Result<(), Error> {
+    if left == right { Ok(()) } else { Err(Error::SlotsMismatch { left, right }) }
+}
+
+fn check_scales(left: f64, right: f64) -> Result<(), Error> {
+    if (left / right - 1.0).abs() < SCALE_TOLERANCE {
+        Ok(())
+    } else {
+        Err(Error::ScaleMismatch { left, right })
+    }
+}

@@ -1,0 +1,116 @@
+//! Polynomials in the Chebyshev basis, by the plans of [`crate::model::chebyshev`].
+//!
+//! Scales are chosen from the result backwards: a node that must come out with scale S after
+//! rescaling by q sums its terms at S·q. Constants are encoded at S·q over the true scale of the
+//! power they multiply, and a quotient is asked for at that scale itself, so that every sum is of
+//! exactly equal scales and the result has exactly the scale asked for.
+
+use std::collections::BTreeMap;
+
+use super::{Evaluator, Tensor};
+use crate::context::{check_scale, lowered, top};
+use crate::model::ChebyshevPlan;
+use crate::model::chebyshev::{Node, Power, power_depth};
+use crate::{Ciphertext, Error};
+
+/// T_i of the input, by i.
+struct Powers<'a> {
+    input: &'a Ciphertext,
+    higher: BTreeMap<u32, Ciphertext>,
+}
+
+impl Powers<'_> {
+    fn get(&self, index: u32) -> &Ciphertext {
+        if index == 1 { self.input } else { &self.higher[&index] }
+    }
+}
+
+impl Evaluator {
+    /// Evaluates a polynomial on every slot; the slots must hold values in \[-1, 1\].
+    ///
+    /// The result has exactly `target_scale` and is exactly `plan.depth()` levels below `x`. The
+    /// scale of `x` should be close to the primes it loses (within a few percent): the scale of T_i
+    /// departs from it by that ratio to the power i.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`], [`Error::InvalidScale`],
+    /// [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
+    pub fn evaluate_chebyshev(
+        &self,
+        x: &Ciphertext,
+        plan: &ChebyshevPlan,
+        target_scale: f64,
+    ) -> Result<Ciphertext, Error> {
+        self.context.check_own(x.context)?;
+        check_scale(target_scale)?;
+        let depth = plan.depth() as usize;
+        self.check_capacity(target_scale, x.basis_below(depth, "polynomial evaluation")?)?;
+        let mut powers = Powers { input: x, higher: BTreeMap::new() };
+        for power in plan.powers() {
+            let value = self.power(power, &powers)?;
+            powers.higher.insert(power.index, value);
+        }
+        self.node(plan.root(), &powers, depth, target_scale)
+    }
+
+    /// T_index = 2·T_a·T_b − T_{a−b}, rescaled.
+    fn power(&self, power: &Power, powers: &Powers) -> Result<Ciphertext, Error> {
+        let consumed = power_depth(power.index) as usize - 1;
+        let basis = lowered(powers.input.basis(), consumed);
+        let a = powers.get(power.a).restricted(basis);
+        let mut sum = if power.a == power.b {
+            self.tensor(&a, &a)?
+        } else {
+            self.tensor(&a, &powers.get(power.b).restricted(basis))?
+        };
+        let product = sum.clone();
+        self.add_tensor_assign(&mut sum, &product)?;
+        if power.a == power.b {
+            self.add_constant_to_tensor(&mut sum, -1.0)?;
+        } else {
+            self.add_to_tensor(&mut sum, powers.get(power.a - power.b), -1.0)?;
+        }
+        self.relinearize_rescale(&sum)
+    }
+
+    /// The value of a node at the given scale, `consumed` ≥ 1 levels below the input.
+    fn node(
+        &self,
+        node: &Node,
+        powers: &Powers,
+        consumed: usize,
+        scale: f64,
+    ) -> Result<Ciphertext, Error> {
+        let basis = lowered(powers.input.basis(), consumed - 1);
+        let sum_scale = scale * self.context.prime(top(basis));
+        let mut sum: Option<Tensor> = None;
+        for product in &node.products {
+            let power = powers.get(product.power).restricted(basis);
+            let quotient =
+                self.node(&product.quotient, powers, consumed - 1, sum_scale / power.scale)?;
+            let product = self.tensor(&quotient, &power)?;
+            match &mut sum {
+                Some(sum) => self.add_tensor_assign(sum, &product)?,
+                None => sum = Some(product),
+            }
+        }
+        let value = match sum {
+            Some(mut sum) => {
+                for &(i, coefficient) in &node.linear {
+                    self.add_to_tensor(&mut sum, powers.get(i), coefficient)?;
+                }
+                self.add_constant_to_tensor(&mut sum, node.constant)?;
+                self.relinearize_rescale(&sum)?
+            }
+            None => {
+                let mut sum = self.zero(powers.input, basis, sum_scale);
+                for &(i, coefficient) in &node.linear {
+                    self.add_scaled_assign(&mut sum, powers.get(i), coefficient)?;
+                }
+                self.add_constant_assign(&mut sum, node.constant)?;
+                self.rescale(sum)?
+            }
+        };
+        Ok(Ciphertext { scale, ..value })
+    }
+}

@@ -1,0 +1,248 @@
+//! Products: with plaintexts, scalars and ciphertexts; relinearisation and rescaling.
+
+use super::{Evaluator, check_scales, check_slots};
+use crate::context::{ContextId, check_scale, top};
+use crate::keys::decompose;
+use crate::ring::{Basis, Domain, Poly};
+use crate::{Ciphertext, Error, Plaintext};
+
+/// A product of ciphertexts before relinearisation: `d0 + d1·s + d2·s²`.
+///
+/// Sums of products are cheaper added in this form and relinearised once.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    d0: Poly,
+    d1: Poly,
+    d2: Poly,
+    scale: f64,
+    slots: usize,
+    context: ContextId,
+}
+
+impl Evaluator {
+    /// `a · plaintext`, at the product of the scales. The plaintext may be at a higher level.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::SlotsMismatch`],
+    /// [`Error::ScaleOverflow`].
+    pub fn multiply_plain(
+        &self,
+        a: &Ciphertext,
+        plaintext: &Plaintext,
+    ) -> Result<Ciphertext, Error> {
+        self.check_plain(a, plaintext)?;
+        let scale = a.scale * plaintext.scale;
+        self.check_capacity(scale, a.basis())?;
+        let mut product = Ciphertext { scale, ..a.clone() };
+        self.context.ring().mul_assign(&mut product.c0, &plaintext.poly);
+        self.context.ring().mul_assign(&mut product.c1, &plaintext.poly);
+        Ok(product)
+    }
+
+    /// `a · scalar`, the scalar rounded to an integer at the given scale, which multiplies the
+    /// scale of a. An integer has scale 1.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::InvalidScale`], [`Error::NotFinite`],
+    /// [`Error::CoefficientOverflow`], [`Error::ScaleOverflow`].
+    pub fn multiply_scalar(
+        &self,
+        a: &Ciphertext,
+        scalar: f64,
+        scale: f64,
+    ) -> Result<Ciphertext, Error> {
+        self.context.check_own(a.context)?;
+        check_scale(scale)?;
+        self.check_capacity(a.scale * scale, a.basis())?;
+        let residues = self.scalar(scalar, scale, a.basis())?;
+        let mut product = Ciphertext { scale: a.scale * scale, ..a.clone() };
+        self.context.ring().mul_scalars_assign(&mut product.c0, &residues);
+        self.context.ring().mul_scalars_assign(&mut product.c1, &residues);
+        Ok(product)
+    }
+
+    /// `a · b`, relinearised but not rescaled, at the product of the scales.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::SlotsMismatch`],
+    /// [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
+    pub fn multiply(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        self.relinearize(&self.tensor(a, b)?)
+    }
+
+    /// `a · b`, relinearised and rescaled, at scale `a.scale·b.scale/q` for the highest prime q.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::multiply`], and [`Error::LevelsExhausted`].
+    pub fn multiply_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        self.relinearize_rescale(&self.tensor(a, b)?)
+    }
+
+    /// `a · b` before relinearisation; cheaper for a square, when both are the same object.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::multiply`] that do not concern keys.
+    pub fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Tensor, Error> {
+        self.check_pair(a, b)?;
+        let scale = a.scale * b.scale;
+        self.check_capacity(scale, a.basis())?;
+        let ring = self.context.ring();
+        let mut d1 = ring.mul(&a.c0, &b.c1);
+        if std::ptr::eq(a, b) {
+            let half = d1.clone();
+            ring.add_assign(&mut d1, &half);
+        } else {
+            ring.mul_add_assign(&mut d1, &a.c1, &b.c0);
+        }
+        let (d0, d2) = (ring.mul(&a.c0, &b.c0), ring.mul(&a.c1, &b.c1));
+        Ok(Tensor { d0, d1, d2, scale, slots: a.slots, context: a.context })
+    }
+
+    /// `a += b` for products.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::ScaleMismatch`],
+    /// [`Error::SlotsMismatch`].
+    pub fn add_tensor_assign(&self, a: &mut Tensor, b: &Tensor) -> Result<(), Error> {
+        self.context.check_own(a.context)?;
+        self.context.check_own(b.context)?;
+        check_slots(a.slots, b.slots)?;
+        check_scales(a.scale, b.scale)?;
+        if a.d0.basis() != b.d0.basis() {
+            return Err(Error::LevelMismatch { left: top(a.d0.basis()), right: top(b.d0.basis()) });
+        }
+        let ring = self.context.ring();
+        for (a, b) in [(&mut a.d0, &b.d0), (&mut a.d1, &b.d1), (&mut a.d2, &b.d2)] {
+            ring.add_assign(a, b);
+        }
+        Ok(())
+    }
+
+    /// Brings a product back to two polynomials.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
+    pub fn relinearize(&self, product: &Tensor) -> Result<Ciphertext, Error> {
+        self.relinearize_and_drop(product, Basis::EMPTY)
+    }
+
+    /// [`Evaluator::relinearize`] and [`Evaluator::rescale`] with one division for both.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::relinearize`], and [`Error::LevelsExhausted`].
+    pub fn relinearize_rescale(&self, product: &Tensor) -> Result<Ciphertext, Error> {
+        let basis = product.d0.basis();
+        if basis.len() < 2 {
+            let (operation, needed) = ("rescaling", 1);
+            return Err(Error::LevelsExhausted { operation, needed, level: basis.len() - 1 });
+        }
+        self.relinearize_and_drop(product, Basis::single(top(basis)))
+    }
+
+    fn relinearize_and_drop(&self, product: &Tensor, dropped: Basis) -> Result<Ciphertext, Error> {
+        self.context.check_own(product.context)?;
+        let ring = self.context.ring();
+        let special = self.context.special_basis();
+        let key = self.keys.relinearization()?;
+        let (mut u0, mut u1) = key.apply(&self.context, &decompose(&self.context, &product.d2))?;
+        ring.add_assign(&mut u0, &ring.lift(&product.d0, special));
+        ring.add_assign(&mut u1, &ring.lift(&product.d1, special));
+        let divisor = special.union(dropped);
+        let Tensor { scale, slots, context, .. } = *product;
+        Ok(Ciphertext {
+            c0: ring.mod_down(u0, divisor),
+            c1: ring.mod_down(u1, divisor),
+            scale: dropped.iter().fold(scale, |scale, i| scale / self.context.prime(i)),
+            slots,
+            context,
+        })
+    }
+
+    /// Divides by the highest prime and drops it; the value stays, the scale is divided.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`].
+    pub fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {
+        self.context.check_own(a.context)?;
+        a.basis_below(1, "rescaling")?;
+        let (ring, dropped) = (self.context.ring(), a.level());
+        Ok(Ciphertext {
+            scale: a.scale / self.context.prime(dropped),
+            c0: ring.rescale(a.c0, dropped),
+            c1: ring.rescale(a.c1, dropped),
+            ..a
+        })
+    }
+
+    /// `sum += coefficient·a`, the coefficient encoded at the ratio of the scales. The term may be at
+    /// a higher level.
+    pub(super) fn add_scaled_assign(
+        &self,
+        sum: &mut Ciphertext,
+        a: &Ciphertext,
+        coefficient: f64,
+    ) -> Result<(), Error> {
+        self.add_scaled_polys(&mut sum.c0, &mut sum.c1, sum.scale, a, coefficient)
+    }
+
+    /// [`Evaluator::add_scaled_assign`] to a product.
+    pub(super) fn add_to_tensor(
+        &self,
+        sum: &mut Tensor,
+        a: &Ciphertext,
+        coefficient: f64,
+    ) -> Result<(), Error> {
+        self.add_scaled_polys(&mut sum.d0, &mut sum.d1, sum.scale, a, coefficient)
+    }
+
+    fn add_scaled_polys(
+        &self,
+        sum0: &mut Poly,
+        sum1: &mut Poly,
+        scale: f64,
+        a: &Ciphertext,
+        coefficient: f64,
+    ) -> Result<(), Error> {
+        let ring = self.context.ring();
+        let residues = self.scalar(coefficient, scale / a.scale, sum0.basis())?;
+        for (sum, a) in [(sum0, &a.c0), (sum1, &a.c1)] {
+            let mut term = a.restricted(sum.basis());
+            ring.mul_scalars_assign(&mut term, &residues);
+            ring.add_assign(sum, &term);
+        }
+        Ok(())
+    }
+
+    /// `sum += constant` for a product.
+    pub(super) fn add_constant_to_tensor(
+        &self,
+        sum: &mut Tensor,
+        constant: f64,
+    ) -> Result<(), Error> {
+        let residues = self.scalar(constant, sum.scale, sum.d0.basis())?;
+        self.context.ring().add_scalars_assign(&mut sum.d0, &residues);
+        Ok(())
+    }
+
+    /// An encryption of zero that hides nothing, to add terms to.
+    pub(super) fn zero(&self, like: &Ciphertext, basis: Basis, scale: f64) -> Ciphertext {
+        let zero = || self.context.ring().zero(basis, Domain::Ntt);
+        Ciphertext { c0: zero(), c1: zero(), scale, ..*like }
+    }
+
+    /// Residues of round(value·scale), which must fit the basis.
+    pub(super) fn scalar(&self, value: f64, scale: f64, basis: Basis) -> Result<Vec<u64>, Error> {
+        /// Below the range of `i128`.
+        const MAX_BITS: f64 = 126.0;
+        if !value.is_finite() {
+            return Err(Error::NotFinite { index: 0 });
+        }
+        let scaled = (value * scale).round();
+        let (bits, capacity) =
+            (scaled.abs().log2(), MAX_BITS.min(self.context.log_modulus(basis) - 1.0));
+        if bits >= capacity {
+            return Err(Error::CoefficientOverflow { bits, capacity });
+        }
+        Ok(self.context.residues(scaled as i128, basis))
+    }
+}

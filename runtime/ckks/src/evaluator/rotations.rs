@@ -1,0 +1,108 @@
+//! Rotations and conjugation: Galois automorphisms followed by key switching.
+
+use super::Evaluator;
+use crate::keys::{SwitchingKey, decompose};
+use crate::ring::Poly;
+use crate::{Ciphertext, Error};
+
+impl Evaluator {
+    /// Rotates the slots to the left by r, to the right if r is negative: slot j of the result is
+    /// slot j + r of the operand.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::MissingRotationKey`], [`Error::KeyLevel`].
+    pub fn rotate(&self, a: &Ciphertext, rotation: i64) -> Result<Ciphertext, Error> {
+        let mut rotated = self.rotate_hoisted(a, &[rotation])?;
+        Ok(rotated.pop().expect("one rotation gives one result"))
+    }
+
+    /// Many rotations of one ciphertext, decomposed once (hoisting: Halevi and Shoup, "Faster
+    /// Homomorphic Linear Transformations in HElib", 2018).
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::rotate`].
+    pub fn rotate_hoisted(
+        &self,
+        a: &Ciphertext,
+        rotations: &[i64],
+    ) -> Result<Vec<Ciphertext>, Error> {
+        self.context.check_own(a.context)?;
+        let keys = rotations
+            .iter()
+            .map(|&r| self.keys.rotation(&self.context, r, a.slots))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let digits = if keys.iter().any(Option::is_some) {
+            decompose(&self.context, &a.c1)
+        } else {
+            Vec::new()
+        };
+        keys.into_iter()
+            .map(|key| match key {
+                None => Ok(a.clone()),
+                Some((element, key)) => self.automorphism(a, &digits, element, key),
+            })
+            .collect()
+    }
+
+    /// The complex conjugate of every slot.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::MissingConjugationKey`], [`Error::KeyLevel`].
+    pub fn conjugate(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
+        self.context.check_own(a.context)?;
+        let (element, key) = self.keys.conjugation(&self.context)?;
+        self.automorphism(a, &decompose(&self.context, &a.c1), element, key)
+    }
+
+    /// Σ_{i < count} of a rotated by i·step: log2(count) rotations when count is a power of two.
+    ///
+    /// Rotations by step·2^k are used, and, for other counts, by step times the sums of the lower
+    /// binary digits of count.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::rotate`], and [`Error::NoOperands`] if count is zero.
+    pub fn rotate_and_sum(
+        &self,
+        a: &Ciphertext,
+        step: i64,
+        count: u32,
+    ) -> Result<Ciphertext, Error> {
+        let mut block = a.clone();
+        let (mut sum, mut summed): (Option<Ciphertext>, i64) = (None, 0);
+        for k in 0..u32::BITS - count.leading_zeros() {
+            let size = 1i64 << k;
+            if k > 0 {
+                let other = self.rotate(&block, step * (size / 2))?;
+                self.add_assign(&mut block, &other)?;
+            }
+            if count >> k & 1 == 1 {
+                sum = Some(match sum {
+                    None => block.clone(),
+                    Some(sum) => self.add(&sum, &self.rotate(&block, step * summed)?)?,
+                });
+                summed += size;
+            }
+        }
+        sum.ok_or(Error::NoOperands("rotate-and-sum"))
+    }
+
+    fn automorphism(
+        &self,
+        a: &Ciphertext,
+        digits: &[Poly],
+        element: u64,
+        key: &SwitchingKey,
+    ) -> Result<Ciphertext, Error> {
+        let ring = self.context.ring();
+        let special = self.context.special_basis();
+        let (u0, u1) = key.apply(&self.context, digits)?;
+        let mut c0 = ring.mod_down(u0, special);
+        ring.add_assign(&mut c0, &a.c0);
+        let c1 = ring.mod_down(u1, special);
+        Ok(Ciphertext {
+            c0: ring.automorphism(&c0, element),
+            c1: ring.automorphism(&c1, element),
+            ..*a
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! Linear transforms: sums of plaintext diagonals times rotations, in one level.
+//!
+//! `out[o] = Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(in[i]) )`: a matrix by its generalised
+//! diagonals, split in baby steps and giant steps. Double hoisting (Bossuat et al., Eurocrypt 2021,
+//! §4): all baby rotations of an input share one decomposition and stay modulo QP; the inner sums
+//! are taken there, each giant step divides one polynomial by P, and each output is divided by P,
+//! together with the prime of its level, once. How to split a matrix is the caller's choice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::{Evaluator, check_scales, check_slots};
+use crate::context::{ContextId, check_scale};
+use crate::keys::{SwitchingKey, decompose};
+use crate::ring::{Basis, Poly};
+use crate::{Ciphertext, CompactPlaintext, Context, Error};
+
+/// What a transform maps to what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TransformShape {
+    /// Number of input ciphertexts.
+    pub inputs: usize,
+    /// Number of output ciphertexts.
+    pub outputs: usize,
+    /// Slots of each ciphertext.
+    pub slots: usize,
+    /// Level of the inputs; the outputs are one level below.
+    pub level: usize,
+    /// Scale of the inputs.
+    pub input_scale: f64,
+    /// Exact scale of the outputs.
+    pub output_scale: f64,
+}
+
+/// Where one diagonal stands in the double sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term {
+    /// Index of the output ciphertext.
+    pub output: usize,
+    /// Index of the input ciphertext.
+    pub input: usize,
+    /// Rotation after multiplication.
+    pub giant: i64,
+    /// Rotation before multiplication.
+    pub baby: i64,
+}
+
+/// A linear transform with its diagonals encoded.
+#[derive(Debug)]
+pub struct LinearTransform {
+    shape: TransformShape,
+    /// The distinct rotated inputs, (input, baby).
+    babies: Vec<(usize, i64)>,
+    groups: Vec<Group>,
+    context: ContextId,
+}
+
+/// All terms with one output and one giant step.
+#[derive(Debug)]
+struct Group {
+    output: usize,
+    giant: i64,
+    /// Pairs of an index of `babies` and a diagonal.
+    terms: Vec<(usize, Diagonal)>,
+}
+
+/// A diagonal, encoded for {q0, …, q_level} ∪ P.
+#[derive(Debug)]
+enum Diagonal {
+    Ntt(Poly),
+    /// Transformed each time it is used.
+    Compact(CompactPlaintext),
+}
+
+impl TransformShape {
+    /// Memory that the diagonals of a transform with this many terms will hold, in bytes, given the
+    /// budget for NTT forms. Beyond the budget, diagonals are counted at 4 bytes a coefficient, as
+    /// long as values and scale keep their coefficients within 31 bits.
+    pub fn estimate_bytes(&self, context: &Context, terms: usize, ntt_budget: usize) -> usize {
+        let primes = self.level + 1 + context.parameters().special().len();
+        let ntt_bytes = 8 * context.ring().degree() * primes;
+        let as_ntt = terms.min(ntt_budget / ntt_bytes);
+        as_ntt * ntt_bytes + (terms - as_ntt) * 4 * 2 * self.slots
+    }
+
+    /// The scale at which diagonals are encoded, so that rescaling gives exactly `output_scale`.
+    fn diagonal_scale(&self, context: &Context) -> f64 {
+        context.prime(self.level) * self.output_scale / self.input_scale
+    }
+
+    fn check(&self, context: &Context) -> Result<(), Error> {
+        context.check_slots(self.slots)?;
+        check_scale(self.input_scale)?;
+        check_scale(self.output_scale)?;
+        context.basis_at(self.level)?;
+        if self.level == 0 {
+            let operation = "a linear transform";
+            return Err(Error::LevelsExhausted { operation, needed: 1, level: 0 });
+        }
+        Ok(())
+    }
+}
+
+impl LinearTransform {
+    /// Encodes the diagonals, each a vector of `shape.slots` values, one at a time. The first ones
+    /// are held in NTT form, up to `ntt_budget` bytes; the others are held as integers.
+    ///
+    /// # Errors
+    /// [`Error::SlotCount`], [`Error::SlotsMismatch`], [`Error::InvalidScale`],
+    /// [`Error::LevelTooHigh`], [`Error::LevelsExhausted`], [`Error::NotFinite`],
+    /// [`Error::CoefficientOverflow`], [`Error::TermOutOfRange`], [`Error::EmptyOutput`].
+    pub fn new(
+        context: &Context,
+        shape: TransformShape,
+        terms: impl IntoIterator<Item = (Term, Vec<f64>)>,
+        ntt_budget: usize,
+    ) -> Result<Self, Error> {
+        shape.check(context)?;
+        let scale = shape.diagonal_scale(context);
+        let basis = context.basis_at(shape.level)?.union(context.special_basis());
+        let mut budget = ntt_budget;
+        let mut groups: BTreeMap<(usize, i64), Vec<_>> = BTreeMap::new();
+        for (Term { output, input, giant, baby }, values) in terms {
+            let TransformShape { inputs, outputs, slots, .. } = shape;
+            if input >= inputs || output >= outputs {
+                return Err(Error::TermOutOfRange { input, output, inputs, outputs });
+            }
+            check_slots(slots, values.len())?;
+            let compact = context.encode_compact(&values, scale)?;
+            let ntt_bytes = 8 * context.ring().degree() * basis.len();
+            let diagonal = if ntt_bytes <= budget {
+                budget -= ntt_bytes;
+                Diagonal::Ntt(compact.on_basis(context, basis)?.poly)
+            } else {
+                Diagonal::Compact(compact)
+            };
+            let period = slots as i64;
+            let (giant, baby) = (giant.rem_euclid(period), baby.rem_euclid(period));
+            groups.entry((output, giant)).or_default().push(((input, baby), diagonal));
+        }
+        let outputs: BTreeSet<usize> = groups.keys().map(|&(output, _)| output).collect();
+        if let Some(empty) = (0..shape.outputs).find(|o| !outputs.contains(o)) {
+            return Err(Error::EmptyOutput(empty));
+        }
+        let babies: BTreeSet<_> = groups.values().flatten().map(|(baby, _)| *baby).collect();
+        let babies: Vec<_> = babies.into_iter().collect();
+        let index = |baby| babies.binary_search(&baby).expect("every baby step was collected");
+        let groups = groups.into_iter().map(|((output, giant), terms)| Group {
+            output,
+            giant,
+            terms: terms.into_iter().map(|(baby, diagonal)| (index(baby), diagonal)).collect(),
+        });
+        Ok(Self { shape, groups: groups.collect(), babies, context: context.id() })
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &TransformShape {
+        &self.shape
+    }
+
+    /// The rotations it needs, modulo the slot count.
+    pub fn rotations(&self) -> BTreeSet<i64> {
+        let babies = self.babies.iter().map(|&(_, baby)| baby);
+        let giants = self.groups.iter().map(|group| group.giant);
+        babies.chain(giants).filter(|&rotation| rotation != 0).collect()
+    }
+
+    /// Memory that the diagonals hold, in bytes.
+    pub fn bytes(&self) -> usize {
+        let diagonals = self.groups.iter().flat_map(|group| &group.terms);
+        diagonals
+            .map(|(_, diagonal)| match diagonal {
+                Diagonal::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
+                Diagonal::Compact(compact) => compact.bytes(),
+            })
+            .sum()
+    }
+}
+
+impl Evaluator {
+    /// Applies a linear transform. The outputs have its output scale and are one level lower.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`], [`Error::InputCount`], [`Error::LevelMismatch`],
+    /// [`Error::ScaleMismatch`], [`Error::SlotsMismatch`], [`Error::MissingRotationKey`],
+    /// [`Error::KeyLevel`].
+    pub fn transform(
+        &self,
+        inputs: &[Ciphertext],
+        transform: &LinearTransform,
+    ) -> Result<Vec<Ciphertext>, Error> {
+        let TransformShape { level, slots, output_scale, .. } = transform.shape;
+        self.check_inputs(inputs, transform)?;
+        let context = &*self.context;
+        let giants = transform
+            .groups
+            .iter()
+            .map(|group| self.keys.rotation(context, group.giant, slots))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let rotated = self.rotated_inputs(inputs, transform)?;
+
+        let ring = context.ring();
+        let sums: Vec<Mutex<Option<(Poly, Poly)>>> =
+            (0..transform.shape.outputs).map(|_| Mutex::new(None)).collect();
+        transform.groups.par_iter().zip(giants).try_for_each(|(group, giant)| {
+            let (u0, u1) = self.giant_step(self.inner_sum(group, &rotated)?, giant)?;
+            let mut sum = sums[group.output].lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((sum0, sum1)) = &mut *sum {
+                ring.add_assign(sum0, &u0);
+                ring.add_assign(sum1, &u1);
+            } else {
+                *sum = Some((u0, u1));
+            }
+            Ok::<_, Error>(())
+        })?;
+
+        let divisor = context.special_basis().union(Basis::single(level));
+        let outputs = sums.into_iter().map(|sum| {
+            let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let (u0, u1) = sum.expect("every output has a term");
+            let (c0, c1) = (ring.mod_down(u0, divisor), ring.mod_down(u1, divisor));
+            Ciphertext { c0, c1, scale: output_scale, slots, context: context.id() }
+        });
+        Ok(outputs.collect())
+    }
+
+    fn check_inputs(
+        &self,
+        inputs: &[Ciphertext],
+        transform: &LinearTransform,
+    ) -> Result<(), Error> {
+        self.context.check_own(transform.context)?;
+        let shape = &transform.shape;
+        if inputs.len() != shape.inputs {
+            return Err(Error::InputCount { expected: shape.inputs, actual: inputs.len() });
+        }
+        for input in inputs {
+            self.context.check_own(input.context)?;
+            check_slots(shape.slots, input.slots)?;
+            check_scales(shape.input_scale, input.scale)?;
+            if input.basis() != self.context.basis_at(shape.level)? {
+                return Err(Error::LevelMismatch { left: shape.level, right: input.level() });
+            }
+        }
+        Ok(())
+    }
+
+    /// P times each rotated input, modulo QP, under the secret.
+    fn rotated_inputs(
+        &self,
+        inputs: &[Ciphertext],
+        transform: &LinearTransform,
+    ) -> Result<Vec<(Poly, Poly)>, Error> {
+        let (context, ring) = (&*self.context, self.context.ring());
+        let special = context.special_basis();
+        let mut rotated = Vec::with_capacity(transform.babies.len());
+        for babies in transform.babies.chunk_by(|a, b| a.0 == b.0) {
+            let input = &inputs[babies[0].0];
+            let keys = babies
+                .iter()
+                .map(|&(_, baby)| self.keys.rotation(context, baby, input.slots))
+                .collect::<Result<Vec<_>, Error>>()?;
+            let lifted = ring.lift(&input.c0, special);
+            let digits = if keys.iter().any(Option::is_some) {
+                decompose(context, &input.c1)
+            } else {
+                Vec::new()
+            };
+            let rotate = |key: Option<(u64, &SwitchingKey)>| {
+                let Some((element, key)) = key else {
+                    return Ok((lifted.clone(), ring.lift(&input.c1, special)));
+                };
+                let (mut u0, u1) = key.apply(context, &digits)?;
+                ring.add_assign(&mut u0, &lifted);
+                Ok((ring.automorphism(&u0, element), ring.automorphism(&u1, element)))
+            };
+            rotated.extend(keys.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?);
+        }
+        Ok(rotated)
+    }
+
+    fn inner_sum(&self, group: &Group, rotated: &[(Poly, Poly)]) -> Result<(Poly, Poly), Error> {
+        let ring = self.context.ring();
+        let mut sum: Option<(Poly, Poly)> = None;
+        for (baby, diagonal) in &group.terms {
+            let (u0, u1) = &rotated[*baby];
+            let transformed;
+            let diagonal = match diagonal {
+                Diagonal::Ntt(poly) => poly,
+                Diagonal::Compact(compact) => {
+                    transformed = compact.on_basis(&self.context, u0.basis())?.poly;
+                    &transformed
+                }
+            };
+            if let Some((sum0, sum1)) = &mut sum {
+                ring.mul_add_assign(sum0, diagonal, u0);
+                ring.mul_add_assign(sum1, diagonal, u1);
+            } else {
+                sum = Some((ring.mul(diagonal, u0), ring.mul(diagonal, u1)));
+            }
+        }
+        Ok(sum.expect("a group has at least one term"))
+    }
+
+    /// Rotates `(u0, u1)`, which stands for P times a ciphertext, without leaving QP.
+    fn giant_step(
+        &self,
+        (u0, u1): (Poly, Poly),
+        giant: Option<(u64, &SwitchingKey)>,
+    ) -> Result<(Poly, Poly), Error> {
+        let Some((element, key)) = giant else { return Ok((u0, u1)) };
+        let (context, ring) = (&*self.context, self.context.ring());
+        let c1 = ring.mod_down(u1, context.special_basis());
+        let (mut v0, v1) = key.apply(context, &decompose(context, &c1))?;
+        ring.add_assign(&mut v0, &u0);
+        Ok((ring.automorphism(&v0, element), ring.automorphism(&v1, element)))
+    }
+}

@@ -1,0 +1,300 @@
+//! Bytes: writing objects, and reading them from strangers.
+//!
+//! Each object is one kind byte after a magic, a version, the fingerprint of the parameters, fields,
+//! and raw limbs (8 little-endian bytes a residue). Uniform halves of keys are stored as seeds. A
+//! reader checks everything against the context: sizes before allocating, bases, residues below
+//! their primes, scales, slot counts. Containers, compression and checksums are left to the caller.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::context::check_scale;
+use crate::keys::SwitchingKey;
+use crate::ring::{Basis, Domain, Poly, sample};
+use crate::{
+    Ciphertext, Context, Error, EvaluationKeys, FormatError, PublicKey, SecretKey, SeededCiphertext,
+};
+
+const MAGIC: &[u8; 4] = b"PICK";
+const VERSION: u8 = 1;
+
+type Seed = [u8; sample::SEED_BYTES];
+
+/// The kinds of objects, with the byte that marks each and its name in errors.
+#[derive(Clone, Copy)]
+enum Kind {
+    SecretKey = 1,
+    PublicKey = 2,
+    EvaluationKeys = 3,
+    Ciphertext = 4,
+    SeededCiphertext = 5,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SecretKey => "secret key",
+            Self::PublicKey => "public key",
+            Self::EvaluationKeys => "set of evaluation keys",
+            Self::Ciphertext => "ciphertext",
+            Self::SeededCiphertext => "seeded ciphertext",
+        }
+    }
+}
+
+impl SecretKey {
+    /// The secret as bytes, zeroised when dropped. Whoever has them can decrypt.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(header(self.context(), Kind::SecretKey));
+        bytes.reserve_exact(self.coefficients().len());
+        bytes.extend(self.coefficients().iter().map(|&c| c as u8));
+        bytes
+    }
+
+    /// Reads what [`SecretKey::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`].
+    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, Kind::SecretKey, bytes)?;
+        let bytes = reader.take(context.ring().degree())?;
+        reader.finish()?;
+        let coefficients: Vec<i8> = bytes.iter().map(|&b| b as i8).collect();
+        let coefficients = Zeroizing::new(coefficients);
+        if coefficients.iter().any(|c| !(-1..=1).contains(c)) {
+            return Err(FormatError::Field("secret coefficient").into());
+        }
+        Ok(Self::from_coefficients(context, coefficients))
+    }
+}
+
+impl PublicKey {
+    /// The key as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = header(&self.context, Kind::PublicKey);
+        bytes.extend(self.seed);
+        append(&mut bytes, &self.b);
+        bytes
+    }
+
+    /// Reads what [`PublicKey::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Ring`].
+    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, Kind::PublicKey, bytes)?;
+        let seed = reader.seed()?;
+        let basis = context.basis_at(context.parameters().max_level())?;
+        let b = reader.poly(basis)?;
+        reader.finish()?;
+        let a = context.ring().uniform(&seed, basis, Domain::Ntt);
+        Ok(Self { context: Arc::clone(context), b, a, seed })
+    }
+}
+
+impl EvaluationKeys {
+    /// Writes the keys, one after the other.
+    ///
+    /// # Errors
+    /// Those of the writer; [`Error::ContextMismatch`] as [`io::ErrorKind::InvalidInput`].
+    pub fn write_to(&self, context: &Context, writer: &mut impl Write) -> io::Result<()> {
+        let own = context.check_own(self.context);
+        own.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        writer.write_all(&header(context, Kind::EvaluationKeys))?;
+        let relinearization = self.relinearization.iter().map(|key| (RELINEARIZATION, key));
+        let galois = self.galois.iter().map(|(&element, key)| (element, key));
+        let count = self.galois.len() + usize::from(self.relinearization.is_some());
+        writer.write_all(&(count as u32).to_le_bytes())?;
+        for (element, key) in relinearization.chain(galois) {
+            writer.write_all(&element.to_le_bytes())?;
+            writer.write_all(&(key.level as u32).to_le_bytes())?;
+            for (seed, (b, _)) in key.seeds.iter().zip(&key.parts) {
+                writer.write_all(seed)?;
+                b.write_to(writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what [`EvaluationKeys::write_to`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Ring`], [`Error::LevelTooHigh`].
+    pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, Kind::EvaluationKeys, bytes)?;
+        let mut keys = BTreeMap::new();
+        let mut above = 0;
+        for _ in 0..reader.u32()? {
+            let element = reader.u64()?;
+            let is_galois = element % 2 == 1 && element < 2 * context.ring().degree() as u64;
+            // Ascending, so that no key comes twice.
+            if !(element == RELINEARIZATION || is_galois) || element < above {
+                return Err(FormatError::Field("Galois element").into());
+            }
+            above = element + 1;
+            keys.insert(element, reader.switching_key()?);
+        }
+        reader.finish()?;
+        let relinearization = keys.remove(&RELINEARIZATION);
+        Ok(Self { relinearization, galois: keys, context: context.id() })
+    }
+}
+
+/// Stands in for a Galois element, which is odd.
+const RELINEARIZATION: u64 = 0;
+
+impl Ciphertext {
+    /// The ciphertext as bytes.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn to_bytes(&self, context: &Context) -> Result<Vec<u8>, Error> {
+        context.check_own(self.context)?;
+        let mut bytes = header(context, Kind::Ciphertext);
+        append_shape(&mut bytes, self.basis(), self.scale, self.slots);
+        append(&mut bytes, &self.c0);
+        append(&mut bytes, &self.c1);
+        Ok(bytes)
+    }
+
+    /// Reads what [`Ciphertext::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
+    pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, Kind::Ciphertext, bytes)?;
+        let (basis, scale, slots) = reader.shape()?;
+        let (c0, c1) = (reader.poly(basis)?, reader.poly(basis)?);
+        reader.finish()?;
+        Ok(Self { c0, c1, scale, slots, context: context.id() })
+    }
+}
+
+impl SeededCiphertext {
+    /// The ciphertext as bytes.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn to_bytes(&self, context: &Context) -> Result<Vec<u8>, Error> {
+        context.check_own(self.context)?;
+        let mut bytes = header(context, Kind::SeededCiphertext);
+        append_shape(&mut bytes, self.c0.basis(), self.scale, self.slots);
+        bytes.extend(self.seed);
+        append(&mut bytes, &self.c0);
+        Ok(bytes)
+    }
+
+    /// Reads what [`SeededCiphertext::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
+    pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, Kind::SeededCiphertext, bytes)?;
+        let (basis, scale, slots) = reader.shape()?;
+        let seed = reader.seed()?;
+        let c0 = reader.poly(basis)?;
+        reader.finish()?;
+        Ok(Self { c0, seed, scale, slots, context: context.id() })
+    }
+}
+
+fn header(context: &Context, kind: Kind) -> Vec<u8> {
+    [&MAGIC[..], &[kind as u8, VERSION], &context.fingerprint()].concat()
+}
+
+fn append(bytes: &mut Vec<u8>, poly: &Poly) {
+    bytes.reserve(8 * poly.degree() * poly.basis().len());
+    poly.write_to(bytes).expect("writing to memory does not fail");
+}
+
+fn append_shape(bytes: &mut Vec<u8>, basis: Basis, scale: f64, slots: usize) {
+    bytes.extend(basis.bits().to_le_bytes());
+    bytes.extend(scale.to_le_bytes());
+    bytes.extend((slots as u64).to_le_bytes());
+}
+
+/// The unread rest of some bytes.
+struct Reader<'a> {
+    context: &'a Context,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn new(context: &'a Context, kind: Kind, bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Self { context, rest: bytes };
+        if reader.array::<4>()? != *MAGIC || reader.array::<1>()? != [kind as u8] {
+            return Err(FormatError::Kind(kind.name()).into());
+        }
+        let [version] = reader.array()?;
+        if version != VERSION {
+            return Err(FormatError::Version(version).into());
+        }
+        if reader.array()? != context.fingerprint() {
+            return Err(FormatError::OtherParameters.into());
+        }
+        Ok(reader)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
+        let truncated = FormatError::Truncated { needed: length, left: self.rest.len() };
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], FormatError> {
+        let taken = self.take(LENGTH)?;
+        Ok(taken.try_into().expect("take gives exactly the length asked for"))
+    }
+
+    fn u32(&mut self) -> Result<u32, FormatError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, FormatError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn seed(&mut self) -> Result<Seed, FormatError> {
+        self.array()
+    }
+
+    fn poly(&mut self, basis: Basis) -> Result<Poly, Error> {
+        let bytes = self.take(8 * self.context.ring().degree() * basis.len())?;
+        Ok(self.context.ring().read(bytes, basis, Domain::Ntt)?)
+    }
+
+    /// Basis, scale and slots of a ciphertext.
+    fn shape(&mut self) -> Result<(Basis, f64, usize), Error> {
+        let basis = Basis::from_bits(u128::from_le_bytes(self.array()?));
+        let chain = self.context.basis_at(self.context.parameters().max_level())?;
+        if basis.is_empty() || !basis.is_subset(chain) {
+            return Err(FormatError::Field("basis").into());
+        }
+        let scale = f64::from_le_bytes(self.array()?);
+        check_scale(scale)?;
+        let slots = usize::try_from(self.u64()?).map_err(|_| FormatError::Field("slot count"))?;
+        self.context.check_slots(slots)?;
+        Ok((basis, scale, slots))
+    }
+
+    fn switching_key(&mut self) -> Result<SwitchingKey, Error> {
+        let level = self.u32()? as usize;
+        let basis = self.context.basis_at(level)?.union(self.context.special_basis());
+        let (mut parts, mut seeds) = (Vec::new(), Vec::new());
+        for _ in self.context.parameters().digit_ranges(level) {
+            let seed = self.seed()?;
+            let b = self.poly(basis)?;
+            parts.push((b, self.context.ring().uniform(&seed, basis, Domain::Ntt)));
+            seeds.push(seed);
+        }
+        Ok(SwitchingKey { level, parts, seeds })
+    }
+
+    fn finish(self) -> Result<(), FormatError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(FormatError::TrailingBytes(self.rest.len())) }
+    }
+}

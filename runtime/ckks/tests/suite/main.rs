@@ -1,0 +1,13 @@
+//! The scheme from outside: every operation is decrypted and compared with the same computation on
+//! numbers. Where a module has no better reason for its tolerance, it is [`common::TOLERANCE`].
+
+mod common;
+
+mod encryption;
+mod noise;
+mod polynomial;
+mod products;
+mod rotations;
+mod serialization;
+mod sums;
+mod transform;

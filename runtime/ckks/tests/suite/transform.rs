@@ -1,0 +1,139 @@
+//! Linear transforms against dense matrix–vector products.
+
+use crate::common::*;
+use pic_ckks::{Error, KeyRequest, LinearTransform, Term, TransformShape};
+use proptest::prelude::*;
+
+/// All generalised diagonals of a block matrix: baby steps below `babies`, giant steps beyond.
+/// `matrix[o][i]` is the row-major block from input i to output o.
+fn terms(matrix: &[Vec<Vec<f64>>], slots: usize, babies: usize) -> Vec<(Term, Vec<f64>)> {
+    let mut terms = Vec::new();
+    for (output, row) in matrix.iter().enumerate() {
+        for (input, block) in row.iter().enumerate() {
+            for shift in 0..slots {
+                let (baby, giant) = (shift % babies, shift / babies * babies);
+                // rot_giant(diagonal ⊙ rot_baby(x))[j] = diagonal[j + giant]·x[j + giant + baby].
+                let diagonal = (0..slots)
+                    .map(|j| {
+                        let row = (j + slots - giant) % slots;
+                        block[row * slots + (row + shift) % slots]
+                    })
+                    .collect();
+                let (giant, baby) = (giant as i64, baby as i64);
+                terms.push((Term { output, input, giant, baby }, diagonal));
+            }
+        }
+    }
+    terms
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn transforms_are_matrix_products(
+        shape in shapes(1),
+        inputs in 1usize..=2,
+        outputs in 1usize..=2,
+        log_slots in 0u32..=4,
+        log_babies in 0u32..=4,
+        as_ntt in 0usize..6,
+        seed: u64,
+    ) {
+        let slots = 1usize << log_slots;
+        let babies = 1usize << log_babies.min(log_slots);
+        let rotations: Vec<i64> = (0..slots as i64)
+            .filter(|r| *r < babies as i64 || r % babies as i64 == 0)
+            .collect();
+        let mut s = shape.setup(seed, &request(shape.levels, &rotations));
+        let matrix: Vec<Vec<Vec<f64>>> = (0..outputs)
+            .map(|_| (0..inputs).map(|_| s.random_real(slots * slots)).collect())
+            .collect();
+        let vectors: Vec<Vec<f64>> = (0..inputs).map(|_| s.random_real(slots)).collect();
+        let encrypted: Vec<_> = vectors.iter().map(|v| s.encrypt_real(v)).collect();
+
+        let output_scale = 2f64.powf(39.7);
+        let transform_shape = TransformShape {
+            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale,
+        };
+        let terms = terms(&matrix, slots, babies);
+        let count = terms.len();
+        let primes = shape.levels + 1 + s.context.parameters().special().len();
+        let budget = as_ntt * 8 * (1 << shape.log_n) * primes;
+        let transform = LinearTransform::new(&s.context, transform_shape, terms, budget).unwrap();
+        let estimate = transform_shape.estimate_bytes(&s.context, count, budget);
+        // Diagonals of this scale take 8 bytes a coefficient, not the 4 of the estimate.
+        let compact = count.saturating_sub(as_ntt) * 8 * slots;
+        prop_assert_eq!(transform.bytes(), estimate + compact);
+        prop_assert!(transform.rotations().iter().all(|r| rotations.contains(r)));
+
+        let results = s.evaluator.transform(&encrypted, &transform).unwrap();
+        prop_assert_eq!(results.len(), outputs);
+        for (o, result) in results.iter().enumerate() {
+            prop_assert_eq!((result.level(), result.scale()), (shape.levels - 1, output_scale));
+            let entry = |row: usize| -> f64 {
+                (0..inputs)
+                    .flat_map(|i| (0..slots).map(move |c| (i, c)))
+                    .map(|(i, c)| matrix[o][i][row * slots + c] * vectors[i][c])
+                    .sum()
+            };
+            let expected: Vec<f64> = (0..slots).map(entry).collect();
+            assert_near_real(&s.decrypt(result), &expected);
+        }
+    }
+}
+
+#[test]
+fn malformed_transforms_are_refused() {
+    let shape = Shape { log_n: 10, levels: 2, digits: 2 };
+    let mut s = shape.setup(1, &KeyRequest::default());
+    let good = TransformShape {
+        inputs: 1,
+        outputs: 1,
+        slots: 4,
+        level: 2,
+        input_scale: SCALE,
+        output_scale: SCALE,
+    };
+    let term = Term { output: 0, input: 0, giant: 0, baby: 0 };
+    let new = |shape, terms: Vec<(Term, usize)>| {
+        let terms = terms.into_iter().map(|(term, length)| (term, vec![0.5; length]));
+        LinearTransform::new(&s.context, shape, terms, 0)
+    };
+    let refused = |shape, terms| new(shape, terms).unwrap_err();
+    assert_eq!(refused(good, vec![]), Error::EmptyOutput(0));
+    assert_eq!(
+        refused(TransformShape { outputs: 2, ..good }, vec![(term, 4)]),
+        Error::EmptyOutput(1)
+    );
+    assert_eq!(
+        refused(good, vec![(Term { input: 1, ..term }, 4)]),
+        Error::TermOutOfRange { input: 1, output: 0, inputs: 1, outputs: 1 }
+    );
+    assert_eq!(refused(good, vec![(term, 8)]), Error::SlotsMismatch { left: 4, right: 8 });
+    assert!(matches!(
+        refused(TransformShape { level: 0, ..good }, vec![]),
+        Error::LevelsExhausted { .. }
+    ));
+    assert!(matches!(
+        refused(TransformShape { level: 3, ..good }, vec![]),
+        Error::LevelTooHigh { .. }
+    ));
+    assert!(matches!(
+        refused(TransformShape { output_scale: f64::NAN, ..good }, vec![]),
+        Error::InvalidScale(_)
+    ));
+
+    let transform = new(good, vec![(Term { baby: 1, ..term }, 4)]).unwrap();
+    let x = s.encrypt_real(&[1.0; 4]);
+    let apply =
+        |inputs: &[pic_ckks::Ciphertext]| s.evaluator.transform(inputs, &transform).unwrap_err();
+    assert_eq!(apply(&[]), Error::InputCount { expected: 1, actual: 0 });
+    assert_eq!(apply(&[x.clone()]), Error::MissingRotationKey { rotation: 1 });
+    let mut other = x.clone();
+    other.drop_to_level(1).unwrap();
+    assert_eq!(apply(&[other]), Error::LevelMismatch { left: 2, right: 1 });
+    let mut other = x;
+    other.set_scale(2.0 * SCALE).unwrap();
+    assert!(matches!(apply(&[other]), Error::ScaleMismatch { .. }));
+}

@@ -1,1 +1,18 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
+
+pub mod compile;
+pub mod dataset;
+pub mod evaluate;
+pub mod fit;
+pub mod frontend;
+pub mod layerwise;
+pub mod lower;
+pub mod ola;
+pub mod plan;
+pub mod profile;
+pub mod reference;
+pub mod rewrite;
+#[cfg(test)]
+mod sample_networks;
+mod search;
+pub mod sensitivity;

@@ -4,6 +4,15 @@
 //! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
 //! `pic-runtime`.
 
+pub mod activations;
+pub mod cost;
 pub mod function;
+pub mod layout;
 pub mod matrix;
 pub mod network;
+pub mod plan;
+pub mod precision;
+pub mod preprocessing;
+pub mod profile;
+pub mod program;
+pub mod transform;

@@ -1,0 +1,205 @@
+//! Samples that have been checked against a network, and what the network should say of them.
+//!
+//! Profiling, sensitivities and measurements take a [`Dataset`] and need not check again. Reading
+//! files is not done here.
+
+use pic_ir::network::Network;
+
+use crate::evaluate::LANES;
+
+/// Input samples of the right length without infinities or NaN, with or without labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Dataset<'a> {
+    samples: &'a [&'a [f32]],
+    labels: Option<&'a [usize]>,
+}
+
+/// Why samples cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatasetError {
+    /// There are no samples.
+    #[error("there are no samples")]
+    Empty,
+    /// A sample has the wrong number of elements.
+    #[error("sample {sample} has {found} elements, the network takes {expected}")]
+    Length {
+        /// The sample.
+        sample: usize,
+        /// Elements the network takes.
+        expected: usize,
+        /// Elements of the sample.
+        found: usize,
+    },
+    /// A sample has an infinite element or one that is not a number.
+    #[error("sample {sample}: element {element} is infinite or not a number")]
+    NotFinite {
+        /// The sample.
+        sample: usize,
+        /// The element.
+        element: usize,
+    },
+    /// As many labels as samples are needed.
+    #[error("{samples} samples have {labels} labels")]
+    LabelCount {
+        /// Number of samples.
+        samples: usize,
+        /// Number of labels.
+        labels: usize,
+    },
+    /// A label is not a class of the network.
+    #[error("sample {sample} has label {label}, the network has {classes} classes")]
+    Label {
+        /// The sample.
+        sample: usize,
+        /// Its label.
+        label: usize,
+        /// Elements of the network's output.
+        classes: usize,
+    },
+}
+
+impl<'a> Dataset<'a> {
+    /// Checks samples and labels. Labels are classes, by index of the output element.
+    pub fn new(
+        network: &Network,
+        samples: &'a [&'a [f32]],
+        labels: Option<&'a [usize]>,
+    ) -> Result<Self, DatasetError> {
+        if samples.is_empty() {
+            return Err(DatasetError::Empty);
+        }
+        let expected = network.graph[network.input()].len();
+        for (sample, values) in samples.iter().enumerate() {
+            if values.len() != expected {
+                return Err(DatasetError::Length { sample, expected, found: values.len() });
+            }
+            if let Some(element) = values.iter().position(|x| !x.is_finite()) {
+                return Err(DatasetError::NotFinite { sample, element });
+            }
+        }
+        if let Some(labels) = labels {
+            if labels.len() != samples.len() {
+                let (samples, labels) = (samples.len(), labels.len());
+                return Err(DatasetError::LabelCount { samples, labels });
+            }
+            let classes = network.graph[network.output].len();
+            if let Some(sample) = labels.iter().position(|&label| label >= classes) {
+                return Err(DatasetError::Label { sample, label: labels[sample], classes });
+            }
+        }
+        Ok(Self { samples, labels })
+    }
+
+    /// Number of samples; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// The samples.
+    pub fn samples(&self) -> &'a [&'a [f32]] {
+        self.samples
+    }
+
+    /// The label of a sample, if there are labels.
+    pub fn label(&self, sample: usize) -> Option<usize> {
+        self.labels.map(|labels| labels[sample])
+    }
+
+    /// The first `count` samples, or all.
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.clamp(1, self.len());
+        Self { samples: &self.samples[..count], labels: self.labels.map(|l| &l[..count]) }
+    }
+
+    /// Parts small enough for a batch.
+    pub fn batches(&self) -> impl ExactSizeIterator<Item = Self> {
+        let (samples, labels) = (self.samples, self.labels);
+        (0..samples.len().div_ceil(LANES)).map(move |k| {
+            let range = k * LANES..((k + 1) * LANES).min(samples.len());
+            Self { samples: &samples[range.clone()], labels: labels.map(|l| &l[range]) }
+        })
+    }
+}
+
+/// What the answer to a sample is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// A class; the loss is the cross-entropy of the softmax of the outputs.
+    Class(usize),
+    /// The plain network's single output; the loss is the signed deviation from it, whose second
+    /// moment is the mean squared error. (The squared error itself has no first-order change.)
+    Value(f32),
+}
+
+impl Target {
+    /// The label if there is one, else what the plain network says.
+    pub fn new(plain: &[f32], label: Option<usize>) -> Self {
+        match plain {
+            [value] => Self::Value(*value),
+            _ => Self::Class(label.unwrap_or_else(|| prediction(plain))),
+        }
+    }
+
+    /// The loss of an output; infinite if the output is infinite or not a number.
+    pub fn loss(self, output: &[f32]) -> f64 {
+        if output.iter().any(|y| !y.is_finite()) {
+            return f64::INFINITY;
+        }
+        match self {
+            Self::Value(plain) => f64::from(output[0]) - f64::from(plain),
+            Self::Class(class) => {
+                let top = f64::from(output[prediction(output)]);
+                let sum: f64 = output.iter().map(|&y| (f64::from(y) - top).exp()).sum();
+                sum.ln() + top - f64::from(output[class])
+            }
+        }
+    }
+}
+
+/// Index of the largest output, the first of several; numbers beat NaN.
+pub fn prediction(output: &[f32]) -> usize {
+    let mut best = 0;
+    for (k, &y) in output.iter().enumerate() {
+        if y > output[best] || (output[best].is_nan() && !y.is_nan()) {
+            best = k;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_samples_and_labels_are_refused() {
+        let network = Network::with_input("x", vec![2]);
+        let check = |samples: &[&[f32]], labels: Option<&[usize]>| {
+            Dataset::new(&network, samples, labels).map(|d| d.len())
+        };
+        let good: &[&[f32]] = &[&[1.0, 2.0], &[3.0, 4.0]];
+        assert_eq!(check(good, Some(&[0, 1])), Ok(2));
+        assert_eq!(check(&[], None), Err(DatasetError::Empty));
+        let short = Err(DatasetError::Length { sample: 1, expected: 2, found: 1 });
+        assert_eq!(check(&[&[1.0, 2.0], &[3.0]], None), short);
+        let nan = Err(DatasetError::NotFinite { sample: 0, element: 1 });
+        assert_eq!(check(&[&[1.0, f32::NAN]], None), nan);
+        let count = Err(DatasetError::LabelCount { samples: 2, labels: 1 });
+        assert_eq!(check(good, Some(&[0])), count);
+        let label = Err(DatasetError::Label { sample: 1, label: 2, classes: 2 });
+        assert_eq!(check(good, Some(&[0, 2])), label);
+    }
+
+    #[test]
+    fn cross_entropy_of_known_outputs() {
+        let target = Target::new(&[0.0, 3.0, 0.0], None);
+        assert_eq!(target, Target::Class(1));
+        let expected = (1.0 + 2.0 * (-3f64).exp()).ln();
+        assert!((target.loss(&[0.0, 3.0, 0.0]) - expected).abs() < 1e-12);
+        // Far apart: no overflow. Not a number: infinite, not poisonous.
+        assert!((target.loss(&[1e4, 0.0, 0.0]) - 1e4).abs() < 1e-9);
+        assert_eq!(target.loss(&[f32::NAN, 0.0, 0.0]), f64::INFINITY);
+        assert_eq!(prediction(&[f32::NAN, 1.0, 2.0, 2.0]), 2);
+    }
+}

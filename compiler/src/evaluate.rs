@@ -1,0 +1,257 @@
+//! Plaintext evaluation of a network over batches of samples.
+//!
+//! This is what profiling, sensitivity and accuracy predictions run on. Linear nodes are evaluated
+//! row by row from the same [`pic_ir::matrix::Matrix::row`] that the encrypted lowering reads; one
+//! generated row serves [`LANES`] samples, so generating it costs little. Nothing here knows of ciphertexts.
+
+use multiversion::multiversion;
+use petgraph::graph::NodeIndex;
+use pic_ir::activations::Approximation;
+use pic_ir::function::Function;
+use pic_ir::matrix::{Entry, Matrix};
+use pic_ir::network::{Network, Op};
+use rayon::prelude::*;
+
+/// Samples evaluated together.
+pub const LANES: usize = 64;
+
+/// One tensor for up to [`LANES`] samples: for each element, its value in every sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Samples in use; the lanes beyond hold the values that an all-zero sample produces.
+    pub samples: usize,
+    /// One row of lanes per tensor element.
+    pub values: Vec<[f32; LANES]>,
+}
+
+impl Batch {
+    /// Gathers up to [`LANES`] flattened samples of equal length.
+    pub fn from_samples(samples: &[&[f32]]) -> Self {
+        assert!((1..=LANES).contains(&samples.len()), "1 to {LANES} samples make a batch");
+        let mut values = vec![[0.0; LANES]; samples[0].len()];
+        for (lane, sample) in samples.iter().enumerate() {
+            for (value, &x) in values.iter_mut().zip(*sample) {
+                value[lane] = x;
+            }
+        }
+        Self { samples: samples.len(), values }
+    }
+
+    /// One sample, flattened.
+    pub fn sample(&self, lane: usize) -> Vec<f32> {
+        self.values.iter().map(|v| v[lane]).collect()
+    }
+
+    /// The values of the samples in use, element by element.
+    pub fn used(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.iter().map(|v| &v[..self.samples])
+    }
+}
+
+/// What stands at an activation layer while a network is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub enum Layer<'a> {
+    /// The activation itself.
+    Exact(Function),
+    /// A polynomial in its place.
+    Approximate(&'a Approximation),
+}
+
+/// The exact activations of a network, in order of evaluation.
+pub fn exact_layers(network: &Network) -> Vec<Layer<'static>> {
+    network.activations().into_iter().map(|(_, f)| Layer::Exact(f)).collect()
+}
+
+/// A network being evaluated on one batch; values stay available, so that a layer's effect can be
+/// recomputed from the layer on.
+#[derive(Clone)]
+pub struct Evaluation<'a> {
+    network: &'a Network,
+    values: Vec<Batch>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Evaluates the whole network with `layers[k]` standing at activation layer `k`.
+    pub fn new(network: &'a Network, input: Batch, layers: &[Layer]) -> Self {
+        let mut evaluation = Self { network, values: vec![input] };
+        evaluation.evaluate_from(NodeIndex::new(1), network.graph.node_count(), layers);
+        evaluation
+    }
+
+    /// Evaluates only the nodes up to and including `last`; `layers` need not describe those after.
+    pub fn up_to(network: &'a Network, input: Batch, layers: &[Layer], last: NodeIndex) -> Self {
+        let mut evaluation = Self { network, values: vec![input] };
+        evaluation.evaluate_from(NodeIndex::new(1), last.index() + 1, layers);
+        evaluation
+    }
+
+    /// The value of a node.
+    pub fn value(&self, node: NodeIndex) -> &Batch {
+        &self.values[node.index()]
+    }
+
+    /// The network's answer.
+    pub fn output(&self) -> &Batch {
+        self.value(self.network.output)
+    }
+
+    /// Replaces the value of `node` and recomputes every later node.
+    pub fn restart(&mut self, node: NodeIndex, value: Batch, layers: &[Layer]) {
+        self.values[node.index()] = value;
+        let end = self.network.graph.node_count();
+        self.evaluate_from(NodeIndex::new(node.index() + 1), end, layers);
+    }
+
+    fn evaluate_from(&mut self, first: NodeIndex, end: usize, layers: &[Layer]) {
+        self.values.truncate(first.index());
+        let is_activation = |n: &NodeIndex| matches!(self.network.graph[*n].op, Op::Activation(_));
+        let mut layer =
+            self.network.graph.node_indices().take(first.index()).filter(is_activation).count();
+        for node in self.network.graph.node_indices().take(end).skip(first.index()) {
+            let operands = self.network.operands(node);
+            let operand = |k: usize| &self.values[operands[k].index()];
+            let value = match &self.network.graph[node].op {
+                Op::Input => unreachable!("a verified network has one input, its first node"),
+                Op::Linear { matrices, bias } => {
+                    let operands: Vec<_> = (0..matrices.len()).map(operand).collect();
+                    linear(matrices, &operands, bias.as_deref())
+                }
+                Op::Product => product(operand(0), operand(1)),
+                Op::Activation(_) => {
+                    layer += 1;
+                    apply(layers[layer - 1], operand(0))
+                }
+            };
+            self.values.push(value);
+        }
+    }
+}
+
+/// Evaluates a network on any number of samples and returns the flattened outputs.
+pub fn outputs(network: &Network, samples: &[&[f32]], layers: &[Layer]) -> Vec<Vec<f32>> {
+    let batches: Vec<Vec<Vec<f32>>> = samples
+        .par_chunks(LANES)
+        .map(|chunk| {
+            let evaluation = Evaluation::new(network, Batch::from_samples(chunk), layers);
+            (0..chunk.len()).map(|lane| evaluation.output().sample(lane)).collect()
+        })
+        .collect();
+    batches.into_iter().flatten().collect()
+}
+
+/// Applies what stands at a layer to every value.
+pub fn apply(layer: Layer, input: &Batch) -> Batch {
+    let values = input.values.par_iter().map(|lanes| match layer {
+        Layer::Exact(Function::Relu) => lanes.map(|x| x.max(0.0)),
+        Layer::Exact(function) => lanes.map(|x| function.evaluate(f64::from(x)) as f32),
+        Layer::Approximate(polynomial) => clenshaw(polynomial, lanes),
+    });
+    Batch { samples: input.samples, values: values.collect() }
+}
+
+fn product(a: &Batch, b: &Batch) -> Batch {
+    let values = a.values.iter().zip(&b.values).map(|(a, b)| std::array::from_fn(|k| a[k] * b[k]));
+    Batch { samples: a.samples, values: values.collect() }
+}
+
+fn linear(matrices: &[Matrix], operands: &[&Batch], bias: Option<&[f32]>) -> Batch {
+    let mut values = vec![[0.0; LANES]; matrices[0].rows()];
+    values.par_iter_mut().enumerate().for_each_init(Vec::new, |entries, (row, value)| {
+        value.fill(bias.map_or(0.0, |b| b[row]));
+        for (matrix, operand) in matrices.iter().zip(operands) {
+            matrix.row(row, entries);
+            accumulate(value, entries, &operand.values);
+        }
+    });
+    Batch { samples: operands[0].samples, values }
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn accumulate(sum: &mut [f32; LANES], entries: &[Entry], values: &[[f32; LANES]]) {
+    let mut local = *sum;
+    for &(column, weight) in entries {
+        let (weight, lanes) = (weight as f32, &values[column as usize]);
+        for k in 0..LANES {
+            local[k] += weight * lanes[k];
+        }
+    }
+    *sum = local;
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn clenshaw(polynomial: &Approximation, lanes: &[f32; LANES]) -> [f32; LANES] {
+    let (center, scale) = (polynomial.center as f32, (1.0 / polynomial.half_width) as f32);
+    let u = lanes.map(|x| (x - center) * scale);
+    let (mut b1, mut b2) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for &c in polynomial.coefficients[1..].iter().rev() {
+        let c = c as f32;
+        for k in 0..LANES {
+            (b1[k], b2[k]) = (c + 2.0 * u[k] * b1[k] - b2[k], b1[k]);
+        }
+    }
+    let c = polynomial.coefficients[0] as f32;
+    std::array::from_fn(|k| c + u[k] * b1[k] - b2[k])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pic_ir::network::Node;
+
+    fn network() -> Network {
+        let mut network = Network::with_input("x", vec![3]);
+        let x = network.input();
+        let node =
+            |name: &str, op, len| Node { name: name.into(), origin: vec![], op, shape: vec![len] };
+        let weights = vec![1.0, -2.0, 0.5, 0.25, 3.0, -1.0];
+        let dense = Matrix::Dense { outer: 1, rows: 2, cols: 3, inner: 1, weights };
+        let fc = node("fc", Op::Linear { matrices: vec![dense], bias: Some(vec![0.5, -0.5]) }, 2);
+        let y = network.push(fc, &[x]);
+        let a = network.push(node("gelu", Op::Activation(Function::Gelu), 2), &[y]);
+        network.push(node("mul", Op::Product, 2), &[a, y]);
+        network.verify().unwrap();
+        network
+    }
+
+    #[test]
+    fn agrees_with_hand_evaluation_over_several_batches() {
+        let network = network();
+        let samples: Vec<Vec<f32>> = (0..150)
+            .map(|i| (0..3).map(|j| ((i * 7 + j * 5) % 11) as f32 / 4.0 - 1.0).collect())
+            .collect();
+        let views: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
+        let found = outputs(&network, &views, &exact_layers(&network));
+        for (x, out) in samples.iter().zip(&found) {
+            let y = [x[0] - 2.0 * x[1] + 0.5 * x[2] + 0.5, 0.25 * x[0] + 3.0 * x[1] - x[2] - 0.5];
+            for (y, out) in y.iter().zip(out) {
+                let expected = Function::Gelu.evaluate(f64::from(*y)) as f32 * y;
+                assert!((expected - out).abs() < 1e-5 * (1.0 + expected.abs()));
+            }
+        }
+    }
+
+    #[test]
+    fn restarting_equals_evaluating_with_the_changed_layer() {
+        let network = network();
+        let polynomial = Approximation {
+            name: "gelu".into(),
+            function: Function::Gelu,
+            center: 0.25,
+            half_width: 6.0,
+            stretch: 1.0,
+            coefficients: vec![1.0, 2.0, 0.5, -0.25],
+            error: 0.0,
+            loss: 0.0,
+        };
+        let input = Batch::from_samples(&[&[1.0, -0.5, 2.0], &[0.0, 1.0, -1.0]]);
+        let changed = [Layer::Approximate(&polynomial)];
+        let expected = Evaluation::new(&network, input.clone(), &changed);
+        let mut restarted = Evaluation::new(&network, input, &exact_layers(&network));
+        let value = apply(changed[0], restarted.value(NodeIndex::new(1)));
+        restarted.restart(NodeIndex::new(2), value, &changed);
+        assert_eq!(expected.output(), restarted.output());
+        let y = f64::from(expected.value(NodeIndex::new(1)).values[0][1]);
+        let p = f64::from(expected.value(NodeIndex::new(2)).values[0][1]);
+        assert!((p - polynomial.evaluate(y)).abs() < 1e-5);
+    }
+}

@@ -1,0 +1,226 @@
+//! The polynomials worth offering for one layer.
+//!
+//! For each degree and form, the stretch of the density and the width of the interval are those of
+//! the smallest error under the profiled density, among those that stay near the function on
+//! every input within reach. Which candidate a layer gets is not decided here.
+
+use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE};
+use pic_ir::activations::Approximation;
+use pic_ir::function::Function;
+use pic_ir::profile::{LayerProfile, Statistics};
+
+use super::FitError;
+use super::density::Density;
+use super::expansion::{Expansion, Form};
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Degrees to offer.
+    pub degrees: Vec<usize>,
+    /// Factors by which the density is stretched about its mean (the r of OLA).
+    pub stretches: Vec<f64>,
+    /// Half widths of the interval, relative to the range seen. All inputs within the smallest
+    /// count as within reach.
+    pub margins: Vec<f64>,
+    /// Share of a normal density of the same mean and variance in the density that is fitted; the
+    /// rest is the histogram.
+    pub normal_share: f64,
+    /// Largest distance between polynomial and function within reach, relative to the range of the
+    /// function's values there. If nothing tried achieves it, the smallest distance wins.
+    pub tail: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            degrees: (2..=63).collect(),
+            stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
+            margins: vec![1.1, 1.3],
+            normal_share: 0.5,
+            tail: 0.25,
+        }
+    }
+}
+
+/// A polynomial that a layer can use, and what evaluating it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The polynomial.
+    pub approximation: Approximation,
+    /// Its form about the centre.
+    pub form: Form,
+    /// Levels consumed.
+    pub depth: u32,
+    /// Operations.
+    pub counts: Counts,
+}
+
+/// The candidates of one layer in ascending order of depth and products; none needs at least the
+/// depth and the products of another and has no smaller error.
+pub fn candidates(
+    function: Function,
+    layer: &LayerProfile,
+    options: &Options,
+) -> Result<Vec<Candidate>, FitError> {
+    let degrees = &options.degrees;
+    if degrees.is_empty() || degrees.iter().any(|d| !(1..=MAX_DEGREE).contains(d)) {
+        return Err(FitError::Degrees(degrees.clone()));
+    }
+    let mut found = vec![];
+    for form in [Some(Form::General), special_form(function)].into_iter().flatten() {
+        found.extend(of_form(function, form, layer, options)?);
+    }
+    let cost = |c: &Candidate| (c.depth, c.counts.products, c.counts);
+    found.sort_by(|a, b| {
+        let errors = a.approximation.error.total_cmp(&b.approximation.error);
+        cost(a).cmp(&cost(b)).then(errors)
+    });
+    let mut kept: Vec<Candidate> = vec![];
+    for candidate in found {
+        let dominates = |k: &Candidate| {
+            k.counts.products <= candidate.counts.products
+                && k.approximation.error <= candidate.approximation.error
+        };
+        if !kept.iter().any(dominates) {
+            kept.push(candidate);
+        }
+    }
+    Ok(kept)
+}
+
+/// The best polynomial of a degree and form for a layer, with stretch and interval chosen anew.
+pub fn refit(
+    function: Function,
+    degree: usize,
+    form: Form,
+    layer: &LayerProfile,
+    options: &Options,
+) -> Result<Candidate, FitError> {
+    let only = Options { degrees: vec![degree], ..options.clone() };
+    let found = of_form(function, form, layer, &only)?.pop();
+    found.ok_or(FitError::Degrees(vec![degree]))
+}
+
+fn special_form(function: Function) -> Option<Form> {
+    Some(Form::of(function)).filter(|&form| form != Form::General)
+}
+
+/// One expansion and how its polynomials do.
+struct Trial {
+    expansion: Expansion,
+    half_width: f64,
+    stretch: f64,
+    /// By inner degree: error under the profiled density.
+    errors: Vec<f64>,
+    /// By inner degree: how far the distance within reach exceeds its bound.
+    excess: Vec<f64>,
+}
+
+fn of_form(
+    function: Function,
+    form: Form,
+    layer: &LayerProfile,
+    options: &Options,
+) -> Result<Vec<Candidate>, FitError> {
+    let degrees: Vec<_> = options.degrees.iter().copied().filter(|&d| form.allows(d)).collect();
+    let Some(&highest) = degrees.iter().max() else { return Ok(vec![]) };
+    let trials = trials(function, form, layer, highest, options)?;
+    let candidate = |degree: usize| {
+        let quality = |t: &Trial| {
+            let index = t.expansion.index(degree);
+            (t.excess[index], t.errors[index])
+        };
+        let best = trials.iter().min_by(|a, b| {
+            let ((a_excess, a_error), (b_excess, b_error)) = (quality(a), quality(b));
+            a_excess.total_cmp(&b_excess).then(a_error.total_cmp(&b_error))
+        })?;
+        let error = quality(best).1;
+        let approximation = Approximation {
+            name: layer.name.clone(),
+            function,
+            center: best.expansion.center(),
+            half_width: best.half_width,
+            stretch: best.stretch,
+            coefficients: best.expansion.chebyshev(degree, best.half_width),
+            error,
+            loss: layer.sensitivity.value * error,
+        };
+        let plan = ChebyshevPlan::new(&approximation.coefficients).ok()?;
+        // A leading coefficient that vanishes leaves a lower degree, which is on offer itself.
+        let exact = plan.degree() == degree;
+        exact.then(|| Candidate { form, depth: plan.depth(), counts: plan.counts(), approximation })
+    };
+    Ok(degrees.into_iter().filter_map(candidate).collect())
+}
+
+fn trials(
+    function: Function,
+    form: Form,
+    layer: &LayerProfile,
+    degree: usize,
+    options: &Options,
+) -> Result<Vec<Trial>, FitError> {
+    let statistics = &layer.overall;
+    let (center, reach, std) = geometry(form, statistics)
+        .ok_or_else(|| FitError::Statistics { layer: layer.name.clone() })?;
+    let profiled = Density::Histogram(statistics.histogram.clone());
+    let normal = Density::Normal { mean: statistics.mean, std };
+    let mixture = Density::Mixture(vec![
+        (1.0 - options.normal_share, profiled.clone()),
+        (options.normal_share, normal),
+    ]);
+    let everywhere = (f64::NEG_INFINITY, f64::INFINITY);
+    let profiled = profiled.nodes(everywhere, function);
+    let within_reach = options.margins.iter().copied().fold(f64::INFINITY, f64::min) * reach;
+    let guarded: Vec<f64> =
+        (-200..=200).map(|k| center + within_reach * f64::from(k) / 200.0).collect();
+    let values = guarded.iter().map(|&x| function.evaluate(x));
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
+    let bound = options.tail * (high - low);
+
+    let mut trials = vec![];
+    for &margin in &options.margins {
+        for &stretch in &options.stretches {
+            let half_width = margin * reach;
+            let support = (center - half_width, center + half_width);
+            let nodes = mixture.stretched(stretch, statistics.mean).nodes(support, function);
+            let expansion = Expansion::new(function, form, center, half_width, &nodes, degree)?;
+            let mut errors = vec![0.0; expansion.index(degree) + 1];
+            for node in &profiled {
+                let y = function.evaluate(node.x);
+                for (error, value) in errors.iter_mut().zip(expansion.values(node.x)) {
+                    *error += node.weight * (y - value).powi(2);
+                }
+            }
+            let mut excess = vec![0.0f64; errors.len()];
+            for &x in &guarded {
+                let y = function.evaluate(x);
+                for (excess, value) in excess.iter_mut().zip(expansion.values(x)) {
+                    *excess = excess.max((y - value).abs() - bound);
+                }
+            }
+            trials.push(Trial { expansion, half_width, stretch, errors, excess });
+        }
+    }
+    Ok(trials)
+}
+
+/// Centre, half the range seen from there, and standard deviation; the last two are kept away from
+/// zero, so that a layer whose input never changes can be fitted, too.
+fn geometry(form: Form, statistics: &Statistics) -> Option<(f64, f64, f64)> {
+    let center = match form {
+        Form::General => 0.5 * (statistics.min + statistics.max),
+        Form::EvenPlusLinear { .. } | Form::OddPlusConstant { .. } => 0.0,
+    };
+    let floor = 1e-3 * statistics.max_abs().max(1e-3);
+    let reach = (statistics.max - center).max(center - statistics.min).max(floor);
+    let std = statistics.variance.sqrt().max(0.1 * floor);
+    let sound = statistics.histogram.counts.iter().any(|&n| n > 0)
+        && statistics.histogram.low.is_finite()
+        && statistics.histogram.width > 0.0
+        && [center, reach, std, statistics.mean].iter().all(|x| x.is_finite());
+    sound.then_some((center, reach, std))
+}

@@ -1,0 +1,284 @@
+//! What the lowering of one node sees: its operands, its attributes, and the network under
+//! construction.
+//!
+//! Shapes here carry the batch axis, first and of extent 1, because ONNX counts axes with it; the
+//! network that is built does not.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use petgraph::graph::NodeIndex;
+use pic_ir::function::Function;
+use pic_ir::matrix::Matrix;
+use pic_ir::network::{Network, Node, Op};
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::prelude::Tensor;
+
+use super::error::Fault;
+use super::tensor;
+
+/// Most elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
+pub(super) const MAX_TENSOR: usize = 1 << 24;
+/// Most elements of all encrypted tensors and computed constants together.
+const BUDGET: usize = 1 << 28;
+
+/// A tensor that depends on the encrypted input.
+#[derive(Clone, Debug)]
+pub(super) struct Encrypted {
+    /// The node of the network that computes it.
+    pub node: NodeIndex,
+    /// Its extents, batch axis included.
+    pub shape: Vec<usize>,
+}
+
+impl Encrypted {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// What a value of the ONNX graph is known to be.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Known at compile time.
+    Constant(Arc<Tensor>),
+    /// Depends on the input.
+    Encrypted(Encrypted),
+    /// The result of a node that was refused: its users are not judged by their shapes.
+    Refused,
+}
+
+impl Value {
+    /// Its extents, batch axis included; empty for refused values.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Constant(tensor) => tensor.shape(),
+            Self::Encrypted(tensor) => &tensor.shape,
+            Self::Refused => &[],
+        }
+    }
+}
+
+/// The network under construction.
+pub(super) struct Builder {
+    /// The network so far.
+    pub network: Network,
+    /// What is known of each value.
+    pub values: HashMap<String, Value>,
+    names: HashSet<String>,
+    budget: usize,
+}
+
+impl Builder {
+    /// A network with only its input, `shape` including the batch axis.
+    pub fn new(input: &str, shape: Vec<usize>) -> Self {
+        let network = Network::with_input(input, shape[1..].to_vec());
+        let value = Value::Encrypted(Encrypted { node: network.input(), shape });
+        Self {
+            network,
+            values: HashMap::from([(input.into(), value)]),
+            names: HashSet::from([input.into()]),
+            budget: BUDGET,
+        }
+    }
+
+    /// Takes the elements of an encrypted tensor, or of what is needed to compute one, from what
+    /// the whole network may hold. Called before they are allocated.
+    pub fn charge(&mut self, elements: usize) -> Result<(), Fault> {
+        match elements <= MAX_TENSOR {
+            true => self.charge_constants(elements),
+            false => Err(Fault::TooLarge { elements, limit: MAX_TENSOR }),
+        }
+    }
+
+    /// The same for constants, of which a single one may be larger.
+    pub fn charge_constants(&mut self, elements: usize) -> Result<(), Fault> {
+        let limit = self.budget;
+        self.budget = limit.checked_sub(elements).ok_or(Fault::TooLarge { elements, limit })?;
+        Ok(())
+    }
+
+    fn unique(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|k| format!("{name}#{k}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+        let free = candidates.find(|c| !self.names.contains(c)).expect("endless candidates");
+        self.names.insert(free.clone());
+        free
+    }
+}
+
+/// One ONNX node being lowered.
+pub(super) struct Context<'a> {
+    /// The network under construction.
+    pub builder: &'a mut Builder,
+    /// The node.
+    pub proto: &'a NodeProto,
+    /// Name of the node; that of its first output if it has none.
+    pub name: String,
+    /// Version of the operator set.
+    pub opset: i64,
+    /// Whether the node computes the output of the graph.
+    pub is_output: bool,
+}
+
+/// Operands.
+impl Context<'_> {
+    /// The operand at a position, if given.
+    pub fn operand(&self, position: usize) -> Option<&Value> {
+        let name = self.proto.input.get(position).filter(|name| !name.is_empty())?;
+        self.builder.values.get(name)
+    }
+
+    /// A required operand.
+    pub fn required(&self, position: usize) -> Result<&Value, Fault> {
+        self.operand(position).ok_or(Fault::Missing { position })
+    }
+
+    /// A required operand that depends on the input.
+    pub fn encrypted(&self, position: usize) -> Result<Encrypted, Fault> {
+        match self.required(position)? {
+            Value::Encrypted(tensor) => Ok(tensor.clone()),
+            _ => Err(Fault::NotEncrypted { position }),
+        }
+    }
+
+    /// A constant operand, if given.
+    pub fn optional(
+        &self,
+        position: usize,
+        what: &'static str,
+    ) -> Result<Option<Arc<Tensor>>, Fault> {
+        match self.operand(position) {
+            None => Ok(None),
+            Some(Value::Constant(tensor)) => Ok(Some(tensor.clone())),
+            Some(_) => Err(Fault::NotConstant { position, what }),
+        }
+    }
+
+    /// A required constant operand.
+    pub fn constant(&self, position: usize, what: &'static str) -> Result<Arc<Tensor>, Fault> {
+        self.optional(position, what)?.ok_or(Fault::Missing { position })
+    }
+
+    /// A list of integers that older operator sets give as an attribute and newer ones as an
+    /// operand.
+    pub fn list(&self, name: &'static str, position: usize) -> Result<Option<Vec<i64>>, Fault> {
+        match self.ints(name)? {
+            Some(list) => Ok(Some(list)),
+            None => self.optional(position, name)?.map(|t| tensor::integers(&t)).transpose(),
+        }
+    }
+}
+
+/// Attributes.
+impl Context<'_> {
+    fn attribute(
+        &self,
+        name: &'static str,
+        kind: AttributeType,
+    ) -> Result<Option<&AttributeProto>, Fault> {
+        let Some(found) = self.proto.attribute.iter().find(|a| a.name == name) else {
+            return Ok(None);
+        };
+        // Files of early exporters leave the type undefined.
+        if found.r#type != kind as i32 && found.r#type != AttributeType::Undefined as i32 {
+            let reason = format!("is not of type {}", kind.as_str_name());
+            return Err(Fault::Attribute { name, reason });
+        }
+        Ok(Some(found))
+    }
+
+    /// An integer attribute.
+    pub fn int(&self, name: &'static str, default: i64) -> Result<i64, Fault> {
+        Ok(self.attribute(name, AttributeType::Int)?.map_or(default, |a| a.i))
+    }
+
+    /// A list of integers.
+    pub fn ints(&self, name: &'static str) -> Result<Option<Vec<i64>>, Fault> {
+        Ok(self.attribute(name, AttributeType::Ints)?.map(|a| a.ints.clone()))
+    }
+
+    /// A real attribute, finite.
+    pub fn float(&self, name: &'static str, default: f32) -> Result<f32, Fault> {
+        let value = self.attribute(name, AttributeType::Float)?.map_or(default, |a| a.f);
+        if value.is_finite() { Ok(value) } else { Err(Fault::NotFinite) }
+    }
+
+    /// A text attribute, empty if absent.
+    pub fn string(&self, name: &'static str) -> Result<String, Fault> {
+        let found = self.attribute(name, AttributeType::String)?;
+        Ok(found.map_or(String::new(), |a| String::from_utf8_lossy(&a.s).into_owned()))
+    }
+
+    /// An axis counted from the end if negative, as an index below `rank`.
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, Fault> {
+        let index = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+        usize::try_from(index).ok().filter(|&i| i < rank).ok_or_else(|| Fault::Attribute {
+            name: "axis",
+            reason: format!("{axis} is outside a tensor of rank {rank}"),
+        })
+    }
+}
+
+/// Construction. Shapes include the batch axis.
+impl Context<'_> {
+    /// Appends `Σ matrix·operand + bias`.
+    pub fn linear(
+        &mut self,
+        operands: Vec<(&Encrypted, Matrix)>,
+        bias: Option<Vec<f32>>,
+        shape: Vec<usize>,
+    ) -> Result<Encrypted, Fault> {
+        let (nodes, matrices): (Vec<_>, Vec<_>) =
+            operands.into_iter().map(|(tensor, matrix)| (tensor.node, matrix)).unzip();
+        let finite = |values: &Vec<f32>| values.iter().all(|v| v.is_finite());
+        if !matrices.iter().all(Matrix::is_finite) || !bias.as_ref().is_none_or(finite) {
+            return Err(Fault::NotFinite);
+        }
+        let bias = bias.filter(|b| b.iter().any(|&v| v != 0.0));
+        self.push(Op::Linear { matrices, bias }, &nodes, shape)
+    }
+
+    /// Appends an elementwise function.
+    pub fn activation(&mut self, x: &Encrypted, function: Function) -> Result<Encrypted, Fault> {
+        self.push(Op::Activation(function), &[x.node], x.shape.clone())
+    }
+
+    /// Appends the elementwise product of two tensors of one shape.
+    pub fn product(&mut self, a: &Encrypted, b: &Encrypted) -> Result<Encrypted, Fault> {
+        self.push(Op::Product, &[a.node, b.node], a.shape.clone())
+    }
+
+    fn push(
+        &mut self,
+        op: Op,
+        operands: &[NodeIndex],
+        shape: Vec<usize>,
+    ) -> Result<Encrypted, Fault> {
+        if shape.first() != Some(&1) {
+            let how = "the first axis of its result is not the batch of one sample";
+            return Err(Fault::MixesSamples { how });
+        }
+        let elements = shape.iter().fold(1, |n: usize, &e| n.saturating_mul(e));
+        if elements == 0 {
+            let reason = format!("its result has the empty shape {shape:?}");
+            return Err(Fault::Shape { reason });
+        }
+        self.builder.charge(elements)?;
+        let node = Node {
+            name: self.builder.unique(&self.name),
+            origin: vec![format!("{} ({})", self.name, self.proto.op_type)],
+            op,
+            shape: shape[1..].to_vec(),
+        };
+        let node = self.builder.network.push(node, operands);
+        Ok(Encrypted { node, shape })
+    }
+}
+
+/// The fault of a tensor that is not as expected.
+pub(super) fn reason(expected: &str, shape: &[usize]) -> Fault {
+    Fault::Shape { reason: format!("expected {expected}, found a tensor of shape {shape:?}") }
+}

@@ -1,0 +1,127 @@
+//! Values known at compile time: constants, the shapes of encrypted tensors, and arithmetic on
+//! them as exporters emit it for the targets of Reshape and Expand.
+//!
+//! The arithmetic itself is tract's: a node with constant operands is run as a model of its own,
+//! if its operator is listed here with a bound on the size of its result.
+
+use std::sync::{Arc, LazyLock};
+
+use tract_onnx::model::{Onnx, ParsingContext};
+use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::internal::TractErrorContext;
+
+use super::context::{Context, Value};
+use super::error::{Fault, TensorFault};
+use super::guarded;
+use super::tensor;
+
+/// The outputs of the node, if they do not depend on the values of the encrypted input.
+pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
+    let proto = context.proto;
+    let constant = |t| Ok(Some(vec![Value::Constant(t)]));
+    if proto.op_type == "Constant" {
+        return constant(constant_node(proto)?);
+    }
+    let shape = match context.operand(0) {
+        Some(value @ (Value::Encrypted(_) | Value::Constant(_))) => Some(value.shape()),
+        _ => None,
+    };
+    match (&*proto.op_type, shape) {
+        ("Shape", Some(shape)) => {
+            let rank = shape.len() as i64;
+            let clamp = |v: i64| (if v < 0 { v.saturating_add(rank) } else { v }).clamp(0, rank);
+            let (start, end) = (clamp(context.int("start", 0)?), clamp(context.int("end", rank)?));
+            let range = start as usize..end.max(start) as usize;
+            let extents: Vec<i64> = shape[range].iter().map(|&e| e as i64).collect();
+            return constant(Arc::new(tensor1(&extents)));
+        }
+        ("Size", Some(shape)) => {
+            let elements: usize = shape.iter().product();
+            return constant(Arc::new(tensor0(elements as i64)));
+        }
+        _ => {}
+    }
+    let mut operands = Vec::new();
+    for name in proto.input.iter().filter(|name| !name.is_empty()) {
+        match context.builder.values.get(name) {
+            Some(Value::Constant(tensor)) => operands.push(tensor.clone()),
+            _ => return Ok(None),
+        }
+    }
+    if operands.is_empty() {
+        return Ok(None);
+    }
+    let tensors: Vec<&Tensor> = operands.iter().map(|tensor| &**tensor).collect();
+    let elements = result_elements(&proto.op_type, &tensors)
+        .ok_or(Fault::Fold { reason: "this arithmetic on constants is not supported".into() })?;
+    context.builder.charge_constants(elements)?;
+    let run = guarded(|| run(proto, &operands, context.opset));
+    let results = run
+        .and_then(|result| result.map_err(|e| e.to_string()))
+        .map_err(|reason| Fault::Fold { reason })?;
+    Ok(Some(results.into_iter().map(Value::Constant).collect()))
+}
+
+fn constant_node(proto: &NodeProto) -> Result<Arc<Tensor>, Fault> {
+    let floats = |a: &AttributeProto| Ok(Arc::new(tensor1(&a.floats)));
+    let found = proto.attribute.iter().find_map(|a| match &*a.name {
+        "value" => a.t.as_ref().map(|t| tensor::decode(t).map_err(Fault::Tensor)),
+        "value_float" => Some(Ok(Arc::new(tensor0(a.f)))),
+        "value_floats" => Some(floats(a)),
+        "value_int" => Some(Ok(Arc::new(tensor0(a.i)))),
+        "value_ints" => Some(Ok(Arc::new(tensor1(&a.ints)))),
+        "sparse_value" => Some(Err(Fault::Tensor(TensorFault::Sparse))),
+        _ => None,
+    });
+    found.unwrap_or(Err(Fault::Attribute { name: "value", reason: "is missing".into() }))
+}
+
+/// An upper bound on the elements that an operator yields from constants; none if it is not one of
+/// those that are folded.
+fn result_elements(op_type: &str, operands: &[&Tensor]) -> Option<usize> {
+    let first = operands[0].len();
+    // Extents that stand in an operand; a negative one keeps or infers an extent.
+    let asked = |k: usize| -> Option<usize> {
+        let extents = tensor::integers(operands.get(k)?).ok()?;
+        Some(extents.iter().fold(1usize, |n, &e| n.saturating_mul(e.max(1) as usize)))
+    };
+    match op_type {
+        "Identity" | "Dropout" | "Cast" | "Neg" | "Sqrt" | "Exp" | "Log" | "Reciprocal" | "Abs"
+        | "Floor" | "Ceil" | "Not" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze"
+        | "Flatten" | "Slice" | "Split" | "ReduceProd" | "ReduceSum" | "ReduceMean"
+        | "ReduceMax" | "ReduceMin" => Some(first),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Mod" | "Equal" | "Less"
+        | "Greater" | "And" | "Or" | "Where" => {
+            let rank = operands.iter().map(|t| t.rank()).max()?;
+            let extent =
+                |k: usize| operands.iter().filter_map(|t| t.shape().iter().rev().nth(k)).max();
+            Some((0..rank).filter_map(extent).fold(1, |n: usize, &e| n.saturating_mul(e)))
+        }
+        "Gather" => Some(first.saturating_mul(operands.get(1)?.len())),
+        "Concat" => Some(operands.iter().map(|t| t.len()).sum()),
+        "ConstantOfShape" => asked(0),
+        "Expand" | "Tile" => Some(asked(1)?.saturating_mul(first)),
+        _ => None,
+    }
+}
+
+static TRACT: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
+
+/// Evaluates one node in tract.
+fn run(proto: &NodeProto, operands: &[Arc<Tensor>], opset: i64) -> TractResult<Vec<Arc<Tensor>>> {
+    let model = ModelProto::default();
+    let context = ParsingContext {
+        onnx_operator_set_version: opset,
+        framework: &TRACT,
+        model: &model,
+        parent_graphs: vec![],
+        model_dir: None,
+        template: Default::default(),
+    };
+    let build = TRACT.op_register.0.get(&proto.op_type).context("unknown to tract")?;
+    let (op, _) = build(&context, proto)?;
+    let operands = operands.iter().map(|t| t.clone().into_tvalue()).collect();
+    let results = op.eval_out_of_plan(operands)?.context("needs state")?;
+    Ok(results.into_iter().map(TValue::into_arc_tensor).collect())
+}

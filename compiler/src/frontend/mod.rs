@@ -1,0 +1,160 @@
+//! From the bytes of an ONNX file to a [`Network`].
+//!
+//! The protobuf is decoded with tract's public types and lowered node by node, so that the ONNX
+//! identity of every operator is kept. Nodes whose operands are all constants are folded
+//! ([`fold`]); every other node goes through the one table of operators in [`operators`]. A node
+//! that cannot run on encrypted data does not stop the walk: all of them are reported together.
+//!
+//! Nothing is rewritten here: normalisations, activations written as primitives and chains of
+//! linear operators are left for [`crate::rewrite`].
+//!
+//! Files come from outside. Every extent is checked before anything is allocated, and a panic
+//! inside tract becomes an error.
+
+mod context;
+mod error;
+mod fold;
+mod graph;
+mod operators;
+mod tensor;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use pic_ir::network::Network;
+use tract_onnx::pb::{ModelProto, NodeProto};
+use tract_onnx::prelude::Framework;
+
+pub use error::{Fault, ImportError, InputFault, Refusal, StructureFault, TensorFault};
+
+use context::{Builder, Context, Value};
+use graph::Graph;
+
+/// An imported network, and where it deliberately differs from the file.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The network, verified.
+    pub network: Network,
+    /// What was left to the client.
+    pub notes: Vec<Note>,
+}
+
+/// A difference between the file and the imported network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The network ends before this last node, which keeps the order of the classes.
+    FinalNormalisationDropped {
+        /// Name of the node.
+        node: String,
+        /// `Softmax` or `LogSoftmax`.
+        op_type: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::FinalNormalisationDropped { node, op_type } = self;
+        write!(f, "the final {op_type} `{node}` is left to the client: the network returns logits")
+    }
+}
+
+/// Imports an ONNX model. The batch axis is dropped: the network describes one sample.
+pub fn import(bytes: &[u8]) -> Result<Import, ImportError> {
+    import_model(&decode(bytes)?)
+}
+
+/// Imports the ONNX model in a file; errors name the file.
+pub fn import_path(path: impl AsRef<Path>) -> Result<Import, ImportError> {
+    let path = path.as_ref();
+    std::fs::read(path)
+        .map_err(ImportError::Read)
+        .and_then(|bytes| import(&bytes))
+        .map_err(|error| ImportError::File { path: path.into(), error: Box::new(error) })
+}
+
+/// Decodes the protobuf.
+pub(crate) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
+    tract_onnx::onnx()
+        .proto_model_for_read(&mut &bytes[..])
+        .map_err(|e| ImportError::Decode { reason: e.to_string() })
+}
+
+/// The name of the input and its shape, the batch axis set to one sample.
+pub(crate) fn input(model: &ModelProto) -> Result<(&str, Vec<usize>), ImportError> {
+    let graph = Graph::new(model)?;
+    Ok((graph.input, graph.shape))
+}
+
+/// Runs `f`, turning a panic inside tract into its message.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    // What `f` captures is dropped with it when it panics.
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        format!("the library failed: {text}")
+    })
+}
+
+fn import_model(model: &ModelProto) -> Result<Import, ImportError> {
+    let graph = Graph::new(model)?;
+    let mut builder = Builder::new(graph.input, graph.shape);
+    let constants = graph.constants.into_iter();
+    builder.values.extend(constants.map(|(name, t)| (name.to_owned(), Value::Constant(t))));
+    let (mut refusals, mut notes) = (Vec::new(), Vec::new());
+    for proto in graph.nodes {
+        let is_output = proto.output.iter().any(|v| v == graph.output);
+        let first_output = || proto.output.first().cloned().unwrap_or_default();
+        let name = if proto.name.is_empty() { first_output() } else { proto.name.clone() };
+        let mut context =
+            Context { builder: &mut builder, proto, name, opset: graph.opset, is_output };
+        let values = match lower(&mut context, &mut notes) {
+            Ok(values) => values,
+            Err(fault) => {
+                refusals.push(refusal(proto, context.name, fault));
+                vec![Value::Refused; proto.output.len()]
+            }
+        };
+        builder.values.extend(proto.output.iter().cloned().zip(values));
+    }
+    if !refusals.is_empty() {
+        return Err(ImportError::Nodes(refusals));
+    }
+    match builder.values.get(graph.output) {
+        Some(Value::Encrypted(output)) => builder.network.output = output.node,
+        _ => return Err(ImportError::ConstantOutput { output: graph.output.into() }),
+    }
+    debug_assert_eq!(builder.network.verify(), Ok(()));
+    Ok(Import { network: builder.network, notes })
+}
+
+fn refusal(proto: &NodeProto, node: String, fault: Fault) -> Refusal {
+    let op_type = match graph::is_default_domain(&proto.domain) {
+        true => proto.op_type.clone(),
+        false => format!("{}.{}", proto.domain, proto.op_type),
+    };
+    Refusal { node, op_type, fault }
+}
+
+/// The values of a node's outputs, as far as they are known.
+fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fault> {
+    let proto = context.proto;
+    if !graph::is_default_domain(&proto.domain) {
+        return Err(Fault::Domain { domain: proto.domain.clone() });
+    }
+    if let Some(values) = fold::fold(context)? {
+        return Ok(values);
+    }
+    let is_dropped = context.is_output && matches!(&*proto.op_type, "Softmax" | "LogSoftmax");
+    if is_dropped {
+        let (node, op_type) = (context.name.clone(), proto.op_type.clone());
+        notes.push(Note::FinalNormalisationDropped { node, op_type });
+        return Ok(vec![context.required(0)?.clone()]);
+    }
+    let operator = operators::find(&proto.op_type)?;
+    let is_refused = |v: &String| matches!(context.builder.values.get(v), Some(Value::Refused));
+    if proto.input.iter().any(is_refused) {
+        return Ok(vec![Value::Refused; proto.output.len()]);
+    }
+    Ok(operator(context)?.into_iter().map(Value::Encrypted).collect())
+}

@@ -1,0 +1,184 @@
+//! Products with constant matrices, and sums along axes.
+
+use pic_ir::matrix::Matrix;
+use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
+
+use super::super::context::{Context, Encrypted, Value, reason};
+use super::super::error::Fault;
+use super::super::tensor;
+use super::arithmetic::{broadcast, common_shape};
+use super::movement::{gather_matrix, indices};
+
+/// `Gemm` of an encrypted row with constant weights: `alpha·x·B + beta·C`.
+pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let x = context.encrypted(0)?;
+    let weights = matrix(&tensor::float_array(&*context.constant(1, "B")?)?)?;
+    let (alpha, beta) = (context.float("alpha", 1.0)?, context.float("beta", 1.0)?);
+    if context.int("transA", 0)? != 0 {
+        return Err(Fault::MixesSamples { how: "transA contracts the batch axis" });
+    }
+    // As rows of outputs.
+    let weights = if context.int("transB", 0)? != 0 { weights } else { weights.reversed_axes() };
+    let (rows, cols) = weights.dim();
+    if x.shape != [1, cols] {
+        return Err(reason(&format!("[1, {cols}]"), &x.shape));
+    }
+    let bias = match context.optional(2, "C")? {
+        None => None,
+        Some(c) => {
+            let c = broadcast(&tensor::float_array(&c)?, &[1, rows])?;
+            Some(c.iter().map(|c| beta * c).collect())
+        }
+    };
+    let weights = weights.iter().map(|w| alpha * w).collect();
+    let dense = Matrix::Dense { outer: 1, rows, cols, inner: 1, weights };
+    Ok(vec![context.linear(vec![(&x, dense)], bias, vec![1, rows])?])
+}
+
+/// `MatMul` with a constant on either side: a vector, a matrix or a stack of matrices.
+pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let (x, w, is_left) = match (context.required(0)?, context.required(1)?) {
+        (Value::Encrypted(x), Value::Constant(w)) => (x.clone(), w.clone(), false),
+        (Value::Constant(w), Value::Encrypted(x)) => (x.clone(), w.clone(), true),
+        _ => {
+            let help = "a product of two encrypted matrices (attention) is not supported: use constant weights";
+            return Err(Fault::Operator { help });
+        }
+    };
+    let rank = x.shape.len();
+    // The contracted axis.
+    let axis = if is_left { rank.saturating_sub(2) } else { rank - 1 };
+    if axis == 0 {
+        return Err(Fault::MixesSamples { how: "it contracts the batch axis" });
+    }
+    let w = tensor::float_array(&w)?;
+    let is_vector = w.ndim() == 1;
+    let w = match (is_vector, is_left) {
+        (true, true) => w.insert_axis(Axis(0)),
+        (true, false) => w.insert_axis(Axis(1)),
+        _ => w,
+    };
+    if w.ndim() < 2 || w.ndim() > rank {
+        return Err(reason(&format!("a constant of rank 1 to {rank}"), w.shape()));
+    }
+    let (stack, last) = w.shape().split_at(w.ndim() - 2);
+    let (rows, cols) = if is_left { (last[0], last[1]) } else { (last[1], last[0]) };
+    if x.shape[axis] != cols {
+        return Err(reason(&format!("{cols} elements along axis {axis}"), &x.shape));
+    }
+    let (dense, mut shape) = if stack.iter().all(|&e| e == 1) {
+        let w = w.to_shape((last[0], last[1])).expect("the stack is of one");
+        let weights =
+            if is_left { w.iter().copied().collect() } else { w.t().iter().copied().collect() };
+        let outer = x.shape[..axis].iter().product();
+        let inner = x.shape[axis + 1..].iter().product();
+        let mut shape = x.shape.clone();
+        shape[axis] = rows;
+        (Matrix::Dense { outer, rows, cols, inner, weights }, shape)
+    } else {
+        stacked(context, &x, &w, is_left)?
+    };
+    if is_vector {
+        shape.remove(axis);
+    }
+    Ok(vec![context.linear(vec![(&x, dense)], None, shape)?])
+}
+
+/// The matrix of a product with a stack of matrices, one for each leading index, and the shape
+/// of its result.
+fn stacked(
+    context: &mut Context,
+    x: &Encrypted,
+    w: &ArrayD<f32>,
+    is_left: bool,
+) -> Result<(Matrix, Vec<usize>), Fault> {
+    let [(x_stack, x_last), (w_stack, w_last)] =
+        [x.shape.as_slice(), w.shape()].map(|s| s.split_at(s.len() - 2));
+    let stack = common_shape(x_stack, w_stack)?;
+    let (left, right) = if is_left { (w_last, x_last) } else { (x_last, w_last) };
+    let (rows, middle, cols) = (left[0], left[1], right[1]);
+    let shape = [stack.as_slice(), &[rows, cols]].concat();
+    let terms = shape.iter().fold(middle, |n, &e| n.saturating_mul(e));
+    context.builder.charge(terms)?;
+    let spread = |last: &[usize]| IxDyn(&[stack.as_slice(), last].concat());
+    let sources = indices(x);
+    let sources: Vec<u32> = sources
+        .broadcast(spread(x_last))
+        .expect("part of the common shape")
+        .iter()
+        .copied()
+        .collect();
+    let weights: Vec<f32> =
+        w.broadcast(spread(w_last)).expect("part of the common shape").iter().copied().collect();
+    let (mut columns, mut values) = (Vec::with_capacity(terms), Vec::with_capacity(terms));
+    let count = stack.iter().product::<usize>();
+    let outputs = (0..count * rows * cols).map(|o| (o / cols / rows, o / cols % rows, o % cols));
+    for (s, i, j) in outputs {
+        for k in 0..middle {
+            let (l, r) = ((s * rows + i) * middle + k, (s * middle + k) * cols + j);
+            let (source, weight) = if is_left { (r, l) } else { (l, r) };
+            columns.push(sources[source]);
+            values.push(weights[weight]);
+        }
+    }
+    let offsets = (0..=count * rows * cols).map(|row| (row * middle) as u32).collect();
+    Ok((Matrix::Sparse { cols: x.len(), offsets, indices: columns, values }, shape))
+}
+
+fn matrix(w: &ArrayD<f32>) -> Result<Array2<f32>, Fault> {
+    w.clone().into_dimensionality::<Ix2>().map_err(|_| reason("a matrix", w.shape()))
+}
+
+/// `GlobalAveragePool`: the mean over all spatial axes.
+pub(super) fn global_average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let x = context.encrypted(0)?;
+    if x.shape.len() < 3 {
+        return Err(reason("spatial axes", &x.shape));
+    }
+    let axes: Vec<usize> = (2..x.shape.len()).collect();
+    reduced(context, &x, &axes, true, true)
+}
+
+/// `ReduceMean` and `ReduceSum` over axes other than the batch.
+pub(super) fn reduce(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let x = context.encrypted(0)?;
+    let keep = context.int("keepdims", 1)? != 0;
+    let axes = context.list("axes", 1)?.unwrap_or_default();
+    if axes.is_empty() && context.int("noop_with_empty_axes", 0)? != 0 {
+        return Ok(vec![x]);
+    }
+    let axes =
+        axes.iter().map(|&a| context.axis(a, x.shape.len())).collect::<Result<Vec<_>, _>>()?;
+    if axes.is_empty() || axes.contains(&0) {
+        return Err(Fault::MixesSamples { how: "it reduces the batch axis" });
+    }
+    let mean = context.proto.op_type == "ReduceMean";
+    reduced(context, &x, &axes, keep, mean)
+}
+
+fn reduced(
+    context: &mut Context,
+    x: &Encrypted,
+    axes: &[usize],
+    keep: bool,
+    mean: bool,
+) -> Result<Vec<Encrypted>, Fault> {
+    let rank = x.shape.len();
+    let (first, last) = (axes.iter().min(), axes.iter().max());
+    let (first, last) = (*first.expect("not empty"), *last.expect("not empty"));
+    // Reduced axes apart from each other are first brought together.
+    let before = (0..=last).filter(|a| !axes.contains(a));
+    let order: Vec<usize> =
+        before.chain((first..=last).filter(|a| axes.contains(a))).chain(last + 1..rank).collect();
+    let together = indices(x).permuted_axes(order);
+    let together = gather_matrix(x.len(), together.iter().copied().collect());
+    let extent = |a: &usize| x.shape[*a];
+    let cols: usize = (first..=last).filter(|a| axes.contains(a)).map(|a| x.shape[a]).product();
+    let inner: usize = x.shape[last + 1..].iter().product();
+    let outer = x.len() / cols / inner;
+    let weight = if mean { 1.0 / cols as f32 } else { 1.0 };
+    let dense = Matrix::Dense { outer, rows: 1, cols, inner, weights: vec![weight; cols] };
+    let kept = |a: usize| if axes.contains(&a) { keep.then_some(1) } else { Some(extent(&a)) };
+    let shape = (0..rank).filter_map(kept).collect();
+    Ok(vec![context.linear(vec![(x, dense.compose(together))], None, shape)?])
+}

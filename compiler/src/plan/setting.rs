@@ -1,0 +1,79 @@
+//! Ring degree, scale and key-switching digits: the frame in which levels are planned.
+
+use pic_ckks_model::security::max_log_qp;
+use pic_ckks_model::{Parameters, ParametersError, SecurityLevel};
+
+/// Bits of q0 above the scale: room for a stored output of ±4.
+pub const HEADROOM_BITS: f64 = 3.0;
+
+/// Bits kept free under the security table for primes that are not exact powers of two.
+const MARGIN_BITS: f64 = 0.5;
+
+/// A choice of ring, scale and digits; the number of levels is still open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Setting {
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// log2 of the scale, and of every application prime.
+    pub log_scale: f64,
+    /// Bits of q0.
+    pub log_q0: f64,
+    /// Primes in a key-switching digit, and special primes.
+    pub digit_size: usize,
+    /// Security claimed.
+    pub security: SecurityLevel,
+}
+
+impl Setting {
+    /// Bits of each special prime: together they cover the largest digit, that of q0.
+    fn log_special(&self) -> f64 {
+        (self.log_q0 + (self.digit_size - 1) as f64 * self.log_scale) / self.digit_size as f64
+    }
+
+    fn log_qp(&self, levels: usize) -> f64 {
+        self.log_q0 + levels as f64 * self.log_scale + self.digit_size as f64 * self.log_special()
+    }
+
+    /// The most levels that the security table allows; none if not even q0 fits.
+    pub fn max_levels(&self) -> Option<usize> {
+        let limit = max_log_qp(self.log_n, self.security)? - MARGIN_BITS;
+        (0..pic_ckks_model::MAX_PRIMES / 2)
+            .take_while(|&levels| self.log_qp(levels) <= limit)
+            .last()
+    }
+
+    /// Actual primes for a chain of `levels` levels.
+    pub fn parameters(&self, levels: usize) -> Result<Parameters, ParametersError> {
+        let mut moduli = vec![self.log_scale; levels + 1];
+        moduli[0] = self.log_q0;
+        let special = vec![self.log_special(); self.digit_size];
+        let digits = (levels + 1).div_ceil(self.digit_size);
+        Parameters::from_bits(self.log_n, &moduli, &special, digits, self.security)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chain_that_is_said_to_fit_does() {
+        for log_n in 13..=16 {
+            for log_scale in [26.0, 34.0, 45.0] {
+                for digit_size in 1..=4 {
+                    let security = SecurityLevel::Bits128;
+                    let setting = Setting {
+                        log_n,
+                        log_scale,
+                        log_q0: log_scale + HEADROOM_BITS,
+                        digit_size,
+                        security,
+                    };
+                    if let Some(levels) = setting.max_levels() {
+                        setting.parameters(levels).unwrap();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What the inputs of each activation look like over a set of samples.
+//!
+//! One pass over the data, a batch at a time: memory does not depend on the number of samples.
+//! How strongly the loss answers to each layer is measured in [`crate::sensitivity`] and stored
+//! with the rest.
+
+mod accumulator;
+
+use pic_ir::network::Network;
+use pic_ir::profile::{LayerProfile, Profile, Sensitivity};
+use rayon::prelude::*;
+
+use crate::dataset::Dataset;
+use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
+use crate::sensitivity;
+use accumulator::Accumulator;
+
+/// Called with work done and work in all, in a unit of its own.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// How finely inputs are recorded, and how sensitivities are estimated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Most bins in the histogram of a layer.
+    pub bins: usize,
+    /// Most bins in the histogram of a channel.
+    pub channel_bins: usize,
+    /// For the sensitivities.
+    pub sensitivity: sensitivity::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { bins: 512, channel_bins: 128, sensitivity: sensitivity::Options::default() }
+    }
+}
+
+/// Why samples give no profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// One sample shows no distribution.
+    #[error("{samples} calibration sample is too few, give at least 2")]
+    TooFewSamples {
+        /// Samples given.
+        samples: usize,
+    },
+    /// The input of a layer overflows.
+    #[error("the input of layer `{layer}` is infinite or not a number for some sample")]
+    Overflow {
+        /// The layer.
+        layer: String,
+    },
+}
+
+/// Profiles every activation layer of the exact network, sensitivities included.
+pub fn profile(
+    network: &Network,
+    data: &Dataset,
+    options: &Options,
+    progress: Progress,
+) -> Result<Profile, ProfileError> {
+    if data.len() < 2 {
+        return Err(ProfileError::TooFewSamples { samples: data.len() });
+    }
+    let exact = exact_layers(network);
+    let nodes = network.activations();
+    let batches = data.batches().len() as u64;
+    let total = batches + sensitivity::work(network, data, &options.sensitivity);
+    let mut collectors: Vec<_> =
+        nodes.iter().map(|&(node, _)| Collector::new(network, node, options)).collect();
+    for (done, batch) in data.batches().enumerate() {
+        let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &exact);
+        for (collector, &(node, _)) in collectors.iter_mut().zip(&nodes) {
+            collector.add(evaluation.value(network.operands(node)[0]))?;
+        }
+        progress(done as u64 + 1, total);
+    }
+    let mut layers: Vec<_> = collectors.into_iter().map(Collector::finish).collect();
+    let spreads: Vec<f64> = layers.iter().map(|l| l.overall.variance.sqrt()).collect();
+    let further = |done, _| progress(batches + done, total);
+    let found = sensitivity::gradient(network, data, &spreads, &options.sensitivity, &further);
+    for (layer, sensitivity) in layers.iter_mut().zip(found) {
+        layer.sensitivity = sensitivity;
+    }
+    Ok(Profile { samples: data.len(), layers })
+}
+
+/// Profiles the input of one activation layer behind whatever stands at the layers before it.
+/// The sensitivity is left at zero.
+pub fn profile_layer(
+    network: &Network,
+    data: &Dataset,
+    before: &[Layer],
+    options: &Options,
+) -> Result<LayerProfile, ProfileError> {
+    let (node, _) = network.activations()[before.len()];
+    let operand = network.operands(node)[0];
+    let mut collector = Collector::new(network, node, options);
+    for batch in data.batches() {
+        let input = Batch::from_samples(batch.samples());
+        collector.add(Evaluation::up_to(network, input, before, operand).value(operand))?;
+    }
+    Ok(collector.finish())
+}
+
+/// The running statistics of one layer.
+struct Collector<'a> {
+    name: &'a str,
+    elements: usize,
+    options: &'a Options,
+    channels: Vec<Accumulator>,
+}
+
+impl<'a> Collector<'a> {
+    fn new(network: &'a Network, node: petgraph::graph::NodeIndex, options: &'a Options) -> Self {
+        let node = &network.graph[node];
+        let channels = node.shape.first().copied().unwrap_or(1);
+        Self {
+            name: &node.name,
+            elements: node.len(),
+            options,
+            channels: vec![Accumulator::new(options.bins); channels],
+        }
+    }
+
+    fn add(&mut self, batch: &Batch) -> Result<(), ProfileError> {
+        let rows: Vec<&[f32]> = batch.used().collect();
+        let per_channel = self.elements / self.channels.len();
+        let finite = self
+            .channels
+            .par_iter_mut()
+            .zip(rows.par_chunks(per_channel))
+            .map(|(channel, rows)| channel.add(rows))
+            .reduce(|| true, |a, b| a && b);
+        let overflow = || ProfileError::Overflow { layer: self.name.to_owned() };
+        finite.then_some(()).ok_or_else(overflow)
+    }
+
+    fn finish(self) -> LayerProfile {
+        let mut overall = Accumulator::new(self.options.bins);
+        self.channels.iter().for_each(|channel| overall.merge(channel));
+        let channel_bins = self.options.channel_bins;
+        LayerProfile {
+            name: self.name.to_owned(),
+            elements: self.elements,
+            overall: overall.finish(self.options.bins),
+            channels: self.channels.into_iter().map(|c| c.finish(channel_bins)).collect(),
+            sensitivity: Sensitivity { value: 0.0, standard_error: 0.0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_networks::{normal_samples, two_layers, views};
+
+    #[test]
+    fn statistics_match_all_values_at_once() {
+        let network = two_layers(3);
+        let samples = normal_samples(150, 6, 11);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let profile = profile(&network, &data, &Options::default(), &|_, _| {}).unwrap();
+        assert_eq!(profile.samples, 150);
+
+        let (node, _) = network.activations()[0];
+        let operand = network.operands(node)[0];
+        let exact = exact_layers(&network);
+        let mut channels = vec![vec![]; 8];
+        for sample in &samples {
+            let evaluation = Evaluation::new(&network, Batch::from_samples(&[sample]), &exact);
+            for (channel, x) in channels.iter_mut().zip(evaluation.value(operand).sample(0)) {
+                channel.push(f64::from(x));
+            }
+        }
+        let layer = &profile.layers[0];
+        assert_eq!((layer.elements, layer.channels.len()), (8, 8));
+        let all = channels.concat();
+        let sets = [(&all, &layer.overall)].into_iter().chain(channels.iter().zip(&layer.channels));
+        for (values, found) in sets {
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+            let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            assert_eq!((found.count, found.min, found.max), (values.len() as u64, min, max));
+            assert!((found.mean - mean).abs() < 1e-12);
+            assert!((found.variance - variance).abs() < 1e-12);
+            let h = &found.histogram;
+            for (bin, &count) in h.counts.iter().enumerate() {
+                let left = h.low + bin as f64 * h.width;
+                let inside = |x: &&f64| (left..left + h.width).contains(*x);
+                assert_eq!(values.iter().filter(inside).count() as u64, count);
+            }
+        }
+    }
+
+    #[test]
+    fn one_sample_is_refused() {
+        let network = two_layers(3);
+        let samples = normal_samples(1, 6, 1);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let refused = profile(&network, &data, &Options::default(), &|_, _| {});
+        assert_eq!(refused, Err(ProfileError::TooFewSamples { samples: 1 }));
+    }
+
+    #[test]
+    fn overflow_names_the_layer() {
+        let network = two_layers(3);
+        let samples = vec![vec![f32::MAX; 6]; 2];
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let refused = profile(&network, &data, &Options::default(), &|_, _| {});
+        assert_eq!(refused, Err(ProfileError::Overflow { layer: "act0".into() }));
+    }
+}

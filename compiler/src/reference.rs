@@ -1,0 +1,53 @@
+//! The plaintext meaning of an ONNX file by an implementation that shares nothing with ours: tract.
+//!
+//! Used by tests and by `verify` to compare against; no pass reads it.
+
+use std::sync::Arc;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::Factoid;
+
+use crate::frontend::{self, ImportError};
+
+/// A model as tract runs it, for one sample at a time.
+pub struct Reference {
+    plan: Arc<TypedRunnableModel>,
+    shape: Vec<usize>,
+    input_type: DatumType,
+}
+
+impl Reference {
+    /// Loads the model in `bytes` with the batch axis set to 1.
+    pub fn new(bytes: &[u8]) -> Result<Self, ImportError> {
+        let model = frontend::decode(bytes)?;
+        let (_, shape) = frontend::input(&model)?;
+        let load = || -> TractResult<Self> {
+            let tract = tract_onnx::onnx().with_ignore_value_info(true);
+            let mut inference = tract.model_for_proto_model(&model)?;
+            let input_type =
+                inference.input_fact(0)?.datum_type.concretize().unwrap_or(DatumType::F32);
+            inference.set_input_fact(0, InferenceFact::dt_shape(input_type, &shape))?;
+            let plan = inference.into_optimized()?.into_runnable()?;
+            Ok(Self { plan, shape: shape.clone(), input_type })
+        };
+        flatten(frontend::guarded(load))
+    }
+
+    /// The output for one sample, both row-major and without the batch axis.
+    pub fn run(&self, sample: &[f32]) -> Result<Vec<f32>, ImportError> {
+        let run = || -> TractResult<Vec<f32>> {
+            let input = Tensor::from_shape(&self.shape, sample)?;
+            let input = input.cast_to_dt(self.input_type)?.into_owned();
+            let output = self.plan.run(tvec!(input.into_tvalue()))?.remove(0);
+            let output = output.cast_to::<f32>()?.into_owned();
+            Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect())
+        };
+        flatten(frontend::guarded(run))
+    }
+}
+
+fn flatten<T>(result: Result<TractResult<T>, String>) -> Result<T, ImportError> {
+    result
+        .and_then(|r| r.map_err(|e| format!("{e:#}")))
+        .map_err(|reason| ImportError::Reference { reason })
+}

@@ -1,0 +1,159 @@
+//! Recognition of activations that exporters write as primitives.
+//!
+//! Nodes that scale by numbers, add numbers, multiply with each other and apply scalar functions,
+//! and that all in all read one tensor, form one scalar function of it. Whatever the order in
+//! which an exporter writes it, that function is known by its values: they are compared with
+//! `c·f(t·x)` of the known activations `f` on a grid. Groups are searched upwards from each node.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use petgraph::graph::NodeIndex;
+use pic_ir::function::Function;
+use pic_ir::matrix::Matrix;
+use pic_ir::network::{Network, Node, Op};
+
+use super::sweep::sweep;
+
+/// Largest group that is looked at.
+const MAX_NODES: usize = 16;
+/// Difference from a known function, relative to `1 + |value|`, that can only be the rounding of
+/// f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
+const TOLERANCE: f64 = 1e-6;
+
+/// Replaces groups of elementwise nodes by the activation that they compute.
+pub(super) fn recognise(network: &Network) -> Network {
+    let mut names: HashSet<String> = network.graph.node_weights().map(|n| n.name.clone()).collect();
+    let mut rewritten = Network { graph: Default::default(), output: network.output };
+    let mut renamed: Vec<NodeIndex> = Vec::new();
+    for index in network.graph.node_indices() {
+        let operands = network.operands(index);
+        let operands: Vec<_> = operands.iter().map(|o| renamed[o.index()]).collect();
+        let mut result = rewritten.push(network.graph[index].clone(), &operands);
+        // What is replaced stays until unused nodes are swept away.
+        if let Some(found) = recognised(&rewritten, result) {
+            let origin = found.members.iter().flat_map(|m| rewritten.graph[*m].origin.clone());
+            let op = Op::Activation(found.function);
+            let activation =
+                Node { op, origin: origin.collect(), ..rewritten.graph[result].clone() };
+            let mut scaled = |rewritten: &mut Network, x, value: f64| {
+                let mut candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
+                let free = candidates.find(|n| names.insert(n.clone()));
+                let name = free.expect("endless candidates");
+                let matrix = Matrix::Scalar { len: activation.len(), value: value as f32 };
+                let op = Op::Linear { matrices: vec![matrix], bias: None };
+                rewritten.push(Node { name, origin: vec![], op, ..activation.clone() }, &[x])
+            };
+            let x = scaled(&mut rewritten, found.base, found.input_scale);
+            let y = rewritten.push(activation.clone(), &[x]);
+            result = scaled(&mut rewritten, y, found.output_scale);
+        }
+        renamed.push(result);
+    }
+    rewritten.output = renamed[network.output.index()];
+    sweep(&rewritten)
+}
+
+/// A group that computes `output_scale · function(input_scale · base)`.
+struct Recognised {
+    base: NodeIndex,
+    members: BTreeSet<NodeIndex>,
+    function: Function,
+    input_scale: f64,
+    output_scale: f64,
+}
+
+/// The smallest group with the result `root` that is a known activation.
+fn recognised(network: &Network, root: NodeIndex) -> Option<Recognised> {
+    let mut steps = BTreeMap::from([(root, Step::new(network, root)?)]);
+    let mut open: BTreeSet<NodeIndex> = network.operands(root).into_iter().collect();
+    while steps.len() <= MAX_NODES {
+        let base = open.pop_last()?;
+        // A single nonlinear node is already what it is.
+        let nonlinear = steps.values().filter(|s| !matches!(s, Step::Affine(..))).count();
+        if open.is_empty()
+            && nonlinear >= 2
+            && let Some((function, input_scale, output_scale)) = known(&steps, base)
+        {
+            let members = steps.into_keys().collect();
+            return Some(Recognised { base, members, function, input_scale, output_scale });
+        }
+        steps.insert(base, Step::new(network, base)?);
+        open.extend(network.operands(base));
+    }
+    None
+}
+
+/// A node as arithmetic on single numbers.
+enum Step {
+    Affine(Vec<(NodeIndex, f64)>, f64),
+    Product(NodeIndex, NodeIndex),
+    Function(NodeIndex, Function),
+}
+
+impl Step {
+    /// None for nodes that treat elements differently or mix them.
+    fn new(network: &Network, index: NodeIndex) -> Option<Self> {
+        let operands = network.operands(index);
+        match &network.graph[index].op {
+            Op::Input => None,
+            Op::Product => Some(Self::Product(operands[0], operands[1])),
+            Op::Activation(function) => Some(Self::Function(operands[0], *function)),
+            Op::Linear { matrices, bias } => {
+                let factor = |m: &Matrix| match m {
+                    Matrix::Scalar { value, .. } => Some(f64::from(*value)),
+                    _ => None,
+                };
+                let terms = operands.into_iter().zip(matrices);
+                let terms: Option<_> = terms.map(|(o, m)| Some((o, factor(m)?))).collect();
+                let offset = bias.as_ref().map_or(0.0, |b| b[0]);
+                let is_uniform = bias.iter().flatten().all(|&b| b == offset);
+                Some(Self::Affine(terms?, f64::from(offset))).filter(|_| is_uniform)
+            }
+        }
+    }
+}
+
+/// The result of the group where `base` is `x`.
+fn value(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, x: f64) -> f64 {
+    let (mut values, mut result) = (BTreeMap::from([(base, x)]), x);
+    for (&index, step) in steps {
+        result = match step {
+            Step::Affine(terms, offset) => {
+                terms.iter().map(|(o, factor)| values[o] * factor).sum::<f64>() + offset
+            }
+            Step::Product(a, b) => values[a] * values[b],
+            Step::Function(o, function) => function.evaluate(values[o]),
+        };
+        values.insert(index, result);
+    }
+    result
+}
+
+/// The activation that the group is, with the scales of its input and output.
+fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function, f64, f64)> {
+    let g = |x: f64| value(steps, base, x);
+    let one = g(1.0);
+    let leaky = Function::LeakyRelu { alpha: (-g(-1.0) / one) as f32 };
+    let clip = Function::Clip { min: g(-1e6) as f32, max: g(1e6) as f32 };
+    let fixed = [Function::Relu, Function::Gelu, Function::GeluTanh, Function::HardSwish, leaky];
+    let by_output_scale = fixed.into_iter().map(|f| (f, 1.0, one / f.evaluate(1.0)));
+    // x·sigmoid(t·x) with any t: a silu of t·x.
+    let slopes = steps.values().filter_map(|step| match step {
+        Step::Affine(terms, _) if terms.len() == 1 => Some(terms[0].1),
+        _ => None,
+    });
+    let silu = |t: f64| (Function::Silu, t, one / Function::Silu.evaluate(t));
+    let candidates = by_output_scale
+        .chain(std::iter::once(1.0).chain(slopes).map(silu))
+        .chain(std::iter::once((clip, 1.0, 1.0)));
+    let small = (-128..=128).map(|k| f64::from(k) / 16.0);
+    let large = [10.0, 16.0, 40.0, 1e3, 1e5].into_iter().flat_map(|x| [x, -x]);
+    let samples: Vec<(f64, f64)> = small.chain(large).map(|x| (x, g(x))).collect();
+    let agrees = |(f, t, c): &(Function, f64, f64)| {
+        samples
+            .iter()
+            .all(|&(x, y)| (c * f.evaluate(t * x) - y).abs() <= TOLERANCE * (1.0 + y.abs()))
+    };
+    let normal = |value: f64| (value as f32).is_normal();
+    candidates.filter(|&(_, t, c)| normal(t) && normal(c)).find(agrees)
+}

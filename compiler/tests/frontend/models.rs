@@ -1,0 +1,269 @@
+//! Models that the corpus does not hold, built here: what the importer promises beyond single
+//! operators, and files that ask for absurd amounts.
+
+use pic_compiler::frontend::{Fault, Import, ImportError, InputFault, Note, import};
+use pic_compiler::reference::Reference;
+use pic_compiler::rewrite::simplify;
+use pic_ir::function::Function;
+use pic_ir::network::{Network, Op};
+use prost::Message;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::*;
+
+use crate::{difference, evaluate};
+
+/// A model of opset 17 from `x` to `y`.
+struct Model(ModelProto);
+
+impl Model {
+    fn new(data_type: DataType, dims: &[i64]) -> Self {
+        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
+        let graph = GraphProto {
+            input: vec![value("x", data_type, dims)],
+            output: vec![value("y", DataType::Float, &[])],
+            ..Default::default()
+        };
+        Self(ModelProto {
+            ir_version: 8,
+            opset_import: vec![opset],
+            graph: Some(graph),
+            ..Default::default()
+        })
+    }
+
+    /// From an f32 input with a dynamic batch.
+    fn float(dims: &[i64]) -> Self {
+        Self::new(DataType::Float, &[&[0], dims].concat())
+    }
+
+    fn graph(&mut self) -> &mut GraphProto {
+        self.0.graph.as_mut().unwrap()
+    }
+
+    /// Adds a node written as `z = Op(x, y)`.
+    fn node(mut self, text: &str, attributes: &[AttributeProto]) -> Self {
+        let (outputs, call) = text.split_once(" = ").unwrap();
+        let (op_type, operands) = call.strip_suffix(')').unwrap().split_once('(').unwrap();
+        let names = |list: &str| list.split(", ").map(str::to_owned).collect::<Vec<_>>();
+        self.graph().node.push(NodeProto {
+            name: format!("{op_type}_of_{}", names(operands)[0]),
+            op_type: op_type.into(),
+            input: names(operands),
+            output: names(outputs),
+            attribute: attributes.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    fn floats(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+        self.graph().initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: DataType::Float as i32,
+            float_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    fn ints(mut self, name: &str, values: &[i64]) -> Self {
+        self.graph().initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: DataType::Int64 as i32,
+            int64_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    fn import(&self) -> Result<Import, ImportError> {
+        import(&self.0.encode_to_vec())
+    }
+
+    /// The simplified network, after comparing it with tract.
+    fn checked(&self) -> Network {
+        let imported = self.import().unwrap().network;
+        let network = simplify(&imported);
+        let len = imported.graph[imported.input()].len();
+        let sample: Vec<f32> = (0..len).map(|k| (k * 29 % 23) as f32 - 11.0).collect();
+        let expected = Reference::new(&self.0.encode_to_vec()).unwrap().run(&sample).unwrap();
+        for network in [&imported, &network] {
+            let error = difference(&evaluate(network, &sample), &expected);
+            assert!(error <= 1e-5, "differs by {error}\n{network}");
+        }
+        network
+    }
+
+    /// The only fault of the only refused node.
+    fn fault(&self) -> Fault {
+        match self.import() {
+            Err(ImportError::Nodes(refusals)) if refusals.len() == 1 => refusals[0].fault.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn value(name: &str, data_type: DataType, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&d: &i64| Dimension {
+        value: match d {
+            0 => Some(dimension::Value::DimParam("N".into())),
+            d => Some(dimension::Value::DimValue(d)),
+        },
+        ..Default::default()
+    };
+    let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
+    let shape = shape.filter(|s| !s.dim.is_empty());
+    let tensor = type_proto::Tensor { elem_type: data_type as i32, shape };
+    let r#type =
+        TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, r#type: AttributeType::Int as i32, ..Default::default() }
+}
+
+fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    let (name, r#type) = (name.into(), AttributeType::Ints as i32);
+    AttributeProto { name, ints: ints.to_vec(), r#type, ..Default::default() }
+}
+
+fn functions(network: &Network) -> Vec<Function> {
+    network.activations().into_iter().map(|(_, function)| function).collect()
+}
+
+#[test]
+fn a_final_softmax_is_left_to_the_client() {
+    let model =
+        Model::float(&[4]).node("a = Relu(x)", &[]).node("y = Softmax(a)", &[int("axis", -1)]);
+    let import = model.import().unwrap();
+    let (node, op_type) = ("Softmax_of_a".into(), "Softmax".into());
+    assert_eq!(import.notes, [Note::FinalNormalisationDropped { node, op_type }]);
+    assert_eq!(evaluate(&import.network, &[-1.0, 2.0, 0.5, 3.0]), [0.0, 2.0, 0.5, 3.0]);
+}
+
+#[test]
+fn maxima_and_minima_are_relus_and_clips() {
+    let bounded = Model::float(&[5])
+        .floats("zero", &[], &[0.0])
+        .floats("six", &[1], &[6.0])
+        .node("a = Max(x, zero)", &[])
+        .node("y = Min(six, a)", &[]);
+    assert_eq!(functions(&bounded.checked()), [Function::Clip { min: 0.0, max: 6.0 }]);
+    let relu = Model::float(&[5]).floats("zero", &[], &[0.0]).node("y = Max(zero, x)", &[]);
+    assert_eq!(functions(&relu.checked()), [Function::Relu]);
+    let bounds = Model::float(&[3]).floats("c", &[3], &[-4.0, 0.0, 4.0]);
+    for op in ["Max", "Min"] {
+        let by_element = Model(bounds.0.clone()).node(&format!("y = {op}(c, x)"), &[]);
+        assert_eq!(functions(&by_element.checked()), [Function::Relu]);
+        let of_two = Model(bounds.0.clone())
+            .node("a = Mul(x, c)", &[])
+            .node(&format!("y = {op}(a, x)"), &[]);
+        assert_eq!(functions(&of_two.checked()), [Function::Relu]);
+    }
+}
+
+#[test]
+fn powers_multiply() {
+    for (exponent, products) in [(1.0, 0), (2.0, 1), (3.0, 2), (7.0, 4)] {
+        let model = Model::float(&[5]).floats("e", &[], &[exponent]).node("y = Pow(x, e)", &[]);
+        let network = model.checked();
+        let found = network.graph.node_weights().filter(|n| n.op == Op::Product).count();
+        assert_eq!(found, products, "{network}");
+    }
+    let root = Model::float(&[5]).floats("e", &[], &[0.5]).node("y = Pow(x, e)", &[]);
+    assert!(matches!(root.fault(), Fault::Operator { .. }));
+}
+
+#[test]
+fn inputs_are_batches_of_one_real_sample() {
+    let input_fault = |model: Model| match model.import() {
+        Err(ImportError::Input { fault, .. }) => fault,
+        other => panic!("{other:?}"),
+    };
+    let of_batch = |batch| Model::new(DataType::Float, &[batch, 4]).node("y = Relu(x)", &[]);
+    assert_eq!(of_batch(-1).checked().graph.node_count(), 2);
+    assert_eq!(of_batch(1).checked().graph.node_count(), 2);
+    assert_eq!(input_fault(of_batch(8)), InputFault::Batch { batch: 8 });
+    let bytes = || Model::new(DataType::Uint8, &[0, 4]);
+    let used = input_fault(bytes().node("y = Relu(x)", &[]));
+    assert_eq!(used, InputFault::Type { found: "UINT8".into() });
+    let cast = bytes().node("a = Cast(x)", &[int("to", 1)]).node("y = Relu(a)", &[]);
+    let network = simplify(&cast.import().unwrap().network);
+    assert_eq!(evaluate(&network, &[0.0, 1.0, 200.0, 255.0]), [0.0, 1.0, 200.0, 255.0]);
+}
+
+#[test]
+fn outputs_must_be_one_that_depends_on_the_input() {
+    let mut two = Model::float(&[4]).node("y = Relu(x)", &[]);
+    two.graph().output.push(value("x", DataType::Float, &[]));
+    assert!(matches!(two.import(), Err(ImportError::Outputs { found }) if found == ["y", "x"]));
+    let constant = Model::float(&[4]).floats("c", &[1], &[1.0]).node("y = Relu(c)", &[]);
+    let constant = constant.node("z = Relu(x)", &[]);
+    assert!(matches!(
+        constant.import(),
+        Err(ImportError::Nodes(_) | ImportError::ConstantOutput { .. })
+    ));
+}
+
+#[test]
+fn samples_are_never_mixed() {
+    let mixes = |model: Model| matches!(model.fault(), Fault::MixesSamples { .. });
+    let image = || Model::float(&[2, 3, 4]);
+    assert!(mixes(image().node("y = Transpose(x)", &[ints("perm", &[1, 0, 2, 3])])));
+    assert!(mixes(image().node("y = Concat(x, x)", &[int("axis", 0)])));
+    assert!(mixes(image().node("y = Flatten(x)", &[int("axis", 0)])));
+    assert!(mixes(image().ints("s", &[-1, 12]).node("y = Reshape(x, s)", &[])));
+    assert!(mixes(image().node("y = ReduceMean(x)", &[])));
+    assert!(mixes(image().ints("a", &[0]).node("y = Squeeze(x, a)", &[])));
+    assert!(mixes(image().floats("c", &[2, 1, 1, 1], &[1.0, 2.0]).node("y = Add(x, c)", &[])));
+}
+
+#[test]
+fn absurd_sizes_are_refused_before_allocation() {
+    let image = || Model::float(&[2, 3, 4]);
+    let too_large = |model: Model| matches!(model.fault(), Fault::TooLarge { .. });
+    let huge = 1 << 23;
+    let window = [ints("kernel_shape", &[huge, huge]), ints("pads", &[huge; 4])];
+    assert!(too_large(image().node("y = AveragePool(x)", &window)));
+    let wide = [ints("pads", &[huge; 4])];
+    let conv = image().floats("w", &[1, 2, 1, 1], &[1.0, 1.0]);
+    assert!(too_large(conv.node("y = Conv(x, w)", &wide)));
+    let pads = image().ints("p", &[0, 0, 0, 0, 0, 0, 1 << 40, 1 << 40]);
+    assert!(too_large(pads.node("y = Pad(x, p)", &[])));
+    let shape = || Model::float(&[1, 1, 1]).ints("s", &[1, 1 << 20, 1 << 20, 1 << 20]);
+    assert!(too_large(shape().node("y = Expand(x, s)", &[])));
+    let constant = shape().node("c = ConstantOfShape(s)", &[]).node("y = Add(x, c)", &[]);
+    assert!(too_large(constant));
+    let input = Model::new(DataType::Float, &[1, 1 << 40, 1 << 40]).node("y = Relu(x)", &[]);
+    let fault = |error: &ImportError| {
+        matches!(error, ImportError::Input { fault, .. }
+        if matches!(fault, InputFault::Extent { .. }))
+    };
+    assert!(input.import().is_err_and(|error| fault(&error)));
+}
+
+#[test]
+fn attributes_are_validated() {
+    let image = || Model::float(&[2, 3, 4]).floats("w", &[1, 2, 1, 1], &[1.0, 1.0]);
+    let attribute = |model: Model| match model.fault() {
+        Fault::Attribute { name, .. } => name,
+        other => panic!("{other:?}"),
+    };
+    for (name, bad) in [
+        ("strides", ints("strides", &[0, 1])),
+        ("strides", ints("strides", &[1])),
+        ("pads", ints("pads", &[-1, 0, 0, 0])),
+        ("dilations", ints("dilations", &[1, i64::MAX])),
+        ("kernel_shape", ints("kernel_shape", &[2, 2])),
+        ("group", ints("group", &[1])),
+    ] {
+        assert_eq!(attribute(image().node("y = Conv(x, w)", &[bad])), name);
+    }
+    let axis = Model::float(&[4]).node("y = Concat(x, x)", &[int("axis", i64::MIN)]);
+    assert_eq!(attribute(axis), "axis");
+}

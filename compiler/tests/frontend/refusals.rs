@@ -1,0 +1,147 @@
+//! What must be refused is refused for the right reason, and no file makes the importer panic.
+
+use std::path::Path;
+
+use pic_compiler::frontend::{
+    Fault, ImportError, InputFault, StructureFault, TensorFault, import, import_path,
+};
+use pic_compiler::rewrite::simplify;
+use proptest::prelude::*;
+
+use crate::{corpus_folder, onnx_files};
+
+/// Why each file of `tests/onnx/bad` is refused, in a few words.
+fn kind(error: &ImportError) -> String {
+    let input = |fault: &InputFault| match fault {
+        InputFault::UnknownShape { .. } => "unknown shape",
+        InputFault::Batch { .. } => "batch",
+        InputFault::Extent { .. } => "extent",
+        InputFault::Type { .. } => "type",
+    };
+    let tensor = |fault: &TensorFault| match fault {
+        TensorFault::External => "external",
+        TensorFault::Extent { .. } => "extent",
+        TensorFault::Length { .. } => "length",
+        _ => "other",
+    };
+    let node = |fault: &Fault| match fault {
+        Fault::Operator { .. } => "operator",
+        Fault::Domain { .. } => "domain",
+        Fault::Attribute { .. } => "attribute",
+        Fault::NotConstant { .. } => "not constant",
+        Fault::Shape { .. } => "shape",
+        Fault::NotFinite => "not finite",
+        Fault::MixesSamples { .. } => "mixes samples",
+        _ => "other",
+    };
+    match error {
+        ImportError::File { error, .. } => kind(error),
+        ImportError::Read(_) => "read".into(),
+        ImportError::Decode { .. } => "decode".into(),
+        ImportError::NoGraph => "no graph".into(),
+        ImportError::Opset { found } => format!("opset {found:?}"),
+        ImportError::Inputs { found } => format!("inputs {found:?}"),
+        ImportError::Outputs { found } => format!("outputs {found:?}"),
+        ImportError::Input { fault, .. } => format!("input {}", input(fault)),
+        ImportError::Initializer { fault, .. } => format!("initializer {}", tensor(fault)),
+        ImportError::Structure { fault: StructureFault::Undefined, .. } => "undefined".into(),
+        ImportError::Structure { fault: StructureFault::Redefined, .. } => "redefined".into(),
+        ImportError::Structure { fault: StructureFault::Cycle, .. } => "cycle".into(),
+        ImportError::ConstantOutput { .. } => "constant output".into(),
+        ImportError::Nodes(refusals) => {
+            let nodes = refusals.iter().map(|r| format!("{} {}", r.op_type, node(&r.fault)));
+            nodes.collect::<Vec<_>>().join(", ")
+        }
+        ImportError::Reference { .. } => "reference".into(),
+    }
+}
+
+#[test]
+fn bad_files_are_refused_for_the_right_reason() {
+    let expected = [
+        ("cycle", "cycle"),
+        ("defined_twice", "redefined"),
+        ("div_const_left", "Div not constant"),
+        ("div_two", "Div not constant"),
+        ("empty", "opset None"),
+        ("foreign_domain", "ai.example.Relu domain"),
+        ("input_with_open_image", "input unknown shape"),
+        ("input_without_shape", "input unknown shape"),
+        ("matmul_two", "MatMul operator"),
+        ("max_pool", "MaxPool operator"),
+        ("no_graph", "inputs []"),
+        ("no_inputs", "inputs []"),
+        ("no_opset", "opset None"),
+        ("not_a_number", "Mul not finite"),
+        ("opset_30", "opset Some(30)"),
+        ("opset_5", "opset Some(5)"),
+        ("output_never_made", "undefined"),
+        ("pad_reflect", "Pad attribute"),
+        ("several_unsupported", "MaxPool operator, LSTM operator, Softmax operator"),
+        ("softmax_inside", "Softmax operator"),
+        ("text", "decode"),
+        ("truncated", "decode"),
+        ("two_inputs", "inputs [\"x\", \"z\"]"),
+        ("undefined_tensor", "undefined"),
+        ("weight_enormous", "initializer extent"),
+        ("weight_external", "initializer external"),
+        ("weight_negative_size", "initializer extent"),
+        ("weight_overflowing", "initializer extent"),
+        ("weight_too_short", "initializer length"),
+        ("weights_from_input", "Reshape mixes samples"),
+        ("wrong_channels", "Conv shape"),
+    ];
+    let found = onnx_files(&corpus_folder().join("bad")).into_iter().filter_map(|(name, path)| {
+        match import_path(&path) {
+            Err(error) => Some((name, kind(&error))),
+            // Integers that are cast to f32 at once are numbers.
+            Ok(_) if name == "integer_input" => None,
+            Ok(_) => Some((name, "imported".into())),
+        }
+    });
+    let found: Vec<_> = found.collect();
+    assert_eq!(found, expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())));
+}
+
+#[test]
+fn messages_say_what_where_why_and_what_to_do() {
+    let path = corpus_folder().join("bad/several_unsupported.onnx");
+    let message = import_path(&path).unwrap_err().to_string();
+    insta::assert_snapshot!(message.replace(&*path.to_string_lossy(), "model.onnx"));
+    let missing = import_path(Path::new("no/such/model.onnx")).unwrap_err();
+    assert_eq!(kind(&missing), "read");
+    assert!(missing.to_string().starts_with("no/such/model.onnx: "));
+}
+
+fn any_corpus_file() -> impl Strategy<Value = Vec<u8>> {
+    let files = [corpus_folder(), corpus_folder().join("bad")];
+    let files: Vec<_> = files.iter().flat_map(|folder| onnx_files(folder)).collect();
+    proptest::sample::select(files).prop_map(|(_, path)| std::fs::read(path).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Bit flips keep most of the structure, so they reach deep into the importer.
+    #[test]
+    fn damaged_files_never_panic(
+        mut bytes in any_corpus_file(),
+        flips in proptest::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4),
+        cut in proptest::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        for (index, bits) in flips {
+            if !bytes.is_empty() {
+                let at = index.index(bytes.len());
+                bytes[at] ^= bits;
+            }
+        }
+        if let Some(cut) = cut {
+            let length = cut.index(bytes.len() + 1);
+            bytes.truncate(length);
+        }
+        if let Ok(import) = import(&bytes) {
+            prop_assert_eq!(import.network.verify(), Ok(()));
+            prop_assert_eq!(simplify(&import.network).verify(), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The third product: the polynomial that stands for each activation.
+//!
+//! # Invariants ([`Activations::verify`])
+//! - one approximation per activation node, in order of evaluation, names matching;
+//! - at least two coefficients, all finite, the last one not zero;
+//! - `half_width > 0` and finite, `center` finite.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::Function;
+use crate::network::Network;
+
+/// The chosen polynomials of all activation layers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Activations {
+    /// One entry per activation layer, in order of evaluation.
+    pub layers: Vec<Approximation>,
+}
+
+/// A polynomial in place of an activation, on the interval `center ± half_width`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Approximation {
+    /// Name of the activation node.
+    pub name: String,
+    /// What is approximated.
+    pub function: Function,
+    /// Middle of the interval.
+    pub center: f64,
+    /// Half the length of the interval.
+    pub half_width: f64,
+    /// The stretch `r ≥ 1` of the density under which the polynomial was fitted.
+    pub stretch: f64,
+    /// Chebyshev coefficients in `u = (x − center) / half_width`, constant first.
+    pub coefficients: Vec<f64>,
+    /// `E = ∫ φ(x) (f(x) − P(x))² dx` under the profiled, unstretched density.
+    pub error: f64,
+    /// Predicted contribution to the objective: sensitivity × error.
+    pub loss: f64,
+}
+
+impl Approximation {
+    /// Degree of the polynomial.
+    pub fn degree(&self) -> usize {
+        self.coefficients.len() - 1
+    }
+
+    /// The polynomial's value at `x`, by Clenshaw's recurrence.
+    pub fn evaluate(&self, x: f64) -> f64 {
+        let u = (x - self.center) / self.half_width;
+        let (mut b1, mut b2) = (0.0, 0.0);
+        for &c in self.coefficients[1..].iter().rev() {
+            (b1, b2) = (c + 2.0 * u * b1 - b2, b1);
+        }
+        self.coefficients[0] + u * b1 - b2
+    }
+}
+
+impl Activations {
+    /// Checks every invariant listed in the module documentation.
+    pub fn verify(&self, network: &Network) -> Result<(), ActivationsError> {
+        let nodes = network.activations();
+        if nodes.len() != self.layers.len() {
+            return Err(ActivationsError::Count {
+                expected: nodes.len(),
+                found: self.layers.len(),
+            });
+        }
+        for (layer, (node, function)) in self.layers.iter().zip(nodes) {
+            let name = &network.graph[node].name;
+            if layer.name != *name || layer.function != function {
+                return Err(ActivationsError::Layer {
+                    expected: name.clone(),
+                    found: layer.name.clone(),
+                });
+            }
+            let c = &layer.coefficients;
+            let sound = c.len() >= 2
+                && c.iter().all(|c| c.is_finite())
+                && c[c.len() - 1] != 0.0
+                && layer.center.is_finite()
+                && layer.half_width.is_finite()
+                && layer.half_width > 0.0;
+            if !sound {
+                return Err(ActivationsError::Polynomial { layer: name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an [`Activations`] does not fit its network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActivationsError {
+    /// Wrong number of layers.
+    #[error("the network has {expected} activation layers, {found} are described")]
+    Count {
+        /// Layers of the network.
+        expected: usize,
+        /// Layers described.
+        found: usize,
+    },
+    /// Layers in another order, or another function.
+    #[error("expected layer `{expected}`, found `{found}`")]
+    Layer {
+        /// Name in the network.
+        expected: String,
+        /// Name found.
+        found: String,
+    },
+    /// Coefficients or interval are not usable.
+    #[error("layer `{layer}`: malformed polynomial or interval")]
+    Polynomial {
+        /// The layer.
+        layer: String,
+    },
+}
+
+/// One line per layer.
+impl fmt::Display for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for layer in &self.layers {
+            writeln!(
+                f,
+                "{}: {} ≈ degree {} on [{:.3}, {:.3}], r {:.2}, error {:.3e}, loss {:.3e}",
+                layer.name,
+                layer.function,
+                layer.degree(),
+                layer.center - layer.half_width,
+                layer.center + layer.half_width,
+                layer.stretch,
+                layer.error,
+                layer.loss
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluates_the_chebyshev_series() {
+        let p = Approximation {
+            name: "p".into(),
+            function: Function::Relu,
+            center: 1.0,
+            half_width: 2.0,
+            stretch: 1.0,
+            coefficients: vec![0.5, -1.0, 0.25, 2.0],
+            error: 0.0,
+            loss: 0.0,
+        };
+        for x in [-1.0, 0.3, 2.9] {
+            let t = ((x - 1.0) / 2.0f64).acos();
+            let expected: f64 =
+                p.coefficients.iter().enumerate().map(|(k, c)| c * (k as f64 * t).cos()).sum();
+            assert!((p.evaluate(x) - expected).abs() < 1e-12);
+        }
+    }
+}

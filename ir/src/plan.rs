@@ -1,0 +1,102 @@
+//! The fourth product: where and at which level every tensor lives, and under which parameters.
+//!
+//! # Invariants ([`Plan::verify`])
+//! - one entry per network node, names matching;
+//! - every level exists in the modulus chain;
+//! - steps are given for linear nodes and only for them.
+//!
+//! What the numbers mean together is checked on the program that follows from the plan.
+
+use std::fmt;
+
+use pic_ckks_model::Parameters;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Layout;
+use crate::network::{Network, Op};
+
+/// Decisions for every node of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Ring, modulus chain and security.
+    pub parameters: Parameters,
+    /// One entry per node, by node index.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// Decisions for one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodePlan {
+    /// Name of the node.
+    pub name: String,
+    /// Where its elements lie.
+    pub layout: Layout,
+    /// Level of its value.
+    pub level: usize,
+    /// Exact scale of its value.
+    pub scale: f64,
+    /// Real value stored as 0.
+    pub center: f64,
+    /// Difference of real values stored as 1.
+    pub half_width: f64,
+    /// Width of the giant steps of a linear node.
+    pub step: Option<u32>,
+}
+
+impl Plan {
+    /// Checks every invariant listed in the module documentation.
+    pub fn verify(&self, network: &Network) -> Result<(), PlanError> {
+        if self.nodes.len() != network.graph.node_count() {
+            return Err(PlanError::Count {
+                expected: network.graph.node_count(),
+                found: self.nodes.len(),
+            });
+        }
+        for (plan, index) in self.nodes.iter().zip(network.graph.node_indices()) {
+            let node = &network.graph[index];
+            let linear = matches!(node.op, Op::Linear { .. });
+            let sound = plan.name == node.name
+                && plan.level <= self.parameters.max_level()
+                && plan.step.is_some() == linear
+                && plan.layout.len == node.len();
+            if !sound {
+                return Err(PlanError::Node { name: node.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a [`Plan`] does not fit its network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Wrong number of nodes.
+    #[error("the network has {expected} nodes, {found} are planned")]
+    Count {
+        /// Nodes of the network.
+        expected: usize,
+        /// Nodes planned.
+        found: usize,
+    },
+    /// A node's plan does not fit it.
+    #[error("the plan of node `{name}` does not fit it")]
+    Node {
+        /// Name of the node.
+        name: String,
+    },
+}
+
+/// The parameters, then one line per node.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.parameters)?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            write!(f, "%{index}: level {}, layout {}", node.level, node.layout)?;
+            if let Some(step) = node.step {
+                write!(f, ", step {step}")?;
+            }
+            writeln!(f, " ; {}", node.name)?;
+        }
+        Ok(())
+    }
+}

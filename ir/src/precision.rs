@@ -1,0 +1,173 @@
+//! How far the scheme's own error puts the stored values of a program off.
+//!
+//! Each operation adds an error of its own ([`pic_ckks_model::noise`]) and passes on those of its
+//! operands; errors are taken as independent, with zero mean, alike in all elements of a tensor.
+//! Approximating activations by polynomials is not an error here: the program is exact but for noise.
+
+use std::collections::BTreeMap;
+
+use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::noise::{GiantStep, NoiseModel, Signal};
+
+use crate::program::{LinearConstants, Op, Program, ValueId};
+use crate::transform::split_rotation;
+
+/// Points of [−1, 1] over which a polynomial's amplification of errors is averaged.
+const SAMPLES: usize = 65;
+
+/// Variances of the errors of one value's elements, in stored units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorVariance {
+    /// Of the error that the operation itself adds.
+    pub own: f64,
+    /// Of the whole error.
+    pub total: f64,
+}
+
+/// The errors of every value.
+pub fn errors(program: &Program) -> Vec<ErrorVariance> {
+    let model = NoiseModel::new(&program.parameters, 1 << program.log_slots);
+    let mut errors: Vec<ErrorVariance> = Vec::new();
+    let mut signals: Vec<f64> = Vec::new();
+    for (id, value) in program.values.iter().enumerate() {
+        let level = value.level + value.op.depth();
+        let at = |o: ValueId| &program.values[o as usize];
+        let signal = |o: ValueId| Signal {
+            mean_square: signals[o as usize],
+            variance: errors[o as usize].total,
+        };
+        let (error, mean_square) = match &value.op {
+            Op::Input => {
+                let own = model.fresh_secret(value.scale);
+                (ErrorVariance { own, total: own }, 1.0)
+            }
+            Op::Product { operands: [a, b] } => {
+                let scale = at(*a).scale * at(*b).scale;
+                let product = |x: Signal, y: Signal| {
+                    if a == b {
+                        model.square_rescaled(x, level, scale)
+                    } else {
+                        model.product_rescaled(x, y, level, scale)
+                    }
+                };
+                let (x, y) = (signal(*a), signal(*b));
+                let own = product(Signal { variance: 0.0, ..x }, Signal { variance: 0.0, ..y });
+                (ErrorVariance { own, total: product(x, y) }, x.mean_square * y.mean_square)
+            }
+            Op::Polynomial { operand, coefficients } => {
+                let plan = ChebyshevPlan::new(coefficients)
+                    .expect("a verified program's polynomials have plans");
+                let grid: Vec<f64> =
+                    (0..SAMPLES).map(|k| 2.0 * k as f64 / (SAMPLES - 1) as f64 - 1.0).collect();
+                let run = |variance| {
+                    model.chebyshev(&plan, level, at(*operand).scale, variance, value.scale, &grid)
+                };
+                let mean_square =
+                    grid.iter().map(|&x| plan.evaluate(x).powi(2)).sum::<f64>() / SAMPLES as f64;
+                (
+                    ErrorVariance { own: run(0.0), total: run(errors[*operand as usize].total) },
+                    mean_square,
+                )
+            }
+            Op::Linear { operands, step, .. } => {
+                let constants =
+                    program.linear_constants(id as ValueId).expect("a linear value has constants");
+                let own = linear(program, &model, id, &constants, operands, *step, &signals);
+                let gains = gains(program, &constants, operands, value.layout.len);
+                let inherited: f64 =
+                    operands.iter().zip(&gains).map(|(&o, g)| g * errors[o as usize].total).sum();
+                (ErrorVariance { own, total: own + inherited }, 1.0)
+            }
+        };
+        errors.push(error);
+        signals.push(mean_square);
+    }
+    errors
+}
+
+/// −log2 of the standard deviation of the error in the stored output.
+pub fn output_bits(errors: &[ErrorVariance]) -> f64 {
+    errors.last().map_or(0.0, |e| -0.5 * e.total.log2())
+}
+
+/// For each operand, the sum of squared weights that an output element gives it, on average.
+fn gains(
+    program: &Program,
+    constants: &LinearConstants,
+    operands: &[ValueId],
+    len: usize,
+) -> Vec<f64> {
+    let firsts = first_ciphertexts(program, operands);
+    let mut gains = vec![0.0; operands.len()];
+    for (diagonal, values) in &constants.diagonals {
+        gains[owner(&firsts, diagonal.input)] += sum_of_squares(values) / len as f64;
+    }
+    gains
+}
+
+/// The error that a linear value itself adds.
+fn linear(
+    program: &Program,
+    model: &NoiseModel,
+    id: usize,
+    constants: &LinearConstants,
+    operands: &[ValueId],
+    step: u32,
+    signals: &[f64],
+) -> f64 {
+    let value = &program.values[id];
+    let level = value.level + 1;
+    let input_scale = program.values[operands[0] as usize].scale;
+    let outputs = value.layout.ciphertexts(program.log_slots).max(1);
+    let per_output = (value.layout.len / outputs).max(1) as f64;
+    let firsts = first_ciphertexts(program, operands);
+    // What comes in with the terms lands in the sum over blocks once; what every block
+    // has of its own, the folds add up.
+    let mut terms: BTreeMap<(u32, i32), Vec<(bool, f64)>> = BTreeMap::new();
+    let mut mean_square = 0.0f64;
+    for (diagonal, values) in &constants.diagonals {
+        let (giant, baby) = split_rotation(diagonal.rotation, step);
+        let square = sum_of_squares(values) / per_output;
+        terms.entry((diagonal.output, giant)).or_default().push((baby != 0, square));
+        mean_square = mean_square.max(signals[operands[owner(&firsts, diagonal.input)] as usize]);
+    }
+    let run = |mean_square: f64, steps: &[GiantStep]| {
+        let input = Signal { mean_square, variance: 0.0 };
+        model.linear_transform(input, level, input_scale, value.scale, steps)
+    };
+    let rescale = model.rescale(value.scale);
+    let folds = constants.geometry.folds().count() as i32;
+    let fold_switch = model.key_switch(value.level, value.scale);
+    let mut total = 0.0;
+    for output in 0..outputs as u32 {
+        let of_output = terms.iter().filter(|((o, _), _)| *o == output);
+        let (mut inner, mut giants) = (Vec::new(), Vec::new());
+        for ((_, giant), terms) in of_output {
+            inner.push(GiantStep { rotated: false, terms: terms.clone() });
+            giants.push(GiantStep { rotated: *giant != 0, terms: vec![] });
+        }
+        let own = run(mean_square, &inner) - rescale;
+        let per_block = run(0.0, &giants);
+        total += own + (per_block + fold_switch) * 2f64.powi(folds) - fold_switch;
+    }
+    total / outputs as f64 + model.encoding(value.scale)
+}
+
+fn first_ciphertexts(program: &Program, operands: &[ValueId]) -> Vec<u32> {
+    let mut first = 0;
+    let next = |&o: &ValueId| {
+        let this = first;
+        first += program.values[o as usize].layout.ciphertexts(program.log_slots) as u32;
+        this
+    };
+    operands.iter().map(next).collect()
+}
+
+/// The operand to which an input ciphertext belongs.
+fn owner(firsts: &[u32], ciphertext: u32) -> usize {
+    firsts.partition_point(|&f| f <= ciphertext) - 1
+}
+
+fn sum_of_squares(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum()
+}

@@ -1,0 +1,86 @@
+//! How raw inputs, for instance bytes of an image, become what the network expects.
+//!
+//! Kept in the artifact and applied wherever raw inputs enter, so that every command takes the
+//! same files.
+
+use serde::{Deserialize, Serialize};
+
+/// `(scale · raw − mean[channel]) / std[channel]`, the channel being the first axis of a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Factor of every raw value, for instance 1/255.
+    pub scale: f64,
+    /// One mean for all channels, or one per channel.
+    pub mean: Vec<f64>,
+    /// One standard deviation for all channels, or one per channel.
+    pub std: Vec<f64>,
+}
+
+impl Default for Preprocessing {
+    /// Leaves inputs as they are.
+    fn default() -> Self {
+        Self { scale: 1.0, mean: vec![0.0], std: vec![1.0] }
+    }
+}
+
+impl Preprocessing {
+    /// Checks that the constants are usable and fit a sample of this shape.
+    pub fn verify(&self, shape: &[usize]) -> Result<(), PreprocessingError> {
+        let channels = shape.first().copied().unwrap_or(1);
+        for (name, list) in [("mean", &self.mean), ("std", &self.std)] {
+            if list.len() != 1 && list.len() != channels {
+                return Err(PreprocessingError::Channels { name, found: list.len(), channels });
+            }
+        }
+        let finite = self.mean.iter().chain(&self.std).chain([&self.scale]).all(|v| v.is_finite());
+        if !finite || self.std.iter().any(|&s| s <= 0.0) {
+            return Err(PreprocessingError::Values);
+        }
+        Ok(())
+    }
+
+    /// Applies it to a flattened sample of the given shape.
+    pub fn apply(&self, shape: &[usize], sample: &mut [f32]) {
+        let channels = shape.first().copied().unwrap_or(1);
+        let area = (sample.len() / channels).max(1);
+        for (channel, values) in sample.chunks_mut(area).enumerate() {
+            let of = |list: &[f64]| list[if list.len() == 1 { 0 } else { channel }];
+            let (mean, std) = (of(&self.mean), of(&self.std));
+            values.iter_mut().for_each(|v| *v = ((f64::from(*v) * self.scale - mean) / std) as f32);
+        }
+    }
+}
+
+/// Why preprocessing constants are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PreprocessingError {
+    /// Neither one constant nor one per channel.
+    #[error("{found} values of {name} for {channels} channels: give one, or one per channel")]
+    Channels {
+        /// `mean` or `std`.
+        name: &'static str,
+        /// Values given.
+        found: usize,
+        /// Channels of the input.
+        channels: usize,
+    },
+    /// Not finite, or a standard deviation that is not positive.
+    #[error("scale, mean and std must be finite, std positive")]
+    Values,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applies_per_channel() {
+        let p = Preprocessing { scale: 0.5, mean: vec![1.0, 2.0], std: vec![2.0, 4.0] };
+        p.verify(&[2, 1, 2]).unwrap();
+        let mut sample = [4.0, 2.0, 12.0, 4.0];
+        p.apply(&[2, 1, 2], &mut sample);
+        assert_eq!(sample, [0.5, 0.0, 1.0, 0.0]);
+        assert!(p.verify(&[3, 1, 2]).is_err());
+        assert!(Preprocessing { std: vec![0.0], ..p }.verify(&[2]).is_err());
+    }
+}

@@ -1,0 +1,480 @@
+//! The fifth product: the program that a server runs on ciphertexts.
+//!
+//! # How a program evaluates
+//! Values are computed in order. A value is a tensor whose elements lie in the slots of one or more
+//! ciphertexts by its [`Layout`]; slots where no element lies hold nothing that may be relied on. What
+//! is stored is `stored = (real − center) / half_width`, which brings the input of a polynomial to
+//! [−1, 1] at no cost: the linear value before it absorbs the change of variable.
+//!
+//! - [`Op::Linear`] computes `real = Σ matrix · operand + bias` by the diagonals of
+//!   [`crate::transform`], with operands dropped to its own level plus one, and rescales once;
+//!   constants are encoded so that the result's scale is exactly the one stated.
+//! - [`Op::Polynomial`] evaluates a Chebyshev series at the stored operand, with operand dropped to
+//!   the level plus the depth; its result's scale is exactly the one stated.
+//! - [`Op::Product`] multiplies, relinearises and rescales.
+//!
+//! A program is complete: nothing is decided at run time.
+//!
+//! # Invariants ([`Program::verify`])
+//! - the first value is the only input; operands are older than users; the output exists;
+//! - levels: every operand's level is at least the user's plus the user's depth;
+//! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
+//!   the modulus it is rescaled by;
+//! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
+//! - layouts are injective, lengths match matrices, biases, operands and ports;
+//! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,
+//!   products' operands have center 0 and half widths multiply;
+//! - the key plan names every rotation at the level where it is used, and relinearisation where needed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pic_ckks_model::Parameters;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::{Layout, LayoutError};
+use crate::matrix::{Matrix, MatrixError};
+use crate::preprocessing::Preprocessing;
+use crate::transform::{Diagonal, Geometry, Steps, Term, diagonals, structure};
+
+/// A CKKS program over tensors. See the [module documentation](self).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    /// Ring, modulus chain and security.
+    pub parameters: Parameters,
+    /// log2 of the slots that ciphertexts are taken to have: the longest period of any value. All
+    /// N/2 slots repeat with it.
+    pub log_slots: u32,
+    /// What the client encrypts.
+    pub input: Port,
+    /// What the client decrypts.
+    pub output: Port,
+    /// How raw inputs become the network's input.
+    pub preprocessing: Preprocessing,
+    /// The values in order of evaluation; the last one is the output.
+    pub values: Vec<Value>,
+    /// The keys that running the program takes.
+    pub keys: KeyPlan,
+    /// What the compiler expects of a run.
+    pub predicted: Prediction,
+}
+
+/// Name and extents (without batch axis) of an input or output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Name in the ONNX file.
+    pub name: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+}
+
+/// Position of a value in [`Program::values`].
+pub type ValueId = u32;
+
+/// One tensor under encryption.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// Name of the network node that it computes.
+    pub name: String,
+    /// How it is computed.
+    pub op: Op,
+    /// Where its elements lie.
+    pub layout: Layout,
+    /// Level of its ciphertexts: one less than their limbs.
+    pub level: usize,
+    /// Exact scale.
+    pub scale: f64,
+    /// Real value stored as 0.
+    pub center: f64,
+    /// Difference of real values stored as 1.
+    pub half_width: f64,
+}
+
+/// How a value is computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// Encrypted by the client.
+    Input,
+    /// `Σ matrices[k] · operands[k] + bias`.
+    Linear {
+        /// The operands.
+        operands: Vec<ValueId>,
+        /// One matrix per operand.
+        matrices: Vec<Matrix>,
+        /// One constant per element, in real units.
+        bias: Option<Vec<f32>>,
+        /// Width of the giant steps.
+        step: u32,
+    },
+    /// A Chebyshev series in the stored operand; the result is in real units.
+    Polynomial {
+        /// The operand.
+        operand: ValueId,
+        /// Coefficients, constant first.
+        coefficients: Vec<f64>,
+    },
+    /// Elementwise product.
+    Product {
+        /// The operands, which may be equal.
+        operands: [ValueId; 2],
+    },
+}
+
+/// Evaluation keys and the highest level at which each is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPlan {
+    /// Level of the relinearisation key, if any product is relinearised.
+    pub relinearization: Option<usize>,
+    /// Level of each rotation key, by rotation to the left in `1..slots`.
+    pub rotations: BTreeMap<u32, usize>,
+}
+
+/// What the compiler expects of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Wall-clock seconds of one encrypted sample.
+    pub seconds: f64,
+    /// Threads for which the time was predicted.
+    pub threads: usize,
+    /// Peak memory of the server, bytes.
+    pub peak_bytes: u64,
+    /// Size of the evaluation keys in memory, bytes.
+    pub key_bytes: u64,
+    /// −log2 of the standard deviation of the scheme's error in the stored output.
+    pub precision_bits: f64,
+    /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.
+    pub accuracy_drop: Option<f64>,
+}
+
+impl Op {
+    /// The operands, in order.
+    pub fn operands(&self) -> &[ValueId] {
+        match self {
+            Self::Input => &[],
+            Self::Linear { operands, .. } => operands,
+            Self::Polynomial { operand, .. } => std::slice::from_ref(operand),
+            Self::Product { operands } => operands,
+        }
+    }
+
+    /// Levels that it consumes.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Input => 0,
+            Self::Linear { .. } | Self::Product { .. } => 1,
+            Self::Polynomial { coefficients, .. } => {
+                pic_ckks_model::chebyshev::depth(coefficients) as usize
+            }
+        }
+    }
+}
+
+/// A linear value as the runtime executes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearConstants {
+    /// Lengths and folds.
+    pub geometry: Geometry,
+    /// The diagonals in stored units.
+    pub diagonals: BTreeMap<Diagonal, Vec<f32>>,
+    /// The bias in stored units, one per element.
+    pub bias: Vec<f64>,
+}
+
+impl Program {
+    /// The value that the client decrypts.
+    pub fn output_value(&self) -> &Value {
+        &self.values[self.values.len() - 1]
+    }
+
+    /// The operands of a linear value as terms of a transform.
+    pub fn terms<'a>(&'a self, operands: &[ValueId], matrices: &'a [Matrix]) -> Vec<Term<'a>> {
+        let mut first_ciphertext = 0;
+        let term = |(&operand, matrix): (&ValueId, &'a Matrix)| {
+            let layout = &self.values[operand as usize].layout;
+            let term = Term { matrix, layout, first_ciphertext };
+            first_ciphertext += layout.ciphertexts(self.log_slots);
+            term
+        };
+        operands.iter().zip(matrices).map(term).collect()
+    }
+
+    /// Diagonals and bias of a linear value, generated from its matrices; `None` for other values.
+    pub fn linear_constants(&self, id: ValueId) -> Option<LinearConstants> {
+        let value = &self.values[id as usize];
+        let Op::Linear { operands, matrices, bias, .. } = &value.op else { return None };
+        let terms = self.terms(operands, matrices);
+        let operand = |&o: &ValueId| &self.values[o as usize];
+        let factors: Vec<f64> =
+            operands.iter().map(|o| operand(o).half_width / value.half_width).collect();
+        let mut constants: Vec<f64> = match bias {
+            Some(bias) => bias.iter().map(|&b| f64::from(b)).collect(),
+            None => vec![0.0; value.layout.len],
+        };
+        let mut entries = Vec::new();
+        for (o, matrix) in operands.iter().zip(matrices) {
+            let center = operand(o).center;
+            if center != 0.0 {
+                for (row, constant) in constants.iter_mut().enumerate() {
+                    matrix.row(row, &mut entries);
+                    *constant += center * entries.iter().map(|&(_, w)| w).sum::<f64>();
+                }
+            }
+        }
+        constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
+        Some(LinearConstants {
+            geometry: Geometry::new(&terms, &value.layout, self.log_slots),
+            diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
+            bias: constants,
+        })
+    }
+
+    /// The keys that the values take, derived from them.
+    pub fn required_keys(&self) -> KeyPlan {
+        let slots = 1i64 << self.log_slots;
+        let mut keys = KeyPlan::default();
+        for value in &self.values {
+            let level = value.level + value.op.depth();
+            match &value.op {
+                Op::Input => {}
+                Op::Product { .. } => keys.relinearization = keys.relinearization.max(Some(level)),
+                Op::Polynomial { .. } if value.op.depth() < 2 => {}
+                Op::Polynomial { .. } => {
+                    keys.relinearization = keys.relinearization.max(Some(level))
+                }
+                Op::Linear { operands, matrices, step, .. } => {
+                    let terms = self.terms(operands, matrices);
+                    let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
+                    let steps =
+                        Steps::new(&structure(&terms, &value.layout, self.log_slots), *step);
+                    // Folds happen after the rescaling.
+                    let rotations = steps.rotations().into_iter().map(|r| (r, level));
+                    for (rotation, level) in
+                        rotations.chain(geometry.folds().map(|r| (r, value.level)))
+                    {
+                        let rotation = i64::from(rotation).rem_euclid(slots) as u32;
+                        let highest = keys.rotations.entry(rotation).or_insert(level);
+                        *highest = level.max(*highest);
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    /// Checks every invariant listed in the module documentation.
+    pub fn verify(&self) -> Result<(), ProgramError> {
+        let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
+        let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
+        if self.log_slots != longest.min(self.parameters.log_n() - 1) {
+            return Err(ProgramError::Slots { log_slots: self.log_slots, longest });
+        }
+        let length = |shape: &[usize]| shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        for (port, value) in [(&self.input, first), (&self.output, self.output_value())] {
+            if length(&port.shape) != Some(value.layout.len) {
+                return Err(ProgramError::Port { name: port.name.clone() });
+            }
+        }
+        self.preprocessing.verify(&self.input.shape).map_err(|_| ProgramError::Preprocessing)?;
+        for (index, value) in self.values.iter().enumerate() {
+            self.verify_value(index, value)
+                .map_err(|fault| ProgramError::Value { name: value.name.clone(), fault })?;
+        }
+        let required = self.required_keys();
+        let enough = required.relinearization <= self.keys.relinearization
+            && required
+                .rotations
+                .iter()
+                .all(|(r, level)| self.keys.rotations.get(r).is_some_and(|l| l >= level));
+        let within = |level: usize| level <= self.parameters.max_level();
+        let slots = 1u32 << self.log_slots;
+        let sound = self.keys.relinearization.is_none_or(within)
+            && self
+                .keys
+                .rotations
+                .iter()
+                .all(|(&r, &level)| (1..slots).contains(&r) && within(level));
+        if enough && sound { Ok(()) } else { Err(ProgramError::Keys) }
+    }
+
+    fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
+        value.layout.verify()?;
+        if value.op.operands().iter().any(|&o| o as usize >= index) {
+            return Err(Fault::Order);
+        }
+        if (index == 0) != matches!(value.op, Op::Input) {
+            return Err(Fault::Input);
+        }
+        if value.level > self.parameters.max_level() {
+            return Err(Fault::Level { level: value.level, operand: self.parameters.max_level() });
+        }
+        let usable = value.scale.is_finite()
+            && value.scale > 1.0
+            && value.center.is_finite()
+            && value.half_width.is_finite()
+            && value.half_width > 0.0;
+        if !usable {
+            return Err(Fault::Scale);
+        }
+        let operands: Vec<&Value> =
+            value.op.operands().iter().map(|&o| &self.values[o as usize]).collect();
+        if let Op::Polynomial { coefficients, .. } = &value.op {
+            pic_ckks_model::chebyshev::ChebyshevPlan::new(coefficients)
+                .map_err(|_| Fault::Polynomial)?;
+        }
+        let needed = value.level + value.op.depth();
+        if let Some(operand) = operands.iter().find(|o| o.level < needed) {
+            return Err(Fault::Level { level: needed, operand: operand.level });
+        }
+        let len = value.layout.len;
+        match &value.op {
+            Op::Input => Ok(()),
+            Op::Polynomial { .. } if operands[0].layout != value.layout => Err(Fault::Length),
+            Op::Polynomial { .. } if (value.center, value.half_width) != (0.0, 1.0) => {
+                Err(Fault::Scale)
+            }
+            Op::Polynomial { .. } => Ok(()),
+            Op::Product { .. } => {
+                let [a, b] = [operands[0], operands[1]];
+                if a.layout != value.layout || b.layout != value.layout {
+                    return Err(Fault::Length);
+                }
+                let scale = a.scale * b.scale / self.parameters.moduli()[needed] as f64;
+                let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * y.abs();
+                let exact = close(value.scale, scale)
+                    && close(value.half_width, a.half_width * b.half_width);
+                let centered = [a, b, value].iter().all(|v| v.center == 0.0);
+                if exact && centered { Ok(()) } else { Err(Fault::Scale) }
+            }
+            Op::Linear { matrices, bias, step, .. } => {
+                if matrices.len() != operands.len() || operands.is_empty() || *step == 0 {
+                    return Err(Fault::Length);
+                }
+                for (matrix, operand) in matrices.iter().zip(&operands) {
+                    matrix.verify()?;
+                    if (matrix.rows(), matrix.cols()) != (len, operand.layout.len) {
+                        return Err(Fault::Length);
+                    }
+                    if !matrix.is_finite() {
+                        return Err(Fault::NotFinite);
+                    }
+                }
+                match bias {
+                    Some(bias) if bias.len() != len => Err(Fault::Length),
+                    Some(bias) if !bias.iter().all(|b| b.is_finite()) => Err(Fault::NotFinite),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Why a [`Program`] is not well formed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProgramError {
+    /// There are no values.
+    #[error("the program has no values")]
+    Empty,
+    /// The number of slots is not the longest period, or N/2 where that is less.
+    #[error("2^{log_slots} slots for a longest period of 2^{longest}")]
+    Slots {
+        /// log2 of the slots stated.
+        log_slots: u32,
+        /// log2 of the longest period.
+        longest: u32,
+    },
+    /// A port's shape does not match its value.
+    #[error("port `{name}` does not match its value")]
+    Port {
+        /// Name of the port.
+        name: String,
+    },
+    /// Preprocessing does not fit the input.
+    #[error("preprocessing does not fit the input")]
+    Preprocessing,
+    /// A value breaks an invariant.
+    #[error("value `{name}`: {fault}")]
+    Value {
+        /// Name of the value.
+        name: String,
+        /// Which invariant.
+        #[source]
+        fault: Fault,
+    },
+    /// The key plan lacks a key, or names one that cannot exist.
+    #[error("the key plan does not match the values")]
+    Keys,
+}
+
+/// The invariant that a value breaks.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// An operand is not older than its user.
+    #[error("an operand is not older than the value")]
+    Order,
+    /// The input is not exactly the first value.
+    #[error("the first value, and no other, must be the input")]
+    Input,
+    /// A level is not reachable.
+    #[error("level {level} is needed, {operand} is available")]
+    Level {
+        /// Level needed.
+        level: usize,
+        /// Level of the operand, or of the chain.
+        operand: usize,
+    },
+    /// Scale, center or half width are not usable or not what the operation yields.
+    #[error("scale or normalisation is not what the operation yields")]
+    Scale,
+    /// Lengths or layouts do not match.
+    #[error("lengths, layouts or steps do not match")]
+    Length,
+    /// Malformed polynomial.
+    #[error("malformed polynomial")]
+    Polynomial,
+    /// A constant is infinite or not a number.
+    #[error("a constant is infinite or not a number")]
+    NotFinite,
+    /// Malformed layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Malformed matrix.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+}
+
+/// The parameters, then one line per value: `%id: level, log2 scale = operation ; layout, name`.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.parameters)?;
+        for (id, value) in self.values.iter().enumerate() {
+            write!(f, "%{id}: level {} scale 2^{:.2} = ", value.level, value.scale.log2())?;
+            match &value.op {
+                Op::Input => f.write_str("input")?,
+                Op::Product { operands: [a, b] } => write!(f, "product %{a} %{b}")?,
+                Op::Polynomial { operand, coefficients } => {
+                    write!(f, "polynomial(degree {}) %{operand}", coefficients.len() - 1)?;
+                }
+                Op::Linear { operands, matrices, bias, step } => {
+                    write!(f, "linear(step {step})")?;
+                    for (matrix, operand) in matrices.iter().zip(operands) {
+                        write!(f, " {matrix}·%{operand}")?;
+                    }
+                    if bias.is_some() {
+                        f.write_str(" + bias")?;
+                    }
+                }
+            }
+            writeln!(
+                f,
+                " ; [{:.4} ± {:.4}] {} ; {}",
+                value.center, value.half_width, value.layout, value.name
+            )?;
+        }
+        write!(f, "keys: relinearisation ")?;
+        match self.keys.relinearization {
+            Some(level) => write!(f, "at level {level}")?,
+            None => f.write_str("none")?,
+        }
+        writeln!(f, ", {} rotations", self.keys.rotations.len())
+    }
+}

@@ -1,0 +1,309 @@
+//! A linear node as generalised diagonals between layouts.
+//!
+//! For every non-zero `(o, i, w)` of a matrix, slot `p(o)` of the output takes `w` times slot
+//! `p(i)` of the input: a *diagonal* is the set of entries with the same rotation `p(i) − p(o)`
+//! (Halevi–Shoup). Ciphertexts repeat with the period of their layout, so rotations count modulo the
+//! smaller of the two periods. Where the output's period is the smaller one, entries are spread over
+//! several copies of it (*blocks*) and the copies are summed at the end by rotations, which
+//! also leaves the result repeated: the *fold*.
+//!
+//! Rotations are cut into giant and baby steps, `rotation = giant + baby` with `giant` the nearest
+//! multiple of the step, so that `out = Σ_giant rot_giant(Σ_baby diagonal ⊙ rot_baby(in))`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::layout::{Layout, split};
+use crate::matrix::{Entry, Matrix};
+
+/// One operand of a linear node: its matrix and where the operand lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'a> {
+    /// The matrix.
+    pub matrix: &'a Matrix,
+    /// Layout of the operand.
+    pub layout: &'a Layout,
+    /// Index of the operand's first ciphertext among all input ciphertexts.
+    pub first_ciphertext: usize,
+}
+
+/// Which diagonal: output ciphertext, input ciphertext, rotation (positive to the left).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Diagonal {
+    /// Index of the output ciphertext.
+    pub output: u32,
+    /// Index of the input ciphertext, over all operands.
+    pub input: u32,
+    /// Slots by which the input is rotated to the left.
+    pub rotation: i32,
+}
+
+/// The geometry of a linear node between layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// log2 of the slots of a ciphertext.
+    pub log_slots: u32,
+    /// log2 of the length of a diagonal: the longest repetition of any operand or the output.
+    pub log_length: u32,
+    /// log2 of the repetition of the output.
+    pub log_output: u32,
+}
+
+impl Geometry {
+    /// The geometry of a node with these operands and this output.
+    pub fn new(terms: &[Term], output: &Layout, log_slots: u32) -> Self {
+        let log_output = output.log_repeat(log_slots);
+        let longest = terms.iter().map(|t| t.layout.log_repeat(log_slots)).max();
+        Self { log_slots, log_length: longest.unwrap_or(0).max(log_output), log_output }
+    }
+
+    /// The rotations that sum the blocks of the result, in order; empty where there is one block.
+    pub fn folds(&self) -> impl Iterator<Item = i32> + use<> {
+        (self.log_output..self.log_length).map(|k| 1 << k)
+    }
+
+    /// The rotation and the slot at which an entry stands, for positions within ciphertexts.
+    fn place(&self, out_slot: usize, in_slot: usize, log_input: u32) -> (i32, usize) {
+        let modulus = 1i64 << log_input.min(self.log_output);
+        let distance = (in_slot as i64 - out_slot as i64).rem_euclid(modulus);
+        let rotation =
+            if distance >= modulus / 2 && modulus > 1 { distance - modulus } else { distance };
+        // A block of the output in which this rotation reaches the input; block 0 where it suffices.
+        let slot = if log_input > self.log_output {
+            (in_slot as i64 - rotation).rem_euclid(1 << log_input)
+        } else {
+            out_slot as i64
+        };
+        (rotation as i32, slot as usize)
+    }
+}
+
+/// Calls `visit(diagonal, slot, output element, operand, input element, weight)` for every
+/// non-zero of a linear node.
+fn visit(
+    terms: &[Term],
+    output: &Layout,
+    geometry: Geometry,
+    mut visit: impl FnMut(Diagonal, usize, usize, usize, Entry),
+) {
+    let out_positions = output.positions();
+    let mut entries = Vec::new();
+    for (operand, term) in terms.iter().enumerate() {
+        let in_positions = term.layout.positions();
+        let log_input = term.layout.log_repeat(geometry.log_slots);
+        for (o, &out_position) in out_positions.iter().enumerate() {
+            let (out_ciphertext, out_slot) = split(out_position as usize, geometry.log_slots);
+            term.matrix.row(o, &mut entries);
+            for &entry in &entries {
+                let (in_ciphertext, in_slot) =
+                    split(in_positions[entry.0 as usize] as usize, geometry.log_slots);
+                let (rotation, slot) = geometry.place(out_slot, in_slot, log_input);
+                let diagonal = Diagonal {
+                    output: out_ciphertext as u32,
+                    input: (term.first_ciphertext + in_ciphertext) as u32,
+                    rotation,
+                };
+                visit(diagonal, slot, o, operand, entry);
+            }
+        }
+    }
+}
+
+/// The diagonals that are not structurally zero.
+pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Diagonal> {
+    let mut found = std::collections::HashSet::new();
+    let mut last = None;
+    visit(terms, output, Geometry::new(terms, output, log_slots), |diagonal, _, _, _, _| {
+        // Neighbouring entries often share their diagonal.
+        if last != Some(diagonal) {
+            last = Some(diagonal);
+            found.insert(diagonal);
+        }
+    });
+    found.into_iter().collect()
+}
+
+/// The values of every diagonal, each of length `2^log_length`, with the weight of operand `k`
+/// multiplied by `factors[k]`.
+pub fn diagonals(
+    terms: &[Term],
+    factors: &[f64],
+    output: &Layout,
+    log_slots: u32,
+) -> BTreeMap<Diagonal, Vec<f32>> {
+    let geometry = Geometry::new(terms, output, log_slots);
+    let mut found: BTreeMap<Diagonal, Vec<f32>> = BTreeMap::new();
+    visit(terms, output, geometry, |diagonal, slot, _, operand, (_, weight)| {
+        let values = found.entry(diagonal).or_insert_with(|| vec![0.0; 1 << geometry.log_length]);
+        values[slot] += (weight * factors[operand]) as f32;
+    });
+    found
+}
+
+/// Giant and baby steps of a rotation for a step width.
+pub fn split_rotation(rotation: i32, step: u32) -> (i32, i32) {
+    let step = step as i32;
+    let giant = (rotation + step / 2).div_euclid(step) * step;
+    (giant, rotation - giant)
+}
+
+/// What evaluating a set of diagonals takes, for one step width.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// The width.
+    pub step: u32,
+    /// Products with a diagonal.
+    pub products: usize,
+    /// Input ciphertexts that are rotated at all.
+    pub rotated_inputs: usize,
+    /// Pairs of input ciphertext and non-zero baby step.
+    pub babies: BTreeSet<(u32, i32)>,
+    /// Pairs of output ciphertext and non-zero giant step.
+    pub giants: BTreeSet<(u32, i32)>,
+}
+
+impl Steps {
+    /// Splits every diagonal by the given width.
+    pub fn new(diagonals: &BTreeSet<Diagonal>, step: u32) -> Self {
+        let (mut babies, mut giants) = (BTreeSet::new(), BTreeSet::new());
+        for d in diagonals {
+            let (giant, baby) = split_rotation(d.rotation, step);
+            if baby != 0 {
+                babies.insert((d.input, baby));
+            }
+            if giant != 0 {
+                giants.insert((d.output, giant));
+            }
+        }
+        let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
+        Self { step, products: diagonals.len(), rotated_inputs, babies, giants }
+    }
+
+    /// The rotations needed, without repetition.
+    pub fn rotations(&self) -> BTreeSet<i32> {
+        self.babies.iter().chain(&self.giants).map(|&(_, rotation)| rotation).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Digit;
+
+    /// Evaluates diagonals on slots in the clear, as the definition says.
+    fn apply(
+        diagonals: &BTreeMap<Diagonal, Vec<f32>>,
+        inputs: &[Vec<f64>],
+        outputs: usize,
+        geometry: Geometry,
+    ) -> Vec<Vec<f64>> {
+        let slots = 1usize << geometry.log_slots;
+        let mut out = vec![vec![0.0; slots]; outputs];
+        for (d, values) in diagonals {
+            let input = &inputs[d.input as usize];
+            for (s, out) in out[d.output as usize].iter_mut().enumerate() {
+                let from = (s as i64 + i64::from(d.rotation)).rem_euclid(slots as i64) as usize;
+                *out += f64::from(values[s % values.len()]) * input[from % input.len()];
+            }
+        }
+        for fold in geometry.folds() {
+            for out in &mut out {
+                let mut rotated = out.clone();
+                rotated.rotate_left(fold as usize);
+                out.iter_mut().zip(rotated).for_each(|(a, b)| *a += b);
+            }
+        }
+        out
+    }
+
+    fn check(matrices: &[Matrix], layouts: &[Layout], output: &Layout, log_slots: u32) -> usize {
+        let mut first_ciphertext = 0;
+        let mut terms = Vec::new();
+        let mut inputs = Vec::new();
+        let mut expected = vec![0.0; output.len];
+        for (k, (matrix, layout)) in matrices.iter().zip(layouts).enumerate() {
+            terms.push(Term { matrix, layout, first_ciphertext });
+            let x: Vec<f64> =
+                (0..layout.len).map(|e| ((e * 13 + k * 7) % 17) as f64 - 8.0).collect();
+            inputs.extend(layout.pack(&x, log_slots));
+            first_ciphertext = inputs.len();
+            let mut entries = Vec::new();
+            for (o, sum) in expected.iter_mut().enumerate() {
+                matrix.row(o, &mut entries);
+                *sum +=
+                    entries.iter().map(|&(c, w)| w * x[c as usize]).sum::<f64>() * (k + 1) as f64;
+            }
+        }
+        let factors: Vec<f64> = (1..=matrices.len()).map(|k| k as f64).collect();
+        let geometry = Geometry::new(&terms, output, log_slots);
+        let diagonals = diagonals(&terms, &factors, output, log_slots);
+        assert_eq!(
+            diagonals.keys().copied().collect::<BTreeSet<_>>(),
+            structure(&terms, output, log_slots)
+        );
+        let out = apply(&diagonals, &inputs, output.ciphertexts(log_slots), geometry);
+        for (a, b) in output.unpack(&out, log_slots).iter().zip(&expected) {
+            assert!((a - b).abs() < 1e-3, "{a} is not {b}");
+        }
+        // The result repeats with the period of its layout.
+        for slots in &out {
+            let period = 1 << output.log_repeat(log_slots);
+            assert!(slots.iter().enumerate().all(|(s, &v)| (v - slots[s % period]).abs() < 1e-3));
+        }
+        diagonals.len()
+    }
+
+    fn dense(rows: usize, cols: usize) -> Matrix {
+        let weights = (0..rows * cols).map(|k| ((k * 31) % 23) as f32 - 11.0).collect();
+        Matrix::Dense { outer: 1, rows, cols, inner: 1, weights }
+    }
+
+    #[test]
+    fn dense_matrices_need_as_many_diagonals_as_the_shorter_side() {
+        let c = Layout::contiguous;
+        assert_eq!(check(&[dense(8, 32)], &[c(32)], &c(8), 6), 8);
+        assert_eq!(check(&[dense(32, 8)], &[c(8)], &c(32), 6), 8);
+        assert_eq!(check(&[dense(10, 50)], &[c(50)], &c(10), 8), 16);
+        // Inputs and outputs of several ciphertexts.
+        check(&[dense(8, 50)], &[c(50)], &c(8), 4);
+        check(&[dense(50, 8)], &[c(8)], &c(50), 4);
+        check(&[dense(40, 50)], &[c(50)], &c(40), 4);
+    }
+
+    #[test]
+    fn operands_of_different_periods_are_summed() {
+        let c = Layout::contiguous;
+        for log_slots in [3, 5, 7, 9] {
+            check(
+                &[dense(20, 60), dense(20, 5), Matrix::identity(20)],
+                &[c(60), c(5), c(20)],
+                &c(20),
+                log_slots,
+            );
+            check(&[dense(70, 60), dense(70, 5)], &[c(60), c(5)], &c(70), log_slots);
+        }
+    }
+
+    #[test]
+    fn gapped_layouts() {
+        let digit = |divisor, modulus, stride| Digit { divisor, modulus, stride };
+        let gapped =
+            Layout::new(16, vec![digit(1, 2, 2), digit(2, 2, 8), digit(4, 2, 1), digit(8, 2, 4)]);
+        let spread = Layout::new(12, vec![digit(1, 3, 2), digit(3, 4, 16)]);
+        for log_slots in [2, 4, 6, 8] {
+            check(&[dense(16, 12)], std::slice::from_ref(&spread), &gapped, log_slots);
+            check(&[dense(12, 16)], std::slice::from_ref(&gapped), &spread, log_slots);
+        }
+    }
+
+    #[test]
+    fn steps_recompose() {
+        for rotation in -40..40 {
+            for step in [1, 2, 3, 8, 64] {
+                let (giant, baby) = split_rotation(rotation, step);
+                assert_eq!(giant + baby, rotation);
+                assert_eq!(giant % step as i32, 0);
+                assert!(2 * baby.unsigned_abs() <= step);
+            }
+        }
+    }
+}

@@ -111,11 +111,12 @@ impl Artifact {
     /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
     pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
         program.verify()?;
-        let encoded = encode(program);
         let client = encode(&ClientInfo::new(program));
+        let encoded = encode(program);
+        let program_hash = blake3::hash(&encoded);
         let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;
-        let sections = [(CLIENT, Some(client)), (PROGRAM, Some(encoded.clone())), (MODEL, model)];
-        let bytes = container(blake3::hash(&encoded), sections);
+        let sections = [(CLIENT, Some(client)), (PROGRAM, Some(encoded)), (MODEL, model)];
+        let bytes = container(program_hash, sections);
         Ok(Self { container: Container::parse(bytes, Kind::Artifact)?, insecure_allowed: true })
     }
 

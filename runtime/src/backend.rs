@@ -126,17 +126,21 @@ impl<C: Clone> Values<C> {
     }
 }
 
-/// How often each value is used; a square uses its operand once.
+/// How often each value is used.
 pub(crate) fn count_uses(program: &Program) -> Vec<usize> {
     let mut uses = vec![0; program.values.len()];
-    for value in &program.values {
-        let operands = match &value.op {
-            Op::Product { operands: [a, b] } if a == b => &[*a],
-            op => op.operands(),
-        };
-        operands.iter().for_each(|&operand| uses[operand as usize] += 1);
+    for &operand in program.values.iter().flat_map(|value| uses_of(&value.op)) {
+        uses[operand as usize] += 1;
     }
     uses
+}
+
+/// The operands that an operation asks for; a square asks for its operand once.
+pub(crate) fn uses_of(op: &Op) -> &[ValueId] {
+    match op {
+        Op::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
+        op => op.operands(),
+    }
 }
 
 fn compute<B: Backend>(

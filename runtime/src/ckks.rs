@@ -4,6 +4,7 @@
 //! All ciphertexts have the slots of the program; tensors with a shorter period repeat, as their
 //! layout says. Nothing here can decrypt.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pic_ckks::model::ChebyshevPlan;
@@ -35,6 +36,9 @@ enum Constants {
 #[derive(Debug)]
 struct Linear {
     transform: LinearTransform,
+    /// Memory of the rotated inputs and of the sums, in bytes: they live modulo the special primes,
+    /// too, and all at once.
+    workspace_bytes: usize,
     /// Per output ciphertext; `None` where it is zero.
     bias: Vec<Option<Plaintext>>,
 }
@@ -87,6 +91,15 @@ impl Ckks {
         self.constants.iter().map(bytes).sum()
     }
 
+    /// Memory that the widest linear value takes while it is computed, in bytes.
+    pub fn workspace_bytes(&self) -> usize {
+        let bytes = |constants: &Constants| match constants {
+            Constants::Linear(linear) => linear.workspace_bytes,
+            _ => 0,
+        };
+        self.constants.iter().map(bytes).max().unwrap_or(0)
+    }
+
     fn linear(&self, id: ValueId) -> &Linear {
         let Constants::Linear(linear) = &self.constants[id as usize] else {
             unreachable!("the value is linear")
@@ -130,7 +143,18 @@ impl Linear {
             context.encode(&repeated, value.scale, value.level).map(Some)
         };
         let packed = layout.pack(&constants.bias, program.log_slots);
-        Ok(Self { transform, bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()? })
+        let rotated: BTreeSet<(u32, i32)> = constants
+            .diagonals
+            .keys()
+            .map(|d| (d.input, split_rotation(d.rotation, *step).1))
+            .collect();
+        let primes = shape.level + 1 + program.parameters.special().len();
+        let pair_bytes = 2 * 8 * program.parameters.degree() * primes;
+        Ok(Self {
+            transform,
+            workspace_bytes: pair_bytes * (rotated.len() + shape.outputs),
+            bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()?,
+        })
     }
 }
 

@@ -15,37 +15,28 @@ const EVALUATION_KEYS: &str = "evaluation keys";
 
 /// The evaluation keys of one client for one program.
 #[derive(Debug)]
-pub struct EvaluationKeyFile {
-    container: Container,
-    origin: Origin,
-}
+pub struct EvaluationKeyFile(Container);
 
 impl EvaluationKeyFile {
     /// Maps a file.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Container`], [`Error::KeyId`].
+    /// [`Error::Read`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::new(Container::open(path, Kind::EvaluationKeys).map_err(Error::read(path))?)
+        Container::open(path, Kind::EvaluationKeys).map(Self).map_err(Error::read(path))
     }
 
     /// Takes a file's content.
     ///
     /// # Errors
-    /// [`Error::Container`], [`Error::KeyId`].
+    /// [`Error::Container`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
-        Self::new(Container::parse(bytes, Kind::EvaluationKeys)?)
+        Ok(Self(Container::parse(bytes, Kind::EvaluationKeys)?))
     }
 
     /// The file's content.
     pub fn as_bytes(&self) -> &[u8] {
-        self.container.as_bytes()
-    }
-
-    fn new(container: Container) -> Result<Self, Error> {
-        let key = container.raw(KEY)?.try_into().map_err(|_| Error::KeyId)?;
-        let origin = Origin { program: container.program_hash(), key };
-        Ok(Self { container, origin })
+        self.0.as_bytes()
     }
 }
 
@@ -69,12 +60,13 @@ pub(crate) fn write(
 #[cfg(feature = "server")]
 impl EvaluationKeyFile {
     /// What the keys are for.
-    pub(crate) fn origin(&self) -> Origin {
-        self.origin
+    pub(crate) fn origin(&self) -> Result<Origin, Error> {
+        let key = self.0.raw(KEY)?.try_into().map_err(|_| Error::KeyId)?;
+        Ok(Origin { program: self.0.program_hash(), key })
     }
 
     /// Expands the keys for computation.
     pub(crate) fn expand(&self, context: &Context) -> Result<EvaluationKeys, Error> {
-        Ok(EvaluationKeys::from_bytes(context, self.container.raw(EVALUATION_KEYS)?)?)
+        Ok(EvaluationKeys::from_bytes(context, self.0.raw(EVALUATION_KEYS)?)?)
     }
 }

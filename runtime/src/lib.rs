@@ -14,6 +14,7 @@
 
 pub mod artifact;
 pub mod backend;
+#[cfg(any(feature = "client", feature = "server"))]
 mod ciphertexts;
 #[cfg(feature = "server")]
 pub mod ckks;
@@ -22,9 +23,11 @@ pub mod clear;
 pub mod client;
 pub mod container;
 mod error;
+#[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;
 #[cfg(feature = "server")]
 pub mod memory;
+#[cfg(any(feature = "client", feature = "server"))]
 mod origin;
 pub mod output_file;
 mod sample;
@@ -32,11 +35,13 @@ mod sample;
 pub mod server;
 
 pub use artifact::{Artifact, ClientInfo, Model};
-pub use ciphertexts::{EncryptedInput, EncryptedOutput};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput};
 #[cfg(feature = "client")]
 pub use client::Client;
 pub use container::ProgramHash;
 pub use error::Error;
+#[cfg(any(feature = "client", feature = "server"))]
 pub use evaluation_keys::EvaluationKeyFile;
 #[cfg(feature = "server")]
 pub use server::Server;

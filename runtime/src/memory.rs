@@ -1,11 +1,10 @@
 //! What running a program holds in memory.
 
-use pic_ir::program::{Op, Program};
+use pic_ir::program::Program;
 
-use crate::backend::count_uses;
+use crate::backend::{count_uses, uses_of};
 
-/// Memory of a server, in bytes. What an operation needs while it runs comes on top: for a linear
-/// value, the rotated inputs modulo the chain and the special primes.
+/// Memory of a server, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Evaluation keys.
@@ -14,6 +13,15 @@ pub struct Memory {
     pub diagonal_bytes: usize,
     /// The most that the ciphertexts of values take at any time of a run.
     pub ciphertext_bytes: usize,
+    /// The most that an operation takes on top while it runs.
+    pub workspace_bytes: usize,
+}
+
+impl Memory {
+    /// All of it together: the peak of a run.
+    pub fn total_bytes(&self) -> usize {
+        self.key_bytes + self.diagonal_bytes + self.ciphertext_bytes + self.workspace_bytes
+    }
 }
 
 /// The most that values of a run take together, operands and result of a value included.
@@ -28,11 +36,7 @@ pub fn peak_ciphertext_bytes(program: &Program) -> usize {
     for (index, value) in program.values.iter().enumerate() {
         live += bytes(index);
         peak = peak.max(live);
-        let mut operands = value.op.operands().to_vec();
-        if matches!(value.op, Op::Product { .. }) {
-            operands.dedup();
-        }
-        for operand in operands {
+        for &operand in uses_of(&value.op) {
             uses_left[operand as usize] -= 1;
             if uses_left[operand as usize] == 0 {
                 live -= bytes(operand as usize);

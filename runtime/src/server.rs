@@ -45,13 +45,13 @@ impl Server {
     ///
     /// # Errors
     /// Those of [`Artifact::program`]; [`Error::OtherProgram`], [`Error::Container`],
-    /// [`Error::Ckks`].
+    /// [`Error::KeyId`], [`Error::Ckks`].
     pub fn new(
         artifact: &Artifact,
         keys: &EvaluationKeyFile,
         plaintext_budget: usize,
     ) -> Result<Self, Error> {
-        let origin = keys.origin();
+        let origin = keys.origin()?;
         check_program("the set of evaluation keys", artifact.program_hash(), origin.program)?;
         let program = artifact.program()?;
         let context = Context::new(program.parameters.clone())?;
@@ -62,6 +62,7 @@ impl Server {
             key_bytes,
             diagonal_bytes: ckks.diagonal_bytes(),
             ciphertext_bytes: peak_ciphertext_bytes(&program),
+            workspace_bytes: ckks.workspace_bytes(),
         };
         Ok(Self { program, origin, ckks, memory })
     }

@@ -62,12 +62,25 @@ fn noise_has_the_deviation_asked_for() {
     assert_ne!(noisy[0], noisy[1]);
     let again = clear.run(&samples, Some(Noise { std: &std, seed: 1 })).unwrap().outputs;
     assert_eq!(noisy, again);
+}
 
-    // Noise of the first operations reaches the output.
-    let mut std = vec![0.0; program.values.len()];
-    std[0] = 0.1;
-    let noisy = clear.run(&samples[..1], Some(Noise { std: &std, seed: 1 })).unwrap().outputs;
-    assert_ne!(noisy[0], *exact);
+/// Injecting each operation's own error, as predicted, makes the whole error that is predicted.
+#[test]
+fn noise_accumulates_as_predicted() {
+    let mut program = random_program(8, 12);
+    // Low scales make errors that stand out from the single precision of outputs.
+    program.values.iter_mut().for_each(|value| value.scale = f64::from(1 << 18));
+    let clear = Clear::new(&program);
+    let samples = vec![sample(&program, 3); 500];
+    let exact = &clear.run(&samples[..1], None).unwrap().outputs[0];
+    let errors = pic_ir::precision::errors(&program);
+    let std: Vec<f64> = errors.iter().map(|e| e.own.sqrt()).collect();
+    let noisy = clear.run(&samples, Some(Noise { std: &std, seed: 2 })).unwrap().outputs;
+    let differences = noisy.iter().flat_map(|output| output.iter().zip(exact));
+    let squares = differences.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+    let measured = (squares / (exact.len() * noisy.len()) as f64).sqrt();
+    let ratio = measured / program.output_value().half_width / errors.last().unwrap().total.sqrt();
+    assert!((0.5..1.5).contains(&ratio), "measured over predicted: {ratio}");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use pic_runtime::clear::Clear;
 use pic_runtime::{Artifact, Client, Server};
 use proptest::prelude::*;
 
-use crate::support::{Builder, Random, output_error, parameters, random_program, sample};
+use crate::support::{
+    Builder, Random, output_error, parameters, predicted_error, random_program, reference, sample,
+    tolerance,
+};
 
 /// A budget that no test program exceeds.
 const ALL: usize = usize::MAX;
@@ -20,9 +23,6 @@ fn run(program: &Program, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> 
     client.decrypt(&output).unwrap()
 }
 
-/// Scales of 2^36 against noise of some 2^13 at these ring degrees, and sums over 60 elements.
-const TOLERANCE: f64 = 2e-5;
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -32,9 +32,27 @@ proptest! {
         let samples: Vec<_> = (0..2).map(|k| sample(&program, seed ^ k)).collect();
         for (sample, output) in samples.iter().zip(run(&program, ALL, &samples)) {
             let error = output_error(&program, sample, &output);
-            prop_assert!(error < TOLERANCE, "{error}");
+            let tolerance = tolerance(&program);
+            prop_assert!(error < tolerance, "{error} {tolerance}");
         }
     }
+}
+
+/// Over many programs, the error is neither above nor far below what is predicted.
+#[test]
+fn errors_are_of_the_predicted_size() {
+    let mut squares = Vec::new();
+    for seed in 100..124 {
+        let program = random_program(8, seed);
+        let samples = [sample(&program, seed)];
+        let exact = reference(&program, &samples[0]).pop().unwrap();
+        let unit = program.output_value().half_width * predicted_error(&program);
+        let output = run(&program, ALL, &samples).remove(0);
+        let errors = exact.iter().zip(output).map(|(e, o)| (e - f64::from(o)) / unit);
+        squares.extend(errors.map(|e| e * e));
+    }
+    let ratio = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+    assert!((0.4..1.6).contains(&ratio), "measured over predicted: {ratio}");
 }
 
 #[test]
@@ -49,7 +67,7 @@ fn diagonals_beyond_the_budget_compute_the_same() {
     for budget in [0, 200_000, ALL] {
         let server = Server::new(&artifact, &keys, budget).unwrap();
         let output = client.decrypt(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
-        assert!(output_error(&program, &samples[0], &output[0]) < TOLERANCE);
+        assert!(output_error(&program, &samples[0], &output[0]) < tolerance(&program));
         sizes.push(server.memory().diagonal_bytes);
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
@@ -63,7 +81,7 @@ fn clear_and_encrypted_runs_agree() {
     let scale = program.output_value().half_width;
     for (clear, encrypted) in clear.iter().zip(run(&program, ALL, &samples)) {
         for (a, b) in clear.iter().zip(encrypted) {
-            assert!(f64::from((a - b).abs()) < TOLERANCE * scale, "{a} {b}");
+            assert!(f64::from((a - b).abs()) < tolerance(&program) * scale, "{a} {b}");
         }
     }
 }
@@ -90,7 +108,7 @@ fn squares_repeated_operands_and_constant_outputs() {
         let sample = sample(&program, 3);
         let output = run(&program, ALL, std::slice::from_ref(&sample));
         let error = output_error(&program, &sample, &output[0]);
-        assert!(error < TOLERANCE, "{error}");
+        assert!(error < tolerance(&program), "{error}");
     }
 }
 

@@ -3,8 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::function::Function;
+use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{self, Network};
 use pic_ir::profile::Profile;
@@ -16,7 +18,7 @@ use pic_runtime::{
 };
 use tempfile::TempDir;
 
-use crate::support::{output_error, random_program, sample};
+use crate::support::{Builder, Random, output_error, random_program, sample, tolerance};
 
 struct Folder(TempDir);
 
@@ -109,6 +111,45 @@ fn insecure_parameters_take_an_explicit_word() {
     assert!(artifact.allow_insecure_parameters().program().is_ok());
 }
 
+#[test]
+fn secure_parameters_take_none() {
+    let bits = [46.0, 30.0, 30.0];
+    let parameters = Parameters::from_bits(13, &bits, &[47.0], 3, SecurityLevel::Bits128).unwrap();
+    let random = &mut Random(1);
+    let mut b = Builder::new(parameters, Layout::contiguous(30), 1.0);
+    let matrix = random.dense(10, 30);
+    b.linear(&[0], vec![matrix], None, Layout::contiguous(10), random);
+    let (folder, program) = (Folder::new(), b.finish());
+    Artifact::new(&program, None).unwrap().write(&folder.path("model.pic")).unwrap();
+    let artifact = Artifact::open(&folder.path("model.pic")).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let sample = sample(&program, 0);
+    let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
+    let output = client.decrypt(&output).unwrap().remove(0);
+    assert!(output_error(&program, &sample, &output) < tolerance(&program));
+}
+
+#[test]
+fn missing_empty_and_foreign_files_are_named() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("empty"), b"").unwrap();
+    std::fs::write(folder.path("text"), b"weights: none").unwrap();
+    for name in ["missing", "empty", "text", "."] {
+        let error = Artifact::open(&folder.path(name)).unwrap_err();
+        let Error::Read { path, source } = &error else { panic!("{error}") };
+        assert_eq!(*path, folder.path(name));
+        let expected = match name {
+            "missing" | "." => matches!(source, ContainerError::Io(_)),
+            _ => matches!(source, ContainerError::Magic),
+        };
+        assert!(expected, "{error}");
+    }
+    let nowhere = folder.path("missing").join("model.pic");
+    let artifact = Artifact::new(&random_program(6, 1), None).unwrap();
+    assert!(matches!(artifact.write(&nowhere), Err(Error::Write { .. })));
+}
+
 /// Every step as a process of its own would do it.
 #[test]
 fn the_whole_path_through_files() {
@@ -139,7 +180,7 @@ fn the_whole_path_through_files() {
     let client = Client::open(&artifact(), &secret).unwrap();
     let outputs = client.decrypt(&EncryptedOutput::open(&output).unwrap()).unwrap();
     for (sample, output) in samples.iter().zip(&outputs) {
-        assert!(output_error(&program, sample, output) < 2e-5);
+        assert!(output_error(&program, sample, output) < tolerance(&program));
     }
     // Each file is refused where another kind is needed.
     let kind = |error| match error {

@@ -58,11 +58,14 @@ pub struct Builder {
     bounds: Vec<f64>,
 }
 
-pub const LOG_SCALE: i32 = 36;
+/// Scales and moduli of so many bits: low, so that the scheme's error stands out from the rounding
+/// of constants to single precision.
+const LOG_SCALE: u32 = 30;
 
-/// An insecure chain of 36-bit primes with so many levels.
+/// An insecure chain with so many levels.
 pub fn parameters(log_n: u32, levels: usize) -> Parameters {
-    let bits: Vec<f64> = (0..=levels).map(|i| if i == 0 { 46.0 } else { 36.0 }).collect();
+    let bits: Vec<f64> =
+        (0..=levels).map(|i| if i == 0 { 46.0 } else { f64::from(LOG_SCALE) }).collect();
     Parameters::from_bits(log_n, &bits, &[47.0], levels + 1, SecurityLevel::Insecure).unwrap()
 }
 
@@ -254,6 +257,17 @@ pub fn reference(program: &Program, sample: &[f32]) -> Vec<Vec<f64>> {
         values.push(result);
     }
     values
+}
+
+/// Predicted standard deviation of the error of the output, in stored units.
+pub fn predicted_error(program: &Program) -> f64 {
+    pic_ir::precision::errors(program).last().unwrap().total.sqrt()
+}
+
+/// Largest error, in stored units, that an encrypted run may show: eight predicted deviations, and
+/// the single precision of constants and outputs.
+pub fn tolerance(program: &Program) -> f64 {
+    8.0 * predicted_error(program) + 1e-6
 }
 
 /// Largest difference, in stored units of the output.

@@ -68,6 +68,8 @@ impl Evaluator {
         step: i64,
         count: u32,
     ) -> Result<Ciphertext, Error> {
+        // The sign stays, so that keys are found as they were requested; nothing overflows.
+        let step = step % a.slots as i64;
         let mut block = a.clone();
         let (mut sum, mut summed): (Option<Ciphertext>, i64) = (None, 0);
         for k in 0..u32::BITS - count.leading_zeros() {

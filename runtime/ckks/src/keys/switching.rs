@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 
 use super::{error, mask, uniform};
 use crate::context::top;
-use crate::ring::{Basis, Poly, sample};
+use crate::ring::{Basis, Poly, SecretPoly, sample};
 use crate::{Context, Error};
 
 /// A key from one secret to another, for operands up to a level.
@@ -34,20 +34,14 @@ impl SwitchingKey {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Error> {
         let ring = context.ring();
-        let basis = context.basis_at(level)?.union(context.special_basis());
-        let special: Vec<i128> =
-            context.special_basis().iter().map(|i| ring.modulus(i).value().into()).collect();
+        let special = context.special_basis();
+        let basis = context.basis_at(level)?.union(special);
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for digit in context.parameters().digit_ranges(level) {
             let (seed, a) = uniform(ring, basis, rng);
             let mut b = mask(ring, error(ring, basis, rng), &a, to);
-            for i in digit {
-                let q = ring.modulus(i);
-                let p = special.iter().fold(1, |p, &s| q.mul(p, q.reduce_i128(s)));
-                for (b, &s) in b.limb_mut(i).iter_mut().zip(from.limb(i)) {
-                    *b = q.add(*b, q.mul(p, s));
-                }
-            }
+            let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
+            ring.add_lifted_assign(&mut b, &from, special);
             parts.push((b, a));
             seeds.push(seed);
         }

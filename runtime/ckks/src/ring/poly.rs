@@ -107,17 +107,17 @@ impl Poly {
         size: usize,
         f: impl Fn(&[usize], LimbBlock<'_>) + Sync,
     ) {
-        let (degree, basis, stride) = (self.degree, self.basis, self.stride());
-        let parallel = self.is_parallel(size);
-        let words = &mut self.buffer[..basis.len() * stride];
-        let indices: Vec<usize> = basis.iter().collect();
+        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
+        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
+        let words = &mut self.buffer[..used];
+        let indices: Vec<usize> = self.basis.iter().collect();
         let run = |(words, indices): (&mut [u64], &[usize])| {
             f(indices, LimbBlock { words, degree });
         };
         if parallel {
-            words.par_chunks_mut(size * stride).zip(indices.par_chunks(size)).for_each(run);
+            words.par_chunks_mut(chunk).zip(indices.par_chunks(size)).for_each(run);
         } else {
-            words.chunks_mut(size * stride).zip(indices.chunks(size)).for_each(run);
+            words.chunks_mut(chunk).zip(indices.chunks(size)).for_each(run);
         }
     }
 
@@ -130,8 +130,8 @@ impl Poly {
         f: impl Fn(&[usize], LimbBlock<'_>, LimbBlock<'_>) + Sync,
     ) {
         assert_eq!(self.basis, other.basis, "pairs of limbs need one basis");
-        let (degree, chunk, parallel) = (self.degree, size * self.stride(), self.is_parallel(size));
-        let used = self.basis.len() * self.stride();
+        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
+        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
         let (a, b) = (&mut self.buffer[..used], &mut other.buffer[..used]);
         let indices: Vec<usize> = self.basis.iter().collect();
         let run = |((a, b), indices): ((&mut [u64], &mut [u64]), &[usize])| {
@@ -180,11 +180,15 @@ impl Poly {
         Arc::ptr_eq(self.buffer.pool(), pool)
     }
 
-    fn is_parallel(&self, block: usize) -> bool {
-        let limbs = self.basis.len();
-        limbs > block
-            && limbs * self.degree >= PARALLEL_THRESHOLD
-            && rayon::current_num_threads() > 1
+    /// How many limbs to give to a task, at most `largest`, and whether to run tasks in parallel:
+    /// then the number of tasks is a multiple of the number of threads where possible.
+    fn tasks(&self, largest: usize) -> (usize, bool) {
+        let (limbs, threads) = (self.basis.len(), rayon::current_num_threads());
+        if threads == 1 || limbs < 2 || limbs * self.degree < PARALLEL_THRESHOLD {
+            return (largest, false);
+        }
+        let tasks = limbs.div_ceil(largest).next_multiple_of(threads).min(limbs);
+        (limbs.div_ceil(tasks), true)
     }
 
     fn stride(&self) -> usize {

@@ -153,7 +153,7 @@ impl BaseConverter {
         let product_without = |excluded: usize, target: usize| {
             let p = ring.modulus(target);
             let factors = sources.iter().zip(primes()).filter(|(i, _)| *i != excluded);
-            factors.fold(1, |product, (_, q)| p.mul(product, p.reduce_u128(q.into())))
+            factors.fold(1, |product, (_, q)| p.mul(product, p.reduce_u64(q)))
         };
         let target = |j: usize| {
             let p = ring.modulus(j);

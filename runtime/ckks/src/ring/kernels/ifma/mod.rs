@@ -134,13 +134,10 @@ pub(super) fn inner_product(
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let c = Constants::new(m);
+    let product = Product::new(m);
     let reduction = SumReduction::new(m, terms.len());
-    let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
-    let reduce = |sum: Accumulator| {
-        let x = reduction.below(4, sum.fold(&c));
-        c.reduce_once(c.mul_factor(x, undo_montgomery))
-    };
+    let reduce =
+        |sum: Accumulator| product.undo_montgomery(reduction.below(4, sum.fold(&product.c)));
     for row in (0..out.0.len()).step_by(ROW) {
         let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
         for (a, b0, b1) in terms {
@@ -175,22 +172,28 @@ pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 
 /// Products of canonical residues.
 struct Product {
     c: Constants,
-    /// `R`, to make up for the `R^-1` of the first multiplication.
-    undo_montgomery: Factor,
+    /// `R`, to make up for the `R^-1` of a Montgomery product.
+    radix: Factor,
 }
 
 impl Product {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn new(m: &Modulus) -> Self {
-        let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
-        Self { c: Constants::new(m), undo_montgomery }
+        Self { c: Constants::new(m), radix: Factor::splat(factor_words(m, to_montgomery(m, 1))) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn mul(&self, a: Vector, b: Vector) -> Vector {
-        self.c.reduce_once(self.c.mul_factor(self.c.mul(a, b), self.undo_montgomery))
+        self.undo_montgomery(self.c.mul(a, b))
+    }
+
+    /// `x·R mod q`, canonical, for `x < 2^52`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn undo_montgomery(&self, x: Vector) -> Vector {
+        self.c.reduce_once(self.c.mul_factor(x, self.radix))
     }
 }
 

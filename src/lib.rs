@@ -42,7 +42,8 @@
 //! | `build` | `pic::build`: compiling in a build script with the installed command |
 //! | `cli` | the `pic` command |
 //!
-//! All but `build` are on by default.
+//! All are on by default. A client takes `default-features = false, features = ["client"]`, a build
+//! script `features = ["build"]`.
 
 #[cfg(feature = "build")]
 pub mod build;
@@ -55,6 +56,7 @@ pub use compiler::{Compiler, CompilerError};
 pub use pic_compiler::compile::{
     CompileError, Compiled, FrontPoint, Options, Progress, SensitivityForm,
 };
+#[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::preprocessing::Preprocessing;
 #[cfg(feature = "client")]
 pub use pic_runtime::Client;

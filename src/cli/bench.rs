@@ -153,6 +153,9 @@ fn non_negative_least_squares(matrix: &DMatrix<f64>) -> ([f64; 3], f64) {
         let chosen = matrix.select_columns(&columns);
         // Columns differ by their units only: scaled to length 1 the rank is plain to see.
         let lengths: Vec<f64> = chosen.column_iter().map(|c| c.norm()).collect();
+        if lengths.contains(&0.0) {
+            continue;
+        }
         let scaled =
             DMatrix::from_fn(chosen.nrows(), chosen.ncols(), |r, c| chosen[(r, c)] / lengths[c]);
         let Ok(solution) = scaled.clone().svd(true, true).solve(&ones, 1e-9) else { continue };

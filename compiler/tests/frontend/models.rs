@@ -168,6 +168,34 @@ fn maxima_and_minima_are_relus_and_clips() {
 }
 
 #[test]
+fn only_nodes_at_fault_are_refused() {
+    // What exporters write for a flattening: its constants depend on the shape of a refused value.
+    let model = Model::float(&[2, 4, 4])
+        .ints("zero", &[0])
+        .ints("rest", &[-1])
+        .floats("w", &[8, 3], &[0.5; 24])
+        .node("a = MaxPool(x)", &[ints("kernel_shape", &[2, 2])])
+        .node("s = Shape(a)", &[])
+        .node("b = Gather(s, zero)", &[])
+        .node("t = Concat(b, rest)", &[int("axis", 0)])
+        .node("r = Reshape(a, t)", &[])
+        .node("m = MatMul(r, w)", &[])
+        .node("e = Exp(m)", &[])
+        .node("y = Relu(e)", &[]);
+    let Err(ImportError::Nodes(refusals)) = model.import() else { panic!("imported") };
+    let refused: Vec<_> = refusals.iter().map(|r| r.op_type.as_str()).collect();
+    assert_eq!(refused, ["MaxPool", "Exp"]);
+}
+
+#[test]
+fn empty_constants_are_refused() {
+    for op in ["Add", "Mul", "Max", "Div"] {
+        let model = Model::float(&[1]).floats("c", &[0], &[]).node(&format!("y = {op}(x, c)"), &[]);
+        assert!(matches!(model.fault(), Fault::Shape { .. }));
+    }
+}
+
+#[test]
 fn powers_multiply() {
     for (exponent, products) in [(1.0, 0), (2.0, 1), (3.0, 2), (7.0, 4)] {
         let model = Model::float(&[5]).floats("e", &[], &[exponent]).node("y = Pow(x, e)", &[]);

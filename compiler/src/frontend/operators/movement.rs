@@ -5,7 +5,7 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{ArrayD, Axis, IxDyn};
 
-use super::super::context::{Context, Encrypted, Value, reason};
+use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -25,7 +25,7 @@ pub(super) fn gather_matrix(cols: usize, sources: Vec<u32>) -> Matrix {
 
 fn moved(context: &mut Context, x: &Encrypted, index: &ArrayD<u32>) -> Result<Encrypted, Fault> {
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
-    context.linear(vec![(x, matrix)], None, index.shape().to_vec())
+    context.linear(vec![(x.node, matrix)], None, index.shape().to_vec())
 }
 
 /// `Transpose` of axes other than the batch.
@@ -161,10 +161,15 @@ pub(super) fn expand(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         match usize::try_from(wanted) {
             Ok(wanted) if *extent == 1 => *extent = wanted,
             Ok(wanted) if wanted == 1 || wanted == *extent => {}
-            _ => return Err(reason(&format!("a shape that broadcasts to {target:?}"), &x.shape)),
+            _ => {
+                return Err(unexpected(
+                    &format!("a shape that broadcasts to {target:?}"),
+                    &x.shape,
+                ));
+            }
         }
     }
-    context.builder.charge(shape.iter().fold(1, |n, &e| n.saturating_mul(e)))?;
+    context.builder.charge(volume(&shape))?;
     let index = indices(&x);
     let spread = index.broadcast(IxDyn(&shape)).expect("only extents of 1 change").to_owned();
     Ok(vec![moved(context, &x, &spread)?])
@@ -204,7 +209,8 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         }
         let extent = index.shape()[axis] as i64;
         let length = before.checked_add(after).and_then(|p| p.checked_add(extent));
-        let length = length.filter(|&l| l > 0).ok_or_else(|| reason("pads that fit", &x.shape))?;
+        let length =
+            length.filter(|&l| l > 0).ok_or_else(|| unexpected("pads that fit", &x.shape))?;
         let rest = index.len() / extent as usize;
         context.builder.charge(rest.saturating_mul(length as usize))?;
         let inside = |p: i64| (0..extent).contains(&(p - before)).then(|| (p - before) as usize);
@@ -214,7 +220,7 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let bias = (value != 0.0)
         .then(|| index.iter().map(|&i| if i == Matrix::ZERO { value } else { 0.0 }).collect());
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
-    Ok(vec![context.linear(vec![(&x, matrix)], bias, index.shape().to_vec())?])
+    Ok(vec![context.linear(vec![(x.node, matrix)], bias, index.shape().to_vec())?])
 }
 
 fn pad_axis(index: &ArrayD<u32>, axis: usize, sources: &[Option<usize>]) -> ArrayD<u32> {
@@ -247,12 +253,11 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         let fits =
             part.len() == shape.len() && (0..part.len()).all(|a| a == axis || part[a] == shape[a]);
         if !fits {
-            return Err(reason(&format!("{shape:?} outside axis {axis}"), part));
+            return Err(unexpected(&format!("{shape:?} outside axis {axis}"), part));
         }
         shape[axis] = shape[axis].saturating_add(part[axis]);
     }
-    let elements = shape.iter().fold(1usize, |n, &e| n.saturating_mul(e));
-    context.builder.charge(elements.saturating_mul(values.len()))?;
+    context.builder.charge(volume(&shape).saturating_mul(values.len()))?;
     let (mut operands, mut bias) = (Vec::new(), ArrayD::<f32>::zeros(IxDyn(&shape)));
     let mut start = 0;
     for value in &values {
@@ -262,7 +267,7 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
                 let place = |p: usize| (start..end).contains(&p).then(|| p - start);
                 let sources: Vec<_> = (0..shape[axis]).map(place).collect();
                 let index = pad_axis(&indices(x), axis, &sources);
-                operands.push((x, gather_matrix(x.len(), index.iter().copied().collect())));
+                operands.push((x.node, gather_matrix(x.len(), index.iter().copied().collect())));
             }
             Value::Constant(t) => {
                 let part = tensor::float_array(t)?;
@@ -271,7 +276,7 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
                     bias.index_axis_mut(Axis(axis), p).assign(&from);
                 }
             }
-            Value::Refused => unreachable!("nodes with refused operands are not lowered"),
+            _ => unreachable!("nodes with operands that are not known are not lowered"),
         }
         start = end;
     }

@@ -1,9 +1,11 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
+pub mod compile;
 pub mod dataset;
 pub mod evaluate;
 pub mod fit;
 pub mod frontend;
+pub mod layerwise;
 pub mod lower;
 pub mod ola;
 pub mod plan;
@@ -12,4 +14,5 @@ pub mod reference;
 pub mod rewrite;
 #[cfg(test)]
 mod sample_networks;
+mod search;
 pub mod sensitivity;

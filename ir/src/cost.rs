@@ -206,6 +206,11 @@ impl Counter<'_> {
         (2 * digits * self.extended(level) * self.parameters.degree() * 8) as u64
     }
 
+    /// Bytes of a pair of polynomials on Q_level·P.
+    pub fn extended_bytes(&self, level: usize) -> u64 {
+        (2 * self.extended(level) * self.parameters.degree() * 8) as u64
+    }
+
     /// Bytes of a ciphertext.
     pub fn ciphertext_bytes(&self, level: usize) -> u64 {
         (2 * (level + 1) * self.parameters.degree() * 8) as u64

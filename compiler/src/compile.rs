@@ -1,0 +1,292 @@
+//! The driver: every pass in order, from the bytes of an ONNX file to a verified program.
+//!
+//! Read this file first. What each step means is said at the top of its module; what is decided
+//! here is which point of the front of latency against loss to take, because that needs
+//! measurements of the whole network, and the scale, because that needs the whole program.
+
+use pic_ckks_model::{ParametersError, SecurityLevel};
+use pic_ir::activations::Activations;
+use pic_ir::cost::CostModel;
+use pic_ir::network::Network;
+use pic_ir::plan::Plan;
+use pic_ir::preprocessing::{Preprocessing, PreprocessingError};
+use pic_ir::profile::Profile;
+use pic_ir::program::{Program, ProgramError};
+
+use crate::dataset::{Dataset, DatasetError};
+use crate::fit::{self, FitError};
+use crate::frontend::{self, ImportError};
+use crate::layerwise::{self, Measurement, RefitError};
+use crate::ola::InstanceError;
+use crate::plan;
+use crate::profile::{self, ProfileError};
+use crate::rewrite::simplify;
+use crate::search::{Point, Search};
+use crate::sensitivity;
+
+/// One of this many calibration samples is held back to measure accuracy.
+const HELD_BACK: usize = 2;
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
+    /// accurate program within the latency budget, or for a drop of 0.005 without one.
+    pub max_accuracy_drop: Option<f64>,
+    /// Longest predicted latency, seconds.
+    pub latency_budget: Option<f64>,
+    /// Security level.
+    pub security: SecurityLevel,
+    /// Least predicted precision of the stored output, bits.
+    pub min_precision_bits: f64,
+    /// Prices of operations.
+    pub cost: CostModel,
+    /// How raw inputs become the network's.
+    pub preprocessing: Preprocessing,
+    /// Seed of everything random in the compiler.
+    pub seed: u64,
+    /// How losses of layers are estimated.
+    pub sensitivity: SensitivityForm,
+    /// Most bytes that the server may need, if bounded.
+    pub memory_limit: Option<u64>,
+}
+
+/// How the loss that a polynomial causes is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SensitivityForm {
+    /// `A·E`: gradient statistics times the approximation error, as in the OLA paper.
+    #[default]
+    Gradient,
+    /// The change of the loss is measured with each polynomial put in place.
+    Measured,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_accuracy_drop: None,
+            latency_budget: None,
+            security: SecurityLevel::Bits128,
+            min_precision_bits: 9.0,
+            cost: CostModel::default(),
+            preprocessing: Preprocessing::default(),
+            seed: 0,
+            sensitivity: SensitivityForm::default(),
+            memory_limit: None,
+        }
+    }
+}
+
+/// Everything that compiling found out.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What the server runs.
+    pub program: Program,
+    /// The network in canonical form, with exact activations.
+    pub network: Network,
+    /// What calibration showed.
+    pub profile: Profile,
+    /// The chosen polynomials.
+    pub activations: Activations,
+    /// The decisions behind the program.
+    pub plan: Plan,
+    /// Latency against loss: every choice of degrees that is best for its latency.
+    pub front: Vec<FrontPoint>,
+    /// For comparison: the same degree in every layer.
+    pub uniform: Vec<FrontPoint>,
+    /// How the chosen polynomials do on held-back calibration samples.
+    pub measured: Measurement,
+    /// What the user should know of the import.
+    pub notes: Vec<String>,
+}
+
+/// A choice of degrees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrontPoint {
+    /// Predicted latency, seconds.
+    pub seconds: f64,
+    /// Predicted loss, in the unit of the objective.
+    pub loss: f64,
+    /// Degree of each activation layer.
+    pub degrees: Vec<usize>,
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Levels of the chain.
+    pub levels: usize,
+}
+
+/// Follows a compilation.
+pub trait Progress: Sync {
+    /// A stage of `total` units begins.
+    fn stage(&self, name: &str, total: u64);
+    /// `done` units of the stage are done.
+    fn advance(&self, done: u64);
+}
+
+/// Follows nothing.
+impl Progress for () {
+    fn stage(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+}
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The file cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Preprocessing does not fit the input.
+    #[error(transparent)]
+    Preprocessing(#[from] PreprocessingError),
+    /// Calibration samples or labels cannot be used.
+    #[error("calibration data: {0}")]
+    Dataset(#[from] DatasetError),
+    /// Profiling failed.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// No polynomial could be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// Polynomials could not be refitted in network order.
+    #[error(transparent)]
+    Refit(#[from] RefitError),
+    /// Parameters could not be made.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// No ring of the security table has enough levels.
+    #[error(
+        "the network needs at least {needed} levels (`{deepest}` alone takes {of_deepest}), but without bootstrapping \
+         {security} security allows {available} (N = 2^{log_n})"
+    )]
+    TooDeep {
+        /// Levels of the cheapest choice.
+        needed: usize,
+        /// The layer that takes most.
+        deepest: String,
+        /// Levels that it takes.
+        of_deepest: usize,
+        /// Levels of the largest ring.
+        available: usize,
+        /// log2 of that ring's degree.
+        log_n: u32,
+        /// The security asked for.
+        security: SecurityLevel,
+    },
+    /// No choice of degrees keeps the accuracy.
+    #[error(
+        "no choice of degrees keeps the accuracy within {asked:.2} points; the most accurate loses {best:.2} points on \
+         held-back samples (predicted {seconds:.3} s)"
+    )]
+    Accuracy {
+        /// Points asked for.
+        asked: f64,
+        /// Points that the most accurate choice loses.
+        best: f64,
+        /// Its latency.
+        seconds: f64,
+    },
+    /// The latency budget is too small for the accuracy.
+    #[error(
+        "a predicted latency of {budget:.3} s cannot be met; the nearest feasible one is {nearest:.3} s"
+    )]
+    Latency {
+        /// Seconds asked for.
+        budget: f64,
+        /// Seconds of the fastest choice that meets the accuracy.
+        nearest: f64,
+    },
+    /// No scale gives the precision.
+    #[error(
+        "{asked:.1} bits of precision were asked for, {best:.1} is the most that these parameters allow"
+    )]
+    Precision {
+        /// Bits asked for.
+        asked: f64,
+        /// Bits at the largest scale.
+        best: f64,
+    },
+    /// The server would need too much memory.
+    #[error("running the program needs {needed} bytes, {available} are available")]
+    Memory {
+        /// Bytes predicted.
+        needed: u64,
+        /// Bytes available.
+        available: u64,
+    },
+    /// A pass produced something malformed: a fault of the compiler.
+    #[error("internal fault: {0}")]
+    Program(#[from] ProgramError),
+    /// The optimisation instance was malformed: a fault of the compiler.
+    #[error("internal fault: {0}")]
+    Instance(#[from] InstanceError),
+}
+
+/// Compiles an ONNX network for encrypted inputs.
+///
+/// `samples` are raw calibration inputs, flattened, before preprocessing; `labels` their classes.
+pub fn compile(
+    onnx: &[u8],
+    samples: &[&[f32]],
+    labels: Option<&[usize]>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Compiled, CompileError> {
+    let import = frontend::import(onnx)?;
+    let network = plan::separate(&simplify(&import.network));
+    debug_assert_eq!(network.verify(), Ok(()));
+
+    let shape = &network.graph[network.input()].shape;
+    options.preprocessing.verify(shape)?;
+    let mut prepared: Vec<Vec<f32>> = samples.iter().map(|s| s.to_vec()).collect();
+    prepared.iter_mut().for_each(|sample| options.preprocessing.apply(shape, sample));
+    let views: Vec<&[f32]> = prepared.iter().map(|s| &s[..]).collect();
+    Dataset::new(&network, &views, labels)?;
+    let is_held = |k: &usize| k % HELD_BACK == HELD_BACK - 1;
+    let (held, fitting): (Vec<usize>, Vec<usize>) = (0..views.len()).partition(is_held);
+    let held = if held.is_empty() { fitting.clone() } else { held };
+    let [fitting, held] = [fitting, held].map(|part| {
+        let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
+        (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
+    });
+    let fitting = Dataset::new(&network, &fitting.0, fitting.1.as_deref())?;
+    let held = Dataset::new(&network, &held.0, held.1.as_deref())?;
+
+    progress.stage("profile", 0);
+    let follow = |done, _| progress.advance(done);
+    let profile_options = profile::Options {
+        sensitivity: sensitivity::Options { seed: options.seed, ..Default::default() },
+        ..Default::default()
+    };
+    let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
+
+    progress.stage("fit", 0);
+    let mut candidates = layerwise::candidates(&network, &profile, &fit::Options::default())?;
+    if options.sensitivity == SensitivityForm::Measured {
+        progress.stage("measure losses", 0);
+        let polynomials: Vec<Vec<_>> = candidates
+            .iter()
+            .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
+            .collect();
+        let measured = sensitivity::measured(&network, &fitting, &polynomials, &follow);
+        for (candidate, measured) in candidates.iter_mut().flatten().zip(measured.iter().flatten())
+        {
+            candidate.approximation.loss = measured.second_moment;
+        }
+    }
+
+    progress.stage("plan", 0);
+    let mut search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
+    let chosen = search.choose()?;
+    let describe = |point: &Point| search.describe(point);
+    Ok(Compiled {
+        front: chosen.front.iter().map(describe).collect(),
+        uniform: search.uniform(&chosen.front)?.iter().map(describe).collect(),
+        program: chosen.program,
+        activations: chosen.activations,
+        plan: chosen.plan,
+        measured: chosen.measured,
+        notes: import.notes.iter().map(ToString::to_string).collect(),
+        profile,
+        network,
+    })
+}

@@ -1,0 +1,432 @@
+//! From a profile to the polynomials of all layers.
+//!
+//! [`candidates`] lists what each layer could use, a solver that the caller brings picks one per
+//! layer ([`crate::ola`] with the costs of [`crate::plan`]), [`refit`] fits the picked ones again
+//! in network order, and [`measure`] says how the network does with them; [`choose`] is the loop
+//! of these. What operations cost is not known here.
+
+use pic_ir::activations::{Activations, Approximation};
+use pic_ir::network::Network;
+use pic_ir::profile::Profile;
+use rayon::prelude::*;
+
+use crate::dataset::{Dataset, Target, prediction};
+use crate::evaluate::{Layer, exact_layers, outputs};
+use crate::fit::{self, Candidate, FitError};
+use crate::profile::{self, ProfileError, Progress, profile_layer};
+use crate::sensitivity;
+
+/// How layers are refitted and how often the choice is reconsidered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// For the fits.
+    pub fit: fit::Options,
+    /// For the inputs of refitted layers.
+    pub profile: profile::Options,
+    /// Most rounds of choosing, refitting and measuring.
+    pub rounds: usize,
+    /// Predicted and measured loss agree if their ratio is below this.
+    pub agreement: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            fit: fit::Options::default(),
+            profile: profile::Options::default(),
+            rounds: 3,
+            agreement: 1.5,
+        }
+    }
+}
+
+/// Why layers could not be refitted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RefitError {
+    /// A fit failed.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// A layer behind approximated ones overflows on the samples.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+}
+
+/// Why [`choose`] failed. `E` is the solver's own error.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ChooseError<E> {
+    /// The chosen polynomials could not be refitted.
+    #[error(transparent)]
+    Refit(#[from] RefitError),
+    /// The solver failed.
+    #[error("no choice of polynomials")]
+    Solver(#[source] E),
+}
+
+/// One round of [`choose`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Round {
+    /// The candidate that each layer uses.
+    pub chosen: Vec<usize>,
+    /// The refitted polynomials.
+    pub activations: Activations,
+    /// `E[(ΔL)²]` as the sum of what the layers are predicted to contribute.
+    pub predicted: f64,
+    /// What the held-back samples showed.
+    pub measured: Measurement,
+    /// What sensitivities were multiplied with in this round.
+    pub scales: Vec<f64>,
+}
+
+/// How a network with polynomials compares with the plain one.
+///
+/// Where there are no labels, the plain network's answers are taken for the truth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measurement {
+    /// Samples measured.
+    pub samples: usize,
+    /// Share of right answers; none for a network with a single output.
+    pub classification: Option<Classification>,
+    /// Mean loss; infinite if some output is not finite.
+    pub loss: f64,
+    /// Mean loss of the plain network.
+    pub plain_loss: f64,
+    /// `E[(ΔL)²]`, the second moment of the change of the loss.
+    pub change: f64,
+}
+
+/// Shares of samples, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Classification {
+    /// Right with polynomials.
+    pub accuracy: f64,
+    /// Right in the plain network.
+    pub plain_accuracy: f64,
+    /// The same class from both.
+    pub agreement: f64,
+}
+
+/// The polynomials that each layer could use, losses predicted from the profile's sensitivities.
+pub fn candidates(
+    network: &Network,
+    profile: &Profile,
+    options: &fit::Options,
+) -> Result<Vec<Vec<Candidate>>, FitError> {
+    let layers = network.activations();
+    let functions = layers.par_iter().map(|&(_, function)| function);
+    let pairs = functions.zip(&profile.layers);
+    pairs.map(|(function, layer)| fit::candidates(function, layer, options)).collect()
+}
+
+/// The candidate of each layer that a uniform degree uses: the highest degree not above it. None
+/// if some layer has no such candidate.
+pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize>> {
+    let highest = |list: &Vec<Candidate>| {
+        let degrees = list.iter().map(|c| c.approximation.degree()).enumerate();
+        degrees.filter(|&(_, d)| d <= degree).max_by_key(|&(_, d)| d).map(|(k, _)| k)
+    };
+    candidates.iter().map(highest).collect()
+}
+
+/// Fits polynomials of the chosen degrees and forms again, in network order, each to the inputs
+/// that the refitted layers before it produce. Progress counts layers.
+pub fn refit(
+    network: &Network,
+    data: &Dataset,
+    profile: &Profile,
+    chosen: &[&Candidate],
+    options: &Options,
+    progress: Progress,
+) -> Result<Activations, RefitError> {
+    let mut done: Vec<Approximation> = vec![];
+    for (k, candidate) in chosen.iter().enumerate() {
+        let before: Vec<_> = done.iter().map(Layer::Approximate).collect();
+        let mut layer = profile_layer(network, data, &before, &options.profile)?;
+        layer.sensitivity = profile.layers[k].sensitivity;
+        let Approximation { function, .. } = candidate.approximation;
+        let degree = candidate.approximation.degree();
+        let found = fit::refit(function, degree, candidate.form, &layer, &options.fit)?;
+        done.push(found.approximation);
+        progress(k as u64 + 1, chosen.len() as u64);
+    }
+    Ok(Activations { layers: done })
+}
+
+/// Runs the network with and without polynomials and compares.
+pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> Measurement {
+    let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+    let mut sums = Measurement {
+        samples: data.len(),
+        classification: (network.graph[network.output].len() > 1).then_some(Classification {
+            accuracy: 0.0,
+            plain_accuracy: 0.0,
+            agreement: 0.0,
+        }),
+        loss: 0.0,
+        plain_loss: 0.0,
+        change: 0.0,
+    };
+    let share = 1.0 / data.len() as f64;
+    let exact = exact_layers(network);
+    for batch in data.batches() {
+        let plain = outputs(network, batch.samples(), &exact);
+        let found = outputs(network, batch.samples(), &replaced);
+        for (sample, (plain, found)) in plain.iter().zip(&found).enumerate() {
+            let target = Target::new(plain, batch.label(sample));
+            let (plain_loss, loss) = (target.loss(plain), target.loss(found));
+            sums.plain_loss += share * plain_loss;
+            sums.loss += share * loss;
+            sums.change += share * (loss - plain_loss).powi(2);
+            if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
+                let (ours, theirs) = (prediction(found), prediction(plain));
+                shares.accuracy += share * f64::from(u8::from(ours == class));
+                shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
+                shares.agreement += share * f64::from(u8::from(ours == theirs));
+            }
+        }
+    }
+    sums
+}
+
+/// Chooses, refits and measures, and again with corrected sensitivities as long as prediction and
+/// measurement disagree and the choice changes. Returns every round; the last is the best informed.
+///
+/// `solve` picks one polynomial per layer from lists whose losses are `A_i·E_i`, corrected by what
+/// earlier rounds measured on `held_back`. Fits see `calibration` only.
+pub fn choose<E>(
+    network: &Network,
+    profile: &Profile,
+    candidates: &[Vec<Candidate>],
+    (calibration, held_back): (&Dataset, &Dataset),
+    mut solve: impl FnMut(&[Vec<Approximation>]) -> Result<Vec<usize>, E>,
+    options: &Options,
+    progress: Progress,
+) -> Result<Vec<Round>, ChooseError<E>> {
+    let mut scales = vec![1.0; candidates.len()];
+    let mut rounds: Vec<Round> = vec![];
+    while rounds.len() < options.rounds {
+        let offered: Vec<Vec<_>> =
+            candidates.iter().zip(&scales).map(|(list, &scale)| scaled(list, scale)).collect();
+        let chosen = solve(&offered).map_err(ChooseError::Solver)?;
+        if rounds.last().is_some_and(|round| round.chosen == chosen) {
+            break;
+        }
+        let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(list, &k)| &list[k]).collect();
+        let mut activations = refit(network, calibration, profile, &picked, options, progress)?;
+        let unscaled: Vec<f64> = activations.layers.iter().map(|a| a.loss).collect();
+        activations.layers.iter_mut().zip(&scales).for_each(|(a, scale)| a.loss *= scale);
+        let predicted = activations.layers.iter().map(|a| a.loss).sum();
+        let measured = measure(network, &activations, held_back);
+        let next = corrections(network, held_back, &activations, &unscaled, progress);
+        let scales = std::mem::replace(&mut scales, next);
+        rounds.push(Round { chosen, activations, predicted, measured, scales });
+        let ratio = measured.change / predicted;
+        if (1.0 / options.agreement..options.agreement).contains(&ratio) {
+            break;
+        }
+    }
+    Ok(rounds)
+}
+
+fn scaled(list: &[Candidate], scale: f64) -> Vec<Approximation> {
+    let scaled = |c: &Candidate| {
+        let a = c.approximation.clone();
+        Approximation { loss: scale * a.loss, ..a }
+    };
+    list.iter().map(scaled).collect()
+}
+
+/// Measured over predicted contribution of each layer's polynomial, within a factor of 100.
+fn corrections(
+    network: &Network,
+    data: &Dataset,
+    activations: &Activations,
+    predicted: &[f64],
+    progress: Progress,
+) -> Vec<f64> {
+    let alone: Vec<_> = activations.layers.iter().map(|a| vec![a.clone()]).collect();
+    let measured = sensitivity::measured(network, data, &alone, progress);
+    let ratio = |(found, &predicted): (&Vec<sensitivity::MeasuredLoss>, &f64)| {
+        let ratio = found[0].second_moment / predicted;
+        if ratio.is_nan() { 1.0 } else { ratio.clamp(0.01, 100.0) }
+    };
+    measured.iter().zip(predicted).map(ratio).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{Batch, Evaluation};
+    use crate::ola::{Alternative, Instance, Structure, within_time};
+    use crate::sample_networks::{dense, normal_samples, views};
+    use pic_ir::function::Function;
+
+    fn network() -> Network {
+        dense(&[6, 16, 16, 16, 4], Function::Relu, 21)
+    }
+
+    fn options() -> Options {
+        let fit = fit::Options { degrees: (2..=31).collect(), ..fit::Options::default() };
+        Options { fit, ..Options::default() }
+    }
+
+    fn prepared(network: &Network, data: &Dataset) -> (Profile, Vec<Vec<Candidate>>) {
+        let profile =
+            profile::profile(network, data, &profile::Options::default(), &|_, _| {}).unwrap();
+        let candidates = candidates(network, &profile, &options().fit).unwrap();
+        (profile, candidates)
+    }
+
+    /// Each refitted error is the mean square of what the layer adds on the inputs that it sees
+    /// behind the layers before it, computed from the values themselves.
+    #[test]
+    fn refitting_follows_the_approximated_layers() {
+        let network = network();
+        let samples = normal_samples(256, 6, 5);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let (profile, candidates) = prepared(&network, &data);
+        let chosen = uniform(&candidates, 3).unwrap();
+        let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
+        let found = refit(&network, &data, &profile, &chosen, &options(), &|_, _| {}).unwrap();
+        found.verify(&network).unwrap();
+        let layers: Vec<_> = found.layers.iter().map(Layer::Approximate).collect();
+        for (layer, &(node, function)) in network.activations().iter().enumerate() {
+            let (mut sum, mut count) = (0.0, 0.0);
+            for batch in data.batches() {
+                let run = Evaluation::new(&network, Batch::from_samples(batch.samples()), &layers);
+                for &x in run.value(network.operands(node)[0]).used().flatten() {
+                    let x = f64::from(x);
+                    sum += (function.evaluate(x) - found.layers[layer].evaluate(x)).powi(2);
+                    count += 1.0;
+                }
+            }
+            let ratio = found.layers[layer].error / (sum / count);
+            assert!((ratio - 1.0).abs() < 0.02, "layer {layer}: ratio {ratio}");
+            // The inputs did change: degree 3 in the layers before is rough.
+            let stale = (layer > 0) && chosen[layer].approximation == found.layers[layer];
+            assert!(!stale, "layer {layer} was not refitted");
+        }
+    }
+
+    #[test]
+    fn measurement_counts_by_hand() {
+        let network = network();
+        let samples = normal_samples(130, 6, 6);
+        let samples = views(&samples);
+        let labels: Vec<usize> = (0..130).map(|k| k % 4).collect();
+        let data = Dataset::new(&network, &samples, Some(&labels)).unwrap();
+        let (_, candidates) = prepared(&network, &data);
+        let layers = candidates.iter().map(|list| list[0].approximation.clone()).collect();
+        let activations = Activations { layers };
+        let found = measure(&network, &activations, &data);
+        let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+        let plain = outputs(&network, &samples, &exact_layers(&network));
+        let rough = outputs(&network, &samples, &replaced);
+        let share =
+            |hit: &dyn Fn(usize) -> bool| (0..130).filter(|&k| hit(k)).count() as f64 / 130.0;
+        let shares = found.classification.unwrap();
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        close(shares.plain_accuracy, share(&|k| prediction(&plain[k]) == labels[k]));
+        close(shares.accuracy, share(&|k| prediction(&rough[k]) == labels[k]));
+        close(shares.agreement, share(&|k| prediction(&rough[k]) == prediction(&plain[k])));
+        assert!(shares.agreement < 1.0);
+        let unlabelled = Dataset::new(&network, &samples, None).unwrap();
+        let own = measure(&network, &activations, &unlabelled).classification.unwrap();
+        close(own.plain_accuracy, 1.0);
+        close(own.accuracy, shares.agreement);
+    }
+
+    /// A chain in which a polynomial takes its products times the level it starts at.
+    fn instance(offered: &[Vec<Approximation>]) -> Instance {
+        let alternative = |a: &Approximation| {
+            let plan = pic_ckks_model::ChebyshevPlan::new(&a.coefficients).unwrap();
+            let products = plan.counts().products as f64;
+            let time = (0..=24).map(|level| products * f64::from(level)).collect();
+            Alternative { depth: plan.depth(), loss: a.loss, time }
+        };
+        Instance {
+            structure: Structure::Series((0..offered.len()).map(Structure::Step).collect()),
+            steps: offered.iter().map(|list| list.iter().map(alternative).collect()).collect(),
+            max_level: 24,
+        }
+    }
+
+    fn within_budget(
+        budget: f64,
+    ) -> impl FnMut(&[Vec<Approximation>]) -> Result<Vec<usize>, &'static str> {
+        move |offered| {
+            let front = instance(offered).front(0.0).unwrap();
+            let best = within_time(&front, budget).ok_or("budget")?;
+            Ok(best.choices.iter().map(|c| c.alternative).collect())
+        }
+    }
+
+    #[test]
+    fn larger_budgets_measure_better() {
+        let network = network();
+        let samples = normal_samples(640, 6, 7);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples[..512], None).unwrap();
+        let held_back = Dataset::new(&network, &samples[512..], None).unwrap();
+        let (profile, candidates) = prepared(&network, &data);
+        let sets = (&data, &held_back);
+        let run = |budget: f64| {
+            let (solve, options) = (within_budget(budget), options());
+            choose(&network, &profile, &candidates, sets, solve, &options, &|_, _| {})
+        };
+        let mut changes = vec![];
+        for budget in [100.0, 200.0, 600.0] {
+            let rounds = run(budget).unwrap();
+            let last = rounds.last().unwrap();
+            last.activations.verify(&network).unwrap();
+            let ratio = last.measured.change / last.predicted;
+            assert!((0.5..2.0).contains(&ratio), "budget {budget}: measured/predicted {ratio}");
+            changes.push(last.measured.change);
+        }
+        assert!(changes.is_sorted_by(|a, b| a > b), "{changes:?}");
+        assert_eq!(run(1.0), Err(ChooseError::Solver("budget")));
+    }
+
+    /// With one sensitivity a thousand times too large, the first round spends the budget on that
+    /// layer; what is measured then corrects it.
+    #[test]
+    fn measuring_corrects_a_wrong_sensitivity() {
+        let network = network();
+        let samples = normal_samples(640, 6, 7);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples[..512], None).unwrap();
+        let held_back = Dataset::new(&network, &samples[512..], None).unwrap();
+        let (mut profile, _) = prepared(&network, &data);
+        profile.layers[2].sensitivity.value *= 1000.0;
+        let candidates = candidates(&network, &profile, &options().fit).unwrap();
+        let sets = (&data, &held_back);
+        let solve = within_budget(200.0);
+        let rounds =
+            choose(&network, &profile, &candidates, sets, solve, &options(), &|_, _| {}).unwrap();
+        let (first, last) = (&rounds[0], &rounds[rounds.len() - 1]);
+        assert!(first.predicted > 10.0 * first.measured.change);
+        assert!(last.predicted < 3.0 * last.measured.change);
+        assert!(last.scales[2] < 0.02, "{:?}", last.scales);
+        assert!(last.measured.change < first.measured.change);
+    }
+
+    #[test]
+    fn layerwise_beats_every_uniform_degree() {
+        let network = network();
+        let samples = normal_samples(512, 6, 7);
+        let samples = views(&samples);
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let (_, candidates) = prepared(&network, &data);
+        let offered: Vec<Vec<_>> = candidates.iter().map(|list| scaled(list, 1.0)).collect();
+        let instance = instance(&offered);
+        let front = instance.front(0.0).unwrap();
+        let mut better = 0;
+        for chosen in (2..=31).filter_map(|degree| uniform(&candidates, degree)) {
+            let same = instance.fastest(&chosen).unwrap().unwrap();
+            let best = within_time(&front, same.time).unwrap();
+            assert!(best.loss <= same.loss, "{chosen:?}");
+            better += usize::from(best.loss < 0.99 * same.loss);
+        }
+        assert!(better > 0);
+    }
+}

@@ -1,0 +1,540 @@
+//! Which point of the front of latency against loss becomes the program.
+//!
+//! For each scale, smallest first, every ring and digit size yields a front; the fastest point of
+//! the merged front that keeps the accuracy on held-back samples is lowered, and accepted if the
+//! predicted precision suffices. Larger scales are then taken as far as the same chain
+//! allows, since they cost nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use pic_ckks_model::ChebyshevPlan;
+use pic_ir::activations::{Activations, Approximation};
+use pic_ir::cost::{Counter, Work};
+use pic_ir::network::{Network, Op};
+use pic_ir::plan::Plan;
+use pic_ir::precision;
+use pic_ir::profile::Profile;
+use pic_ir::program::{self, Prediction, Program};
+
+use crate::compile::{CompileError, FrontPoint, Options, Progress};
+use crate::dataset::Dataset;
+use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
+use crate::fit::Candidate;
+use crate::layerwise::{self, ChooseError, Measurement};
+use crate::lower::lower;
+use crate::ola::{Instance, Solution};
+use crate::plan::{self, HEADROOM_BITS, Layouts, Setting};
+
+/// Ring degrees that are tried, log2, smallest first.
+const LOG_NS: std::ops::RangeInclusive<u32> = 12..=16;
+
+/// Scales that are tried, log2, smallest first.
+const LOG_SCALES: std::ops::RangeInclusive<u32> = 24..=46;
+
+/// Largest key-switching digits that are tried, in primes.
+const MAX_DIGIT_SIZE: usize = 4;
+
+/// Room beyond the largest magnitude that calibration saw in a value that no polynomial reads.
+const MAGNITUDE_MARGIN: f64 = 1.25;
+
+/// Drop in accuracy that is accepted where the user says nothing.
+const DEFAULT_ACCURACY_DROP: f64 = 0.005;
+
+/// A choice of degrees under a setting.
+#[derive(Clone, Debug)]
+pub struct Point {
+    setting: Setting,
+    solution: Solution,
+}
+
+/// What was chosen, and the front it was chosen from.
+pub struct Chosen {
+    /// The merged front, in order of ascending time.
+    pub front: Vec<Point>,
+    /// The program, verified.
+    pub program: Program,
+    /// The plan that it follows.
+    pub plan: Plan,
+    /// Its polynomials.
+    pub activations: Activations,
+    /// How they do on held-back samples.
+    pub measured: Measurement,
+}
+
+/// What one scale yields.
+struct Choice {
+    front: Vec<Point>,
+    point: Point,
+    activations: Activations,
+    measured: Measurement,
+}
+
+/// Why a round has no choice.
+#[derive(Debug)]
+enum Unsolved {
+    /// No ring has enough levels.
+    Nothing,
+    /// An error that ends the search.
+    Failed(CompileError),
+}
+
+impl From<CompileError> for Unsolved {
+    fn from(error: CompileError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The state of a search.
+pub struct Search<'a> {
+    network: &'a Network,
+    profile: &'a Profile,
+    candidates: &'a [Vec<Candidate>],
+    polynomials: Vec<Vec<Approximation>>,
+    fitting: Dataset<'a>,
+    held: Dataset<'a>,
+    options: &'a Options,
+    progress: &'a dyn Progress,
+    /// The largest magnitude of the plain output.
+    output_magnitude: f64,
+    /// log2 of the largest magnitude of the stored output, at least 0.
+    log_output: f64,
+    /// By log2 of the ring degree.
+    layouts: HashMap<u32, Layouts>,
+    /// What choices of candidates turned out to do.
+    tried: HashMap<Vec<usize>, (Activations, Measurement)>,
+}
+
+impl<'a> Search<'a> {
+    /// A search over the candidates of each activation layer.
+    pub fn new(
+        network: &'a Network,
+        profile: &'a Profile,
+        candidates: &'a [Vec<Candidate>],
+        fitting: Dataset<'a>,
+        held: Dataset<'a>,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let of_layer =
+            |list: &Vec<Candidate>| list.iter().map(|c| c.approximation.clone()).collect();
+        let mut search = Self {
+            network,
+            profile,
+            candidates,
+            polynomials: candidates.iter().map(of_layer).collect(),
+            fitting,
+            held,
+            options,
+            progress,
+            output_magnitude: 0.0,
+            log_output: 0.0,
+            layouts: HashMap::new(),
+            tried: HashMap::new(),
+        };
+        search.output_magnitude = search.magnitudes(&exact_layers(network))[network.output.index()];
+        // A linear output is divided by its magnitude; others are stored in real units.
+        if !matches!(network.graph[network.output].op, Op::Linear { .. } | Op::Input) {
+            search.log_output = search.output_magnitude.max(1.0).log2();
+        }
+        search
+    }
+
+    /// Finds the program.
+    pub fn choose(&mut self) -> Result<Chosen, CompileError> {
+        let mut best_bits = f64::NEG_INFINITY;
+        for log_scale in LOG_SCALES.step_by(2) {
+            let log_scale = f64::from(log_scale);
+            self.choose_layouts(log_scale)?;
+            let Some(Choice { front, point, activations, measured }) = self.settle(log_scale)?
+            else {
+                if best_bits == f64::NEG_INFINITY {
+                    return Err(self.too_deep(log_scale));
+                }
+                break;
+            };
+            let layouts = &self.layouts[&point.setting.log_n];
+            let build = |setting: &Setting| self.build(&activations, layouts, setting);
+            let mut setting = point.setting;
+            let (mut plan, mut program) = build(&setting)?;
+            let bits = program.predicted.precision_bits;
+            best_bits = best_bits.max(bits);
+            if bits < self.options.min_precision_bits {
+                continue;
+            }
+            let levels = program.parameters.max_level();
+            while setting.log_scale < f64::from(*LOG_SCALES.end()) {
+                let wider =
+                    self.setting(setting.log_n, setting.log_scale + 1.0, setting.digit_size);
+                if wider.max_levels().is_none_or(|most| most < levels) {
+                    break;
+                }
+                setting = wider;
+            }
+            if setting != point.setting {
+                (plan, program) = build(&setting)?;
+            }
+            self.check_memory(&program)?;
+            program.predicted.accuracy_drop =
+                measured.classification.map(|c| c.plain_accuracy - c.accuracy);
+            program.verify()?;
+            return Ok(Chosen { front, program, plan, activations, measured });
+        }
+        Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
+    }
+
+    /// For comparison with a front: the same degree in every layer, at the fastest setting of the
+    /// same scale.
+    pub fn uniform(&self, front: &[Point]) -> Result<Vec<Point>, CompileError> {
+        let Some(first) = front.first() else { return Ok(vec![]) };
+        let degrees: BTreeSet<usize> =
+            self.polynomials.iter().flatten().map(Approximation::degree).collect();
+        let mut points: Vec<Point> = Vec::new();
+        for degree in degrees {
+            let Some(choices) = layerwise::uniform(self.candidates, degree) else { continue };
+            let mut alternatives = vec![0; self.network.graph.node_count() - 1];
+            for (step, choice) in self.layer_steps().into_iter().zip(choices) {
+                alternatives[step] = choice;
+            }
+            let mut fastest: Option<Point> = None;
+            for (setting, instance) in self.instances(&self.polynomials, first.setting.log_scale)? {
+                let solution = instance.fastest(&alternatives)?;
+                let faster =
+                    |s: &Solution| fastest.as_ref().is_none_or(|f| s.time < f.solution.time);
+                if let Some(solution) = solution.filter(faster) {
+                    fastest = Some(Point { setting, solution });
+                }
+            }
+            points.extend(fastest);
+        }
+        Ok(points)
+    }
+
+    /// What a point means to a user.
+    pub fn describe(&self, point: &Point) -> FrontPoint {
+        let choices = self.choices(&point.solution);
+        let degree = |(list, &choice): (&Vec<Approximation>, &usize)| list[choice].degree();
+        FrontPoint {
+            seconds: point.solution.time,
+            loss: point.solution.loss,
+            degrees: self.polynomials.iter().zip(&choices).map(degree).collect(),
+            log_n: point.setting.log_n,
+            levels: point.solution.input_level as usize,
+        }
+    }
+
+    fn setting(&self, log_n: u32, log_scale: f64, digit_size: usize) -> Setting {
+        let log_q0 = log_scale + HEADROOM_BITS + self.log_output;
+        Setting { log_n, log_scale, log_q0, digit_size, security: self.options.security }
+    }
+
+    /// Layouts for every ring that could hold the network at a scale.
+    fn choose_layouts(&mut self, log_scale: f64) -> Result<(), CompileError> {
+        let fewest = self.fewest_levels();
+        for log_n in LOG_NS {
+            let setting = self.setting(log_n, log_scale, 1);
+            let enough = setting.max_levels().filter(|&levels| levels >= fewest);
+            if let Some(levels) = enough.filter(|_| !self.layouts.contains_key(&log_n)) {
+                let parameters = setting.parameters(levels)?;
+                let layouts = plan::choose_layouts(self.network, &parameters, &self.options.cost);
+                self.layouts.insert(log_n, layouts);
+            }
+        }
+        Ok(())
+    }
+
+    /// The dynamic program's instance for every ring and digit size.
+    fn instances(
+        &self,
+        polynomials: &[Vec<Approximation>],
+        log_scale: f64,
+    ) -> Result<Vec<(Setting, Instance)>, CompileError> {
+        let mut instances = Vec::new();
+        for log_n in LOG_NS {
+            let Some(layouts) = self.layouts.get(&log_n) else { continue };
+            for digit_size in 1..=MAX_DIGIT_SIZE {
+                let setting = self.setting(log_n, log_scale, digit_size);
+                let Some(levels) = setting.max_levels() else { continue };
+                let levels = levels.min(self.most_levels());
+                let cost = &self.options.cost;
+                let instance =
+                    plan::instance(self.network, polynomials, layouts, &setting, levels, cost)?;
+                instances.push((setting, instance));
+            }
+        }
+        Ok(instances)
+    }
+
+    /// The front over all rings and digit sizes.
+    fn front(
+        &self,
+        polynomials: &[Vec<Approximation>],
+        log_scale: f64,
+    ) -> Result<Vec<Point>, CompileError> {
+        let mut points: Vec<Point> = Vec::new();
+        for (setting, instance) in self.instances(polynomials, log_scale)? {
+            points.extend(
+                instance.front(0.0)?.into_iter().map(|solution| Point { setting, solution }),
+            );
+        }
+        points.sort_by(|a, b| a.solution.time.total_cmp(&b.solution.time));
+        let mut least = f64::INFINITY;
+        points.retain(|p| {
+            let better = p.solution.loss < least;
+            least = least.min(p.solution.loss);
+            better
+        });
+        Ok(points)
+    }
+
+    /// Chooses at one scale, reconsidering while predicted and measured losses disagree, and keeps
+    /// the fastest choice. None if nothing fits.
+    fn settle(&mut self, log_scale: f64) -> Result<Option<Choice>, CompileError> {
+        let mut best: Option<Choice> = None;
+        let (network, profile, candidates) = (self.network, self.profile, self.candidates);
+        let (fitting, held, progress) = (self.fitting, self.held, self.progress);
+        let solve = |offered: &[Vec<Approximation>]| {
+            let front = self.front(offered, log_scale)?;
+            if front.is_empty() {
+                return Err(Unsolved::Nothing);
+            }
+            let (point, activations, measured) = self.select(&front)?;
+            let choices = self.choices(&point.solution);
+            if best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time) {
+                best = Some(Choice { front, point, activations, measured });
+            }
+            Ok(choices)
+        };
+        let follow = |done, _| progress.advance(done);
+        let options = layerwise::Options::default();
+        let rounds = layerwise::choose(
+            network,
+            profile,
+            candidates,
+            (&fitting, &held),
+            solve,
+            &options,
+            &follow,
+        );
+        match rounds {
+            Ok(_) => Ok(best),
+            Err(ChooseError::Solver(Unsolved::Nothing)) => Ok(None),
+            Err(ChooseError::Solver(Unsolved::Failed(error))) => Err(error),
+            Err(ChooseError::Refit(error)) => Err(error.into()),
+        }
+    }
+
+    /// The point that the user's wishes select, with what it turned out to do.
+    fn select(
+        &mut self,
+        front: &[Point],
+    ) -> Result<(Point, Activations, Measurement), CompileError> {
+        let options = self.options;
+        let budget = options.latency_budget.unwrap_or(f64::INFINITY);
+        let within = front.partition_point(|p| p.solution.time <= budget);
+        if within == 0 {
+            return Err(CompileError::Latency { budget, nearest: front[0].solution.time });
+        }
+        if options.max_accuracy_drop.is_none() && options.latency_budget.is_some() {
+            let (activations, measured) = self.try_point(&front[within - 1])?;
+            return Ok((front[within - 1].clone(), activations, measured));
+        }
+        let drop = options.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
+        // Accuracy grows along the front but for noise: bisect, then take what was measured.
+        let (mut low, mut high) = (0, front.len() - 1);
+        let (_, most_accurate) = self.try_point(&front[high])?;
+        if !self.keeps(&most_accurate, drop) {
+            let best = 100.0 * self.distance(&most_accurate);
+            return Err(CompileError::Accuracy {
+                asked: 100.0 * drop,
+                best,
+                seconds: front[high].solution.time,
+            });
+        }
+        while low < high {
+            let middle = (low + high) / 2;
+            let (_, measured) = self.try_point(&front[middle])?;
+            if self.keeps(&measured, drop) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        if high >= within {
+            return Err(CompileError::Latency { budget, nearest: front[high].solution.time });
+        }
+        let (activations, measured) = self.try_point(&front[high])?;
+        Ok((front[high].clone(), activations, measured))
+    }
+
+    /// Refits the polynomials of a point and measures them on held-back samples.
+    fn try_point(&mut self, point: &Point) -> Result<(Activations, Measurement), CompileError> {
+        let choices = self.choices(&point.solution);
+        if let Some(known) = self.tried.get(&choices) {
+            return Ok(known.clone());
+        }
+        let chosen: Vec<&Candidate> =
+            self.candidates.iter().zip(&choices).map(|(list, &c)| &list[c]).collect();
+        let options = layerwise::Options::default();
+        let follow = |done, _| self.progress.advance(done);
+        let activations = layerwise::refit(
+            self.network,
+            &self.fitting,
+            self.profile,
+            &chosen,
+            &options,
+            &follow,
+        )?;
+        let measured = layerwise::measure(self.network, &activations, &self.held);
+        self.tried.insert(choices, (activations.clone(), measured));
+        Ok((activations, measured))
+    }
+
+    /// Whether a measurement is within a drop of accuracy. Twice the drop may answer otherwise than
+    /// the plain network: some of that is lost, some won.
+    fn keeps(&self, measured: &Measurement, drop: f64) -> bool {
+        match measured.classification {
+            Some(c) => c.plain_accuracy - c.accuracy <= drop && 1.0 - c.agreement <= 2.0 * drop,
+            None => self.distance(measured) <= drop,
+        }
+    }
+
+    /// How far a measurement is from the plain network: the share of other answers, or for a single
+    /// output the deviation relative to its magnitude.
+    fn distance(&self, measured: &Measurement) -> f64 {
+        match measured.classification {
+            Some(c) => 1.0 - c.agreement,
+            None => measured.change.sqrt() / self.output_magnitude.max(f64::MIN_POSITIVE),
+        }
+    }
+
+    /// Steps of the dynamic program that are activation layers.
+    fn layer_steps(&self) -> Vec<usize> {
+        self.network.activations().iter().map(|(node, _)| node.index() - 1).collect()
+    }
+
+    /// The candidate that each activation layer uses.
+    fn choices(&self, solution: &Solution) -> Vec<usize> {
+        self.layer_steps().into_iter().map(|step| solution.choices[step].alternative).collect()
+    }
+
+    fn depths(&self, of: impl Fn(&[Candidate]) -> u32) -> usize {
+        let choice = |list: &Vec<Candidate>| {
+            list.iter().find(|c| c.depth == of(list)).map(|c| c.approximation.clone())
+        };
+        let layers: Option<Vec<_>> = self.candidates.iter().map(choice).collect();
+        let activations = Activations { layers: layers.unwrap_or_default() };
+        plan::levels(self.network, &activations)[self.network.input().index()]
+    }
+
+    fn fewest_levels(&self) -> usize {
+        self.depths(|list| list.iter().map(|c| c.depth).min().unwrap_or(0))
+    }
+
+    fn most_levels(&self) -> usize {
+        // Arrangements that fall back to a chain count every node.
+        let chain = self.network.graph.node_count();
+        self.depths(|list| list.iter().map(|c| c.depth).max().unwrap_or(0)).max(chain)
+    }
+
+    fn build(
+        &self,
+        activations: &Activations,
+        layouts: &Layouts,
+        setting: &Setting,
+    ) -> Result<(Plan, Program), CompileError> {
+        let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
+        let plan =
+            plan::plan(self.network, activations, layouts, setting, &self.magnitudes(&layers))?;
+        let mut program =
+            lower(self.network, activations, &plan, self.options.preprocessing.clone());
+        program.predicted = self.predict(&program, layouts);
+        Ok((plan, program))
+    }
+
+    /// The largest magnitude of every node's value over the calibration samples, with a margin.
+    fn magnitudes(&self, layers: &[Layer]) -> Vec<f64> {
+        let mut largest = vec![0.0f64; self.network.graph.node_count()];
+        for batch in self.fitting.batches() {
+            let evaluation =
+                Evaluation::new(self.network, Batch::from_samples(batch.samples()), layers);
+            for (node, largest) in self.network.graph.node_indices().zip(&mut largest) {
+                let values = evaluation.value(node).used().flatten();
+                *largest = values.fold(*largest, |a, &v| a.max(f64::from(v).abs()));
+            }
+        }
+        largest.iter().map(|m| m * MAGNITUDE_MARGIN).collect()
+    }
+
+    fn predict(&self, program: &Program, layouts: &Layouts) -> Prediction {
+        let counter = Counter { parameters: &program.parameters };
+        let mut work = Work::default();
+        let (mut plaintexts, mut values, mut workspace) = (0, 0, 0);
+        for (value, transform) in program.values.iter().zip(&layouts.transforms) {
+            let ciphertexts = value.layout.ciphertexts(program.log_slots);
+            let level = value.level + value.op.depth();
+            values += counter.ciphertext_bytes(value.level) * ciphertexts as u64;
+            match &value.op {
+                program::Op::Input => {}
+                program::Op::Product { .. } => work += counter.product(level) * ciphertexts,
+                program::Op::Polynomial { coefficients, .. } => {
+                    let plan =
+                        ChebyshevPlan::new(coefficients).expect("refitted polynomials have plans");
+                    work += counter.polynomial(&plan, level) * ciphertexts;
+                }
+                program::Op::Linear { .. } => {
+                    let t = transform.as_ref().expect("linear nodes have transforms");
+                    work += counter.linear(&t.steps, t.outputs, t.folds, level);
+                    plaintexts += counter.plaintext_bytes(&t.steps, level);
+                    workspace = workspace.max(
+                        counter.extended_bytes(level)
+                            * (t.steps.babies.len() + t.outputs + 2) as u64,
+                    );
+                }
+            }
+        }
+        let rotations = program.keys.rotations.values().map(|&level| counter.key_bytes(level));
+        let relinearization =
+            program.keys.relinearization.map_or(0, |level| counter.key_bytes(level));
+        let key_bytes = rotations.sum::<u64>() + relinearization;
+        Prediction {
+            seconds: self.options.cost.seconds(work),
+            threads: self.options.cost.threads,
+            peak_bytes: key_bytes + plaintexts + values + workspace,
+            key_bytes,
+            precision_bits: precision::output_bits(&precision::errors(program)),
+            accuracy_drop: None,
+        }
+    }
+
+    fn check_memory(&self, program: &Program) -> Result<(), CompileError> {
+        let needed = program.predicted.peak_bytes;
+        match self.options.memory_limit {
+            Some(available) if needed > available => {
+                Err(CompileError::Memory { needed, available })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn too_deep(&self, log_scale: f64) -> CompileError {
+        let setting = self.setting(*LOG_NS.end(), log_scale, 1);
+        let shallowest =
+            |list: &Vec<Candidate>| list.iter().map(|c| c.depth).min().unwrap_or(0) as usize;
+        let deepest = self
+            .candidates
+            .iter()
+            .map(shallowest)
+            .zip(&self.profile.layers)
+            .max_by_key(|(depth, _)| *depth);
+        let (of_deepest, deepest) =
+            deepest.map_or((0, String::new()), |(depth, layer)| (depth, layer.name.clone()));
+        CompileError::TooDeep {
+            needed: self.fewest_levels(),
+            deepest,
+            of_deepest,
+            available: setting.max_levels().unwrap_or(0),
+            log_n: setting.log_n,
+            security: setting.security,
+        }
+    }
+}

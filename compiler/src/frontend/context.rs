@@ -20,6 +20,8 @@ use super::tensor;
 
 /// Most elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
 pub(super) const MAX_TENSOR: usize = 1 << 24;
+/// Most axes of an encrypted tensor.
+pub(super) const MAX_RANK: usize = 16;
 /// Most elements of all encrypted tensors and computed constants together.
 const BUDGET: usize = 1 << 28;
 
@@ -238,6 +240,10 @@ impl Context<'_> {
         if !matrices.iter().all(Matrix::is_finite) || !bias.as_ref().is_none_or(finite) {
             return Err(Fault::NotFinite);
         }
+        for matrix in &matrices {
+            let refused = |e| Fault::Shape { reason: format!("its geometry is not usable: {e}") };
+            matrix.verify().map_err(refused)?;
+        }
         let bias = bias.filter(|b| b.iter().any(|&v| v != 0.0));
         self.push(Op::Linear { matrices, bias }, &nodes, shape)
     }
@@ -263,8 +269,8 @@ impl Context<'_> {
             return Err(Fault::MixesSamples { how });
         }
         let elements = volume(&shape);
-        if elements == 0 {
-            let reason = format!("its result has the empty shape {shape:?}");
+        if elements == 0 || shape.len() > MAX_RANK {
+            let reason = format!("its result is empty or has more than {MAX_RANK} axes: {shape:?}");
             return Err(Fault::Shape { reason });
         }
         self.builder.charge(elements)?;

@@ -295,3 +295,18 @@ fn attributes_are_validated() {
     let axis = Model::float(&[4]).node("y = Concat(x, x)", &[int("axis", i64::MIN)]);
     assert_eq!(attribute(axis), "axis");
 }
+
+#[test]
+fn odd_geometry_is_refused_or_means_what_it_says() {
+    let strides = [ints("kernel_shape", &[1, 1]), ints("strides", &[1023, 8388607])];
+    let pool = Model::float(&[2, 3, 4]).node("y = AveragePool(x)", &strides);
+    assert!(matches!(pool.fault(), Fault::Shape { .. }));
+    // The same axis twice: the second slice is of the result of the first.
+    let twice = Model::float(&[5])
+        .ints("starts", &[1, 1])
+        .ints("ends", &[3, 9])
+        .ints("axes", &[1, 1])
+        .node("y = Slice(x, starts, ends, axes)", &[]);
+    let network = twice.import().unwrap().network;
+    assert_eq!(evaluate(&network, &[0.0, 1.0, 2.0, 3.0, 4.0]), [2.0]);
+}

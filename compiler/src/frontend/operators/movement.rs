@@ -64,7 +64,7 @@ pub(super) fn slice(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let mut index = indices(&x);
     for (k, &axis) in axes.iter().enumerate() {
         let axis = context.axis(axis, x.shape.len())?;
-        let positions = positions(x.shape[axis], starts[k], ends[k], steps[k])?;
+        let positions = positions(index.shape()[axis], starts[k], ends[k], steps[k])?;
         if axis == 0 && positions != [0] {
             return Err(Fault::MixesSamples { how: "it slices the batch axis" });
         }
@@ -213,8 +213,8 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             length.filter(|&l| l > 0).ok_or_else(|| unexpected("pads that fit", &x.shape))?;
         let rest = index.len() / extent as usize;
         context.builder.charge(rest.saturating_mul(length as usize))?;
-        let inside = |p: i64| (0..extent).contains(&(p - before)).then(|| (p - before) as usize);
-        let sources: Vec<_> = (0..length).map(inside).collect();
+        let inside = |p: i64| Some(p.saturating_sub(before)).filter(|p| (0..extent).contains(p));
+        let sources: Vec<_> = (0..length).map(|p| inside(p).map(|p| p as usize)).collect();
         index = pad_axis(&index, axis, &sources);
     }
     let bias = (value != 0.0)
@@ -242,7 +242,8 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     for position in 0..context.proto.input.len() {
         values.push(context.required(position)?.clone());
     }
-    let mut shape = values[0].shape().to_vec();
+    let first = values.first().ok_or(Fault::Missing { position: 0 })?;
+    let mut shape = first.shape().to_vec();
     let axis = context.axis(context.int("axis", 1)?, shape.len())?;
     if axis == 0 {
         return Err(Fault::MixesSamples { how: "it concatenates along the batch axis" });

@@ -3,7 +3,7 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::context::{Context, Encrypted, unexpected};
+use super::super::context::{Context, Encrypted, MAX_RANK, unexpected};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -102,6 +102,9 @@ fn squeezed(context: &Context, shape: &[usize]) -> Result<Vec<usize>, Fault> {
 fn unsqueezed(context: &Context, shape: &[usize]) -> Result<Vec<usize>, Fault> {
     let axes = context.list("axes", 1)?.ok_or(Fault::Missing { position: 1 })?;
     let rank = shape.len() + axes.len();
+    if rank > MAX_RANK {
+        return Err(Fault::Shape { reason: format!("it makes more than {MAX_RANK} axes") });
+    }
     let axes = axes.iter().map(|&a| context.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
     if axes.contains(&0) {
         return Err(Fault::MixesSamples { how: "it inserts an axis before the batch" });

@@ -2,7 +2,6 @@
 
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale, top};
-use crate::keys::decompose;
 use crate::ring::{Basis, Domain, Poly};
 use crate::{Ciphertext, Error, Plaintext};
 
@@ -144,9 +143,9 @@ impl Evaluator {
         let ring = self.context.ring();
         let special = self.context.special_basis();
         let key = self.keys.relinearization()?;
-        let (mut u0, mut u1) = key.apply(&self.context, &decompose(&self.context, &product.d2))?;
-        ring.add_assign(&mut u0, &ring.lift(&product.d0, special));
-        ring.add_assign(&mut u1, &ring.lift(&product.d1, special));
+        let (mut u0, mut u1) = key.apply(&self.context, &product.d2)?;
+        ring.add_lifted_assign(&mut u0, &product.d0, special);
+        ring.add_lifted_assign(&mut u1, &product.d1, special);
         let divisor = special.union(dropped);
         let Tensor { scale, slots, context, .. } = *product;
         Ok(Ciphertext {
@@ -205,11 +204,8 @@ impl Evaluator {
     ) -> Result<(), Error> {
         let ring = self.context.ring();
         let residues = self.scalar(coefficient, scale / a.scale, sum0.basis())?;
-        for (sum, a) in [(sum0, &a.c0), (sum1, &a.c1)] {
-            let mut term = a.restricted(sum.basis());
-            ring.mul_scalars_assign(&mut term, &residues);
-            ring.add_assign(sum, &term);
-        }
+        ring.add_scaled_assign(sum0, &a.c0, &residues);
+        ring.add_scaled_assign(sum1, &a.c1, &residues);
         Ok(())
     }
 

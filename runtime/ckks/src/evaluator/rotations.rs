@@ -1,7 +1,7 @@
 //! Rotations and conjugation: Galois automorphisms followed by key switching.
 
 use super::Evaluator;
-use crate::keys::{SwitchingKey, decompose};
+use crate::keys::{Decomposition, SwitchingKey};
 use crate::ring::Poly;
 use crate::{Ciphertext, Error};
 
@@ -12,8 +12,13 @@ impl Evaluator {
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::MissingRotationKey`], [`Error::KeyLevel`].
     pub fn rotate(&self, a: &Ciphertext, rotation: i64) -> Result<Ciphertext, Error> {
-        let mut rotated = self.rotate_hoisted(a, &[rotation])?;
-        Ok(rotated.pop().expect("one rotation gives one result"))
+        self.context.check_own(a.context)?;
+        match self.keys.rotation(&self.context, rotation, a.slots)? {
+            None => Ok(a.clone()),
+            Some((element, key)) => {
+                Ok(self.automorphism(a, key.apply(&self.context, &a.c1)?, element))
+            }
+        }
     }
 
     /// Many rotations of one ciphertext, decomposed once (hoisting: Halevi and Shoup, "Faster
@@ -31,17 +36,13 @@ impl Evaluator {
             .iter()
             .map(|&r| self.keys.rotation(&self.context, r, a.slots))
             .collect::<Result<Vec<_>, Error>>()?;
-        let digits = if keys.iter().any(Option::is_some) {
-            decompose(&self.context, &a.c1)
-        } else {
-            Vec::new()
+        let mut c1 = None;
+        let rotate = |key: Option<(u64, &SwitchingKey)>| {
+            let Some((element, key)) = key else { return Ok(a.clone()) };
+            let c1 = c1.get_or_insert_with(|| Decomposition::new(&self.context, &a.c1));
+            Ok(self.automorphism(a, key.apply_decomposed(&self.context, c1)?, element))
         };
-        keys.into_iter()
-            .map(|key| match key {
-                None => Ok(a.clone()),
-                Some((element, key)) => self.automorphism(a, &digits, element, key),
-            })
-            .collect()
+        keys.into_iter().map(rotate).collect()
     }
 
     /// The complex conjugate of every slot.
@@ -51,7 +52,7 @@ impl Evaluator {
     pub fn conjugate(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
         self.context.check_own(a.context)?;
         let (element, key) = self.keys.conjugation(&self.context)?;
-        self.automorphism(a, &decompose(&self.context, &a.c1), element, key)
+        Ok(self.automorphism(a, key.apply(&self.context, &a.c1)?, element))
     }
 
     /// Σ_{i < count} of a rotated by i·step: log2(count) rotations when count is a power of two.
@@ -67,6 +68,8 @@ impl Evaluator {
         step: i64,
         count: u32,
     ) -> Result<Ciphertext, Error> {
+        // The sign stays, so that keys are found as they were requested; nothing overflows.
+        let step = step % a.slots as i64;
         let mut block = a.clone();
         let (mut sum, mut summed): (Option<Ciphertext>, i64) = (None, 0);
         for k in 0..u32::BITS - count.leading_zeros() {
@@ -86,23 +89,17 @@ impl Evaluator {
         sum.ok_or(Error::NoOperands("rotate-and-sum"))
     }
 
-    fn automorphism(
-        &self,
-        a: &Ciphertext,
-        digits: &[Poly],
-        element: u64,
-        key: &SwitchingKey,
-    ) -> Result<Ciphertext, Error> {
+    /// The automorphism of `a`, given `switched`: P·c1·s modulo QP under the secret's preimage.
+    fn automorphism(&self, a: &Ciphertext, switched: (Poly, Poly), element: u64) -> Ciphertext {
         let ring = self.context.ring();
         let special = self.context.special_basis();
-        let (u0, u1) = key.apply(&self.context, digits)?;
-        let mut c0 = ring.mod_down(u0, special);
+        let mut c0 = ring.mod_down(switched.0, special);
         ring.add_assign(&mut c0, &a.c0);
-        let c1 = ring.mod_down(u1, special);
-        Ok(Ciphertext {
+        let c1 = ring.mod_down(switched.1, special);
+        Ciphertext {
             c0: ring.automorphism(&c0, element),
             c1: ring.automorphism(&c1, element),
             ..*a
-        })
+        }
     }
 }

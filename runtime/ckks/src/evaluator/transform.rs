@@ -6,6 +6,7 @@
 //! are taken there, each giant step divides one polynomial by P, and each output is divided by P,
 //! together with the prime of its level, once. How to split a matrix is the caller's choice.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +14,7 @@ use rayon::prelude::*;
 
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
-use crate::keys::{SwitchingKey, decompose};
+use crate::keys::{Decomposition, SwitchingKey};
 use crate::ring::{Basis, Poly};
 use crate::{Ciphertext, CompactPlaintext, Context, Error};
 
@@ -72,6 +73,15 @@ enum Diagonal {
     Ntt(Poly),
     /// Transformed each time it is used.
     Compact(CompactPlaintext),
+}
+
+impl Diagonal {
+    fn on_basis(&self, context: &Context, basis: Basis) -> Result<Cow<'_, Poly>, Error> {
+        match self {
+            Self::Ntt(poly) => Ok(Cow::Borrowed(poly)),
+            Self::Compact(compact) => Ok(Cow::Owned(compact.on_basis(context, basis)?.poly)),
+        }
+    }
 }
 
 impl TransformShape {
@@ -262,18 +272,14 @@ impl Evaluator {
                 .iter()
                 .map(|&(_, baby)| self.keys.rotation(context, baby, input.slots))
                 .collect::<Result<Vec<_>, Error>>()?;
-            let lifted = ring.lift(&input.c0, special);
-            let digits = if keys.iter().any(Option::is_some) {
-                decompose(context, &input.c1)
-            } else {
-                Vec::new()
-            };
+            let c1 =
+                keys.iter().any(Option::is_some).then(|| Decomposition::new(context, &input.c1));
             let rotate = |key: Option<(u64, &SwitchingKey)>| {
-                let Some((element, key)) = key else {
-                    return Ok((lifted.clone(), ring.lift(&input.c1, special)));
+                let (Some((element, key)), Some(c1)) = (key, &c1) else {
+                    return Ok((ring.lift(&input.c0, special), ring.lift(&input.c1, special)));
                 };
-                let (mut u0, u1) = key.apply(context, &digits)?;
-                ring.add_assign(&mut u0, &lifted);
+                let (mut u0, u1) = key.apply_decomposed(context, c1)?;
+                ring.add_lifted_assign(&mut u0, &input.c0, special);
                 Ok((ring.automorphism(&u0, element), ring.automorphism(&u1, element)))
             };
             rotated.extend(keys.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?);
@@ -281,24 +287,25 @@ impl Evaluator {
         Ok(rotated)
     }
 
+    /// Σ diagonal ⊙ rotated input, modulo QP.
     fn inner_sum(&self, group: &Group, rotated: &[(Poly, Poly)]) -> Result<(Poly, Poly), Error> {
+        /// Terms summed at a time, which bounds the memory of diagonals being transformed.
+        const CHUNK: usize = 16;
         let ring = self.context.ring();
         let mut sum: Option<(Poly, Poly)> = None;
-        for (baby, diagonal) in &group.terms {
-            let (u0, u1) = &rotated[*baby];
-            let transformed;
-            let diagonal = match diagonal {
-                Diagonal::Ntt(poly) => poly,
-                Diagonal::Compact(compact) => {
-                    transformed = compact.on_basis(&self.context, u0.basis())?.poly;
-                    &transformed
-                }
-            };
+        for terms in group.terms.chunks(CHUNK) {
+            let inputs: Vec<&(Poly, Poly)> =
+                terms.iter().map(|(baby, _)| &rotated[*baby]).collect();
+            let diagonals = terms
+                .iter()
+                .map(|(_, diagonal)| diagonal.on_basis(&self.context, inputs[0].0.basis()))
+                .collect::<Result<Vec<_>, Error>>()?;
+            let (u0, u1) = ring.inner_product(&diagonals, &inputs);
             if let Some((sum0, sum1)) = &mut sum {
-                ring.mul_add_assign(sum0, diagonal, u0);
-                ring.mul_add_assign(sum1, diagonal, u1);
+                ring.add_assign(sum0, &u0);
+                ring.add_assign(sum1, &u1);
             } else {
-                sum = Some((ring.mul(diagonal, u0), ring.mul(diagonal, u1)));
+                sum = Some((u0, u1));
             }
         }
         Ok(sum.expect("a group has at least one term"))
@@ -313,7 +320,7 @@ impl Evaluator {
         let Some((element, key)) = giant else { return Ok((u0, u1)) };
         let (context, ring) = (&*self.context, self.context.ring());
         let c1 = ring.mod_down(u1, context.special_basis());
-        let (mut v0, v1) = key.apply(context, &decompose(context, &c1))?;
+        let (mut v0, v1) = key.apply(context, &c1)?;
         ring.add_assign(&mut v0, &u0);
         Ok((ring.automorphism(&v0, element), ring.automorphism(&v1, element)))
     }

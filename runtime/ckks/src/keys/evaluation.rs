@@ -134,9 +134,9 @@ fn power(context: &Context, mut base: u64, mut exponent: u64) -> u64 {
     let mut result = 1;
     while exponent > 0 {
         if exponent & 1 == 1 {
-            result = result * base & mask;
+            result = (result * base) & mask;
         }
-        base = base * base & mask;
+        base = (base * base) & mask;
         exponent >>= 1;
     }
     result

@@ -8,9 +8,9 @@ mod switching;
 pub use evaluation::{EvaluationKeys, KeyRequest};
 pub use public::PublicKey;
 pub use secret::SecretKey;
-pub(crate) use switching::{SwitchingKey, decompose};
+pub(crate) use switching::{Decomposition, SwitchingKey};
 
-use crate::ring::{Basis, Domain, Poly, Ring, sample};
+use crate::ring::{Basis, Domain, Poly, Ring, SecretPoly, sample};
 use rand_core::Rng;
 
 /// A fresh error polynomial in the NTT domain.
@@ -29,7 +29,7 @@ fn uniform(ring: &Ring, basis: Basis, rng: &mut impl Rng) -> ([u8; sample::SEED_
 
 /// `value − a·s`, given a: the other half of an encryption of `value` under s.
 fn mask(ring: &Ring, mut value: Poly, a: &Poly, s: &Poly) -> Poly {
-    let product = ring.mul(a, s);
+    let product = SecretPoly::from(ring.mul(a, s));
     ring.sub_assign(&mut value, &product);
     value
 }

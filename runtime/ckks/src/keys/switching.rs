@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 
 use super::{error, mask, uniform};
 use crate::context::top;
-use crate::ring::{Basis, Poly, sample};
+use crate::ring::{Basis, Poly, SecretPoly, sample};
 use crate::{Context, Error};
 
 /// A key from one secret to another, for operands up to a level.
@@ -34,33 +34,44 @@ impl SwitchingKey {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Error> {
         let ring = context.ring();
-        let basis = context.basis_at(level)?.union(context.special_basis());
-        let special: Vec<i128> =
-            context.special_basis().iter().map(|i| ring.modulus(i).value().into()).collect();
+        let special = context.special_basis();
+        let basis = context.basis_at(level)?.union(special);
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for digit in context.parameters().digit_ranges(level) {
             let (seed, a) = uniform(ring, basis, rng);
             let mut b = mask(ring, error(ring, basis, rng), &a, to);
-            for i in digit {
-                let q = ring.modulus(i);
-                let p = special.iter().fold(1, |p, &s| q.mul(p, q.reduce_i128(s)));
-                for (b, &s) in b.limb_mut(i).iter_mut().zip(from.limb(i)) {
-                    *b = q.add(*b, q.mul(p, s));
-                }
-            }
+            let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
+            ring.add_lifted_assign(&mut b, &from, special);
             parts.push((b, a));
             seeds.push(seed);
         }
         Ok(Self { level, parts, seeds })
     }
 
-    /// `(u0, u1)` on the basis of the digits, an encryption of P·c·s' where the digits are c's.
-    pub(crate) fn apply(&self, context: &Context, digits: &[Poly]) -> Result<(Poly, Poly), Error> {
-        let operand = top(digits[0].basis().difference(context.special_basis()));
+    /// `(u0, u1)` modulo QP, an encryption of P·c·s' for a polynomial c on chain primes.
+    pub(crate) fn apply(&self, context: &Context, c: &Poly) -> Result<(Poly, Poly), Error> {
+        let (indices, digits): (Vec<_>, Vec<_>) = digits(context, c.basis()).unzip();
+        let parts = self.parts(&indices, c.basis())?;
+        let target = c.basis().union(context.special_basis());
+        Ok(context.ring().gadget_product(c, &digits, target, &parts))
+    }
+
+    /// [`SwitchingKey::apply`] for one of several keys applied to the same polynomial.
+    pub(crate) fn apply_decomposed(
+        &self,
+        context: &Context,
+        c: &Decomposition,
+    ) -> Result<(Poly, Poly), Error> {
+        let parts = self.parts(&c.indices, c.basis)?;
+        Ok(context.ring().inner_product(&c.raised, &parts))
+    }
+
+    fn parts(&self, indices: &[usize], operand: Basis) -> Result<Vec<&(Poly, Poly)>, Error> {
+        let operand = top(operand);
         if operand > self.level {
             return Err(Error::KeyLevel { key: self.level, operand });
         }
-        Ok(context.ring().inner_product(digits, &self.parts))
+        Ok(indices.iter().map(|&j| &self.parts[j]).collect())
     }
 
     /// Memory held, in bytes.
@@ -69,21 +80,28 @@ impl SwitchingKey {
     }
 }
 
-/// Lifts a polynomial (NTT domain, on chain primes) digit by digit to its basis and the special
-/// primes.
-pub(crate) fn decompose(context: &Context, poly: &Poly) -> Vec<Poly> {
-    let (ring, basis) = (context.ring(), poly.basis());
-    let target = basis.union(context.special_basis());
-    let digits = context.parameters().digit_ranges(top(basis));
-    let digits = digits.map(|range| Basis::from_indices(range).intersection(basis));
-    digits
-        .map(|digit| {
-            if digit.is_empty() {
-                // Keeps digits and key parts aligned where a basis leaves a whole digit out.
-                ring.zero(target, poly.domain())
-            } else {
-                ring.mod_up(poly, digit, target)
-            }
-        })
-        .collect()
+/// The digits of a polynomial, raised to its basis and the special primes.
+pub(crate) struct Decomposition {
+    basis: Basis,
+    /// Which digit each is.
+    indices: Vec<usize>,
+    raised: Vec<Poly>,
+}
+
+impl Decomposition {
+    /// Decomposes a polynomial in the NTT domain on chain primes.
+    pub(crate) fn new(context: &Context, c: &Poly) -> Self {
+        let basis = c.basis();
+        let target = basis.union(context.special_basis());
+        let raise = |(j, digit)| (j, context.ring().mod_up(c, digit, target));
+        let (indices, raised) = digits(context, basis).map(raise).unzip();
+        Self { basis, indices, raised }
+    }
+}
+
+/// The digits that a basis touches, with their indices.
+fn digits(context: &Context, basis: Basis) -> impl Iterator<Item = (usize, Basis)> {
+    let ranges = context.parameters().digit_ranges(top(basis)).enumerate();
+    let digits = ranges.map(move |(j, range)| (j, Basis::from_indices(range).intersection(basis)));
+    digits.filter(|(_, digit)| !digit.is_empty())
 }

@@ -93,6 +93,33 @@ impl Ring {
         });
     }
 
+    /// `acc += a` times a constant for each limb, in either domain, on the primes that both have:
+    /// `scalars[j]` is the residue for the `j`-th of those, ascending.
+    ///
+    /// # Panics
+    /// If the domains differ or there are not as many scalars as common primes.
+    pub fn add_scaled_assign(&self, acc: &mut Poly, a: &Poly, scalars: &[u64]) {
+        /// Words multiplied before they are added, while they are in the nearest cache.
+        const CHUNK: usize = 1024;
+        self.assert_own(acc);
+        self.assert_domain(a, acc.domain());
+        let common = acc.basis().intersection(a.basis());
+        assert_eq!(scalars.len(), common.len(), "one scalar is needed for every common prime");
+        acc.for_each_limb(|i, acc| {
+            if !common.contains(i) {
+                return;
+            }
+            let (m, scalar) = (self.modulus(i), scalars[common.position(i)]);
+            let mut buffer = [0; CHUNK];
+            for (acc, a) in acc.chunks_mut(CHUNK).zip(a.limb(i).chunks(CHUNK)) {
+                let product = &mut buffer[..a.len()];
+                product.copy_from_slice(a);
+                self.kernels.mul_scalar(m, product, scalar);
+                self.kernels.add(m, acc, product);
+            }
+        });
+    }
+
     /// Adds a constant polynomial: `scalars[j]` is the residue for the `j`-th prime of the basis,
     /// ascending.
     ///
@@ -143,7 +170,7 @@ impl Ring {
         image
     }
 
-    fn assert_domain(&self, poly: &Poly, domain: Domain) {
+    pub(super) fn assert_domain(&self, poly: &Poly, domain: Domain) {
         self.assert_own(poly);
         assert_eq!(poly.domain(), domain, "the polynomial is in the wrong domain");
     }

@@ -92,15 +92,6 @@ impl Basis {
     pub(super) fn position(self, index: usize) -> usize {
         (self.0 & ((1 << index) - 1)).count_ones() as usize
     }
-
-    /// The prime index at a limb position; the inverse of [`Basis::position`].
-    pub(super) fn index_at(self, position: usize) -> usize {
-        let mut bits = self.0;
-        for _ in 0..position {
-            bits &= bits - 1;
-        }
-        bits.trailing_zeros() as usize
-    }
 }
 
 impl std::fmt::Debug for Basis {
@@ -137,7 +128,7 @@ mod tests {
         assert!(!a.contains(200));
         assert_eq!(format!("{b:?}"), "{3, 5}");
         for (position, index) in a.iter().enumerate() {
-            assert_eq!((a.position(index), a.index_at(position)), (position, index));
+            assert_eq!(a.position(index), position);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Between polynomials and the world outside: signed integers, real numbers, raw bytes.
 
-use super::{Basis, Domain, Modulus, Poly, Ring, RingError};
+use rayon::prelude::*;
+
+use super::modulus::conditional_sub;
+use super::{Basis, Domain, MAX_PRIME_BITS, Modulus, Poly, Ring, RingError};
 
 impl Ring {
     /// The polynomial with the given `N` signed coefficients, in the coefficient domain.
@@ -81,25 +84,25 @@ impl Ring {
     pub fn to_real(&self, poly: &Poly, log_scale: i32) -> Vec<f64> {
         self.assert_own(poly);
         assert_eq!(poly.domain(), Domain::Coefficient, "only coefficients can be recombined");
-        let radices: Vec<&Modulus> = poly.basis().iter().map(|i| self.modulus(i)).collect();
+        let radices: Vec<Radix> = {
+            let moduli: Vec<&Modulus> = poly.basis().iter().map(|i| self.modulus(i)).collect();
+            moduli.iter().enumerate().map(|(i, m)| Radix::new(m, &moduli[..i])).collect()
+        };
         let limbs: Vec<&[u64]> = poly.limbs().map(|(_, limb)| limb).collect();
-        // inverses[i][k] = radices[k]^-1 mod radices[i].
-        let inverse = |m: &Modulus, k: &&Modulus| m.inv(m.reduce_u128(k.value().into()));
-        let inverses: Vec<Vec<u64>> =
-            radices.iter().map(|m| radices.iter().map(|k| inverse(m, k)).collect()).collect();
-
         let mut reals = vec![0.0; self.degree()];
-        let mut digits = vec![[0; GROUP]; limbs.len()];
-        for (group, reals) in reals.chunks_mut(GROUP).enumerate() {
-            for (digits, limb) in digits.iter_mut().zip(&limbs) {
-                digits.copy_from_slice(&limb[GROUP * group..][..GROUP]);
-            }
-            let needed = to_mixed_radix(&mut digits, &radices, &inverses);
-            for (j, real) in reals.iter_mut().enumerate() {
-                let digits = digits[..needed].iter().map(|d| d[j]);
-                *real = mixed_radix_to_real(digits.zip(&radices).rev(), log_scale);
-            }
-        }
+        reals.par_chunks_mut(GROUP).enumerate().with_min_len(64).for_each_init(
+            || vec![[0; GROUP]; limbs.len()],
+            |digits, (group, reals)| {
+                for (digits, limb) in digits.iter_mut().zip(&limbs) {
+                    digits.copy_from_slice(&limb[GROUP * group..][..GROUP]);
+                }
+                let needed = to_mixed_radix(digits, &radices);
+                for (j, real) in reals.iter_mut().enumerate() {
+                    let digits = digits[..needed].iter().map(|d| d[j]);
+                    *real = mixed_radix_to_real(digits.zip(&radices).rev(), log_scale);
+                }
+            },
+        );
         reals
     }
 }
@@ -107,22 +110,40 @@ impl Ring {
 /// Coefficients recombined at a time; divides every degree.
 const GROUP: usize = 16;
 
+/// A prime as the radix of a mixed-radix digit.
+struct Radix {
+    m: Modulus,
+    /// The inverses of the radices before, with Shoup companions.
+    inverses: Vec<(u64, u64)>,
+    /// A multiple of the prime that exceeds every digit.
+    offset: u64,
+}
+
+impl Radix {
+    fn new(m: &Modulus, before: &[&Modulus]) -> Self {
+        let inverse = |radix: &&Modulus| m.inv(m.reduce_u64(radix.value()));
+        Self {
+            m: *m,
+            inverses: before.iter().map(inverse).map(|w| (w, m.shoup(w))).collect(),
+            offset: (1u64 << MAX_PRIME_BITS).next_multiple_of(m.value()),
+        }
+    }
+}
+
 /// Turns residues into mixed-radix digits, in place; returns how many can be other than zero.
-fn to_mixed_radix(
-    residues: &mut [[u64; GROUP]],
-    radices: &[&Modulus],
-    inverses: &[Vec<u64>],
-) -> usize {
+fn to_mixed_radix(residues: &mut [[u64; GROUP]], radices: &[Radix]) -> usize {
     for k in 0..residues.len() {
-        let (done, rest) = residues.split_at_mut(k + 1);
-        if rest.iter().chain([&done[k]]).flatten().all(|&residue| residue == 0) {
+        if residues[k..].as_flattened().iter().fold(0, |any, residue| any | residue) == 0 {
             return k;
         }
-        for (i, residues) in (k + 1..).zip(rest) {
-            let m = radices[i];
-            for (residue, &digit) in residues.iter_mut().zip(&done[k]) {
-                let digit = m.reduce_i64(radices[k].centered(digit));
-                *residue = m.mul(m.sub(*residue, digit), inverses[i][k]);
+        let (done, rest) = residues.split_at_mut(k + 1);
+        let digits = done[k].map(|digit| radices[k].m.centered(digit));
+        for (residues, Radix { m, inverses, offset }) in rest.iter_mut().zip(&radices[k + 1..]) {
+            let (w, w_shoup) = inverses[k];
+            for (residue, &digit) in residues.iter_mut().zip(&digits) {
+                let difference = (*residue + offset).wrapping_sub_signed(digit);
+                let quotient = m.mul_shoup_lazy(difference, w, w_shoup);
+                *residue = conditional_sub(quotient, m.value());
             }
         }
     }
@@ -130,27 +151,27 @@ fn to_mixed_radix(
 }
 
 /// Horner's rule from the top digit, in 128-bit integers with a common exponent.
-fn mixed_radix_to_real<'a>(
-    digits: impl Iterator<Item = (u64, &'a &'a Modulus)>,
-    log_scale: i32,
-) -> f64 {
+fn mixed_radix_to_real<'a>(digits: impl Iterator<Item = (u64, &'a Radix)>, log_scale: i32) -> f64 {
     /// Bits kept, so that the product with a 50-bit radix fits; the rest is below the rounding error.
     const KEPT: u32 = 76;
     let (mut mantissa, mut exponent) = (0i128, 0);
-    for (digit, radix) in digits {
-        let digit = i128::from(radix.centered(digit)) >> exponent.min(127);
-        mantissa = mantissa * i128::from(radix.value()) + digit;
-        let excess = (128 - mantissa.unsigned_abs().leading_zeros()).saturating_sub(KEPT);
-        mantissa >>= excess;
-        exponent += excess;
+    for (digit, Radix { m, .. }) in digits {
+        let digit = m.centered(digit) >> exponent.min(63);
+        mantissa = mantissa * i128::from(m.value()) + i128::from(digit);
+        if mantissa.unsigned_abs() >> KEPT != 0 {
+            let excess = 128 - mantissa.unsigned_abs().leading_zeros() - KEPT;
+            mantissa >>= excess;
+            exponent += excess;
+        }
     }
     scale_by_power_of_two(mantissa as f64, exponent as i32 - log_scale)
 }
 
-/// `x · 2^exponent`, without overflow on the way when the result is in range.
+/// `x · 2^exponent` in two steps, so that powers out of range matter only if the result is, too.
 fn scale_by_power_of_two(x: f64, exponent: i32) -> f64 {
+    let power = |e: i32| f64::from_bits(((e.clamp(-1022, 1023) + 1023) as u64) << 52);
     let half = exponent / 2;
-    x * 2f64.powi(half) * 2f64.powi(exponent - half)
+    x * power(half) * power(exponent - half)
 }
 
 #[cfg(test)]

@@ -101,6 +101,13 @@ impl Modulus {
         self.pow(a, self.value - 2)
     }
 
+    /// `x mod q` for any 64-bit `x`.
+    #[inline]
+    pub fn reduce_u64(&self, x: u64) -> u64 {
+        // floor(2^64 / q) is Shoup's companion of the factor 1.
+        conditional_sub(self.mul_shoup_lazy(x, 1, (self.barrett_wide >> 64) as u64), self.value)
+    }
+
     /// `x mod q` for any 128-bit `x`.
     #[inline]
     pub fn reduce_u128(&self, x: u128) -> u64 {
@@ -117,7 +124,7 @@ impl Modulus {
     /// `x mod q` in `[0, q)` for a signed integer.
     #[inline]
     pub fn reduce_i64(&self, x: i64) -> u64 {
-        self.with_sign(self.reduce_u128(u128::from(x.unsigned_abs())), x < 0)
+        self.with_sign(self.reduce_u64(x.unsigned_abs()), x < 0)
     }
 
     /// `x mod q` in `[0, q)` for a signed integer.
@@ -215,6 +222,8 @@ mod tests {
         #[test]
         fn agrees_with_u128_division(q in primes(), a: u64, b: u64, wide: u128, signed: i128) {
             let m = Modulus::new(q).unwrap();
+            prop_assert_eq!(m.reduce_u64(a), a % q);
+            prop_assert_eq!(i128::from(m.reduce_i64(a as i64)), i128::from(a as i64).rem_euclid(q.into()));
             let (a, b) = (a % q, b % q);
             let wide_q = u128::from(q);
             prop_assert_eq!(u128::from(m.mul(a, b)), u128::from(a) * u128::from(b) % wide_q);
@@ -234,6 +243,7 @@ mod tests {
         for x in [0, 1, u128::MAX, u128::MAX - 1, u128::from(u64::MAX), 1 << 127] {
             assert_eq!(u128::from(m.reduce_u128(x)), x % u128::from(m.value()));
         }
+        assert_eq!(m.reduce_u64(u64::MAX), u64::MAX % m.value());
         assert_eq!(m.reduce_i64(i64::MIN), m.reduce_i128(i64::MIN.into()));
         assert_eq!(m.mul(m.value() - 1, m.value() - 1), 1);
     }

@@ -107,39 +107,41 @@ impl Poly {
         size: usize,
         f: impl Fn(&[usize], LimbBlock<'_>) + Sync,
     ) {
-        let (degree, basis, stride) = (self.degree, self.basis, self.stride());
-        let parallel = self.is_parallel(size);
-        let words = &mut self.buffer[..basis.len() * stride];
-        let indices: Vec<usize> = basis.iter().collect();
+        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
+        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
+        let words = &mut self.buffer[..used];
+        let indices: Vec<usize> = self.basis.iter().collect();
         let run = |(words, indices): (&mut [u64], &[usize])| {
             f(indices, LimbBlock { words, degree });
         };
         if parallel {
-            words.par_chunks_mut(size * stride).zip(indices.par_chunks(size)).for_each(run);
+            words.par_chunks_mut(chunk).zip(indices.par_chunks(size)).for_each(run);
         } else {
-            words.chunks_mut(size * stride).zip(indices.chunks(size)).for_each(run);
+            words.chunks_mut(chunk).zip(indices.chunks(size)).for_each(run);
         }
     }
 
-    /// Runs `f(prime index, limb, limb of other)` for every limb of two polynomials on one basis, on
-    /// several threads where that pays.
-    pub(super) fn for_each_limb_pair(
+    /// Runs `f(prime indices, block, block of other)` for every block of up to `size` neighbouring
+    /// limbs of two polynomials on one basis, on several threads where that pays.
+    pub(super) fn for_each_block_pair(
         &mut self,
         other: &mut Self,
-        f: impl Fn(usize, &mut [u64], &mut [u64]) + Sync,
+        size: usize,
+        f: impl Fn(&[usize], LimbBlock<'_>, LimbBlock<'_>) + Sync,
     ) {
-        assert_eq!(self.basis, other.basis, "limb pairs need one basis");
-        let (degree, basis, stride, parallel) =
-            (self.degree, self.basis, self.stride(), self.is_parallel(1));
-        let words = basis.len() * stride;
-        let (a, b) = (&mut self.buffer[..words], &mut other.buffer[..words]);
-        let run = |(position, (a, b)): (usize, (&mut [u64], &mut [u64]))| {
-            f(basis.index_at(position), &mut a[..degree], &mut b[..degree]);
+        assert_eq!(self.basis, other.basis, "pairs of limbs need one basis");
+        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
+        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
+        let (a, b) = (&mut self.buffer[..used], &mut other.buffer[..used]);
+        let indices: Vec<usize> = self.basis.iter().collect();
+        let run = |((a, b), indices): ((&mut [u64], &mut [u64]), &[usize])| {
+            f(indices, LimbBlock { words: a, degree }, LimbBlock { words: b, degree });
         };
         if parallel {
-            a.par_chunks_mut(stride).zip(b.par_chunks_mut(stride)).enumerate().for_each(run);
+            let blocks = a.par_chunks_mut(chunk).zip(b.par_chunks_mut(chunk));
+            blocks.zip(indices.par_chunks(size)).for_each(run);
         } else {
-            a.chunks_mut(stride).zip(b.chunks_mut(stride)).enumerate().for_each(run);
+            a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(indices.chunks(size)).for_each(run);
         }
     }
 
@@ -178,11 +180,15 @@ impl Poly {
         Arc::ptr_eq(self.buffer.pool(), pool)
     }
 
-    fn is_parallel(&self, block: usize) -> bool {
-        let limbs = self.basis.len();
-        limbs > block
-            && limbs * self.degree >= PARALLEL_THRESHOLD
-            && rayon::current_num_threads() > 1
+    /// How many limbs to give to a task, at most `largest`, and whether to run tasks in parallel:
+    /// then the number of tasks is a multiple of the number of threads where possible.
+    fn tasks(&self, largest: usize) -> (usize, bool) {
+        let (limbs, threads) = (self.basis.len(), rayon::current_num_threads());
+        if threads == 1 || limbs < 2 || limbs * self.degree < PARALLEL_THRESHOLD {
+            return (largest, false);
+        }
+        let tasks = limbs.div_ceil(largest).next_multiple_of(threads).min(limbs);
+        (limbs.div_ceil(tasks), true)
     }
 
     fn stride(&self) -> usize {

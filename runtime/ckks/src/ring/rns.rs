@@ -15,7 +15,7 @@ use super::{Basis, Domain, Poly, Ring};
 
 /// Target limbs made before their transforms: the sources are then read once for all of them, and
 /// the targets are still in cache.
-const TARGET_BLOCK: usize = 4;
+pub(super) const TARGET_BLOCK: usize = 4;
 
 impl Ring {
     /// Extends the residues of the primes in `digit` to the basis `target`, in the domain of `poly`.
@@ -38,6 +38,9 @@ impl Ring {
                 .partition(|(i, _)| digit.contains(*i));
             own.into_iter().for_each(|(i, limb)| limb.copy_from_slice(poly.limb(i)));
             terms.recombine(self, &mut others);
+            if poly.domain() == Domain::Ntt {
+                others.into_iter().for_each(|(i, limb)| self.primes[i].ntt.forward(limb));
+            }
         });
         raised
     }
@@ -63,11 +66,14 @@ impl Ring {
         poly.restrict(poly.basis().difference(special));
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let here = Basis::from_indices(indices.iter().copied());
-            let mut remainder = self.scratch(here, domain);
-            terms.recombine(self, &mut remainder.limbs_mut().collect::<Vec<_>>());
-            for (&i, limb) in indices.iter().zip(block.iter_mut()) {
+            let mut remainders = self.scratch(here, Domain::Coefficient);
+            terms.recombine(self, &mut remainders.limbs_mut().collect::<Vec<_>>());
+            for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
+                if domain == Domain::Ntt {
+                    self.primes[i].ntt.forward(remainder);
+                }
                 let inverse = converter.targets[i].product_inverse;
-                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder.limb(i), inverse);
+                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder, inverse);
             }
         });
         poly
@@ -102,7 +108,20 @@ impl Ring {
         lifted
     }
 
-    fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
+    /// `acc += P · x`: adds the [`Ring::lift`] of `x` without making it.
+    ///
+    /// # Panics
+    /// If `acc` lacks primes of `x`, or `x` has special primes, or `special` is empty.
+    pub fn add_lifted_assign(&self, acc: &mut Poly, poly: &Poly, special: Basis) {
+        assert!(poly.basis().is_disjoint(special), "{special:?} is in the basis already");
+        assert!(poly.basis().is_subset(acc.basis()), "the sum lacks primes of {:?}", poly.basis());
+        let converter = self.converter(special);
+        let products: Vec<u64> =
+            poly.basis().iter().map(|i| converter.targets[i].product).collect();
+        self.add_scaled_assign(acc, poly, &products);
+    }
+
+    pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
         self.converters.get_or_compute(sources, || BaseConverter::new(self, sources))
     }
 }
@@ -134,7 +153,7 @@ impl BaseConverter {
         let product_without = |excluded: usize, target: usize| {
             let p = ring.modulus(target);
             let factors = sources.iter().zip(primes()).filter(|(i, _)| *i != excluded);
-            factors.fold(1, |product, (_, q)| p.mul(product, p.reduce_u128(q.into())))
+            factors.fold(1, |product, (_, q)| p.mul(product, p.reduce_u64(q)))
         };
         let target = |j: usize| {
             let p = ring.modulus(j);
@@ -160,38 +179,38 @@ impl BaseConverter {
 }
 
 /// The `y_i` and `v` of one polynomial.
-struct Terms<'a> {
+pub(super) struct Terms<'a> {
     converter: &'a BaseConverter,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
     /// `v`, as the only limb.
     quotient: Poly,
-    /// Of the polynomial.
-    domain: Domain,
 }
 
 impl<'a> Terms<'a> {
-    fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
+    pub(super) fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
         ring.assert_own(poly);
         let sources = converter.sources;
-        let mut residues = poly.restricted(sources);
+        let mut residues = ring.scratch(sources, Domain::Coefficient);
         residues.for_each_limb(|i, limb| {
             let factor = converter.cofactor_inverses[sources.position(i)];
             match poly.domain() {
-                Domain::Ntt => ring.primes[i].ntt.inverse_scaled(limb, factor),
-                Domain::Coefficient => ring.kernels.mul_scalar(ring.modulus(i), limb, factor),
+                Domain::Ntt => ring.primes[i].ntt.inverse_scaled_into(limb, poly.limb(i), factor),
+                Domain::Coefficient => {
+                    limb.copy_from_slice(poly.limb(i));
+                    ring.kernels.mul_scalar(ring.modulus(i), limb, factor);
+                }
             }
         });
-        residues.set_domain(Domain::Coefficient);
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
-        Self { converter, residues, quotient, domain: poly.domain() }
+        Self { converter, residues, quotient }
     }
 
-    /// The centered integers modulo primes that are not sources, in the domain of the polynomial:
-    /// `targets` are prime indices and the limbs to fill.
-    fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
+    /// The centered integers modulo primes that are not sources, in the coefficient domain: `targets`
+    /// are prime indices and the limbs to fill.
+    pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
         let conversion = targets.iter_mut().map(|(i, limb)| ConversionTarget {
@@ -200,11 +219,6 @@ impl<'a> Terms<'a> {
             out: limb,
         });
         ring.kernels.convert(&mut conversion.collect::<Vec<_>>(), &terms);
-        if self.domain == Domain::Ntt {
-            for (i, limb) in targets {
-                ring.primes[*i].ntt.forward(limb);
-            }
-        }
     }
 }
 
@@ -289,7 +303,13 @@ mod tests {
         fn lift_is_undone((bits, special, rest) in split(), seed: u64) {
             let ring = ring(4, &bits);
             let poly = random_poly(&ring, rest, Domain::Ntt, &mut rng(seed));
-            prop_assert_eq!(ring.mod_down(ring.lift(&poly, special), special), poly);
+            let lifted = ring.lift(&poly, special);
+            let mut sum = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(seed ^ 1));
+            let mut expected = sum.clone();
+            ring.add_assign(&mut expected, &lifted);
+            ring.add_lifted_assign(&mut sum, &poly, special);
+            prop_assert_eq!(sum, expected);
+            prop_assert_eq!(ring.mod_down(lifted, special), poly);
         }
     }
 

@@ -129,7 +129,7 @@ fn malformed_transforms_are_refused() {
     let apply =
         |inputs: &[pic_ckks::Ciphertext]| s.evaluator.transform(inputs, &transform).unwrap_err();
     assert_eq!(apply(&[]), Error::InputCount { expected: 1, actual: 0 });
-    assert_eq!(apply(&[x.clone()]), Error::MissingRotationKey { rotation: 1 });
+    assert_eq!(apply(std::slice::from_ref(&x)), Error::MissingRotationKey { rotation: 1 });
     let mut other = x.clone();
     other.drop_to_level(1).unwrap();
     assert_eq!(apply(&[other]), Error::LevelMismatch { left: 2, right: 1 });

@@ -191,6 +191,19 @@ impl Ntt {
             Self::Ifma(ntt) => unsafe { ntt.inverse_scaled(limb, factor) },
         }
     }
+
+    /// Values to coefficients times `factor`, out of place.
+    pub(super) fn inverse_scaled_into(&self, out: &mut [u64], limb: &[u64], factor: u64) {
+        match self {
+            Self::Portable(ntt) => {
+                out.copy_from_slice(limb);
+                ntt.inverse_scaled(out, factor);
+            }
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: rings are the only users, and refuse kernels that are not available.
+            Self::Ifma(ntt) => unsafe { ntt.inverse_scaled_into(out, limb, factor) },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use super::ConversionTarget;
 use crate::ring::Modulus;
 use vector::*;
 
+/// Residues whose sums of products are in registers together.
+const ROW: usize = 4 * LANES;
+
 /// Whether this processor has the instructions.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -101,14 +104,13 @@ pub(super) fn quotient(quotient: &mut [u64], sources: &[&[u64]], inverses: &[f64
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) {
     /// Residues of each source that are used for all targets before the next ones are read.
-    const TILE: usize = 64;
-    /// Residues whose sums are in registers together.
-    const ROW: usize = 32;
-    for tile in (0..sources[0].len()).step_by(TILE) {
+    const TILE: usize = 256;
+    let degree = sources[0].len();
+    for tile in (0..degree).step_by(TILE) {
         for target in &mut *targets {
             let c = Constants::new(target.m);
             let reduction = SumReduction::new(target.m, sources.len());
-            for row in (tile..tile + TILE).step_by(ROW) {
+            for row in (tile..degree.min(tile + TILE)).step_by(ROW) {
                 let mut sums = [Accumulator::zero(); ROW / LANES];
                 for (source, &w) in sources.iter().zip(target.weights) {
                     let w = splat(w);
@@ -132,22 +134,28 @@ pub(super) fn inner_product(
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let c = Constants::new(m);
+    let product = Product::new(m);
     let reduction = SumReduction::new(m, terms.len());
-    let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
-    let reduce = |sum: Accumulator| {
-        let x = reduction.below(4, sum.fold(&c));
-        c.reduce_once(c.mul_factor(x, undo_montgomery))
-    };
-    for (j, (out0, out1)) in vectors_mut(out.0).zip(vectors_mut(out.1)).enumerate() {
-        let mut sums = [Accumulator::zero(); 2];
+    let reduce =
+        |sum: Accumulator| product.undo_montgomery(reduction.below(4, sum.fold(&product.c)));
+    for row in (0..out.0.len()).step_by(ROW) {
+        let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
         for (a, b0, b1) in terms {
-            let a = load(&a.as_chunks().0[j]);
-            sums[0].add(a, load(&b0.as_chunks().0[j]));
-            sums[1].add(a, load(&b1.as_chunks().0[j]));
+            let a = a[row..row + ROW].as_chunks().0;
+            let b0 = b0[row..row + ROW].as_chunks().0;
+            let b1 = b1[row..row + ROW].as_chunks().0;
+            for (v, sums) in sums.iter_mut().enumerate() {
+                let a = load(&a[v]);
+                sums[0].add(a, load(&b0[v]));
+                sums[1].add(a, load(&b1[v]));
+            }
         }
-        store(out0, reduce(sums[0]));
-        store(out1, reduce(sums[1]));
+        let out0 = out.0[row..row + ROW].as_chunks_mut().0;
+        let out1 = out.1[row..row + ROW].as_chunks_mut().0;
+        for (v, sums) in sums.iter().enumerate() {
+            store(&mut out0[v], reduce(sums[0]));
+            store(&mut out1[v], reduce(sums[1]));
+        }
     }
 }
 
@@ -164,22 +172,28 @@ pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 
 /// Products of canonical residues.
 struct Product {
     c: Constants,
-    /// `R`, to make up for the `R^-1` of the first multiplication.
-    undo_montgomery: Factor,
+    /// `R`, to make up for the `R^-1` of a Montgomery product.
+    radix: Factor,
 }
 
 impl Product {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn new(m: &Modulus) -> Self {
-        let undo_montgomery = Factor::splat(factor_words(m, to_montgomery(m, 1)));
-        Self { c: Constants::new(m), undo_montgomery }
+        Self { c: Constants::new(m), radix: Factor::splat(factor_words(m, to_montgomery(m, 1))) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn mul(&self, a: Vector, b: Vector) -> Vector {
-        self.c.reduce_once(self.c.mul_factor(self.c.mul(a, b), self.undo_montgomery))
+        self.undo_montgomery(self.c.mul(a, b))
+    }
+
+    /// `x·R mod q`, canonical, for `x < 2^52`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn undo_montgomery(&self, x: Vector) -> Vector {
+        self.c.reduce_once(self.c.mul_factor(x, self.radix))
     }
 }
 

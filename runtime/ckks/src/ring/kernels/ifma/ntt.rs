@@ -101,9 +101,18 @@ impl Ntt {
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     pub(in crate::ring) fn inverse_scaled(&self, limb: &mut [u64], factor: u64) {
         assert_eq!(limb.len(), 1 << self.log_n);
-        let pass = Inverse::new(self, factor);
+        let d = limb.as_mut_ptr();
         // SAFETY: the limb has the 2^log_n words that the tables are made for.
-        unsafe { pass.block::<true>(limb.as_mut_ptr(), self.log_n, 1) }
+        unsafe { Inverse::new(self, factor).block::<true>(d, d, self.log_n, 1) }
+    }
+
+    /// Values to coefficients times `factor`, out of place.
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    pub(in crate::ring) fn inverse_scaled_into(&self, out: &mut [u64], limb: &[u64], factor: u64) {
+        assert_eq!((out.len(), limb.len()), (1 << self.log_n, 1 << self.log_n));
+        let (source, d) = (limb.as_ptr(), out.as_mut_ptr());
+        // SAFETY: both limbs have the 2^log_n words that the tables are made for.
+        unsafe { Inverse::new(self, factor).block::<true>(source, d, self.log_n, 1) }
     }
 }
 
@@ -369,24 +378,31 @@ impl<'a> Inverse<'a> {
         }
     }
 
-    /// Transforms the block of `2^log_len` words at `d` with heap index `k`; scales, too, if that is
-    /// the whole limb, `TOP`.
+    /// Transforms the block of `2^log_len` words at `source`, with heap index `k`, to `d`; scales, too,
+    /// if that is the whole limb, `TOP`.
     ///
     /// # Safety
-    /// `d` has that many words, `log_len > 6`, `k·2^log_len < 2N`.
+    /// Both have that many words and may be the same, `log_len > 6`, `k·2^log_len < 2N`.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn block<const TOP: bool>(&self, d: *mut u64, log_len: u32, k: usize) {
+    unsafe fn block<const TOP: bool>(
+        &self,
+        source: *const u64,
+        d: *mut u64,
+        log_len: u32,
+        k: usize,
+    ) {
         let layers = layers_of_pass(log_len);
         let log_child = log_len - layers;
         // SAFETY: the pass covers the block, the children are its parts.
         unsafe {
             let blocks_at_once = if log_child > LOG_BLOCK { 1 } else { 2 };
             for e in (0..1 << layers).step_by(blocks_at_once) {
-                let (d, k) = (d.add(e << log_child), (k << layers) + e);
+                let (source, d) = (source.add(e << log_child), d.add(e << log_child));
+                let k = (k << layers) + e;
                 if log_child > LOG_BLOCK {
-                    self.block::<false>(d, log_child, k);
+                    self.block::<false>(source, d, log_child, k);
                 } else {
-                    self.first_layers(d, k);
+                    self.first_layers(source, d, k);
                 }
             }
             match layers {
@@ -398,25 +414,26 @@ impl<'a> Inverse<'a> {
         }
     }
 
-    /// The first six layers of two neighbouring blocks of 64: one alone waits for its factors.
+    /// The first six layers of two neighbouring blocks of 64, from `source` to `d`: one block alone
+    /// would wait for its factors.
     ///
     /// # Safety
-    /// `d` has 128 words, `k` is the heap index of the first block.
+    /// Both have 128 words and may be the same, `k` is the heap index of the first block.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn first_layers(&self, d: *mut u64, k: usize) {
-        // SAFETY: there are 16 vectors at d, and nothing else refers to them.
-        let blocks = unsafe { &mut *d.cast::<[[[u64; LANES]; 8]; 2]>() };
-        let mut x = [[self.twiddles.c.zero; 8]; 2];
-        for (q, block) in blocks.iter().enumerate() {
-            // SAFETY: k + q is the heap index of a block of 64.
-            let tails = unsafe { self.twiddles.tails(k + q) };
-            x[q] = transpose(self.three_layers(transpose(load_block(block)), tails));
-        }
-        for (q, block) in blocks.iter_mut().enumerate() {
-            // SAFETY: k + q is the heap index of a block of 64.
-            let heads = unsafe { self.twiddles.heads(k + q) };
-            store_block(block, self.three_layers(x[q], heads));
+    unsafe fn first_layers(&self, source: *const u64, d: *mut u64, k: usize) {
+        type Blocks = [[[u64; LANES]; 8]; 2];
+        // SAFETY: there are 16 vectors at each, and nothing else refers to them. All are read before
+        // the first is written. k and k + 1 are heap indices of blocks of 64.
+        unsafe {
+            let [a, b] = &*source.cast::<Blocks>();
+            let (heads_a, tails_a) = (self.twiddles.heads(k), self.twiddles.tails(k));
+            let (heads_b, tails_b) = (self.twiddles.heads(k + 1), self.twiddles.tails(k + 1));
+            let a = self.three_layers(transpose(load_block(a)), tails_a);
+            let b = self.three_layers(transpose(load_block(b)), tails_b);
+            let [out_a, out_b] = &mut *d.cast::<Blocks>();
+            store_block(out_a, self.three_layers(transpose(a), heads_a));
+            store_block(out_b, self.three_layers(transpose(b), heads_b));
         }
     }
 

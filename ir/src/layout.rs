@@ -36,8 +36,10 @@ pub struct Digit {
     pub stride: usize,
 }
 
-/// Largest log2 of a period, which bounds positions read from files.
-const MAX_LOG_PERIOD: u32 = 31;
+/// Largest log2 of a period and most digits: what a layout read from a file can make others allocate
+/// and compute.
+const MAX_LOG_PERIOD: u32 = 24;
+const MAX_DIGITS: usize = 64;
 
 impl Layout {
     /// Elements in order, without gaps.
@@ -97,7 +99,8 @@ impl Layout {
     pub fn verify(&self) -> Result<(), LayoutError> {
         let fail = || LayoutError { layout: self.to_string() };
         let bound = 1usize << self.log_period.min(MAX_LOG_PERIOD);
-        if self.log_period > MAX_LOG_PERIOD || self.len == 0 || self.len > bound {
+        let small = self.log_period <= MAX_LOG_PERIOD && self.digits.len() <= MAX_DIGITS;
+        if !small || self.len == 0 || self.len > bound {
             return Err(fail());
         }
         let mut last = 0usize;
@@ -185,5 +188,10 @@ mod tests {
             Layout { len: 16, digits, log_period: 5 }.verify().unwrap_err();
         }
         Layout { log_period: 63, ..multiplexed() }.verify().unwrap_err();
+        let len = 1 << 31;
+        Layout { log_period: 31, ..Layout::contiguous(len) }.verify().unwrap_err();
+        let mut long = multiplexed();
+        long.digits.resize(1000, digit(1, 1, 0));
+        long.verify().unwrap_err();
     }
 }

@@ -4,9 +4,11 @@
 //! evaluation, the composition of operators and the encrypted lowering all read [`Matrix::row`].
 //! Nothing is expanded: a convolution stays a kernel and its geometry.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A linear map `y = M·x` between row-major flattened tensors (batch axis excluded).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +57,19 @@ pub enum Matrix {
         values: Vec<f32>,
     },
     /// `factors[0] · factors[1] · …`: the last factor is applied first.
-    Product(Vec<Matrix>),
+    Product(#[serde(deserialize_with = "factors")] Vec<Matrix>),
+}
+
+/// Reads the factors of a product, none of which may be a product again: a decoder that recursed
+/// as deep as a stranger's file says would exhaust the stack.
+fn factors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Matrix>, D::Error> {
+    thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+    if INSIDE.replace(true) {
+        return Err(D::Error::custom("a product within a product"));
+    }
+    let factors = Vec::deserialize(deserializer);
+    INSIDE.set(false);
+    factors
 }
 
 /// A cross-correlation over one or more spatial axes, ONNX `Conv` without its bias.

@@ -1,1 +1,47 @@
-//! Artifacts, keys, client, server and execution of programs.
+//! Artifacts, keys, clients and servers, and execution of programs.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`artifact`] | what the compiler hands out, in parts for clients, servers and owners |
+//! | `client` | makes keys, encrypts, decrypts (feature `client`) |
+//! | `server` | runs programs on ciphertexts (feature `server`) |
+//! | [`backend`] | what a program does, operation by operation |
+//! | [`clear`], `ckks` | the two backends |
+//! | [`container`] | the format of all files |
+//!
+//! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
+//! that comes from them.
+
+pub mod artifact;
+pub mod backend;
+#[cfg(any(feature = "client", feature = "server"))]
+mod ciphertexts;
+#[cfg(feature = "server")]
+pub mod ckks;
+pub mod clear;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod container;
+mod error;
+#[cfg(any(feature = "client", feature = "server"))]
+mod evaluation_keys;
+#[cfg(feature = "server")]
+pub mod memory;
+#[cfg(any(feature = "client", feature = "server"))]
+mod origin;
+pub mod output_file;
+mod sample;
+#[cfg(feature = "server")]
+pub mod server;
+
+pub use artifact::{Artifact, ClientInfo, Model};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput};
+#[cfg(feature = "client")]
+pub use client::Client;
+pub use container::ProgramHash;
+pub use error::Error;
+#[cfg(any(feature = "client", feature = "server"))]
+pub use evaluation_keys::EvaluationKeyFile;
+#[cfg(feature = "server")]
+pub use server::Server;

@@ -1,0 +1,323 @@
+//! Artifacts: what the compiler hands to the people who use a model.
+//!
+//! | section | holds | for |
+//! |---|---|---|
+//! | `client` | [`ClientInfo`]: parameters, ports, layouts; no weights | keys, encryption, decryption |
+//! | `program` | the complete [`Program`] | the server |
+//! | `model` | [`Model`]: network, activations, profile | simulation and verification |
+//!
+//! Sections are decoded when they are asked for, and verified when they are decoded. A file for
+//! clients holds the first section only ([`Artifact::write_client_only`]).
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::Path;
+
+use pic_ckks::model::{Parameters, SecurityLevel};
+use pic_ir::activations::Activations;
+use pic_ir::layout::Layout;
+use pic_ir::network::Network;
+use pic_ir::preprocessing::Preprocessing;
+use pic_ir::profile::Profile;
+use pic_ir::program::{KeyPlan, Port, Prediction, Program, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::container::{Container, Kind, ProgramHash, Writer};
+use crate::output_file::{Access, write_whole};
+
+const CLIENT: &str = "client";
+const PROGRAM: &str = "program";
+const MODEL: &str = "model";
+
+/// Longest plain sections that are read, in bytes. Decoded, they take a small multiple.
+const MAX_CLIENT_BYTES: u64 = 16 << 20;
+const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
+
+/// A compiled model, in memory or mapped from its file.
+#[derive(Debug)]
+pub struct Artifact {
+    container: Container,
+    insecure_allowed: bool,
+}
+
+/// What a client needs to make keys, encrypt and decrypt. It says nothing about the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientInfo {
+    /// Ring, modulus chain and security.
+    pub parameters: Parameters,
+    /// log2 of the slots of a ciphertext.
+    pub log_slots: u32,
+    /// Name and extents of what is encrypted.
+    pub input: Port,
+    /// Name and extents of what is decrypted.
+    pub output: Port,
+    /// How the input is encoded.
+    pub input_encoding: Encoding,
+    /// How the output is encoded.
+    pub output_encoding: Encoding,
+    /// How raw inputs become the network's input.
+    pub preprocessing: Preprocessing,
+    /// The evaluation keys that the program takes.
+    pub keys: KeyPlan,
+    /// What the compiler expects of a run.
+    pub predicted: Prediction,
+}
+
+/// How a tensor lies in its ciphertexts: the fields of a program's [`Value`] that say so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Encoding {
+    /// The slot of each element.
+    pub layout: Layout,
+    /// Level of the ciphertexts.
+    pub level: usize,
+    /// Exact scale of the ciphertexts.
+    pub scale: f64,
+    /// Real value stored as 0.
+    pub center: f64,
+    /// Difference of real values stored as 1.
+    pub half_width: f64,
+}
+
+/// The model owner's part: what the program was compiled from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Model {
+    /// The network as simplified by the frontend: the plaintext reference.
+    pub network: Network,
+    /// The polynomials that stand for its activations.
+    pub activations: Activations,
+    /// What calibration showed.
+    pub profile: Profile,
+    /// Facts of the compilation.
+    pub facts: CompileFacts,
+}
+
+/// Facts of a compilation that no other product holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompileFacts {
+    /// Version of the compiler.
+    pub compiler: String,
+    /// Accuracy of the network on the calibration samples, as a fraction; none without labels.
+    pub plain_accuracy: Option<f64>,
+    /// The same with polynomials in place of the activations.
+    pub calibrated_accuracy: Option<f64>,
+}
+
+impl Artifact {
+    /// Encodes a program, with the owner's part where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
+    pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
+        program.verify()?;
+        let client = encode(&ClientInfo::new(program));
+        let encoded = encode(program);
+        let program_hash = blake3::hash(&encoded);
+        let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;
+        let sections = [(CLIENT, Some(client)), (PROGRAM, Some(encoded)), (MODEL, model)];
+        let bytes = container(program_hash, sections);
+        Ok(Self { container: Container::parse(bytes, Kind::Artifact)?, insecure_allowed: true })
+    }
+
+    /// Maps an artifact file.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let container = Container::open(path, Kind::Artifact).map_err(Error::read(path))?;
+        Ok(Self { container, insecure_allowed: false })
+    }
+
+    /// Reads an artifact from memory, for instance one embedded in an executable.
+    ///
+    /// # Errors
+    /// [`Error::Container`].
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
+        let container = Container::parse(bytes, Kind::Artifact)?;
+        Ok(Self { container, insecure_allowed: false })
+    }
+
+    /// Accepts parameters that protect nothing, as tests use. Otherwise only programs that never
+    /// left this process ([`Artifact::new`]) may have them.
+    pub fn allow_insecure_parameters(self) -> Self {
+        Self { insecure_allowed: true, ..self }
+    }
+
+    /// Identifies the program.
+    pub fn program_hash(&self) -> ProgramHash {
+        self.container.program_hash()
+    }
+
+    /// The client's part.
+    ///
+    /// # Errors
+    /// [`Error::Container`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
+    pub fn client(&self) -> Result<ClientInfo, Error> {
+        let section = self.container.plain(CLIENT, MAX_CLIENT_BYTES)?;
+        let client: ClientInfo = decode(CLIENT, &section)?;
+        client.verify()?;
+        self.check_security(&client.parameters)?;
+        Ok(client)
+    }
+
+    /// The server's part.
+    ///
+    /// # Errors
+    /// [`Error::MissingPart`], [`Error::Container`], [`Error::ProgramHash`], [`Error::Decode`],
+    /// [`Error::Program`], [`Error::ClientPart`], [`Error::Insecure`].
+    pub fn program(&self) -> Result<Program, Error> {
+        let section = self.part(PROGRAM)?;
+        let (stated, found) = (self.program_hash(), blake3::hash(&section));
+        if stated != found {
+            return Err(Error::ProgramHash { stated, found });
+        }
+        let program: Program = decode(PROGRAM, &section)?;
+        self.check_security(&program.parameters)?;
+        program.verify()?;
+        if self.client()? != ClientInfo::new(&program) {
+            return Err(Error::ClientPart);
+        }
+        Ok(program)
+    }
+
+    /// The model owner's part.
+    ///
+    /// # Errors
+    /// [`Error::MissingPart`], [`Error::Container`], [`Error::Decode`], [`Error::Network`],
+    /// [`Error::Activations`].
+    pub fn model(&self) -> Result<Model, Error> {
+        let model: Model = decode(MODEL, &self.part(MODEL)?)?;
+        model.verify()?;
+        Ok(model)
+    }
+
+    /// Writes the artifact.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        write_bytes(path, self.container.as_bytes())
+    }
+
+    /// Writes a file for clients: the same program hash, no weights.
+    ///
+    /// # Errors
+    /// [`Error::Write`], and those of [`Artifact::client`].
+    pub fn write_client_only(&self, path: &Path) -> Result<(), Error> {
+        let client = encode(&self.client()?);
+        write_bytes(path, &container(self.program_hash(), [(CLIENT, Some(client))]))
+    }
+
+    fn part(&self, part: &'static str) -> Result<Cow<'_, [u8]>, Error> {
+        if !self.container.has(part) {
+            return Err(Error::MissingPart { part });
+        }
+        Ok(self.container.plain(part, MAX_WEIGHTS_BYTES)?)
+    }
+
+    fn check_security(&self, parameters: &Parameters) -> Result<(), Error> {
+        if parameters.security() == SecurityLevel::Insecure && !self.insecure_allowed {
+            return Err(Error::Insecure(parameters.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl ClientInfo {
+    /// The client's part of a program.
+    pub fn new(program: &Program) -> Self {
+        Self {
+            parameters: program.parameters.clone(),
+            log_slots: program.log_slots,
+            input: program.input.clone(),
+            output: program.output.clone(),
+            input_encoding: Encoding::new(&program.values[0]),
+            output_encoding: Encoding::new(program.output_value()),
+            preprocessing: program.preprocessing.clone(),
+            keys: program.keys.clone(),
+            predicted: program.predicted,
+        }
+    }
+
+    fn verify(&self) -> Result<(), Error> {
+        let within = |level: usize| level <= self.parameters.max_level();
+        let port = |port: &Port, encoding: &Encoding| {
+            let len = port.shape.iter().try_fold(1usize, |len, &extent| len.checked_mul(extent));
+            len == Some(encoding.layout.len) && within(encoding.level) && encoding.is_usable()
+        };
+        if self.log_slots >= self.parameters.log_n() {
+            return Err(Error::ClientPart);
+        }
+        let slots = 1 << self.log_slots;
+        let mut rotations = self.keys.rotations.iter();
+        let sound = port(&self.input, &self.input_encoding)
+            && port(&self.output, &self.output_encoding)
+            && self.preprocessing.verify(&self.input.shape).is_ok()
+            && self.keys.relinearization.is_none_or(within)
+            && rotations.all(|(&r, &level)| (1..slots).contains(&r) && within(level));
+        if sound { Ok(()) } else { Err(Error::ClientPart) }
+    }
+}
+
+impl Encoding {
+    /// How a value of a program is encoded.
+    pub fn new(value: &Value) -> Self {
+        Self {
+            layout: value.layout.clone(),
+            level: value.level,
+            scale: value.scale,
+            center: value.center,
+            half_width: value.half_width,
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.layout.verify().is_ok()
+            && self.scale.is_finite()
+            && self.scale > 1.0
+            && self.center.is_finite()
+            && self.half_width.is_finite()
+            && self.half_width > 0.0
+    }
+}
+
+impl Model {
+    fn verify(&self) -> Result<(), Error> {
+        self.network.verify()?;
+        self.activations.verify(&self.network)?;
+        Ok(())
+    }
+}
+
+fn encode(part: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(part).expect("plain data types encode to memory")
+}
+
+fn decode<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Result<T, Error> {
+    let fail = |source| Error::Decode { section, source };
+    match postcard::take_from_bytes(bytes).map_err(fail)? {
+        (part, []) => Ok(part),
+        _ => Err(fail(postcard::Error::SerdeDeCustom)),
+    }
+}
+
+fn container<const COUNT: usize>(
+    program_hash: ProgramHash,
+    sections: [(&str, Option<Vec<u8>>); COUNT],
+) -> Vec<u8> {
+    let write = || {
+        let mut writer = Writer::new(Vec::new(), Kind::Artifact, program_hash)?;
+        for (name, plain) in sections {
+            if let Some(plain) = plain {
+                writer.compressed(name, &plain)?;
+            }
+        }
+        writer.finish()
+    };
+    write().expect("writing to memory does not fail")
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_whole(path, Access::Shared, |file| file.write_all(bytes)).map_err(Error::write(path))
+}

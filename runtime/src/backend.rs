@@ -1,0 +1,207 @@
+//! What a program does, operation by operation, on any backend.
+//!
+//! [`execute`] is the one place that follows the semantics of [`pic_ir::program`]; backends supply
+//! the operations on single ciphertexts and hold the constants. What the operations cost and what
+//! their ciphertexts are is theirs alone.
+
+use std::time::{Duration, Instant};
+
+use pic_ir::program::{Op, Program, Value, ValueId};
+use pic_ir::transform::Geometry;
+
+/// The operations that programs are made of.
+pub trait Backend {
+    /// One ciphertext, or what stands for it.
+    type Ciphertext: Clone;
+    /// Why an operation is refused.
+    type Error;
+
+    /// The same value with the moduli above `level` removed.
+    fn drop_to_level(
+        &mut self,
+        x: Self::Ciphertext,
+        level: usize,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The diagonals of linear value `id`, applied to the ciphertexts of all its operands and
+    /// rescaled to its stated scale; blocks are not yet summed.
+    fn transform(
+        &mut self,
+        id: ValueId,
+        inputs: Vec<Self::Ciphertext>,
+    ) -> Result<Vec<Self::Ciphertext>, Self::Error>;
+
+    /// Slots rotated to the left.
+    fn rotate(
+        &mut self,
+        x: &Self::Ciphertext,
+        rotation: i32,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// `a + b`.
+    fn add(
+        &mut self,
+        a: Self::Ciphertext,
+        b: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The bias of linear value `id` added to its ciphertext number `index`, whose blocks have been
+    /// summed.
+    fn add_bias(
+        &mut self,
+        id: ValueId,
+        index: usize,
+        x: Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The Chebyshev series of value `id` at `x`, at its stated scale.
+    fn polynomial(
+        &mut self,
+        id: ValueId,
+        x: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// The product that is value `id`, rescaled to its stated scale. Both operands are the same
+    /// object for a square.
+    fn product(
+        &mut self,
+        id: ValueId,
+        a: &Self::Ciphertext,
+        b: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+}
+
+/// A value that has been computed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Step {
+    /// The value.
+    pub id: ValueId,
+    /// Its name.
+    pub name: String,
+    /// When its computation began, seconds after the start of the run.
+    pub start: f64,
+    /// How long it took, seconds.
+    pub seconds: f64,
+    /// Lowest level among its operands.
+    pub level_in: usize,
+    /// Its level.
+    pub level_out: usize,
+}
+
+/// Runs a verified program on the ciphertexts of its input and returns those of its output. After
+/// each computed value, `observe` is called. A value is dropped after its last use.
+///
+/// # Errors
+/// The first error of the backend.
+pub fn execute<B: Backend>(
+    program: &Program,
+    backend: &mut B,
+    input: Vec<B::Ciphertext>,
+    observe: &mut dyn FnMut(&Step),
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    let mut values = Values { values: vec![Some(input)], uses_left: count_uses(program) };
+    let begin = Instant::now();
+    for index in 1..program.values.len() {
+        let start = begin.elapsed();
+        let result = compute(program, backend, index, &mut values)?;
+        values.values.push(Some(result));
+        observe(&step(program, index, start, begin.elapsed()));
+    }
+    Ok(values.values.pop().flatten().expect("the last value has no user"))
+}
+
+/// The values that still have users.
+struct Values<C> {
+    values: Vec<Option<Vec<C>>>,
+    uses_left: Vec<usize>,
+}
+
+impl<C: Clone> Values<C> {
+    /// The ciphertexts of a value, for one of its uses.
+    fn get(&mut self, id: ValueId) -> Vec<C> {
+        let (value, left) = (&mut self.values[id as usize], &mut self.uses_left[id as usize]);
+        *left -= 1;
+        let found = if *left == 0 { value.take() } else { value.clone() };
+        found.expect("a value lives until its last use")
+    }
+}
+
+/// How often each value is used.
+pub(crate) fn count_uses(program: &Program) -> Vec<usize> {
+    let mut uses = vec![0; program.values.len()];
+    for &operand in program.values.iter().flat_map(|value| uses_of(&value.op)) {
+        uses[operand as usize] += 1;
+    }
+    uses
+}
+
+/// The operands that an operation asks for; a square asks for its operand once.
+pub(crate) fn uses_of(op: &Op) -> &[ValueId] {
+    match op {
+        Op::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
+        op => op.operands(),
+    }
+}
+
+fn compute<B: Backend>(
+    program: &Program,
+    backend: &mut B,
+    index: usize,
+    values: &mut Values<B::Ciphertext>,
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    let (id, value) = (index as ValueId, &program.values[index]);
+    let level = value.level + value.op.depth();
+    match &value.op {
+        Op::Input => unreachable!("the input of a verified program is its first value only"),
+        Op::Linear { operands, matrices, .. } => {
+            let mut inputs = Vec::new();
+            for &operand in operands {
+                inputs.extend(operand_at(backend, values.get(operand), level)?);
+            }
+            let terms = program.terms(operands, matrices);
+            let geometry = Geometry::new(&terms, &value.layout, program.log_slots);
+            let mut outputs = Vec::new();
+            for (number, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
+                for rotation in geometry.folds() {
+                    let rotated = backend.rotate(&x, rotation)?;
+                    x = backend.add(x, &rotated)?;
+                }
+                outputs.push(backend.add_bias(id, number, x)?);
+            }
+            Ok(outputs)
+        }
+        &Op::Polynomial { operand, .. } => {
+            let x = operand_at(backend, values.get(operand), level)?;
+            x.iter().map(|x| backend.polynomial(id, x)).collect()
+        }
+        &Op::Product { operands: [a, b] } => {
+            let x = operand_at(backend, values.get(a), level)?;
+            if a == b {
+                return x.iter().map(|x| backend.product(id, x, x)).collect();
+            }
+            let y = operand_at(backend, values.get(b), level)?;
+            x.iter().zip(&y).map(|(x, y)| backend.product(id, x, y)).collect()
+        }
+    }
+}
+
+fn operand_at<B: Backend>(
+    backend: &mut B,
+    ciphertexts: Vec<B::Ciphertext>,
+    level: usize,
+) -> Result<Vec<B::Ciphertext>, B::Error> {
+    ciphertexts.into_iter().map(|x| backend.drop_to_level(x, level)).collect()
+}
+
+fn step(program: &Program, index: usize, start: Duration, end: Duration) -> Step {
+    let value: &Value = &program.values[index];
+    let operand_level = |&o: &ValueId| program.values[o as usize].level;
+    Step {
+        id: index as ValueId,
+        name: value.name.clone(),
+        start: start.as_secs_f64(),
+        seconds: (end - start).as_secs_f64(),
+        level_in: value.op.operands().iter().map(operand_level).min().unwrap_or(value.level),
+        level_out: value.level,
+    }
+}

@@ -1,0 +1,168 @@
+//! Batches of encrypted samples, on their way to a server and back.
+//!
+//! A file holds the ciphertexts of one or more samples, in order, each of the same size. Only their
+//! number and origin are checked here; a ciphertext's own bytes are checked where it is used, since
+//! that takes the program's parameters.
+
+use std::io::Write;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use pic_ckks::Ciphertext;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::container::{Container, Kind, ProgramHash, Writer};
+use crate::origin::{KeyId, Origin};
+use crate::output_file::{Access, write_whole};
+
+const SHAPE: &str = "shape";
+const CIPHERTEXTS: &str = "ciphertexts";
+
+/// Samples encrypted by a client.
+pub type EncryptedInput = Encrypted<Input>;
+
+/// Results computed by a server.
+pub type EncryptedOutput = Encrypted<Output>;
+
+/// Marks what a client sends.
+#[derive(Debug)]
+pub enum Input {}
+
+/// Marks what a server returns.
+#[derive(Debug)]
+pub enum Output {}
+
+/// Where ciphertexts are on their way.
+pub trait Direction {
+    /// The kind of their files.
+    const KIND: Kind;
+}
+
+impl Direction for Input {
+    const KIND: Kind = Kind::EncryptedInput;
+}
+
+impl Direction for Output {
+    const KIND: Kind = Kind::EncryptedOutput;
+}
+
+/// The ciphertexts of a batch of samples, in memory or mapped from their file.
+#[derive(Debug)]
+pub struct Encrypted<D> {
+    container: Container,
+    shape: Shape,
+    direction: PhantomData<D>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Shape {
+    key: KeyId,
+    samples: u32,
+    /// Ciphertexts of a sample.
+    ciphertexts: u32,
+}
+
+impl<D: Direction> Encrypted<D> {
+    /// Maps a file.
+    ///
+    /// # Errors
+    /// [`Error::Read`], and those of [`Encrypted::from_bytes`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::new(Container::open(path, D::KIND).map_err(Error::read(path))?)
+    }
+
+    /// Takes what [`Encrypted::as_bytes`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Container`], [`Error::Decode`], [`Error::Batch`].
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
+        Self::new(Container::parse(bytes, D::KIND)?)
+    }
+
+    /// The file's content.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.container.as_bytes()
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        write_whole(path, Access::Shared, |file| file.write_all(self.as_bytes()))
+            .map_err(Error::write(path))
+    }
+
+    /// The program that the ciphertexts belong to.
+    pub fn program_hash(&self) -> ProgramHash {
+        self.container.program_hash()
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.shape.samples as usize
+    }
+
+    /// Joins the serialised ciphertexts of samples.
+    pub(crate) fn collect(origin: Origin, samples: &[Vec<Vec<u8>>]) -> Result<Self, Error> {
+        let ciphertexts = samples.first().map_or(0, Vec::len) as u32;
+        let shape = Shape { key: origin.key, samples: samples.len() as u32, ciphertexts };
+        let shape = postcard::to_stdvec(&shape).expect("plain data encode to memory");
+        let write = || {
+            let mut writer = Writer::new(Vec::new(), D::KIND, origin.program)?;
+            writer.raw(SHAPE, |w| w.write_all(&shape))?;
+            writer
+                .raw(CIPHERTEXTS, |w| samples.iter().flatten().try_for_each(|c| w.write_all(c)))?;
+            writer.finish()
+        };
+        Self::from_bytes(write().expect("writing to memory does not fail"))
+    }
+
+    /// Refuses batches of another origin, or of another number of ciphertexts per sample.
+    pub(crate) fn check(&self, origin: &Origin, ciphertexts: usize) -> Result<(), Error> {
+        let found = Origin { program: self.program_hash(), key: self.shape.key };
+        origin.check("the batch of ciphertexts", &found)?;
+        conform("number of ciphertexts", ciphertexts as f64, f64::from(self.shape.ciphertexts))
+    }
+
+    /// The serialised ciphertexts of each sample.
+    pub(crate) fn iter(&self) -> Result<impl Iterator<Item = Vec<&[u8]>>, Error> {
+        let bytes = self.container.raw(CIPHERTEXTS)?;
+        let Shape { samples, ciphertexts, .. } = self.shape;
+        let count = samples as usize * ciphertexts as usize;
+        let size = bytes.len() / count;
+        Ok(bytes
+            .chunks_exact(size * ciphertexts as usize)
+            .map(move |sample| sample.chunks_exact(size).collect()))
+    }
+
+    fn new(container: Container) -> Result<Self, Error> {
+        let fail = |source| Error::Decode { section: SHAPE, source };
+        let shape: Shape = postcard::from_bytes(container.raw(SHAPE)?).map_err(fail)?;
+        let bytes = container.raw(CIPHERTEXTS)?.len();
+        let Shape { samples, ciphertexts, .. } = shape;
+        let count = samples as usize * ciphertexts as usize;
+        if count == 0 || bytes == 0 || !bytes.is_multiple_of(count) {
+            return Err(Error::Batch { samples, ciphertexts, bytes });
+        }
+        Ok(Self { container, shape, direction: PhantomData })
+    }
+}
+
+/// Refuses a ciphertext with other slots, another level or another scale.
+pub(crate) fn check_conformance(
+    ciphertext: &Ciphertext,
+    log_slots: u32,
+    level: usize,
+    scale: f64,
+) -> Result<(), Error> {
+    conform("slots", f64::from(log_slots).exp2(), ciphertext.slots() as f64)?;
+    conform("level", level as f64, ciphertext.level() as f64)?;
+    conform("limbs", (level + 1) as f64, ciphertext.basis().len() as f64)?;
+    conform("scale", scale, ciphertext.scale())
+}
+
+fn conform(property: &'static str, expected: f64, found: f64) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Conformance { property, expected, found }) }
+}

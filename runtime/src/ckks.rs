@@ -1,0 +1,260 @@
+//! Execution on ciphertexts: the constants of a program, encoded once, and the operations of
+//! `pic-ckks` with them.
+//!
+//! All ciphertexts have the slots of the program; tensors with a shorter period repeat, as their
+//! layout says. Nothing here can decrypt.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pic_ckks::model::ChebyshevPlan;
+use pic_ckks::{
+    Ciphertext, Context, Error, EvaluationKeys, Evaluator, LinearTransform, Plaintext, Term,
+    TransformShape,
+};
+use pic_ir::program::{LinearConstants, Op, Program, Value, ValueId};
+use pic_ir::transform::{Diagonal, split_rotation};
+
+use crate::backend::Backend;
+
+/// A program's constants, encoded, with the keys to use them.
+#[derive(Debug)]
+pub struct Ckks {
+    evaluator: Evaluator,
+    constants: Vec<Constants>,
+}
+
+/// What one value needs.
+#[derive(Debug)]
+enum Constants {
+    Input,
+    Linear(Linear),
+    Polynomial { plan: ChebyshevPlan, scale: f64 },
+    Product { scale: f64 },
+}
+
+#[derive(Debug)]
+struct Linear {
+    transform: LinearTransform,
+    /// Memory of the rotated inputs and of the sums, in bytes: they live modulo the special primes,
+    /// too, and all at once.
+    workspace_bytes: usize,
+    /// Per output ciphertext; `None` where it is zero.
+    bias: Vec<Option<Plaintext>>,
+}
+
+impl Ckks {
+    /// Encodes the constants of a verified program. Diagonals are held in NTT form as far as
+    /// `budget` bytes go, and as integers, which take longer to use, beyond.
+    ///
+    /// # Errors
+    /// Those of encoding; [`Error::ContextMismatch`] for keys of another context.
+    pub fn new(
+        program: &Program,
+        context: &Arc<Context>,
+        keys: EvaluationKeys,
+        budget: usize,
+    ) -> Result<Self, Error> {
+        let evaluator = Evaluator::new(Arc::clone(context), Arc::new(keys))?;
+        let mut left = budget;
+        let constants = |(id, value): (usize, &Value)| {
+            Ok(match &value.op {
+                Op::Input => Constants::Input,
+                Op::Product { .. } => Constants::Product { scale: value.scale },
+                Op::Polynomial { coefficients, .. } => {
+                    let plan = ChebyshevPlan::new(coefficients);
+                    let plan = plan.expect("the polynomials of a verified program have plans");
+                    Constants::Polynomial { plan, scale: value.scale }
+                }
+                Op::Linear { .. } => {
+                    let linear = Linear::new(program, context, id as ValueId, left)?;
+                    left = left.saturating_sub(linear.transform.bytes());
+                    Constants::Linear(linear)
+                }
+            })
+        };
+        let constants = program.values.iter().enumerate().map(constants);
+        Ok(Self { constants: constants.collect::<Result<_, Error>>()?, evaluator })
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        self.evaluator.context()
+    }
+
+    /// Memory that the encoded diagonals hold, in bytes.
+    pub fn diagonal_bytes(&self) -> usize {
+        let bytes = |constants: &Constants| match constants {
+            Constants::Linear(linear) => linear.transform.bytes(),
+            _ => 0,
+        };
+        self.constants.iter().map(bytes).sum()
+    }
+
+    /// Memory that the widest linear value takes while it is computed, in bytes.
+    pub fn workspace_bytes(&self) -> usize {
+        let bytes = |constants: &Constants| match constants {
+            Constants::Linear(linear) => linear.workspace_bytes,
+            _ => 0,
+        };
+        self.constants.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    fn linear(&self, id: ValueId) -> &Linear {
+        let Constants::Linear(linear) = &self.constants[id as usize] else {
+            unreachable!("the value is linear")
+        };
+        linear
+    }
+}
+
+impl Linear {
+    fn new(
+        program: &Program,
+        context: &Context,
+        id: ValueId,
+        budget: usize,
+    ) -> Result<Self, Error> {
+        let value = &program.values[id as usize];
+        let constants = program.linear_constants(id).expect("the value is linear");
+        let Op::Linear { step, operands, .. } = &value.op else {
+            unreachable!("the value is linear")
+        };
+        let layout = &value.layout;
+        let operands = operands.iter().map(|&o| &program.values[o as usize]);
+        let input_scales: Vec<f64> =
+            operands.flat_map(|o| vec![o.scale; o.layout.ciphertexts(program.log_slots)]).collect();
+        let slots = 1 << program.log_slots;
+        let shape = TransformShape {
+            inputs: input_scales.len(),
+            outputs: layout.ciphertexts(program.log_slots),
+            slots,
+            level: value.level + 1,
+            input_scale: input_scales[0],
+            output_scale: value.scale,
+        };
+        let terms = terms(&constants, *step, &input_scales, slots, shape.outputs);
+        let transform = LinearTransform::new(context, shape, terms, budget)?;
+        let bias = |slots_of_period: Vec<f64>| {
+            if slots_of_period.iter().all(|&b| b == 0.0) {
+                return Ok(None);
+            }
+            let repeated: Vec<f64> = slots_of_period.into_iter().cycle().take(slots).collect();
+            context.encode(&repeated, value.scale, value.level).map(Some)
+        };
+        let packed = layout.pack(&constants.bias, program.log_slots);
+        let rotated: BTreeSet<(u32, i32)> = constants
+            .diagonals
+            .keys()
+            .map(|d| (d.input, split_rotation(d.rotation, *step).1))
+            .collect();
+        let primes = shape.level + 1 + program.parameters.special().len();
+        let pair_bytes = 2 * 8 * program.parameters.degree() * primes;
+        Ok(Self {
+            transform,
+            workspace_bytes: pair_bytes * (rotated.len() + shape.outputs),
+            bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()?,
+        })
+    }
+}
+
+/// The diagonals as terms of baby and giant steps, repeated over all slots.
+///
+/// A transform takes inputs of one scale, and operands have scales of their own: all inputs are
+/// declared to have the first one's, and the diagonals of an input make up for what that does to its
+/// values.
+fn terms<'a>(
+    constants: &'a LinearConstants,
+    step: u32,
+    input_scales: &'a [f64],
+    slots: usize,
+    outputs: usize,
+) -> impl Iterator<Item = (Term, Vec<f64>)> + 'a {
+    let term = move |(diagonal, values): (&Diagonal, &Vec<f32>)| {
+        let (giant, baby) = split_rotation(diagonal.rotation, step);
+        let factor = input_scales[0] / input_scales[diagonal.input as usize];
+        // Multiplied before the giant step, which takes it to its place.
+        let value = |slot: usize| {
+            let from = (slot as i64 - i64::from(giant)).rem_euclid(values.len() as i64);
+            f64::from(values[from as usize]) * factor
+        };
+        let period: Vec<f64> = (0..values.len()).map(value).collect();
+        let term = Term {
+            output: diagonal.output as usize,
+            input: diagonal.input as usize,
+            giant: giant.into(),
+            baby: baby.into(),
+        };
+        (term, period.into_iter().cycle().take(slots).collect())
+    };
+    // A ciphertext that holds nothing but its bias still has to exist.
+    let has_terms = |&output: &usize| constants.diagonals.keys().any(|d| d.output == output as u32);
+    let empty = (0..outputs).filter(move |output| !has_terms(output));
+    let zero = move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![0.0; slots]);
+    constants.diagonals.iter().map(term).chain(empty.map(zero))
+}
+
+impl Backend for &Ckks {
+    type Ciphertext = Ciphertext;
+    type Error = Error;
+
+    fn drop_to_level(&mut self, mut x: Ciphertext, level: usize) -> Result<Ciphertext, Error> {
+        x.drop_to_level(level)?;
+        Ok(x)
+    }
+
+    fn transform(
+        &mut self,
+        id: ValueId,
+        mut inputs: Vec<Ciphertext>,
+    ) -> Result<Vec<Ciphertext>, Error> {
+        let transform = &self.linear(id).transform;
+        for input in &mut inputs {
+            input.set_scale(transform.shape().input_scale)?;
+        }
+        self.evaluator.transform(&inputs, transform)
+    }
+
+    fn rotate(&mut self, x: &Ciphertext, rotation: i32) -> Result<Ciphertext, Error> {
+        self.evaluator.rotate(x, rotation.into())
+    }
+
+    fn add(&mut self, mut a: Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
+        self.evaluator.add_assign(&mut a, b)?;
+        Ok(a)
+    }
+
+    fn add_bias(
+        &mut self,
+        id: ValueId,
+        index: usize,
+        mut x: Ciphertext,
+    ) -> Result<Ciphertext, Error> {
+        if let Some(bias) = &self.linear(id).bias[index] {
+            self.evaluator.add_plain_assign(&mut x, bias)?;
+        }
+        Ok(x)
+    }
+
+    fn polynomial(&mut self, id: ValueId, x: &Ciphertext) -> Result<Ciphertext, Error> {
+        let Constants::Polynomial { plan, scale } = &self.constants[id as usize] else {
+            unreachable!("the value is a polynomial")
+        };
+        self.evaluator.evaluate_chebyshev(x, plan, *scale)
+    }
+
+    fn product(
+        &mut self,
+        id: ValueId,
+        a: &Ciphertext,
+        b: &Ciphertext,
+    ) -> Result<Ciphertext, Error> {
+        let Constants::Product { scale } = self.constants[id as usize] else {
+            unreachable!("the value is a product")
+        };
+        let mut product = self.evaluator.multiply_rescale(a, b)?;
+        // The stated scale, of which the actual one is the same number with other roundings.
+        product.set_scale(scale)?;
+        Ok(product)
+    }
+}

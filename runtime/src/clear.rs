@@ -1,0 +1,241 @@
+//! Execution without encryption: slots of f64 through the same diagonals as on ciphertexts, with or
+//! without the errors that the scheme would add.
+//!
+//! Predicts accuracy and precision of a program in seconds. It does not model levels, scales or
+//! overflow of the modulus: programs are verified for those.
+
+use std::convert::Infallible;
+
+use pic_ir::program::{Op, Program, Value, ValueId};
+use pic_ir::transform::Diagonal;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::backend::{Backend, execute};
+use crate::sample::check_sample;
+
+/// A program with its constants expanded for execution in the clear.
+#[derive(Debug)]
+pub struct Clear<'a> {
+    program: &'a Program,
+    /// For linear values only.
+    linear: Vec<Option<Linear>>,
+}
+
+#[derive(Debug)]
+struct Linear {
+    /// Length of a diagonal.
+    length: usize,
+    diagonals: Vec<(Diagonal, Vec<f32>)>,
+    /// Repetitions of each output ciphertext.
+    bias: Vec<Vec<f64>>,
+}
+
+/// Errors that the scheme would add: independent and normal in every slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise<'a> {
+    /// Standard deviation of the error that each value's own operation adds, in stored units; one
+    /// per value of the program, the first for encryption.
+    pub std: &'a [f64],
+    /// Equal seeds give equal errors.
+    pub seed: u64,
+}
+
+/// What a simulation showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulation {
+    /// Output of each sample, in real units.
+    pub outputs: Vec<Vec<f32>>,
+    /// For each polynomial, the share of its inputs outside [−1, 1], where it approximates nothing.
+    pub outside: Vec<(ValueId, f64)>,
+}
+
+impl<'a> Clear<'a> {
+    /// Expands the constants of a verified program.
+    pub fn new(program: &'a Program) -> Self {
+        let linear = |id: usize| {
+            let constants = program.linear_constants(id as ValueId)?;
+            let layout = &program.values[id].layout;
+            Some(Linear {
+                length: 1 << constants.geometry.log_length,
+                diagonals: constants.diagonals.into_iter().collect(),
+                bias: layout.pack(&constants.bias, program.log_slots),
+            })
+        };
+        Self { program, linear: (0..program.values.len()).into_par_iter().map(linear).collect() }
+    }
+
+    /// Runs samples, each as the network takes it (preprocessed).
+    ///
+    /// # Errors
+    /// [`Error::SampleLength`], [`Error::NotFinite`].
+    ///
+    /// # Panics
+    /// If the noise does not name one standard deviation per value.
+    pub fn run<S: AsRef<[f32]> + Sync>(
+        &self,
+        samples: &[S],
+        noise: Option<Noise>,
+    ) -> Result<Simulation, Error> {
+        let values = &self.program.values;
+        assert!(noise.is_none_or(|n| n.std.len() == values.len()), "one deviation per value");
+        let runs: Vec<(Vec<f32>, Vec<u64>)> = samples
+            .par_iter()
+            .enumerate()
+            .map(|(index, sample)| self.run_one(index, sample.as_ref(), noise))
+            .collect::<Result<_, Error>>()?;
+        let count = |id: usize| runs.iter().map(|(_, outside)| outside[id]).sum::<u64>() as f64;
+        let share = |(id, value): (usize, &Value)| {
+            let inputs = (value.layout.len * samples.len()).max(1) as f64;
+            matches!(value.op, Op::Polynomial { .. }).then(|| (id as ValueId, count(id) / inputs))
+        };
+        let outside = values.iter().enumerate().filter_map(share).collect();
+        Ok(Simulation { outputs: runs.into_iter().map(|(output, _)| output).collect(), outside })
+    }
+
+    fn run_one(
+        &self,
+        index: usize,
+        sample: &[f32],
+        noise: Option<Noise>,
+    ) -> Result<(Vec<f32>, Vec<u64>), Error> {
+        let input = &self.program.values[0];
+        check_sample(index, sample, &self.program.input.shape, input.layout.len)?;
+        let mut run = Run {
+            clear: self,
+            noise: noise.map(|n| (n.std, generator(n.seed, index))),
+            outside: vec![0; self.program.values.len()],
+        };
+        let stored = sample.iter().map(|&v| (f64::from(v) - input.center) / input.half_width);
+        let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots);
+        let slots = slots.into_iter().map(|x| run.with_noise(0, x)).collect();
+        let Ok(result) = execute(self.program, &mut run, slots, &mut |_| {});
+        let output = self.program.output_value();
+        let real = |stored: f64| (stored * output.half_width + output.center) as f32;
+        let elements = output.layout.unpack(&result, self.program.log_slots);
+        Ok((elements.into_iter().map(real).collect(), run.outside))
+    }
+}
+
+/// Errors of different samples are independent.
+fn generator(seed: u64, sample: usize) -> ChaCha20Rng {
+    let mut generator = ChaCha20Rng::seed_from_u64(seed);
+    generator.set_stream(sample as u64);
+    generator
+}
+
+/// One sample on its way.
+struct Run<'a> {
+    clear: &'a Clear<'a>,
+    noise: Option<(&'a [f64], ChaCha20Rng)>,
+    /// Inputs of each polynomial that were outside its interval.
+    outside: Vec<u64>,
+}
+
+impl Run<'_> {
+    fn with_noise(&mut self, id: ValueId, mut slots: Vec<f64>) -> Vec<f64> {
+        if let Some((std, generator)) = &mut self.noise {
+            let std = std[id as usize];
+            slots.iter_mut().for_each(|slot| *slot += std * normal(generator));
+        }
+        slots
+    }
+
+    fn value(&self, id: ValueId) -> &Value {
+        &self.clear.program.values[id as usize]
+    }
+
+    fn linear(&self, id: ValueId) -> &Linear {
+        self.clear.linear[id as usize].as_ref().expect("the value is linear")
+    }
+}
+
+/// A ciphertext is a vector with which its slots repeat: as long as the layout says, and between
+/// [`Backend::transform`] and [`Backend::add_bias`] as long as the diagonals.
+impl Backend for Run<'_> {
+    type Ciphertext = Vec<f64>;
+    type Error = Infallible;
+
+    fn drop_to_level(&mut self, x: Vec<f64>, _level: usize) -> Result<Vec<f64>, Infallible> {
+        Ok(x)
+    }
+
+    fn transform(
+        &mut self,
+        id: ValueId,
+        inputs: Vec<Vec<f64>>,
+    ) -> Result<Vec<Vec<f64>>, Infallible> {
+        let linear = self.linear(id);
+        let length = linear.length;
+        // Two repetitions of every input, so that each rotation is a contiguous part.
+        let inputs: Vec<Vec<f64>> =
+            inputs.iter().map(|x| x.iter().copied().cycle().take(2 * length).collect()).collect();
+        let mut outputs = vec![vec![0.0; length]; linear.bias.len()];
+        for (diagonal, values) in &linear.diagonals {
+            let from = diagonal.rotation.rem_euclid(length as i32) as usize;
+            let input = &inputs[diagonal.input as usize][from..][..length];
+            let output = &mut outputs[diagonal.output as usize];
+            for ((out, &weight), &x) in output.iter_mut().zip(values).zip(input) {
+                *out += f64::from(weight) * x;
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn rotate(&mut self, x: &Vec<f64>, rotation: i32) -> Result<Vec<f64>, Infallible> {
+        let mut rotated = x.clone();
+        rotated.rotate_left(rotation.rem_euclid(x.len() as i32) as usize);
+        Ok(rotated)
+    }
+
+    fn add(&mut self, mut a: Vec<f64>, b: &Vec<f64>) -> Result<Vec<f64>, Infallible> {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        Ok(a)
+    }
+
+    fn add_bias(
+        &mut self,
+        id: ValueId,
+        index: usize,
+        mut x: Vec<f64>,
+    ) -> Result<Vec<f64>, Infallible> {
+        let bias = &self.linear(id).bias[index];
+        // Folding has made it repeat.
+        x.truncate(bias.len());
+        x.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+        Ok(self.with_noise(id, x))
+    }
+
+    fn polynomial(&mut self, id: ValueId, x: &Vec<f64>) -> Result<Vec<f64>, Infallible> {
+        self.outside[id as usize] += x.iter().filter(|u| u.abs() > 1.0).count() as u64;
+        let Op::Polynomial { coefficients, .. } = &self.value(id).op else {
+            unreachable!("the value is a polynomial")
+        };
+        let result = x.iter().map(|&u| clenshaw(coefficients, u)).collect();
+        Ok(self.with_noise(id, result))
+    }
+
+    fn product(&mut self, id: ValueId, a: &Vec<f64>, b: &Vec<f64>) -> Result<Vec<f64>, Infallible> {
+        let result = a.iter().zip(b).map(|(a, b)| a * b).collect();
+        Ok(self.with_noise(id, result))
+    }
+}
+
+/// A Chebyshev series at `u`.
+fn clenshaw(coefficients: &[f64], u: f64) -> f64 {
+    let (mut b1, mut b2) = (0.0, 0.0);
+    for &c in coefficients[1..].iter().rev() {
+        (b1, b2) = (c + 2.0 * u * b1 - b2, b1);
+    }
+    coefficients[0] + u * b1 - b2
+}
+
+/// A standard normal number, by Box and Muller.
+fn normal(generator: &mut impl Rng) -> f64 {
+    // Above zero, at most one.
+    let radius = ((generator.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    let angle = (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}

@@ -1,0 +1,188 @@
+//! The client: makes keys, encrypts samples, decrypts results. The only module with a secret.
+//!
+//! Values that were decrypted hold the scheme's noise, from which others could learn about the
+//! secret key (Li and Micciancio, 2021): do not give exact decryptions to whoever can choose or
+//! knows the ciphertexts, the server above all.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use pic_ckks::{Ciphertext, Context, EvaluationKeys, KeyRequest, SecretKey, secret_rng};
+use rand_core::CryptoRng;
+
+use crate::Error;
+use crate::artifact::{Artifact, ClientInfo, Encoding};
+use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
+use crate::container::{Container, Kind, Writer};
+use crate::evaluation_keys::{self, EvaluationKeyFile};
+use crate::origin::{Origin, check_program};
+use crate::output_file::{Access, write_whole};
+use crate::sample::check_sample;
+
+const SECRET: &str = "secret key";
+
+/// The holder of a secret key for one program. The key is zeroised when it is dropped.
+pub struct Client {
+    info: ClientInfo,
+    origin: Origin,
+    context: Arc<Context>,
+    secret: SecretKey,
+}
+
+impl Client {
+    /// Makes a new secret key for the program of an artifact.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::client`]; [`Error::Randomness`].
+    pub fn generate(artifact: &Artifact) -> Result<Self, Error> {
+        let (info, context) = prepare(artifact)?;
+        let secret = SecretKey::generate(&context, &mut secret_rng()?);
+        Ok(Self::new(artifact, info, context, secret))
+    }
+
+    /// Reads a secret key.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::client`]; [`Error::Read`], [`Error::Container`],
+    /// [`Error::OtherProgram`], [`Error::Ckks`].
+    pub fn open(artifact: &Artifact, secret_key: &Path) -> Result<Self, Error> {
+        let (info, context) = prepare(artifact)?;
+        let container =
+            Container::open(secret_key, Kind::SecretKey).map_err(Error::read(secret_key))?;
+        check_program("the secret key", artifact.program_hash(), container.program_hash())?;
+        let secret = SecretKey::from_bytes(&context, container.raw(SECRET)?)?;
+        Ok(Self::new(artifact, info, context, secret))
+    }
+
+    /// Writes the secret key, readable by the owner alone. Whoever has the file can decrypt.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; of kind [`std::io::ErrorKind::AlreadyExists`] if the file exists and
+    /// `overwrite` is not set.
+    pub fn write_secret_key(&self, path: &Path, overwrite: bool) -> Result<(), Error> {
+        let bytes = self.secret.to_bytes();
+        // Unbuffered: no copy of the secret is left in memory.
+        write_whole(path, Access::Private { overwrite }, |file| {
+            let mut writer = Writer::new(file, Kind::SecretKey, self.origin.program)?;
+            writer.raw(SECRET, |w| w.write_all(&bytes))?;
+            writer.finish().map(drop)
+        })
+        .map_err(Error::write(path))
+    }
+
+    /// Makes the evaluation keys that the program takes, and no others, and writes them.
+    ///
+    /// # Errors
+    /// [`Error::Ckks`], [`Error::Write`].
+    pub fn write_evaluation_keys(&self, path: &Path) -> Result<(), Error> {
+        let keys = self.evaluation_keys()?;
+        write_whole(path, Access::Shared, |file| self.write_keys(&keys, file))
+            .map_err(Error::write(path))
+    }
+
+    /// Makes the evaluation keys for a server in the same process.
+    ///
+    /// # Errors
+    /// [`Error::Ckks`].
+    pub fn make_evaluation_keys(&self) -> Result<EvaluationKeyFile, Error> {
+        let mut bytes = Vec::new();
+        let written = self.write_keys(&self.evaluation_keys()?, &mut bytes);
+        written.expect("writing to memory does not fail");
+        EvaluationKeyFile::from_bytes(bytes)
+    }
+
+    /// What the client knows of the program.
+    pub fn info(&self) -> &ClientInfo {
+        &self.info
+    }
+
+    /// Encrypts samples, each as the network takes it (preprocessed), in one batch.
+    ///
+    /// # Errors
+    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::Batch`] without samples,
+    /// [`Error::Ckks`].
+    pub fn encrypt<S: AsRef<[f32]>>(&self, samples: &[S]) -> Result<EncryptedInput, Error> {
+        let mut rng = secret_rng()?;
+        let encrypt = |(index, sample): (usize, &S)| {
+            let (sample, encoding) = (sample.as_ref(), &self.info.input_encoding);
+            check_sample(index, sample, &self.info.input.shape, encoding.layout.len)?;
+            self.encrypt_one(sample, encoding, &mut rng)
+        };
+        let samples: Vec<_> =
+            samples.iter().enumerate().map(encrypt).collect::<Result<_, Error>>()?;
+        Encrypted::collect(self.origin, &samples)
+    }
+
+    /// Decrypts the results of a batch: the output of each sample, in real units.
+    ///
+    /// # Errors
+    /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
+    pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Vec<f32>>, Error> {
+        let encoding = &self.info.output_encoding;
+        let ciphertexts = encoding.layout.ciphertexts(self.info.log_slots);
+        output.check(&self.origin, ciphertexts)?;
+        output.iter()?.map(|sample| self.decrypt_one(&sample, encoding)).collect()
+    }
+
+    fn encrypt_one(
+        &self,
+        sample: &[f32],
+        encoding: &Encoding,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let stored = sample.iter().map(|&v| (f64::from(v) - encoding.center) / encoding.half_width);
+        let packed = encoding.layout.pack(&stored.collect::<Vec<_>>(), self.info.log_slots);
+        let encrypt = |slots: Vec<f64>| {
+            let all = 1 << self.info.log_slots;
+            let slots: Vec<f64> = slots.into_iter().cycle().take(all).collect();
+            let plaintext = self.context.encode(&slots, encoding.scale, encoding.level)?;
+            Ok(self.secret.encrypt(&plaintext, rng)?.to_bytes(&self.context)?)
+        };
+        packed.into_iter().map(encrypt).collect()
+    }
+
+    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f32>, Error> {
+        let decrypt = |bytes: &&[u8]| {
+            let ciphertext = Ciphertext::from_bytes(&self.context, bytes)?;
+            check_conformance(&ciphertext, self.info.log_slots, encoding.level, encoding.scale)?;
+            Ok(self.context.decode(&self.secret.decrypt(&ciphertext)?)?)
+        };
+        let slots = ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?;
+        let stored = encoding.layout.unpack(&slots, self.info.log_slots);
+        let real = |stored| (stored * encoding.half_width + encoding.center) as f32;
+        Ok(stored.into_iter().map(real).collect())
+    }
+
+    fn evaluation_keys(&self) -> Result<EvaluationKeys, Error> {
+        let plan = &self.info.keys;
+        let request = KeyRequest {
+            relinearization: plan.relinearization,
+            rotations: plan.rotations.iter().map(|(&r, &level)| (i64::from(r), level)).collect(),
+            conjugation: None,
+        };
+        Ok(EvaluationKeys::generate(&self.secret, &request, &mut secret_rng()?)?)
+    }
+
+    fn write_keys(&self, keys: &EvaluationKeys, output: impl Write) -> std::io::Result<()> {
+        evaluation_keys::write(keys, &self.context, self.origin, output)
+    }
+
+    fn new(
+        artifact: &Artifact,
+        info: ClientInfo,
+        context: Arc<Context>,
+        secret: SecretKey,
+    ) -> Self {
+        // A hash from which a secret of this entropy cannot be found.
+        let key = blake3::derive_key("pic secret key identifier v1", &secret.to_bytes());
+        let origin = Origin { program: artifact.program_hash(), key };
+        Self { info, origin, context, secret }
+    }
+}
+
+fn prepare(artifact: &Artifact) -> Result<(ClientInfo, Arc<Context>), Error> {
+    let info = artifact.client()?;
+    let context = Context::new(info.parameters.clone())?;
+    Ok((info, context))
+}

@@ -1,0 +1,151 @@
+//! What can go wrong between files, keys, ciphertexts and programs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pic_ckks::model::Parameters;
+use pic_ir::activations::ActivationsError;
+use pic_ir::network::NetworkError;
+use pic_ir::program::ProgramError;
+
+use crate::container::{ContainerError, ProgramHash};
+
+/// A refused file, sample, key or ciphertext.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read, or is not what it should be.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ContainerError,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why; [`io::ErrorKind::AlreadyExists`] for a secret key that must not be replaced.
+        source: io::Error,
+    },
+    /// Bytes in memory, or a section of a file, are not what they should be.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A section does not decode.
+    #[error("section `{section}` does not decode: {source}")]
+    Decode {
+        /// The section.
+        section: &'static str,
+        /// Why.
+        source: postcard::Error,
+    },
+    /// The artifact was written for clients, without the part that is asked for.
+    #[error("the artifact has no `{part}` part: it was written for others to use without it")]
+    MissingPart {
+        /// `program` or `model`.
+        part: &'static str,
+    },
+    /// The parameters claim no security.
+    #[error("refused: {0} does not protect anything")]
+    Insecure(Parameters),
+    /// The program section is not the one that the file names.
+    #[error("the artifact names program {stated}, but holds program {found}")]
+    ProgramHash {
+        /// Hash in the header.
+        stated: ProgramHash,
+        /// Hash of the section.
+        found: ProgramHash,
+    },
+    /// A key or ciphertext belongs to another program.
+    #[error("{what} belongs to program {found}, not to program {expected}")]
+    OtherProgram {
+        /// Which object.
+        what: &'static str,
+        /// Program in use.
+        expected: ProgramHash,
+        /// Program of the object.
+        found: ProgramHash,
+    },
+    /// Keys and ciphertexts of different clients.
+    #[error("{what} was made with another secret key")]
+    OtherKey {
+        /// Which object.
+        what: &'static str,
+    },
+    /// The identifier of the secret key is malformed.
+    #[error("the identifier of the secret key is malformed")]
+    KeyId,
+    /// The program is malformed.
+    #[error("malformed program: {0}")]
+    Program(#[from] ProgramError),
+    /// The client's part contradicts itself, or the program.
+    #[error("the client's part of the artifact is malformed or not that of its program")]
+    ClientPart,
+    /// The network is malformed.
+    #[error("malformed network: {0}")]
+    Network(#[from] NetworkError),
+    /// The activations do not fit the network.
+    #[error("malformed activations: {0}")]
+    Activations(#[from] ActivationsError),
+    /// A sample of the wrong size.
+    #[error("sample {sample} has {found} values, the input {shape:?} takes {expected}")]
+    SampleLength {
+        /// Position in the batch.
+        sample: usize,
+        /// Values given.
+        found: usize,
+        /// Values needed.
+        expected: usize,
+        /// Extents of the input.
+        shape: Vec<usize>,
+    },
+    /// An input is infinite or not a number.
+    #[error("sample {sample}: value {index} is {value}")]
+    NotFinite {
+        /// Position in the batch.
+        sample: usize,
+        /// Position in the sample.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The number or size of ciphertexts is not what the file states.
+    #[error(
+        "the batch is malformed: {samples} samples of {ciphertexts} ciphertexts in {bytes} bytes"
+    )]
+    Batch {
+        /// Samples stated.
+        samples: u32,
+        /// Ciphertexts per sample stated.
+        ciphertexts: u32,
+        /// Bytes present.
+        bytes: usize,
+    },
+    /// A ciphertext is not at the place in the program where it is used.
+    #[error("ciphertext with {property} {found}, the program needs {expected}")]
+    Conformance {
+        /// Number of ciphertexts, level, scale or slots.
+        property: &'static str,
+        /// As the program says.
+        expected: f64,
+        /// As found.
+        found: f64,
+    },
+    /// The scheme refused an operation, or the bytes of a key or ciphertext.
+    #[error(transparent)]
+    Ckks(#[from] pic_ckks::Error),
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] pic_ckks::ring::RingError),
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(ContainerError) -> Self {
+        move |source| Self::Read { path: path.into(), source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Write { path: path.into(), source }
+    }
+}

@@ -1,0 +1,114 @@
+//! The server: runs a program on encrypted samples.
+//!
+//! It holds the program and a client's evaluation keys. Nothing that it holds, takes or returns
+//! decrypts, and with the feature `server` alone the crate has no type that does:
+//!
+//! ```
+//! use pic_runtime::{EncryptedInput, EncryptedOutput, Error, Server};
+//!
+//! fn serve(server: &Server, input: &EncryptedInput) -> Result<EncryptedOutput, Error> {
+//!     server.run(input, &mut |_, _| {})
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! use pic_runtime::{EncryptedOutput, Server};
+//!
+//! fn peek(server: &Server, output: &EncryptedOutput) {
+//!     server.decrypt(output);
+//! }
+//! ```
+
+use pic_ckks::{Context, SeededCiphertext};
+use pic_ir::program::Program;
+
+use crate::Error;
+use crate::artifact::Artifact;
+use crate::backend::{Step, execute};
+use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
+use crate::ckks::Ckks;
+use crate::evaluation_keys::EvaluationKeyFile;
+use crate::memory::{Memory, peak_ciphertext_bytes};
+use crate::origin::{Origin, check_program};
+
+/// A program with the evaluation keys of one client, ready to run.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    origin: Origin,
+    ckks: Ckks,
+    memory: Memory,
+}
+
+impl Server {
+    /// Expands the keys and encodes the program's constants. Up to `plaintext_budget` bytes of them
+    /// are held in the form that is fastest to use, the others in a smaller one.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::program`]; [`Error::OtherProgram`], [`Error::Container`],
+    /// [`Error::KeyId`], [`Error::Ckks`].
+    pub fn new(
+        artifact: &Artifact,
+        keys: &EvaluationKeyFile,
+        plaintext_budget: usize,
+    ) -> Result<Self, Error> {
+        let origin = keys.origin()?;
+        check_program("the set of evaluation keys", artifact.program_hash(), origin.program)?;
+        let program = artifact.program()?;
+        let context = Context::new(program.parameters.clone())?;
+        let keys = keys.expand(&context)?;
+        let key_bytes = keys.bytes();
+        let ckks = Ckks::new(&program, &context, keys, plaintext_budget)?;
+        let memory = Memory {
+            key_bytes,
+            diagonal_bytes: ckks.diagonal_bytes(),
+            ciphertext_bytes: peak_ciphertext_bytes(&program),
+            workspace_bytes: ckks.workspace_bytes(),
+        };
+        Ok(Self { program, origin, ckks, memory })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What the server holds in memory.
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    /// Runs the program on every sample of a batch, one after the other. After each computed value
+    /// `observe` gets the sample's position and the step.
+    ///
+    /// # Errors
+    /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
+    pub fn run(
+        &self,
+        input: &EncryptedInput,
+        observe: &mut dyn FnMut(usize, &Step),
+    ) -> Result<EncryptedOutput, Error> {
+        let ciphertexts = self.program.values[0].layout.ciphertexts(self.program.log_slots);
+        input.check(&self.origin, ciphertexts)?;
+        let run = |(index, sample): (usize, Vec<&[u8]>)| {
+            self.run_one(&sample, &mut |step| observe(index, step))
+        };
+        let outputs: Vec<_> = input.iter()?.enumerate().map(run).collect::<Result<_, Error>>()?;
+        Encrypted::collect(self.origin, &outputs)
+    }
+
+    fn run_one(
+        &self,
+        sample: &[&[u8]],
+        observe: &mut dyn FnMut(&Step),
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let (context, value) = (self.ckks.context(), &self.program.values[0]);
+        let read = |bytes: &&[u8]| {
+            let ciphertext = SeededCiphertext::from_bytes(context, bytes)?.expand(context)?;
+            check_conformance(&ciphertext, self.program.log_slots, value.level, value.scale)?;
+            Ok(ciphertext)
+        };
+        let input = sample.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+        let output = execute(&self.program, &mut &self.ckks, input, observe)?;
+        Ok(output.iter().map(|c| c.to_bytes(context)).collect::<Result<_, _>>()?)
+    }
+}

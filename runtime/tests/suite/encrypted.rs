@@ -1,0 +1,154 @@
+//! Client and server on ciphertexts, against the definition of programs.
+
+use pic_ir::matrix::Matrix;
+use pic_ir::program::Program;
+use pic_runtime::clear::Clear;
+use pic_runtime::{Artifact, Client, Server};
+use proptest::prelude::*;
+
+use crate::support::{
+    Builder, Random, output_error, parameters, predicted_error, random_program, reference, sample,
+    tolerance,
+};
+
+/// A budget that no test program exceeds.
+const ALL: usize = usize::MAX;
+
+/// Encrypts, runs and decrypts.
+fn run(program: &Program, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let artifact = Artifact::new(program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), budget).unwrap();
+    let output = server.run(&client.encrypt(samples).unwrap(), &mut |_, _| {}).unwrap();
+    client.decrypt(&output).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn computes_what_programs_mean(log_n in 5u32..=9, seed: u64) {
+        let program = random_program(log_n, seed);
+        let samples: Vec<_> = (0..2).map(|k| sample(&program, seed ^ k)).collect();
+        for (sample, output) in samples.iter().zip(run(&program, ALL, &samples)) {
+            let error = output_error(&program, sample, &output);
+            let tolerance = tolerance(&program);
+            prop_assert!(error < tolerance, "{error} {tolerance}");
+        }
+    }
+}
+
+/// Over many programs, the error is neither above nor far below what is predicted.
+#[test]
+fn errors_are_of_the_predicted_size() {
+    let mut squares = Vec::new();
+    for seed in 100..124 {
+        let program = random_program(8, seed);
+        let samples = [sample(&program, seed)];
+        let exact = reference(&program, &samples[0]).pop().unwrap();
+        let unit = program.output_value().half_width * predicted_error(&program);
+        let output = run(&program, ALL, &samples).remove(0);
+        let errors = exact.iter().zip(output).map(|(e, o)| (e - f64::from(o)) / unit);
+        squares.extend(errors.map(|e| e * e));
+    }
+    let ratio = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+    assert!((0.4..1.6).contains(&ratio), "measured over predicted: {ratio}");
+}
+
+#[test]
+fn diagonals_beyond_the_budget_compute_the_same() {
+    let program = random_program(8, 21);
+    let samples = [sample(&program, 1)];
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let keys = client.make_evaluation_keys().unwrap();
+    let input = client.encrypt(&samples).unwrap();
+    let mut sizes = Vec::new();
+    for budget in [0, 200_000, ALL] {
+        let server = Server::new(&artifact, &keys, budget).unwrap();
+        let output = client.decrypt(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
+        assert!(output_error(&program, &samples[0], &output[0]) < tolerance(&program));
+        sizes.push(server.memory().diagonal_bytes);
+    }
+    assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
+}
+
+#[test]
+fn clear_and_encrypted_runs_agree() {
+    let program = random_program(9, 77);
+    let samples: Vec<_> = (0..3).map(|k| sample(&program, k)).collect();
+    let clear = Clear::new(&program).run(&samples, None).unwrap().outputs;
+    let scale = program.output_value().half_width;
+    for (clear, encrypted) in clear.iter().zip(run(&program, ALL, &samples)) {
+        for (a, b) in clear.iter().zip(encrypted) {
+            assert!(f64::from((a - b).abs()) < tolerance(&program) * scale, "{a} {b}");
+        }
+    }
+}
+
+/// Values that are used twice, squares, an output that nothing reaches but its bias.
+#[test]
+fn squares_repeated_operands_and_constant_outputs() {
+    let random = &mut Random(9);
+    for log_n in [5, 8] {
+        let mut b = Builder::new(parameters(log_n, 4), random.layout(40), 1.0);
+        let hidden = random.layout(40);
+        let (x, y) = (random.dense(40, 40), random.dense(40, 40));
+        let sum = b.linear(&[0, 0], vec![x, y], None, hidden.clone(), random);
+        b.value(sum).center = 0.0;
+        let square = b.product(sum, sum);
+        let product = b.product(square, sum);
+        // Only the first two outputs depend on anything: with 16 slots, whole ciphertexts do not.
+        let offsets = [0, 40, 80].into_iter().chain(std::iter::repeat_n(80, 38)).collect();
+        let indices = (0..40).chain(0..40).collect();
+        let matrix = Matrix::Sparse { cols: 40, offsets, indices, values: random.floats(80) };
+        let bias = random.floats(40);
+        b.linear(&[product], vec![matrix], Some(bias), hidden, random);
+        let program = b.finish();
+        let sample = sample(&program, 3);
+        let output = run(&program, ALL, std::slice::from_ref(&sample));
+        let error = output_error(&program, &sample, &output[0]);
+        assert!(error < tolerance(&program), "{error}");
+    }
+}
+
+#[test]
+fn steps_are_observed_in_order_and_memory_is_known() {
+    let program = random_program(7, 4);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), ALL).unwrap();
+    let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
+    let mut steps = Vec::new();
+    server.run(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();
+    let names = program.values[1..].iter().map(|v| v.name.as_str());
+    let expected: Vec<_> = (0..2).flat_map(|s| names.clone().map(move |n| (s, n))).collect();
+    let found: Vec<_> = steps.iter().map(|(s, step)| (*s, step.name.as_str())).collect();
+    assert_eq!(found, expected);
+    for (_, step) in &steps {
+        let value = &program.values[step.id as usize];
+        assert_eq!(step.level_out, value.level);
+        assert!(step.level_in >= step.level_out + value.op.depth());
+        assert!(step.seconds > 0.0 && step.start >= 0.0);
+    }
+    // The input and the widest value live at once, at least.
+    let one = 2 * 8 * 128 * 8;
+    let memory = server.memory();
+    assert!(memory.ciphertext_bytes > one && memory.ciphertext_bytes.is_multiple_of(16 * 128));
+    assert!(memory.key_bytes > 0 && memory.diagonal_bytes > 0);
+}
+
+/// What runs on the server neither names a secret key nor can reach the client.
+#[test]
+fn server_sources_know_no_secret() {
+    for source in [
+        include_str!("../../src/server.rs"),
+        include_str!("../../src/ckks.rs"),
+        include_str!("../../src/backend.rs"),
+        include_str!("../../src/ciphertexts.rs"),
+    ] {
+        for word in ["SecretKey", "crate::client", ".decrypt(&", "secret_rng"] {
+            assert!(!source.contains(word), "{word}");
+        }
+    }
+}

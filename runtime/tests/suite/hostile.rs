@@ -1,0 +1,204 @@
+//! Files made to harm: whoever makes them also makes their hashes right.
+
+use std::io::Write;
+
+use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
+use pic_runtime::{
+    Artifact, Client, EncryptedInput, EncryptedOutput, Error, EvaluationKeyFile, Server,
+};
+use proptest::prelude::*;
+
+use crate::files::model;
+use crate::support::{random_program, sample};
+
+/// A section and whether it is compressed.
+type Section = (&'static str, Vec<u8>, bool);
+
+fn rebuild(kind: Kind, program: ProgramHash, sections: &[Section]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), kind, program).unwrap();
+    for (name, bytes, compressed) in sections {
+        if *compressed {
+            writer.compressed(name, bytes).unwrap();
+        } else {
+            writer.raw(name, |w| w.write_all(bytes)).unwrap();
+        }
+    }
+    writer.finish().unwrap()
+}
+
+fn sections(
+    bytes: &[u8],
+    kind: Kind,
+    names: &[(&'static str, bool)],
+) -> (ProgramHash, Vec<Section>) {
+    let container = Container::parse(bytes.to_vec(), kind).unwrap();
+    let section = |&(name, compressed): &(&'static str, bool)| {
+        (name, container.plain(name, 1 << 30).unwrap().into_owned(), compressed)
+    };
+    (container.program_hash(), names.iter().map(section).collect())
+}
+
+/// Changes to bytes: positions are taken modulo the length.
+#[derive(Clone, Debug)]
+enum Damage {
+    Truncate(usize),
+    Set(Vec<(usize, u8)>),
+    Append(Vec<u8>),
+}
+
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Truncate(at) => bytes.truncate(at % bytes.len()),
+            Self::Append(more) => bytes.extend(more),
+            Self::Set(changes) => {
+                for &(at, value) in changes {
+                    let at = at % bytes.len();
+                    bytes[at] = value;
+                }
+            }
+        }
+    }
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        any::<usize>().prop_map(Damage::Truncate),
+        prop::collection::vec(any::<(usize, u8)>(), 1..4).prop_map(Damage::Set),
+        // The first bytes of a section hold its lengths and counts.
+        prop::collection::vec((0usize..64, any::<u8>()), 1..4).prop_map(Damage::Set),
+        prop::collection::vec(any::<u8>(), 1..9).prop_map(Damage::Append),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn artifacts_are_refused_or_sound(which in 0usize..3, damage in damage()) {
+        let names = [("client", true), ("program", true), ("model", true)];
+        let artifact = Artifact::new(&random_program(6, 1), Some(&model())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pic");
+        artifact.write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (mut hash, mut sections) = sections(&bytes, Kind::Artifact, &names);
+        damage.apply(&mut sections[which].1);
+        if which == 1 {
+            hash = blake3::hash(&sections[1].1);
+        }
+        let bytes = rebuild(Kind::Artifact, hash, &sections);
+        let artifact = Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters();
+        let _ = artifact.client();
+        let _ = artifact.model();
+        if let Ok(program) = artifact.program() {
+            program.verify().unwrap();
+        }
+    }
+}
+
+#[test]
+fn ciphertexts_and_keys_are_refused_or_sound() {
+    let program = random_program(5, 4);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let keys = client.make_evaluation_keys().unwrap();
+    let server = Server::new(&artifact, &keys, 0).unwrap();
+    let input = client.encrypt(&[sample(&program, 0)]).unwrap();
+    let output = server.run(&input, &mut |_, _| {}).unwrap();
+    let batch = [("shape", false), ("ciphertexts", false)];
+    let key_names = [("key", false), ("evaluation keys", false)];
+    let config = ProptestConfig { cases: 256, ..ProptestConfig::default() };
+    proptest!(config, |(which in 0usize..2, damage in damage())| {
+        let rebuilt = |bytes: &[u8], kind: Kind, names: &[(&'static str, bool)]| {
+            let (hash, mut sections) = sections(bytes, kind, names);
+            damage.apply(&mut sections[which].1);
+            rebuild(kind, hash, &sections)
+        };
+        let bytes = rebuilt(input.as_bytes(), Kind::EncryptedInput, &batch);
+        if let Ok(input) = EncryptedInput::from_bytes(bytes) {
+            let _ = server.run(&input, &mut |_, _| {});
+        }
+        let bytes = rebuilt(output.as_bytes(), Kind::EncryptedOutput, &batch);
+        if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
+            let _ = client.decrypt(&output);
+        }
+        let bytes = rebuilt(keys.as_bytes(), Kind::EvaluationKeys, &key_names);
+        if let Ok(keys) = EvaluationKeyFile::from_bytes(bytes) {
+            let _ = Server::new(&artifact, &keys, 0);
+        }
+    });
+}
+
+/// The wrong level, scale or number of ciphertexts in a well-formed file.
+#[test]
+fn ciphertexts_that_do_not_conform_are_refused() {
+    let mut program = random_program(6, 4);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let names = [("shape", false), ("ciphertexts", false)];
+    let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
+    let (hash, good) = sections(input.as_bytes(), Kind::EncryptedInput, &names);
+    let refused = |sections: &[Section], property: &str| {
+        let bytes = rebuild(Kind::EncryptedInput, hash, sections);
+        let input = EncryptedInput::from_bytes(bytes).unwrap();
+        match server.run(&input, &mut |_, _| {}).unwrap_err() {
+            Error::Conformance { property: found, .. } => assert_eq!(found, property),
+            other => panic!("{other}"),
+        }
+    };
+    // One sample of twice as many ciphertexts.
+    let mut sections_ = good.clone();
+    let shape = &mut sections_[0].1;
+    let (samples, ciphertexts) = (shape[32], shape[33]);
+    (shape[32], shape[33]) = (1, samples * ciphertexts);
+    refused(&sections_, "number of ciphertexts");
+
+    // An honest client of a program that differs in level or scale, its file relabelled.
+    let mut with = |change: &dyn Fn(&mut pic_ir::program::Value), property| {
+        let original = program.values[0].clone();
+        change(&mut program.values[0]);
+        let other = Artifact::new(&program, None).unwrap();
+        let other = Client::generate(&other).unwrap();
+        let input = other.encrypt(&[sample(&program, 0)]).unwrap();
+        let (_, mut sections) = sections(input.as_bytes(), Kind::EncryptedInput, &names);
+        sections[0].1[..32].copy_from_slice(&good[0].1[..32]);
+        refused(&sections, property);
+        program.values[0] = original;
+    };
+    with(&|input| input.scale *= 2.0, "scale");
+    with(&|input| input.level += 1, "level");
+}
+
+#[test]
+fn a_program_section_that_is_not_the_stated_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pic");
+    Artifact::new(&random_program(6, 1), None).unwrap().write(&path).unwrap();
+    let names = [("client", true), ("program", true)];
+    let bytes = std::fs::read(&path).unwrap();
+    let (hash, first) = sections(&bytes, Kind::Artifact, &names);
+    Artifact::new(&random_program(6, 2), None).unwrap().write(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let (other, second) = sections(&bytes, Kind::Artifact, &names);
+    let load = |hash, client: &Section, program: &Section| {
+        let bytes = rebuild(Kind::Artifact, hash, &[client.clone(), program.clone()]);
+        Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters().program().unwrap_err()
+    };
+    assert!(matches!(load(hash, &first[0], &second[1]), Error::ProgramHash { stated, found }
+        if (stated, found) == (hash, other)));
+    assert!(matches!(load(other, &first[0], &second[1]), Error::ClientPart));
+}
+
+/// Deeply nested products in a model would exhaust the stack of a recursive decoder.
+#[test]
+fn nesting_does_not_recurse() {
+    use pic_ir::matrix::Matrix;
+
+    // A product is written as its variant and its number of factors; a million levels of it.
+    let product = postcard::to_stdvec(&Matrix::Product(vec![])).unwrap();
+    assert_eq!(product.len(), 2);
+    let nested: Vec<u8> = std::iter::repeat_n([product[0], 1], 1_000_000).flatten().collect();
+    postcard::from_bytes::<Matrix>(&nested).unwrap_err();
+}

@@ -1,0 +1,7 @@
+//! Tests of the runtime through its public interface.
+
+mod clear;
+mod encrypted;
+mod files;
+mod hostile;
+mod support;

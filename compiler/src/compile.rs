@@ -232,18 +232,34 @@ pub fn compile(
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
     let import = frontend::import(onnx)?;
-    let network = plan::separate(&simplify(&import.network));
+    let compiled = compile_network(&import.network, samples, labels, options, progress)?;
+    Ok(Compiled { notes: import.notes.iter().map(ToString::to_string).collect(), ..compiled })
+}
+
+/// Compiles a verified network.
+pub fn compile_network(
+    network: &Network,
+    samples: &[&[f32]],
+    labels: Option<&[usize]>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Compiled, CompileError> {
+    let network = plan::separate(&simplify(network));
     debug_assert_eq!(network.verify(), Ok(()));
 
+    Dataset::new(&network, samples, labels)?;
     let shape = &network.graph[network.input()].shape;
     options.preprocessing.verify(shape)?;
     let mut prepared: Vec<Vec<f32>> = samples.iter().map(|s| s.to_vec()).collect();
     prepared.iter_mut().for_each(|sample| options.preprocessing.apply(shape, sample));
     let views: Vec<&[f32]> = prepared.iter().map(|s| &s[..]).collect();
-    Dataset::new(&network, &views, labels)?;
-    let is_held = |k: &usize| k % HELD_BACK == HELD_BACK - 1;
-    let (held, fitting): (Vec<usize>, Vec<usize>) = (0..views.len()).partition(is_held);
-    let held = if held.is_empty() { fitting.clone() } else { held };
+    let (mut held, mut fitting): (Vec<usize>, Vec<usize>) =
+        (0..views.len()).partition(|k| k % HELD_BACK == HELD_BACK - 1);
+    if views.len() < 2 * HELD_BACK {
+        // Too few to set any aside.
+        fitting = (0..views.len()).collect();
+        held = fitting.clone();
+    }
     let [fitting, held] = [fitting, held].map(|part| {
         let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
         (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
@@ -285,7 +301,7 @@ pub fn compile(
         activations: chosen.activations,
         plan: chosen.plan,
         measured: chosen.measured,
-        notes: import.notes.iter().map(ToString::to_string).collect(),
+        notes: vec![],
         profile,
         network,
     })

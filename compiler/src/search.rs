@@ -29,7 +29,7 @@ use crate::plan::{self, HEADROOM_BITS, Layouts, Setting};
 const LOG_NS: std::ops::RangeInclusive<u32> = 12..=16;
 
 /// Scales that are tried, log2, smallest first.
-const LOG_SCALES: std::ops::RangeInclusive<u32> = 24..=46;
+const LOG_SCALES: std::ops::RangeInclusive<u32> = 26..=46;
 
 /// Largest key-switching digits that are tried, in primes.
 const MAX_DIGIT_SIZE: usize = 4;
@@ -144,7 +144,7 @@ impl<'a> Search<'a> {
         let mut best_bits = f64::NEG_INFINITY;
         for log_scale in LOG_SCALES.step_by(2) {
             let log_scale = f64::from(log_scale);
-            self.choose_layouts(log_scale)?;
+            self.choose_layouts(log_scale);
             let Some(Choice { front, point, activations, measured }) = self.settle(log_scale)?
             else {
                 if best_bits == f64::NEG_INFINITY {
@@ -165,7 +165,9 @@ impl<'a> Search<'a> {
             while setting.log_scale < f64::from(*LOG_SCALES.end()) {
                 let wider =
                     self.setting(setting.log_n, setting.log_scale + 1.0, setting.digit_size);
-                if wider.max_levels().is_none_or(|most| most < levels) {
+                if wider.max_levels().is_none_or(|most| most < levels)
+                    || wider.parameters(levels).is_err()
+                {
                     break;
                 }
                 setting = wider;
@@ -196,7 +198,7 @@ impl<'a> Search<'a> {
                 alternatives[step] = choice;
             }
             let mut fastest: Option<Point> = None;
-            for (setting, instance) in self.instances(&self.polynomials, first.setting.log_scale)? {
+            for (setting, instance) in self.instances(&self.polynomials, first.setting.log_scale) {
                 let solution = instance.fastest(&alternatives)?;
                 let faster =
                     |s: &Solution| fastest.as_ref().is_none_or(|f| s.time < f.solution.time);
@@ -228,26 +230,28 @@ impl<'a> Search<'a> {
     }
 
     /// Layouts for every ring that could hold the network at a scale.
-    fn choose_layouts(&mut self, log_scale: f64) -> Result<(), CompileError> {
+    fn choose_layouts(&mut self, log_scale: f64) {
         let fewest = self.fewest_levels();
         for log_n in LOG_NS {
             let setting = self.setting(log_n, log_scale, 1);
-            let enough = setting.max_levels().filter(|&levels| levels >= fewest);
-            if let Some(levels) = enough.filter(|_| !self.layouts.contains_key(&log_n)) {
-                let parameters = setting.parameters(levels)?;
+            let Some(levels) = setting.max_levels().filter(|&levels| levels >= fewest) else {
+                continue;
+            };
+            if !self.layouts.contains_key(&log_n)
+                && let Ok(parameters) = setting.parameters(levels)
+            {
                 let layouts = plan::choose_layouts(self.network, &parameters, &self.options.cost);
                 self.layouts.insert(log_n, layouts);
             }
         }
-        Ok(())
     }
 
-    /// The dynamic program's instance for every ring and digit size.
+    /// The dynamic program's instance for every ring and digit size for which there are parameters.
     fn instances(
         &self,
         polynomials: &[Vec<Approximation>],
         log_scale: f64,
-    ) -> Result<Vec<(Setting, Instance)>, CompileError> {
+    ) -> Vec<(Setting, Instance)> {
         let mut instances = Vec::new();
         for log_n in LOG_NS {
             let Some(layouts) = self.layouts.get(&log_n) else { continue };
@@ -256,12 +260,14 @@ impl<'a> Search<'a> {
                 let Some(levels) = setting.max_levels() else { continue };
                 let levels = levels.min(self.most_levels());
                 let cost = &self.options.cost;
-                let instance =
-                    plan::instance(self.network, polynomials, layouts, &setting, levels, cost)?;
-                instances.push((setting, instance));
+                if let Ok(instance) =
+                    plan::instance(self.network, polynomials, layouts, &setting, levels, cost)
+                {
+                    instances.push((setting, instance));
+                }
             }
         }
-        Ok(instances)
+        instances
     }
 
     /// The front over all rings and digit sizes.
@@ -271,7 +277,7 @@ impl<'a> Search<'a> {
         log_scale: f64,
     ) -> Result<Vec<Point>, CompileError> {
         let mut points: Vec<Point> = Vec::new();
-        for (setting, instance) in self.instances(polynomials, log_scale)? {
+        for (setting, instance) in self.instances(polynomials, log_scale) {
             points.extend(
                 instance.front(0.0)?.into_iter().map(|solution| Point { setting, solution }),
             );

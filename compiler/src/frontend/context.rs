@@ -20,6 +20,8 @@ use super::tensor;
 
 /// Most elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
 pub(super) const MAX_TENSOR: usize = 1 << 24;
+/// Most axes of an encrypted tensor.
+pub(super) const MAX_RANK: usize = 16;
 /// Most elements of all encrypted tensors and computed constants together.
 const BUDGET: usize = 1 << 28;
 
@@ -48,15 +50,17 @@ pub(super) enum Value {
     Encrypted(Encrypted),
     /// The result of a node that was refused: its users are not judged by their shapes.
     Refused,
+    /// A constant that cannot be computed, because it is the shape of a refused value.
+    Unknown,
 }
 
 impl Value {
-    /// Its extents, batch axis included; empty for refused values.
+    /// Its extents, batch axis included; empty where they are not known.
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Constant(tensor) => tensor.shape(),
             Self::Encrypted(tensor) => &tensor.shape,
-            Self::Refused => &[],
+            Self::Refused | Self::Unknown => &[],
         }
     }
 }
@@ -227,15 +231,18 @@ impl Context<'_> {
     /// Appends `Σ matrix·operand + bias`.
     pub fn linear(
         &mut self,
-        operands: Vec<(&Encrypted, Matrix)>,
+        operands: Vec<(NodeIndex, Matrix)>,
         bias: Option<Vec<f32>>,
         shape: Vec<usize>,
     ) -> Result<Encrypted, Fault> {
-        let (nodes, matrices): (Vec<_>, Vec<_>) =
-            operands.into_iter().map(|(tensor, matrix)| (tensor.node, matrix)).unzip();
+        let (nodes, matrices): (Vec<_>, Vec<_>) = operands.into_iter().unzip();
         let finite = |values: &Vec<f32>| values.iter().all(|v| v.is_finite());
         if !matrices.iter().all(Matrix::is_finite) || !bias.as_ref().is_none_or(finite) {
             return Err(Fault::NotFinite);
+        }
+        for matrix in &matrices {
+            let refused = |e| Fault::Shape { reason: format!("its geometry is not usable: {e}") };
+            matrix.verify().map_err(refused)?;
         }
         let bias = bias.filter(|b| b.iter().any(|&v| v != 0.0));
         self.push(Op::Linear { matrices, bias }, &nodes, shape)
@@ -261,9 +268,9 @@ impl Context<'_> {
             let how = "the first axis of its result is not the batch of one sample";
             return Err(Fault::MixesSamples { how });
         }
-        let elements = shape.iter().fold(1, |n: usize, &e| n.saturating_mul(e));
-        if elements == 0 {
-            let reason = format!("its result has the empty shape {shape:?}");
+        let elements = volume(&shape);
+        if elements == 0 || shape.len() > MAX_RANK {
+            let reason = format!("its result is empty or has more than {MAX_RANK} axes: {shape:?}");
             return Err(Fault::Shape { reason });
         }
         self.builder.charge(elements)?;
@@ -278,7 +285,12 @@ impl Context<'_> {
     }
 }
 
+/// Number of elements of a shape, saturating.
+pub(super) fn volume(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n, &e| n.saturating_mul(e))
+}
+
 /// The fault of a tensor that is not as expected.
-pub(super) fn reason(expected: &str, shape: &[usize]) -> Fault {
+pub(super) fn unexpected(expected: &str, shape: &[usize]) -> Fault {
     Fault::Shape { reason: format!("expected {expected}, found a tensor of shape {shape:?}") }
 }

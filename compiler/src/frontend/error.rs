@@ -115,12 +115,14 @@ pub enum InputFault {
         batch: i64,
     },
     /// An extent is not positive, or there are too many elements.
-    #[error("its shape {shape} is empty or has more than {limit} elements")]
+    #[error("its shape {shape} is empty, or has more than {limit} elements or {axes} axes")]
     Extent {
         /// The shape as declared.
         shape: String,
         /// Most elements that are accepted.
         limit: usize,
+        /// Most axes that are accepted.
+        axes: usize,
     },
     /// An element type that cannot be encrypted.
     #[error(

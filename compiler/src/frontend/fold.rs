@@ -1,17 +1,17 @@
 //! Values known at compile time: constants, the shapes of encrypted tensors, and arithmetic on
 //! them as exporters emit it for the targets of Reshape and Expand.
 //!
-//! The arithmetic itself is tract's: a node with constant operands is run as a model of its own,
-//! if its operator is listed here with a bound on the size of its result.
+//! The arithmetic itself is tract's: a node with constant operands is evaluated by tract's own
+//! operator, if it is listed here with a bound on the size of its result.
 
 use std::sync::{Arc, LazyLock};
 
 use tract_onnx::model::{Onnx, ParsingContext};
-use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::TractErrorContext;
 
-use super::context::{Context, Value};
+use super::context::{Context, Value, volume};
 use super::error::{Fault, TensorFault};
 use super::guarded;
 use super::tensor;
@@ -23,12 +23,12 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
     if proto.op_type == "Constant" {
         return constant(constant_node(proto)?);
     }
-    let shape = match context.operand(0) {
-        Some(value @ (Value::Encrypted(_) | Value::Constant(_))) => Some(value.shape()),
-        _ => None,
-    };
-    match (&*proto.op_type, shape) {
-        ("Shape", Some(shape)) => {
+    match (&*proto.op_type, context.operand(0)) {
+        ("Shape" | "Size", Some(Value::Refused | Value::Unknown)) => {
+            return Ok(Some(vec![Value::Unknown]));
+        }
+        ("Shape", Some(value)) => {
+            let shape = value.shape();
             let rank = shape.len() as i64;
             let clamp = |v: i64| (if v < 0 { v.saturating_add(rank) } else { v }).clamp(0, rank);
             let (start, end) = (clamp(context.int("start", 0)?), clamp(context.int("end", rank)?));
@@ -36,18 +36,21 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
             let extents: Vec<i64> = shape[range].iter().map(|&e| e as i64).collect();
             return constant(Arc::new(tensor1(&extents)));
         }
-        ("Size", Some(shape)) => {
-            let elements: usize = shape.iter().product();
-            return constant(Arc::new(tensor0(elements as i64)));
+        ("Size", Some(value)) => {
+            return constant(Arc::new(tensor0(volume(value.shape()) as i64)));
         }
         _ => {}
     }
-    let mut operands = Vec::new();
+    let (mut operands, mut is_unknown) = (Vec::new(), false);
     for name in proto.input.iter().filter(|name| !name.is_empty()) {
         match context.builder.values.get(name) {
             Some(Value::Constant(tensor)) => operands.push(tensor.clone()),
+            Some(Value::Unknown) => is_unknown = true,
             _ => return Ok(None),
         }
+    }
+    if is_unknown {
+        return Ok(Some(vec![Value::Unknown; proto.output.len()]));
     }
     if operands.is_empty() {
         return Ok(None);
@@ -64,11 +67,10 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
 }
 
 fn constant_node(proto: &NodeProto) -> Result<Arc<Tensor>, Fault> {
-    let floats = |a: &AttributeProto| Ok(Arc::new(tensor1(&a.floats)));
     let found = proto.attribute.iter().find_map(|a| match &*a.name {
         "value" => a.t.as_ref().map(|t| tensor::decode(t).map_err(Fault::Tensor)),
         "value_float" => Some(Ok(Arc::new(tensor0(a.f)))),
-        "value_floats" => Some(floats(a)),
+        "value_floats" => Some(Ok(Arc::new(tensor1(&a.floats)))),
         "value_int" => Some(Ok(Arc::new(tensor0(a.i)))),
         "value_ints" => Some(Ok(Arc::new(tensor1(&a.ints)))),
         "sparse_value" => Some(Err(Fault::Tensor(TensorFault::Sparse))),
@@ -94,9 +96,9 @@ fn result_elements(op_type: &str, operands: &[&Tensor]) -> Option<usize> {
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Mod" | "Equal" | "Less"
         | "Greater" | "And" | "Or" | "Where" => {
             let rank = operands.iter().map(|t| t.rank()).max()?;
-            let extent =
-                |k: usize| operands.iter().filter_map(|t| t.shape().iter().rev().nth(k)).max();
-            Some((0..rank).filter_map(extent).fold(1, |n: usize, &e| n.saturating_mul(e)))
+            let extents =
+                |k: usize| operands.iter().filter_map(move |t| t.shape().iter().nth_back(k));
+            Some(volume(&(0..rank).filter_map(|k| extents(k).max().copied()).collect::<Vec<_>>()))
         }
         "Gather" => Some(first.saturating_mul(operands.get(1)?.len())),
         "Concat" => Some(operands.iter().map(|t| t.len()).sum()),

@@ -12,7 +12,7 @@ use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use tract_onnx::prelude::Tensor;
 
-use super::context::MAX_TENSOR;
+use super::context::{MAX_RANK, MAX_TENSOR};
 use super::error::{ImportError, InputFault, StructureFault, TensorFault};
 use super::tensor;
 
@@ -187,7 +187,9 @@ fn input_shape(input: &ValueInfoProto, nodes: &[&NodeProto]) -> Result<Vec<usize
         }
     }
     match tensor::elements(&extents, MAX_TENSOR) {
-        Some(n) if n > 0 => Ok(extents.iter().map(|&e| e as usize).collect()),
-        _ => Err(InputFault::Extent { shape: shape(), limit: MAX_TENSOR }),
+        Some(n) if n > 0 && extents.len() <= MAX_RANK => {
+            Ok(extents.iter().map(|&e| e as usize).collect())
+        }
+        _ => Err(InputFault::Extent { shape: shape(), limit: MAX_TENSOR, axes: MAX_RANK }),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The protobuf is decoded with tract's public types and lowered node by node, so that the ONNX
 //! identity of every operator is kept. Nodes whose operands are all constants are folded
-//! ([`fold`]); every other node goes through the one table of operators in [`operators`]. A node
+//! (`fold`); every other node goes through the one table of operators in `operators`. A node
 //! that cannot run on encrypted data does not stop the walk: all of them are reported together.
 //!
 //! Nothing is rewritten here: normalisations, activations written as primitives and chains of
@@ -152,8 +152,9 @@ fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fau
         return Ok(vec![context.required(0)?.clone()]);
     }
     let operator = operators::find(&proto.op_type)?;
-    let is_refused = |v: &String| matches!(context.builder.values.get(v), Some(Value::Refused));
-    if proto.input.iter().any(is_refused) {
+    let values = &context.builder.values;
+    let is_unknown = |v| matches!(values.get(v), Some(Value::Refused | Value::Unknown));
+    if proto.input.iter().any(is_unknown) {
         return Ok(vec![Value::Refused; proto.output.len()]);
     }
     Ok(operator(context)?.into_iter().map(Value::Encrypted).collect())

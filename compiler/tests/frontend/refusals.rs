@@ -7,6 +7,9 @@ use pic_compiler::frontend::{
 };
 use pic_compiler::rewrite::simplify;
 use proptest::prelude::*;
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::{corpus_folder, onnx_files};
 
@@ -119,8 +122,47 @@ fn any_corpus_file() -> impl Strategy<Value = Vec<u8>> {
     proptest::sample::select(files).prop_map(|(_, path)| std::fs::read(path).unwrap())
 }
 
+/// Numbers that extents, axes and counts should not be.
+fn odd_number() -> impl Strategy<Value = i64> {
+    let powers = (0..64u32).prop_map(|k| (1i64 << k).wrapping_sub(1));
+    prop_oneof![-3..9i64, Just(i64::MIN), powers]
+}
+
+/// Replaces one integer of one node's attributes, or of one constant of type int64.
+fn replace_integer(model: &mut ModelProto, at: prop::sample::Index, value: i64) {
+    let Some(graph) = &mut model.graph else { return };
+    let attributes = graph.node.iter_mut().flat_map(|n| &mut n.attribute);
+    let integers = attributes.flat_map(|a| a.ints.iter_mut().chain(Some(&mut a.i)));
+    let mut places: Vec<&mut i64> = integers.collect();
+    let constants = graph.initializer.iter_mut().filter(|t| t.data_type == DataType::Int64 as i32);
+    let mut bytes: Vec<&mut [u8]> =
+        constants.flat_map(|t| t.raw_data.chunks_exact_mut(8)).collect();
+    let count = places.len() + bytes.len();
+    if count > 0 {
+        match at.index(count) {
+            k if k < places.len() => *places[k] = value,
+            k => bytes[k - places.len()].copy_from_slice(&value.to_le_bytes()),
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn odd_numbers_never_panic(
+        bytes in any_corpus_file(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), odd_number()), 1..4),
+    ) {
+        let Ok(mut model) = ModelProto::decode(&*bytes) else { return Ok(()) };
+        for (at, value) in changes {
+            replace_integer(&mut model, at, value);
+        }
+        if let Ok(import) = import(&model.encode_to_vec()) {
+            prop_assert_eq!(import.network.verify(), Ok(()));
+            prop_assert_eq!(simplify(&import.network).verify(), Ok(()));
+        }
+    }
 
     /// Bit flips keep most of the structure, so they reach deep into the importer.
     #[test]

@@ -80,6 +80,7 @@ pub(super) fn prelu(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let positive = context.activation(&x, Function::Relu)?;
     let rest = slopes.iter().map(|s| 1.0 - s).collect();
     let shape = x.shape.clone();
-    let operands = vec![(&x, Matrix::Diagonal(slopes)), (&positive, Matrix::Diagonal(rest))];
+    let operands =
+        vec![(x.node, Matrix::Diagonal(slopes)), (positive.node, Matrix::Diagonal(rest))];
     Ok(vec![context.linear(operands, None, shape)?])
 }

@@ -4,7 +4,7 @@ use pic_ir::function::Function;
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
 
-use super::super::context::{Context, Encrypted, Value};
+use super::super::context::{Context, Encrypted, Value, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 use super::activation::clipped;
@@ -25,9 +25,9 @@ pub(super) fn add(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         match operand {
             Operand::Encrypted(x, m) if negate(k) => {
                 let minus = Matrix::Scalar { len: m.rows(), value: -1.0 };
-                terms.push((x, minus.compose(m)));
+                terms.push((x.node, minus.compose(m)));
             }
-            Operand::Encrypted(x, m) => terms.push((x, m)),
+            Operand::Encrypted(x, m) => terms.push((x.node, m)),
             Operand::Constant(c) => {
                 let sign = if negate(k) { -1.0 } else { 1.0 };
                 let sum = bias.get_or_insert_with(|| vec![0.0; c.len()]);
@@ -35,7 +35,6 @@ pub(super) fn add(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             }
         }
     }
-    let terms = terms.iter().map(|(x, m)| (x, m.clone())).collect();
     Ok(vec![context.linear(terms, bias, shape)?])
 }
 
@@ -70,7 +69,7 @@ pub(super) fn div(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
 pub(super) fn neg(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
     let minus = Matrix::Scalar { len: x.len(), value: -1.0 };
-    Ok(vec![context.linear(vec![(&x, minus)], None, x.shape.clone())?])
+    Ok(vec![context.linear(vec![(x.node, minus)], None, x.shape.clone())?])
 }
 
 /// `Pow` with a small positive integer exponent, by repeated squaring.
@@ -118,16 +117,17 @@ pub(super) fn extremum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
                 return Ok(vec![context.activation(&x, function)?]);
             }
             let offset = c.iter().map(|c| -sign * c).collect();
-            let above = context.linear(vec![(&x, scalar(sign))], Some(offset), shape.clone())?;
+            let above =
+                context.linear(vec![(x.node, scalar(sign))], Some(offset), shape.clone())?;
             let above = context.activation(&above, Function::Relu)?;
-            Ok(vec![context.linear(vec![(&above, scalar(sign))], Some(c), shape)?])
+            Ok(vec![context.linear(vec![(above.node, scalar(sign))], Some(c), shape)?])
         }
         [Operand::Encrypted(x, mx), Operand::Encrypted(y, my)] => {
             let (x, y) = (spread(context, x, mx, &shape)?, spread(context, y, my, &shape)?);
-            let difference = vec![(&x, scalar(sign)), (&y, scalar(-sign))];
+            let difference = vec![(x.node, scalar(sign)), (y.node, scalar(-sign))];
             let above = context.linear(difference, None, shape.clone())?;
             let above = context.activation(&above, Function::Relu)?;
-            let sum = vec![(&above, scalar(sign)), (&y, scalar(1.0))];
+            let sum = vec![(above.node, scalar(sign)), (y.node, scalar(1.0))];
             Ok(vec![context.linear(sum, None, shape)?])
         }
         _ => Err(Fault::NotEncrypted { position: 0 }),
@@ -163,7 +163,7 @@ pub(super) fn batch_normalization(context: &mut Context) -> Result<Vec<Encrypted
         offsets.extend(std::iter::repeat_n(offset as f32, area));
     }
     let diagonal = Matrix::Diagonal(scales);
-    Ok(vec![context.linear(vec![(&x, diagonal)], Some(offsets), x.shape.clone())?])
+    Ok(vec![context.linear(vec![(x.node, diagonal)], Some(offsets), x.shape.clone())?])
 }
 
 /// `diagonal(c) · m · x`, as a scalar where `c` is uniform.
@@ -178,7 +178,7 @@ fn scale(
         true => Matrix::Scalar { len: c.len(), value: c[0] },
         false => Matrix::Diagonal(c),
     };
-    Ok(vec![context.linear(vec![(x, factor.compose(m))], None, shape)?])
+    Ok(vec![context.linear(vec![(x.node, factor.compose(m))], None, shape)?])
 }
 
 /// The tensor `m · x` itself, without a node if `m` is the identity.
@@ -190,7 +190,7 @@ fn spread(
 ) -> Result<Encrypted, Fault> {
     match m {
         Matrix::Scalar { value: 1.0, .. } => Ok(x),
-        m => context.linear(vec![(&x, m)], None, shape.to_vec()),
+        m => context.linear(vec![(x.node, m)], None, shape.to_vec()),
     }
 }
 
@@ -213,7 +213,10 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
     for value in &values {
         shape = common_shape(&shape, value.shape())?;
     }
-    let elements = shape.iter().fold(1usize, |n, &e| n.saturating_mul(e));
+    let elements = volume(&shape);
+    if elements == 0 {
+        return Err(Fault::Shape { reason: format!("its result has the empty shape {shape:?}") });
+    }
     context.builder.charge(elements.saturating_mul(values.len()))?;
     let operand = |value: Value| match value {
         Value::Encrypted(x) if x.shape.len() < shape.len() => {
@@ -226,7 +229,7 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
             Ok(Operand::Encrypted(x, matrix))
         }
         Value::Constant(t) => Ok(Operand::Constant(broadcast(&tensor::float_array(&t)?, &shape)?)),
-        Value::Refused => unreachable!("nodes with refused operands are not lowered"),
+        _ => unreachable!("nodes with operands that are not known are not lowered"),
     };
     Ok((values.into_iter().map(operand).collect::<Result<_, _>>()?, shape))
 }

@@ -3,7 +3,7 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
 
-use super::super::context::{Context, Encrypted, Value, reason};
+use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 use super::arithmetic::{broadcast, common_shape};
@@ -21,7 +21,7 @@ pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let weights = if context.int("transB", 0)? != 0 { weights } else { weights.reversed_axes() };
     let (rows, cols) = weights.dim();
     if x.shape != [1, cols] {
-        return Err(reason(&format!("[1, {cols}]"), &x.shape));
+        return Err(unexpected(&format!("[1, {cols}]"), &x.shape));
     }
     let bias = match context.optional(2, "C")? {
         None => None,
@@ -32,7 +32,7 @@ pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     };
     let weights = weights.iter().map(|w| alpha * w).collect();
     let dense = Matrix::Dense { outer: 1, rows, cols, inner: 1, weights };
-    Ok(vec![context.linear(vec![(&x, dense)], bias, vec![1, rows])?])
+    Ok(vec![context.linear(vec![(x.node, dense)], bias, vec![1, rows])?])
 }
 
 /// `MatMul` with a constant on either side: a vector, a matrix or a stack of matrices.
@@ -59,12 +59,12 @@ pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         _ => w,
     };
     if w.ndim() < 2 || w.ndim() > rank {
-        return Err(reason(&format!("a constant of rank 1 to {rank}"), w.shape()));
+        return Err(unexpected(&format!("a constant of rank 1 to {rank}"), w.shape()));
     }
     let (stack, last) = w.shape().split_at(w.ndim() - 2);
     let (rows, cols) = if is_left { (last[0], last[1]) } else { (last[1], last[0]) };
     if x.shape[axis] != cols {
-        return Err(reason(&format!("{cols} elements along axis {axis}"), &x.shape));
+        return Err(unexpected(&format!("{cols} elements along axis {axis}"), &x.shape));
     }
     let (dense, mut shape) = if stack.iter().all(|&e| e == 1) {
         let w = w.to_shape((last[0], last[1])).expect("the stack is of one");
@@ -81,7 +81,7 @@ pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     if is_vector {
         shape.remove(axis);
     }
-    Ok(vec![context.linear(vec![(&x, dense)], None, shape)?])
+    Ok(vec![context.linear(vec![(x.node, dense)], None, shape)?])
 }
 
 /// The matrix of a product with a stack of matrices, one for each leading index, and the shape
@@ -98,7 +98,7 @@ fn stacked(
     let (left, right) = if is_left { (w_last, x_last) } else { (x_last, w_last) };
     let (rows, middle, cols) = (left[0], left[1], right[1]);
     let shape = [stack.as_slice(), &[rows, cols]].concat();
-    let terms = shape.iter().fold(middle, |n, &e| n.saturating_mul(e));
+    let terms = volume(&shape).saturating_mul(middle);
     context.builder.charge(terms)?;
     let spread = |last: &[usize]| IxDyn(&[stack.as_slice(), last].concat());
     let sources = indices(x);
@@ -126,14 +126,14 @@ fn stacked(
 }
 
 fn matrix(w: &ArrayD<f32>) -> Result<Array2<f32>, Fault> {
-    w.clone().into_dimensionality::<Ix2>().map_err(|_| reason("a matrix", w.shape()))
+    w.clone().into_dimensionality::<Ix2>().map_err(|_| unexpected("a matrix", w.shape()))
 }
 
 /// `GlobalAveragePool`: the mean over all spatial axes.
 pub(super) fn global_average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
     if x.shape.len() < 3 {
-        return Err(reason("spatial axes", &x.shape));
+        return Err(unexpected("spatial axes", &x.shape));
     }
     let axes: Vec<usize> = (2..x.shape.len()).collect();
     reduced(context, &x, &axes, true, true)
@@ -164,21 +164,18 @@ fn reduced(
     mean: bool,
 ) -> Result<Vec<Encrypted>, Fault> {
     let rank = x.shape.len();
-    let (first, last) = (axes.iter().min(), axes.iter().max());
-    let (first, last) = (*first.expect("not empty"), *last.expect("not empty"));
+    let last = *axes.iter().max().expect("not empty");
     // Reduced axes apart from each other are first brought together.
-    let before = (0..=last).filter(|a| !axes.contains(a));
-    let order: Vec<usize> =
-        before.chain((first..=last).filter(|a| axes.contains(a))).chain(last + 1..rank).collect();
+    let (reduced, others): (Vec<usize>, Vec<usize>) = (0..=last).partition(|a| axes.contains(a));
+    let cols: usize = reduced.iter().map(|&a| x.shape[a]).product();
+    let order: Vec<usize> = [others, reduced, (last + 1..rank).collect()].concat();
     let together = indices(x).permuted_axes(order);
     let together = gather_matrix(x.len(), together.iter().copied().collect());
-    let extent = |a: &usize| x.shape[*a];
-    let cols: usize = (first..=last).filter(|a| axes.contains(a)).map(|a| x.shape[a]).product();
     let inner: usize = x.shape[last + 1..].iter().product();
     let outer = x.len() / cols / inner;
     let weight = if mean { 1.0 / cols as f32 } else { 1.0 };
     let dense = Matrix::Dense { outer, rows: 1, cols, inner, weights: vec![weight; cols] };
-    let kept = |a: usize| if axes.contains(&a) { keep.then_some(1) } else { Some(extent(&a)) };
+    let kept = |a: usize| if axes.contains(&a) { keep.then_some(1) } else { Some(x.shape[a]) };
     let shape = (0..rank).filter_map(kept).collect();
-    Ok(vec![context.linear(vec![(x, dense.compose(together))], None, shape)?])
+    Ok(vec![context.linear(vec![(x.node, dense.compose(together))], None, shape)?])
 }

@@ -2,7 +2,7 @@
 
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 
-use super::super::context::{Context, Encrypted, reason};
+use super::super::context::{Context, Encrypted, MAX_TENSOR, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -12,7 +12,7 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let weights = context.constant(1, "weights")?;
     let rank = x.shape.len();
     let [out_channels, group_in, ref kernel @ ..] = *weights.shape() else {
-        return Err(reason("weights with output and input channels", weights.shape()));
+        return Err(unexpected("weights with output and input channels", weights.shape()));
     };
     let groups = usize::try_from(context.int("group", 1)?).unwrap_or(0);
     let in_channels = x.shape.get(1).copied().unwrap_or(0);
@@ -31,10 +31,10 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         });
     }
     let (axes, _) = window(context, &x.shape[2..], kernel)?;
-    let shape: Vec<usize> =
-        [1, out_channels].into_iter().chain(axes.iter().map(|a| a.output)).collect();
-    let area = shape[2..].iter().fold(1usize, |n, &e| n.saturating_mul(e));
-    context.builder.charge(out_channels.saturating_mul(area))?;
+    let shape =
+        [&[1, out_channels], &axes.iter().map(|a| a.output).collect::<Vec<_>>()[..]].concat();
+    let area = volume(&shape[2..]);
+    context.builder.charge(volume(&shape))?;
     let bias = match context.optional(2, "bias")? {
         None => None,
         Some(bias) if bias.len() == out_channels => {
@@ -42,12 +42,12 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             Some(bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect())
         }
         Some(bias) => {
-            return Err(reason(&format!("a bias of {out_channels} elements"), bias.shape()));
+            return Err(unexpected(&format!("a bias of {out_channels} elements"), bias.shape()));
         }
     };
     let weights = tensor::floats(&weights)?;
     let matrix = Matrix::Conv(Conv { out_channels, in_channels, groups, axes, weights });
-    Ok(vec![context.linear(vec![(&x, matrix)], bias, shape)?])
+    Ok(vec![context.linear(vec![(x.node, matrix)], bias, shape)?])
 }
 
 /// `AveragePool`: a convolution of each channel with ones, divided by the number of elements
@@ -59,55 +59,48 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
         .ok_or_else(|| Fault::Attribute { name: "kernel_shape", reason: "is missing".into() })?;
     let kernel: Vec<usize> = kernel.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect();
     if x.shape.len() < 3 || kernel.len() != x.shape.len() - 2 {
-        return Err(reason(&format!("{} spatial axes", kernel.len()), &x.shape));
+        return Err(unexpected(&format!("{} spatial axes", kernel.len()), &x.shape));
     }
-    let channels = x.shape[1];
     let (axes, end_pads) = window(context, &x.shape[2..], &kernel)?;
-    let count_padding = context.int("count_include_pad", 0)? != 0;
-    let taps = kernel.iter().fold(channels, |n, &k| n.saturating_mul(k));
-    let area = axes.iter().fold(channels, |n, a| n.saturating_mul(a.output));
-    let counted =
-        axes.iter().fold(0usize, |n, a| n.saturating_add(a.output.saturating_mul(a.kernel)));
-    context.builder.charge(taps.saturating_add(area).saturating_add(counted))?;
-    let counts: Vec<Vec<usize>> = axes
-        .iter()
-        .zip(&end_pads)
-        .map(|(axis, &end)| {
-            let counted = match count_padding {
-                true => 0..axis.pad + axis.input + end,
-                false => axis.pad..axis.pad + axis.input,
-            };
-            let tap = |o: usize, t: usize| o * axis.stride + t * axis.dilation;
-            let count = |o| (0..axis.kernel).filter(|&t| counted.contains(&tap(o, t))).count();
-            (0..axis.output).map(count).collect()
-        })
-        .collect();
-    let mut divisors = vec![1usize];
-    for counts in &counts {
-        divisors = divisors.iter().flat_map(|d| counts.iter().map(move |c| d * c)).collect();
-    }
+    let shape = [&[1, x.shape[1]], &axes.iter().map(|a| a.output).collect::<Vec<_>>()[..]].concat();
+    let taps = volume(&kernel).saturating_mul(x.shape[1]);
+    let steps = axes.iter().map(|a| a.output.saturating_mul(a.kernel));
+    let steps = steps.fold(volume(&shape).saturating_add(taps), usize::saturating_add);
+    context.builder.charge(steps)?;
+    let divisors = window_counts(&axes, &end_pads, context.int("count_include_pad", 0)? != 0);
     if divisors.contains(&0) {
         return Err(Fault::Attribute { name: "pads", reason: "hold a whole window".into() });
     }
-    let shape: Vec<usize> =
-        [1, channels].into_iter().chain(axes.iter().map(|a| a.output)).collect();
-    let uniform = divisors.iter().all(|&d| d == divisors[0]);
-    let weight = if uniform { 1.0 / divisors[0] as f32 } else { 1.0 };
-    let windows = Matrix::Conv(Conv {
-        out_channels: channels,
-        in_channels: channels,
-        groups: channels,
+    let is_uniform = divisors.iter().all(|&d| d == divisors[0]);
+    let weight = if is_uniform { 1.0 / divisors[0] as f32 } else { 1.0 };
+    let mut matrix = Matrix::Conv(Conv {
+        out_channels: x.shape[1],
+        in_channels: x.shape[1],
+        groups: x.shape[1],
         axes,
         weights: vec![weight; taps],
     });
-    let matrix = match uniform {
-        true => windows,
-        false => {
-            let inverse = divisors.iter().map(|&d| 1.0 / d as f32);
-            Matrix::Diagonal((0..channels).flat_map(|_| inverse.clone()).collect()).compose(windows)
-        }
-    };
-    Ok(vec![context.linear(vec![(&x, matrix)], None, shape)?])
+    if !is_uniform {
+        let inverse: Vec<f32> = divisors.iter().map(|&d| 1.0 / d as f32).collect();
+        matrix = Matrix::Diagonal(inverse.repeat(x.shape[1])).compose(matrix);
+    }
+    Ok(vec![context.linear(vec![(x.node, matrix)], None, shape)?])
+}
+
+/// How many elements each window holds, with or without the declared padding.
+fn window_counts(axes: &[ConvAxis], end_pads: &[usize], count_padding: bool) -> Vec<usize> {
+    let mut counts = vec![1];
+    for (axis, &end) in axes.iter().zip(end_pads) {
+        let counted = match count_padding {
+            true => 0..axis.pad + axis.input + end,
+            false => axis.pad..axis.pad + axis.input,
+        };
+        let tap = |o: usize, t: usize| o * axis.stride + t * axis.dilation;
+        let count = |o| (0..axis.kernel).filter(|&t| counted.contains(&tap(o, t))).count();
+        let along: Vec<usize> = (0..axis.output).map(count).collect();
+        counts = counts.iter().flat_map(|c| along.iter().map(move |a| c * a)).collect();
+    }
+    counts
 }
 
 /// The geometry of a window of the given kernel over spatial extents, from the attributes that
@@ -118,55 +111,52 @@ fn window(
     kernel: &[usize],
 ) -> Result<(Vec<ConvAxis>, Vec<usize>), Fault> {
     let rank = kernel.len();
-    let positive = |name: &'static str, least: i64, expected: usize, default: i64| {
-        let values = context.ints(name)?.unwrap_or(vec![default; expected]);
-        let sensible = |&v: &i64| (least..1 << 24).contains(&v);
-        match values.len() == expected && values.iter().all(sensible) {
+    let declared = context.ints("kernel_shape")?;
+    let is_kernel = |d: &Vec<i64>| d.iter().copied().eq(kernel.iter().map(|&k| k as i64));
+    if kernel.contains(&0) || !declared.as_ref().is_none_or(is_kernel) {
+        let reason = format!("is {:?}, the kernel is {kernel:?}", declared.unwrap_or_default());
+        return Err(Fault::Attribute { name: "kernel_shape", reason });
+    }
+    let sensible = |name: &'static str, least: i64, count: usize| {
+        let values = context.ints(name)?.unwrap_or(vec![least; count]);
+        let in_range = |v: &i64| (least..MAX_TENSOR as i64).contains(v);
+        match values.len() == count && values.iter().all(in_range) {
             true => Ok(values.into_iter().map(|v| v as usize).collect::<Vec<_>>()),
             false => Err(Fault::Attribute {
                 name,
-                reason: format!("is {values:?}, not {expected} numbers of at least {least}"),
+                reason: format!("is {values:?}, not {count} sensible numbers from {least}"),
             }),
         }
     };
-    let declared = positive("kernel_shape", 1, rank, 0);
-    if context.ints("kernel_shape")?.is_some() && declared? != kernel {
-        let reason = format!("does not match the weights, whose kernel is {kernel:?}");
-        return Err(Fault::Attribute { name: "kernel_shape", reason });
-    }
-    let strides = positive("strides", 1, rank, 1)?;
-    let dilations = positive("dilations", 1, rank, 1)?;
-    let pads = positive("pads", 0, 2 * rank, 0)?;
+    let (strides, dilations) = (sensible("strides", 1, rank)?, sensible("dilations", 1, rank)?);
+    let pads = sensible("pads", 0, 2 * rank)?;
     let ceil = context.int("ceil_mode", 0)? != 0;
     let auto_pad = context.string("auto_pad")?;
-    (0..rank)
-        .map(|k| {
-            let (input, kernel, stride, dilation) =
-                (extents[k], kernel[k], strides[k], dilations[k]);
-            let span = (kernel - 1).saturating_mul(dilation).saturating_add(1);
-            let (pad, total) = match &*auto_pad {
-                "" | "NOTSET" => (pads[k], pads[k] + pads[rank + k]),
-                "VALID" => (0, 0),
-                "SAME_UPPER" | "SAME_LOWER" => {
-                    let covered = (input.div_ceil(stride) - 1) * stride;
-                    let total = covered.saturating_add(span).saturating_sub(input);
-                    (if auto_pad == "SAME_UPPER" { total / 2 } else { total.div_ceil(2) }, total)
-                }
-                other => {
-                    let reason = format!("is `{other}`");
-                    return Err(Fault::Attribute { name: "auto_pad", reason });
-                }
-            };
-            let room = input
-                .saturating_add(total)
-                .checked_sub(span)
-                .ok_or_else(|| reason(&format!("room for a kernel that spans {span}"), extents))?;
-            let mut output = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
-            // With ceil_mode no window starts in the padding after the input.
-            if ceil && (output - 1) * stride >= input + pad {
-                output -= 1;
+    let axis = |k: usize| {
+        let (input, kernel, stride, dilation) = (extents[k], kernel[k], strides[k], dilations[k]);
+        let span = (kernel - 1).saturating_mul(dilation).saturating_add(1);
+        let (pad, total) = match &*auto_pad {
+            "" | "NOTSET" => (pads[k], pads[k] + pads[rank + k]),
+            "VALID" => (0, 0),
+            "SAME_UPPER" | "SAME_LOWER" => {
+                let covered = (input.div_ceil(stride) - 1) * stride;
+                let total = covered.saturating_add(span).saturating_sub(input);
+                (if auto_pad == "SAME_UPPER" { total / 2 } else { total.div_ceil(2) }, total)
             }
-            Ok((ConvAxis { input, output, kernel, stride, dilation, pad }, total - pad))
-        })
-        .collect()
+            other => {
+                let reason = format!("is `{other}`");
+                return Err(Fault::Attribute { name: "auto_pad", reason });
+            }
+        };
+        let room = input.saturating_add(total).checked_sub(span);
+        let room =
+            room.ok_or_else(|| unexpected(&format!("room for a span of {span}"), extents))?;
+        let mut output = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+        // With ceil_mode no window starts in the padding after the input.
+        if ceil && (output - 1) * stride >= input + pad {
+            output -= 1;
+        }
+        Ok((ConvAxis { input, output, kernel, stride, dilation, pad }, total - pad))
+    };
+    (0..rank).map(axis).collect()
 }

@@ -5,7 +5,7 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{ArrayD, Axis, IxDyn};
 
-use super::super::context::{Context, Encrypted, Value, reason};
+use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -25,7 +25,7 @@ pub(super) fn gather_matrix(cols: usize, sources: Vec<u32>) -> Matrix {
 
 fn moved(context: &mut Context, x: &Encrypted, index: &ArrayD<u32>) -> Result<Encrypted, Fault> {
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
-    context.linear(vec![(x, matrix)], None, index.shape().to_vec())
+    context.linear(vec![(x.node, matrix)], None, index.shape().to_vec())
 }
 
 /// `Transpose` of axes other than the batch.
@@ -64,7 +64,7 @@ pub(super) fn slice(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let mut index = indices(&x);
     for (k, &axis) in axes.iter().enumerate() {
         let axis = context.axis(axis, x.shape.len())?;
-        let positions = positions(x.shape[axis], starts[k], ends[k], steps[k])?;
+        let positions = positions(index.shape()[axis], starts[k], ends[k], steps[k])?;
         if axis == 0 && positions != [0] {
             return Err(Fault::MixesSamples { how: "it slices the batch axis" });
         }
@@ -161,10 +161,15 @@ pub(super) fn expand(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         match usize::try_from(wanted) {
             Ok(wanted) if *extent == 1 => *extent = wanted,
             Ok(wanted) if wanted == 1 || wanted == *extent => {}
-            _ => return Err(reason(&format!("a shape that broadcasts to {target:?}"), &x.shape)),
+            _ => {
+                return Err(unexpected(
+                    &format!("a shape that broadcasts to {target:?}"),
+                    &x.shape,
+                ));
+            }
         }
     }
-    context.builder.charge(shape.iter().fold(1, |n, &e| n.saturating_mul(e)))?;
+    context.builder.charge(volume(&shape))?;
     let index = indices(&x);
     let spread = index.broadcast(IxDyn(&shape)).expect("only extents of 1 change").to_owned();
     Ok(vec![moved(context, &x, &spread)?])
@@ -204,17 +209,18 @@ pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         }
         let extent = index.shape()[axis] as i64;
         let length = before.checked_add(after).and_then(|p| p.checked_add(extent));
-        let length = length.filter(|&l| l > 0).ok_or_else(|| reason("pads that fit", &x.shape))?;
+        let length =
+            length.filter(|&l| l > 0).ok_or_else(|| unexpected("pads that fit", &x.shape))?;
         let rest = index.len() / extent as usize;
         context.builder.charge(rest.saturating_mul(length as usize))?;
-        let inside = |p: i64| (0..extent).contains(&(p - before)).then(|| (p - before) as usize);
-        let sources: Vec<_> = (0..length).map(inside).collect();
+        let inside = |p: i64| Some(p.saturating_sub(before)).filter(|p| (0..extent).contains(p));
+        let sources: Vec<_> = (0..length).map(|p| inside(p).map(|p| p as usize)).collect();
         index = pad_axis(&index, axis, &sources);
     }
     let bias = (value != 0.0)
         .then(|| index.iter().map(|&i| if i == Matrix::ZERO { value } else { 0.0 }).collect());
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
-    Ok(vec![context.linear(vec![(&x, matrix)], bias, index.shape().to_vec())?])
+    Ok(vec![context.linear(vec![(x.node, matrix)], bias, index.shape().to_vec())?])
 }
 
 fn pad_axis(index: &ArrayD<u32>, axis: usize, sources: &[Option<usize>]) -> ArrayD<u32> {
@@ -236,7 +242,8 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     for position in 0..context.proto.input.len() {
         values.push(context.required(position)?.clone());
     }
-    let mut shape = values[0].shape().to_vec();
+    let first = values.first().ok_or(Fault::Missing { position: 0 })?;
+    let mut shape = first.shape().to_vec();
     let axis = context.axis(context.int("axis", 1)?, shape.len())?;
     if axis == 0 {
         return Err(Fault::MixesSamples { how: "it concatenates along the batch axis" });
@@ -247,12 +254,11 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         let fits =
             part.len() == shape.len() && (0..part.len()).all(|a| a == axis || part[a] == shape[a]);
         if !fits {
-            return Err(reason(&format!("{shape:?} outside axis {axis}"), part));
+            return Err(unexpected(&format!("{shape:?} outside axis {axis}"), part));
         }
         shape[axis] = shape[axis].saturating_add(part[axis]);
     }
-    let elements = shape.iter().fold(1usize, |n, &e| n.saturating_mul(e));
-    context.builder.charge(elements.saturating_mul(values.len()))?;
+    context.builder.charge(volume(&shape).saturating_mul(values.len()))?;
     let (mut operands, mut bias) = (Vec::new(), ArrayD::<f32>::zeros(IxDyn(&shape)));
     let mut start = 0;
     for value in &values {
@@ -262,7 +268,7 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
                 let place = |p: usize| (start..end).contains(&p).then(|| p - start);
                 let sources: Vec<_> = (0..shape[axis]).map(place).collect();
                 let index = pad_axis(&indices(x), axis, &sources);
-                operands.push((x, gather_matrix(x.len(), index.iter().copied().collect())));
+                operands.push((x.node, gather_matrix(x.len(), index.iter().copied().collect())));
             }
             Value::Constant(t) => {
                 let part = tensor::float_array(t)?;
@@ -271,7 +277,7 @@ pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
                     bias.index_axis_mut(Axis(axis), p).assign(&from);
                 }
             }
-            Value::Refused => unreachable!("nodes with refused operands are not lowered"),
+            _ => unreachable!("nodes with operands that are not known are not lowered"),
         }
         start = end;
     }

@@ -3,7 +3,7 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::context::{Context, Encrypted, reason};
+use super::super::context::{Context, Encrypted, MAX_RANK, unexpected};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -53,7 +53,7 @@ pub(super) fn reshape(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         _ => unsqueezed(context, &x.shape)?,
     };
     let matrix = Matrix::identity(x.len());
-    Ok(vec![context.linear(vec![(&x, matrix)], None, shape)?])
+    Ok(vec![context.linear(vec![(x.node, matrix)], None, shape)?])
 }
 
 fn reshaped(shape: &[usize], target: &[i64], allow_zero: bool) -> Result<Vec<usize>, Fault> {
@@ -94,7 +94,7 @@ fn squeezed(context: &Context, shape: &[usize]) -> Result<Vec<usize>, Fault> {
         return Err(Fault::MixesSamples { how: "it removes the batch axis" });
     }
     if axes.iter().any(|&a| shape[a] != 1) {
-        return Err(reason(&format!("extents of 1 at axes {axes:?}"), shape));
+        return Err(unexpected(&format!("extents of 1 at axes {axes:?}"), shape));
     }
     Ok((0..shape.len()).filter(|a| !axes.contains(a)).map(|a| shape[a]).collect())
 }
@@ -102,6 +102,9 @@ fn squeezed(context: &Context, shape: &[usize]) -> Result<Vec<usize>, Fault> {
 fn unsqueezed(context: &Context, shape: &[usize]) -> Result<Vec<usize>, Fault> {
     let axes = context.list("axes", 1)?.ok_or(Fault::Missing { position: 1 })?;
     let rank = shape.len() + axes.len();
+    if rank > MAX_RANK {
+        return Err(Fault::Shape { reason: format!("it makes more than {MAX_RANK} axes") });
+    }
     let axes = axes.iter().map(|&a| context.axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
     if axes.contains(&0) {
         return Err(Fault::MixesSamples { how: "it inserts an axis before the batch" });

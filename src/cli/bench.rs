@@ -60,20 +60,20 @@ struct Figure {
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let all = rayon::current_num_threads();
     let thread_counts = if all == 1 { vec![1] } else { vec![1, all] };
+    let budget = Duration::from_secs_f64(arguments.budget);
     let mut figures = Vec::new();
     for case in CASES.iter().filter(|case| arguments.log_n.contains(&case.log_n)) {
         let bench = Bench::new(*case)?;
         let operations = bench.operations();
         let stage = format!("N = 2^{}, {} limbs", case.log_n, case.limbs);
         session.progress.stage(&stage, (operations.len() * thread_counts.len()) as u64);
+        let mut done = 0;
         for &threads in &thread_counts {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
             for operation in &operations {
-                let budget = Duration::from_secs_f64(arguments.budget);
                 figures.push(pool.install(|| measure(case, operation, threads, budget))?);
-                let of_case =
-                    figures.iter().filter(|f| (f.log_n, f.limbs) == (case.log_n, case.limbs));
-                session.progress.advance(of_case.count() as u64);
+                done += 1;
+                session.progress.advance(done);
             }
         }
     }

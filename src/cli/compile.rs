@@ -61,14 +61,14 @@ struct Goals {
     /// Bits of security: 128, 192 or 256
     #[arg(long, value_name = "BITS", default_value = "128", value_parser = values::security)]
     security: SecurityLevel,
-    /// Least predicted precision of the output [default: as the compiler's]
-    #[arg(long, value_name = "BITS")]
-    min_precision: Option<f64>,
+    /// Least predicted precision of the output
+    #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
+    min_precision: f64,
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory_limit: Option<u64>,
     /// How the loss that a polynomial causes is estimated
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     sensitivity: Sensitivity,
     /// Cost model that `pic bench` measured
     #[arg(long, value_name = "COST.json")]
@@ -178,13 +178,12 @@ enum Printed {
 }
 
 fn options(goals: &Goals, preprocessing: &PreprocessingArguments) -> Result<Options, Failure> {
-    let default = Options::default();
     Ok(Options {
         max_accuracy_drop: goals.max_accuracy_drop,
         latency_budget: goals.latency_budget,
         security: goals.security,
-        min_precision_bits: goals.min_precision.unwrap_or(default.min_precision_bits),
-        cost: goals.cost.as_deref().map_or(Ok(default.cost), read_cost)?,
+        min_precision_bits: goals.min_precision,
+        cost: goals.cost.as_deref().map_or_else(|| Ok(CostModel::default()), read_cost)?,
         preprocessing: Preprocessing {
             scale: preprocessing.scale,
             mean: preprocessing.mean.clone(),

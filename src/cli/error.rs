@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::Path;
 use std::{fmt, io};
 
-use miette::Diagnostic;
+use miette::{Diagnostic, MietteHandlerOpts};
 use pic::CompileError;
 use pic_runtime::container::ContainerError;
 use serde::Serialize;
@@ -53,6 +53,10 @@ impl Failure {
             let value = serde_json::json!({ "error": self });
             eprintln!("{value}");
         } else {
+            // Words stay whole: paths and hashes are copied from messages.
+            let options = MietteHandlerOpts::new().break_words(false);
+            // Set once: the process ends with this message.
+            let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
             eprintln!("{:?}", miette::Report::new(self));
         }
     }

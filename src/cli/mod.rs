@@ -41,14 +41,14 @@ use progress::Reporter;
 /// `verify`). A client makes keys, encrypts inputs and decrypts answers (`keygen`, `encrypt`,
 /// `decrypt`). A server runs the network on ciphertexts (`run`). `demo` shows all of it.
 #[derive(Parser)]
-#[command(name = "pic", version, arg_required_else_help = true, propagate_version = false)]
+#[command(name = "pic", version, arg_required_else_help = true)]
 #[command(after_help = "Example:\n  pic demo")]
 struct Cli {
     /// Print results as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Every command")]
     json: bool,
     /// Threads to use [default: all cores]
-    #[arg(long, global = true, value_name = "COUNT")]
+    #[arg(long, global = true, value_name = "COUNT", help_heading = "Every command")]
     threads: Option<std::num::NonZeroUsize>,
     #[command(subcommand)]
     command: Command,

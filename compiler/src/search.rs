@@ -413,15 +413,19 @@ impl<'a> Search<'a> {
     /// Whether a measurement is within a drop of accuracy.
     ///
     /// A few hundred calibration samples, often from the training data, show few wrong answers even
-    /// where many are close. Therefore at most twice the drop may answer otherwise than the plain
-    /// network, and the mean loss may grow by no more than the drop's share of samples at the edge of
-    /// a wrong answer would cost, ln 2 each.
+    /// where new inputs would show many. Therefore at most twice the drop may answer otherwise than
+    /// the plain network, and the mean loss may grow by no more than the drop's share of samples at
+    /// the edge of a wrong answer costs, ln 2 each, and (for the default drop) by no more than a third:
+    /// that is a typical change of margins by ln 4/3, however small the loss of a network that
+    /// knows its calibration samples by heart.
     fn keeps(&self, measured: &Measurement, drop: f64) -> bool {
         match measured.classification {
             Some(c) => {
+                let growth = measured.loss - measured.plain_loss;
                 c.plain_accuracy - c.accuracy <= drop
                     && 1.0 - c.agreement <= 2.0 * drop
-                    && measured.loss - measured.plain_loss <= drop * std::f64::consts::LN_2
+                    && growth <= drop * std::f64::consts::LN_2
+                    && growth <= drop / DEFAULT_ACCURACY_DROP * measured.plain_loss / 3.0
             }
             None => self.distance(measured) <= drop,
         }

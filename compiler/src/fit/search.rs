@@ -10,7 +10,7 @@ use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE};
 use pic_ir::activations::Approximation;
 use pic_ir::function::Function;
-use pic_ir::profile::{LayerProfile, Statistics};
+use pic_ir::profile::{Histogram, LayerProfile, Statistics};
 
 use super::FitError;
 use super::density::Density;
@@ -26,9 +26,11 @@ pub struct Options {
     /// Half widths of the interval, relative to the range seen. All inputs within the smallest
     /// count as within reach.
     pub margins: Vec<f64>,
-    /// Share of a normal density of the same mean and variance in the density that is fitted; the
-    /// rest is the histogram.
+    /// Share of a normal density of the same mean and variance in the density that is fitted.
     pub normal_share: f64,
+    /// Share of a uniform density on the interval, which keeps high degrees from swinging where
+    /// the others have nothing. The rest is the histogram.
+    pub uniform_share: f64,
     /// Largest distance between polynomial and function within reach, relative to the range of the
     /// function's values there. If nothing tried achieves it, the smallest distance wins.
     pub tail: f64,
@@ -39,9 +41,10 @@ impl Default for Options {
         Self {
             degrees: (2..=63).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
-            margins: vec![1.1, 1.3],
+            margins: vec![1.3],
             normal_share: 0.5,
-            tail: 0.25,
+            uniform_share: 1e-3,
+            tail: 0.5,
         }
     }
 }
@@ -188,9 +191,12 @@ fn trials(
             let half_width = margin * reach;
             let support = (center - half_width, center + half_width);
             let stretched = normal.stretched(stretch, statistics.mean);
+            let (low, width) = (support.0, support.1 - support.0);
+            let uniform = Density::Histogram(Histogram { low, width, counts: vec![1] });
             let mixture = Density::Mixture(vec![
-                (1.0 - options.normal_share, histogram.clone()),
+                (1.0 - options.normal_share - options.uniform_share, histogram.clone()),
                 (options.normal_share, stretched),
+                (options.uniform_share, uniform),
             ]);
             let nodes = mixture.nodes(support, function);
             let expansion = Expansion::new(function, form, center, half_width, &nodes, degree)?;

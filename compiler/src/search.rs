@@ -16,6 +16,8 @@ use pic_ir::precision;
 use pic_ir::profile::Profile;
 use pic_ir::program::{self, Prediction, Program};
 
+use rayon::prelude::*;
+
 use crate::compile::{CompileError, FrontPoint, Options, Progress};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
@@ -23,7 +25,7 @@ use crate::fit::Candidate;
 use crate::layerwise::{self, ChooseError, Measurement};
 use crate::lower::lower;
 use crate::ola::{Instance, Solution};
-use crate::plan::{self, HEADROOM_BITS, Layouts, Setting};
+use crate::plan::{self, HEADROOM_BITS, LayoutPlanner, Layouts, Setting};
 
 /// Ring degrees that are tried, log2, smallest first.
 const LOG_NS: std::ops::RangeInclusive<u32> = 12..=16;
@@ -90,6 +92,8 @@ pub struct Search<'a> {
     profile: &'a Profile,
     candidates: &'a [Vec<Candidate>],
     polynomials: Vec<Vec<Approximation>>,
+    /// How each of them is evaluated.
+    evaluations: Vec<Vec<ChebyshevPlan>>,
     fitting: Dataset<'a>,
     held: Dataset<'a>,
     options: &'a Options,
@@ -98,6 +102,7 @@ pub struct Search<'a> {
     output_magnitude: f64,
     /// log2 of the largest magnitude of the stored output, at least 0.
     log_output: f64,
+    planner: LayoutPlanner<'a>,
     /// By log2 of the ring degree.
     layouts: HashMap<u32, Layouts>,
     /// What choices of candidates turned out to do.
@@ -117,17 +122,23 @@ impl<'a> Search<'a> {
     ) -> Self {
         let of_layer =
             |list: &Vec<Candidate>| list.iter().map(|c| c.approximation.clone()).collect();
+        let plan = |c: &Candidate| {
+            ChebyshevPlan::new(&c.approximation.coefficients).expect("candidates are polynomials")
+        };
+        let plans = |list: &Vec<Candidate>| list.par_iter().map(plan).collect();
         let mut search = Self {
             network,
             profile,
             candidates,
             polynomials: candidates.iter().map(of_layer).collect(),
+            evaluations: candidates.iter().map(plans).collect(),
             fitting,
             held,
             options,
             progress,
             output_magnitude: 0.0,
             log_output: 0.0,
+            planner: LayoutPlanner::new(network, &options.cost),
             layouts: HashMap::new(),
             tried: HashMap::new(),
         };
@@ -144,7 +155,9 @@ impl<'a> Search<'a> {
         let mut best_bits = f64::NEG_INFINITY;
         for log_scale in LOG_SCALES.step_by(2) {
             let log_scale = f64::from(log_scale);
+            self.progress.stage(&format!("choose layouts, scale 2^{log_scale}"), 0);
             self.choose_layouts(log_scale);
+            self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
             let Some(Choice { front, point, activations, measured }) = self.settle(log_scale)?
             else {
                 if best_bits == f64::NEG_INFINITY {
@@ -240,7 +253,7 @@ impl<'a> Search<'a> {
             if !self.layouts.contains_key(&log_n)
                 && let Ok(parameters) = setting.parameters(levels)
             {
-                let layouts = plan::choose_layouts(self.network, &parameters, &self.options.cost);
+                let layouts = self.planner.choose(&parameters);
                 self.layouts.insert(log_n, layouts);
             }
         }
@@ -252,6 +265,10 @@ impl<'a> Search<'a> {
         polynomials: &[Vec<Approximation>],
         log_scale: f64,
     ) -> Vec<(Setting, Instance)> {
+        let pairs = self.evaluations.iter().zip(polynomials);
+        let candidates: Vec<Vec<_>> = pairs
+            .map(|(plans, list)| plans.iter().zip(list.iter().map(|p| p.loss)).collect())
+            .collect();
         let mut instances = Vec::new();
         for log_n in LOG_NS {
             let Some(layouts) = self.layouts.get(&log_n) else { continue };
@@ -260,11 +277,9 @@ impl<'a> Search<'a> {
                 let Some(levels) = setting.max_levels() else { continue };
                 let levels = levels.min(self.most_levels());
                 let cost = &self.options.cost;
-                if let Ok(instance) =
-                    plan::instance(self.network, polynomials, layouts, &setting, levels, cost)
-                {
-                    instances.push((setting, instance));
-                }
+                let instance =
+                    plan::instance(self.network, &candidates, layouts, &setting, levels, cost);
+                instances.extend(instance.ok().map(|instance| (setting, instance)));
             }
         }
         instances
@@ -395,11 +410,23 @@ impl<'a> Search<'a> {
         Ok((activations, measured))
     }
 
-    /// Whether a measurement is within a drop of accuracy. Twice the drop may answer otherwise than
-    /// the plain network: some of that is lost, some won.
+    /// Whether a measurement is within a drop of accuracy.
+    ///
+    /// A few hundred calibration samples, often from the training data, show few wrong answers even
+    /// where new inputs would show many. Therefore at most twice the drop may answer otherwise than
+    /// the plain network, and the mean loss may grow by no more than the drop's share of samples at
+    /// the edge of a wrong answer costs, ln 2 each, and (for the default drop) by no more than a third:
+    /// that is a typical change of margins by ln 4/3, however small the loss of a network that
+    /// knows its calibration samples by heart.
     fn keeps(&self, measured: &Measurement, drop: f64) -> bool {
         match measured.classification {
-            Some(c) => c.plain_accuracy - c.accuracy <= drop && 1.0 - c.agreement <= 2.0 * drop,
+            Some(c) => {
+                let growth = measured.loss - measured.plain_loss;
+                c.plain_accuracy - c.accuracy <= drop
+                    && 1.0 - c.agreement <= 2.0 * drop
+                    && growth <= drop * std::f64::consts::LN_2
+                    && growth <= drop / DEFAULT_ACCURACY_DROP * measured.plain_loss / 3.0
+            }
             None => self.distance(measured) <= drop,
         }
     }

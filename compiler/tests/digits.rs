@@ -1,9 +1,21 @@
 //! Compiles the example networks and holds the result against what the passes promise.
 
 use std::path::Path;
+use std::time::Instant;
 
-use pic_compiler::compile::{Compiled, Options, compile};
+use pic_compiler::compile::{Compiled, Options, Progress, compile};
 use pic_ir::program::Op;
+
+/// Prints when each stage begins.
+struct Stages(Instant);
+
+impl Progress for Stages {
+    fn stage(&self, name: &str, _: u64) {
+        println!("{:8.3} s: {name}", self.0.elapsed().as_secs_f64());
+    }
+
+    fn advance(&self, _: u64) {}
+}
 
 struct Digits {
     onnx: Vec<u8>,
@@ -29,13 +41,13 @@ fn digits(model: &str) -> Digits {
 fn run(model: &str, options: &Options) -> Compiled {
     let data = digits(model);
     let samples: Vec<&[f32]> = data.samples.iter().map(|s| &s[..]).collect();
-    compile(&data.onnx, &samples, Some(&data.labels), options, &()).unwrap()
+    compile(&data.onnx, &samples, Some(&data.labels), options, &Stages(Instant::now())).unwrap()
 }
 
 #[test]
 fn compiles_every_example_within_the_default_drop() {
     for model in ["cnn_relu.onnx", "cnn_gelu.onnx", "mlp_sigmoid.onnx"] {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let compiled = run(model, &Options::default());
         println!("{model}: {:?}\n{}{}", start.elapsed(), compiled.program, compiled.activations);
         println!("{:?}\n{:?}", compiled.program.predicted, compiled.measured);

@@ -15,7 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The position of each element of a flattened tensor. See the [module documentation](self).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Layout {
     /// Number of elements.
     pub len: usize,
@@ -26,7 +26,7 @@ pub struct Layout {
 }
 
 /// One term `(e / divisor % modulus) · stride` of a [`Layout`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digit {
     /// Elements per step of this digit.
     pub divisor: usize,

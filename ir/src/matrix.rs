@@ -208,6 +208,19 @@ impl Matrix {
         Self::Product([factors(self), factors(other)].concat())
     }
 
+    /// The same map with every structural non-zero listed.
+    pub fn to_sparse(&self) -> Self {
+        let (mut offsets, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+        let mut entries = Vec::new();
+        for row in 0..self.rows() {
+            self.row(row, &mut entries);
+            indices.extend(entries.iter().map(|&(column, _)| column));
+            values.extend(entries.iter().map(|&(_, value)| value as f32));
+            offsets.push(indices.len() as u32);
+        }
+        Self::Sparse { cols: self.cols(), offsets, indices, values }
+    }
+
     /// Whether every stored constant is finite.
     pub fn is_finite(&self) -> bool {
         match self {

@@ -2,13 +2,15 @@
 //!
 //! For each degree and form, the stretch of the density and the width of the interval are those of
 //! the smallest error under the profiled density, among those that stay near the function on
-//! every input within reach. Which candidate a layer gets is not decided here.
+//! every input within reach. The histogram itself is not stretched, and the mean error under it is
+//! taken off the constant: a bias is the same in every element, so it adds up where independent
+//! errors average out. Which candidate a layer gets is not decided here.
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE};
 use pic_ir::activations::Approximation;
 use pic_ir::function::Function;
-use pic_ir::profile::{LayerProfile, Statistics};
+use pic_ir::profile::{Histogram, LayerProfile, Statistics};
 
 use super::FitError;
 use super::density::Density;
@@ -19,14 +21,16 @@ use super::expansion::{Expansion, Form};
 pub struct Options {
     /// Degrees to offer.
     pub degrees: Vec<usize>,
-    /// Factors by which the density is stretched about its mean (the r of OLA).
+    /// Factors by which the normal part of the density is stretched (the r of OLA).
     pub stretches: Vec<f64>,
     /// Half widths of the interval, relative to the range seen. All inputs within the smallest
     /// count as within reach.
     pub margins: Vec<f64>,
-    /// Share of a normal density of the same mean and variance in the density that is fitted; the
-    /// rest is the histogram.
+    /// Share of a normal density of the same mean and variance in the density that is fitted.
     pub normal_share: f64,
+    /// Share of a uniform density on the interval, which keeps high degrees from swinging where
+    /// the others have nothing. The rest is the histogram.
+    pub uniform_share: f64,
     /// Largest distance between polynomial and function within reach, relative to the range of the
     /// function's values there. If nothing tried achieves it, the smallest distance wins.
     pub tail: f64,
@@ -37,9 +41,10 @@ impl Default for Options {
         Self {
             degrees: (2..=63).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
-            margins: vec![1.1, 1.3],
+            margins: vec![1.3],
             normal_share: 0.5,
-            tail: 0.25,
+            uniform_share: 1e-3,
+            tail: 0.5,
         }
     }
 }
@@ -112,7 +117,9 @@ struct Trial {
     expansion: Expansion,
     half_width: f64,
     stretch: f64,
-    /// By inner degree: error under the profiled density.
+    /// By inner degree: mean of function minus polynomial under the profiled density.
+    biases: Vec<f64>,
+    /// By inner degree: error under the profiled density, the bias taken off.
     errors: Vec<f64>,
     /// By inner degree: how far the distance within reach exceeds its bound.
     excess: Vec<f64>,
@@ -137,13 +144,15 @@ fn of_form(
             a_excess.total_cmp(&b_excess).then(a_error.total_cmp(&b_error))
         })?;
         let error = quality(best).1;
+        let mut coefficients = best.expansion.chebyshev(degree, best.half_width);
+        coefficients[0] += best.biases[best.expansion.index(degree)];
         let approximation = Approximation {
             name: layer.name.clone(),
             function,
             center: best.expansion.center(),
             half_width: best.half_width,
             stretch: best.stretch,
-            coefficients: best.expansion.chebyshev(degree, best.half_width),
+            coefficients,
             error,
             loss: layer.sensitivity.value * error,
         };
@@ -165,14 +174,9 @@ fn trials(
     let statistics = &layer.overall;
     let (center, reach, std) = geometry(form, statistics)
         .ok_or_else(|| FitError::Statistics { layer: layer.name.clone() })?;
-    let profiled = Density::Histogram(statistics.histogram.clone());
+    let histogram = Density::Histogram(statistics.histogram.clone());
     let normal = Density::Normal { mean: statistics.mean, std };
-    let mixture = Density::Mixture(vec![
-        (1.0 - options.normal_share, profiled.clone()),
-        (options.normal_share, normal),
-    ]);
-    let everywhere = (f64::NEG_INFINITY, f64::INFINITY);
-    let profiled = profiled.nodes(everywhere, function);
+    let profiled = histogram.nodes((f64::NEG_INFINITY, f64::INFINITY), function);
     let within_reach = options.margins.iter().copied().fold(f64::INFINITY, f64::min) * reach;
     let guarded: Vec<f64> =
         (-200..=200).map(|k| center + within_reach * f64::from(k) / 200.0).collect();
@@ -186,23 +190,34 @@ fn trials(
         for &stretch in &options.stretches {
             let half_width = margin * reach;
             let support = (center - half_width, center + half_width);
-            let nodes = mixture.stretched(stretch, statistics.mean).nodes(support, function);
+            let stretched = normal.stretched(stretch, statistics.mean);
+            let (low, width) = (support.0, support.1 - support.0);
+            let uniform = Density::Histogram(Histogram { low, width, counts: vec![1] });
+            let mixture = Density::Mixture(vec![
+                (1.0 - options.normal_share - options.uniform_share, histogram.clone()),
+                (options.normal_share, stretched),
+                (options.uniform_share, uniform),
+            ]);
+            let nodes = mixture.nodes(support, function);
             let expansion = Expansion::new(function, form, center, half_width, &nodes, degree)?;
-            let mut errors = vec![0.0; expansion.index(degree) + 1];
+            let count = expansion.index(degree) + 1;
+            let (mut biases, mut errors) = (vec![0.0; count], vec![0.0; count]);
             for node in &profiled {
                 let y = function.evaluate(node.x);
-                for (error, value) in errors.iter_mut().zip(expansion.values(node.x)) {
-                    *error += node.weight * (y - value).powi(2);
+                for (k, value) in expansion.values(node.x).enumerate() {
+                    biases[k] += node.weight * (y - value);
+                    errors[k] += node.weight * (y - value).powi(2);
                 }
             }
-            let mut excess = vec![0.0f64; errors.len()];
+            errors.iter_mut().zip(&biases).for_each(|(error, bias)| *error -= bias * bias);
+            let mut excess = vec![0.0f64; count];
             for &x in &guarded {
                 let y = function.evaluate(x);
-                for (excess, value) in excess.iter_mut().zip(expansion.values(x)) {
-                    *excess = excess.max((y - value).abs() - bound);
+                for (k, value) in expansion.values(x).enumerate() {
+                    excess[k] = excess[k].max((y - value - biases[k]).abs() - bound);
                 }
             }
-            trials.push(Trial { expansion, half_width, stretch, errors, excess });
+            trials.push(Trial { expansion, half_width, stretch, biases, errors, excess });
         }
     }
     Ok(trials)

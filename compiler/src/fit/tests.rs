@@ -195,6 +195,7 @@ fn errors_fall_with_the_degree_and_equal_the_error_of_the_series() {
                 stretches: vec![1.0],
                 margins: vec![1.1],
                 normal_share: 0.0,
+                uniform_share: 0.0,
                 ..Options::default()
             };
             let degrees = (2..=31).filter(|&d| form.allows(d));
@@ -245,11 +246,11 @@ fn every_candidate_stays_near_the_function_within_reach() {
         for candidate in &found {
             let a = &candidate.approximation;
             let reach = (s.max - a.center).max(a.center - s.min);
-            assert!(a.half_width >= 1.1 * reach * (1.0 - 1e-12));
-            for x in (-1000..=1000).map(|k| a.center + 1.1 * reach * f64::from(k) / 1000.0) {
+            assert!(a.half_width >= 1.3 * reach * (1.0 - 1e-12));
+            for x in (-1000..=1000).map(|k| a.center + 1.3 * reach * f64::from(k) / 1000.0) {
                 let distance = (a.evaluate(x) - function.evaluate(x)).abs();
-                let range = function.evaluate(a.center + 1.1 * reach);
-                assert!(distance < 0.26 * range, "{function} degree {} at {x}", a.degree());
+                let range = function.evaluate(a.center + 1.3 * reach);
+                assert!(distance < 0.51 * range, "{function} degree {} at {x}", a.degree());
             }
         }
         // A front: deeper or more products only for a smaller error.
@@ -277,7 +278,7 @@ fn the_guard_changes_the_choice() {
     let (free, guarded) = (choose(1e9), choose(0.03));
     assert!(free.error < guarded.error);
     let worst = |a: &Approximation| {
-        let x = 1.1 * layer.overall.max_abs();
+        let x = 1.3 * layer.overall.max_abs();
         a.evaluate(-x).abs().max((a.evaluate(x) - x).abs())
     };
     assert!(worst(&guarded) < worst(&free));

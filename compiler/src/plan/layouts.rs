@@ -7,6 +7,7 @@
 //! at one middle level.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 use petgraph::unionfind::UnionFind;
@@ -41,34 +42,16 @@ pub struct Transform {
     pub folds: usize,
 }
 
-/// Chooses layouts for ciphertexts of the given parameters.
-pub fn choose_layouts(network: &Network, parameters: &Parameters, cost: &CostModel) -> Layouts {
-    let planner = Planner::new(network, parameters, cost);
-    let mut chosen: Vec<Layout> =
-        planner.classes.iter().map(|c| Layout::contiguous(c.len)).collect();
-    let mut cache = HashMap::new();
-    for _ in 0..MAX_SWEEPS {
-        let mut improved = false;
-        for class in 0..chosen.len() {
-            let candidates = planner.candidates(class, &chosen);
-            let costs: Vec<f64> = candidates
-                .iter()
-                .map(|c| planner.cost_with(class, c, &chosen, &mut cache))
-                .collect();
-            let current = planner.cost_with(class, &chosen[class].clone(), &chosen, &mut cache);
-            let best = (0..costs.len()).min_by(|&a, &b| costs[a].total_cmp(&costs[b]));
-            if let Some(best) = best.filter(|&b| costs[b] < current * (1.0 - 1e-9)) {
-                chosen[class] = candidates[best].clone();
-                improved = true;
-            }
-        }
-        if !improved {
-            break;
-        }
-    }
-    let of: Vec<Layout> = planner.class_of.iter().map(|&c| chosen[c].clone()).collect();
-    let transforms = network.graph.node_indices().map(|n| planner.transform(n, &of)).collect();
-    Layouts { of, transforms }
+/// Chooses layouts for one network, for as many rings as are asked for.
+pub struct LayoutPlanner<'a> {
+    network: &'a Network,
+    cost: CostModel,
+    classes: Vec<Class>,
+    /// Of each node.
+    class_of: Vec<usize>,
+    linears: HashMap<NodeIndex, Linear>,
+    /// What was found of a linear node between layouts. Rings whose slots exceed all periods share it.
+    structures: HashMap<Place, Arc<Structure>>,
 }
 
 struct Class {
@@ -78,20 +61,23 @@ struct Class {
     linears: Vec<NodeIndex>,
 }
 
-struct Planner<'a> {
-    network: &'a Network,
-    log_slots: u32,
-    counter: Counter<'a>,
-    cost: &'a CostModel,
-    level: usize,
-    class_of: Vec<usize>,
-    classes: Vec<Class>,
+struct Linear {
+    /// With every non-zero listed: they are visited for every candidate.
+    matrices: Vec<Matrix>,
+    operands: Vec<NodeIndex>,
 }
 
-type Cache = HashMap<(NodeIndex, Vec<String>), f64>;
+/// A linear node, the layouts of its operands and of itself, and the log2 of slots where it matters.
+type Place = (NodeIndex, Vec<Layout>, u32);
 
-impl<'a> Planner<'a> {
-    fn new(network: &'a Network, parameters: &'a Parameters, cost: &'a CostModel) -> Self {
+struct Structure {
+    diagonals: BTreeSet<Diagonal>,
+    folds: usize,
+}
+
+impl<'a> LayoutPlanner<'a> {
+    /// Prepares a network.
+    pub fn new(network: &'a Network, cost: &CostModel) -> Self {
         let mut union = UnionFind::new(network.graph.node_count());
         for node in network.graph.node_indices() {
             if matches!(network.graph[node].op, Op::Activation(_) | Op::Product) {
@@ -111,39 +97,74 @@ impl<'a> Planner<'a> {
             });
             class_of.push(class);
         }
+        let mut linears = HashMap::new();
         for node in network.graph.node_indices() {
-            if matches!(network.graph[node].op, Op::Linear { .. }) {
-                let own = class_of[node.index()];
-                let of_operands = network.operands(node).into_iter().map(|o| class_of[o.index()]);
-                for class in of_operands.chain([own]).collect::<BTreeSet<_>>() {
+            if let Op::Linear { matrices, .. } = &network.graph[node].op {
+                let operands = network.operands(node);
+                let touched = operands.iter().chain([&node]).map(|n| class_of[n.index()]);
+                for class in touched.collect::<BTreeSet<_>>() {
                     classes[class].linears.push(node);
                 }
+                let matrices = matrices.par_iter().map(Matrix::to_sparse).collect();
+                linears.insert(node, Linear { matrices, operands });
             }
         }
-        Self {
-            network,
-            log_slots: parameters.log_n() - 1,
+        Self { network, cost: *cost, classes, class_of, linears, structures: HashMap::new() }
+    }
+
+    /// Chooses layouts for ciphertexts of the given parameters.
+    pub fn choose(&mut self, parameters: &Parameters) -> Layouts {
+        let pricing = Pricing {
             counter: Counter { parameters },
-            cost,
+            cost: self.cost,
             level: parameters.max_level().div_ceil(2).max(1),
-            class_of,
-            classes,
+            log_slots: parameters.log_n() - 1,
+        };
+        let mut chosen: Vec<Layout> =
+            self.classes.iter().map(|c| Layout::contiguous(c.len)).collect();
+        for _ in 0..MAX_SWEEPS {
+            let before = chosen.clone();
+            for class in 0..chosen.len() {
+                let candidates = self.candidates(class, &chosen, pricing.log_slots);
+                let mut least = self.seconds(class, &chosen, &pricing);
+                for candidate in candidates {
+                    let kept = std::mem::replace(&mut chosen[class], candidate);
+                    let seconds = self.seconds(class, &chosen, &pricing);
+                    if seconds < least * (1.0 - 1e-9) {
+                        least = seconds;
+                    } else {
+                        chosen[class] = kept;
+                    }
+                }
+            }
+            if chosen == before {
+                break;
+            }
         }
+        let of = self.class_of.iter().map(|&class| chosen[class].clone()).collect();
+        let transform = |node: NodeIndex| {
+            self.linears.contains_key(&node).then(|| {
+                let structure = self.structure(node, &chosen, pricing.log_slots);
+                let outputs = chosen[self.class_of[node.index()]].ciphertexts(pricing.log_slots);
+                pricing.best_transform(&structure, outputs)
+            })
+        };
+        Layouts { of, transforms: self.network.graph.node_indices().map(transform).collect() }
     }
 
     /// Layouts worth trying for a class, given what the others have now.
-    fn candidates(&self, class: usize, chosen: &[Layout]) -> Vec<Layout> {
+    fn candidates(&self, class: usize, chosen: &[Layout], log_slots: u32) -> Vec<Layout> {
         let Class { len, ref shape, .. } = self.classes[class];
-        let fewest = len.div_ceil(1 << self.log_slots);
+        let fewest = len.div_ceil(1 << log_slots);
         let mut layouts: Vec<Layout> = Vec::new();
         for layout in shape_layouts(shape) {
-            if layout.ciphertexts(self.log_slots) <= fewest && !layouts.contains(&layout) {
+            if layout.ciphertexts(log_slots) <= fewest && !layouts.contains(&layout) {
                 layouts.push(layout);
             }
         }
         // Neighbours' periods: a longer period can save folds or diagonals.
         let periods: BTreeSet<u32> =
-            chosen.iter().map(|l| l.log_period).filter(|&p| p <= self.log_slots).collect();
+            chosen.iter().map(|l| l.log_period).filter(|&p| p <= log_slots).collect();
         let longer: Vec<Layout> = layouts
             .iter()
             .flat_map(|l| {
@@ -156,75 +177,72 @@ impl<'a> Planner<'a> {
         layouts
     }
 
-    /// Cost of the linear nodes that a class touches, if it had `layout`.
-    fn cost_with(
-        &self,
-        class: usize,
-        layout: &Layout,
-        chosen: &[Layout],
-        cache: &mut Cache,
-    ) -> f64 {
-        let layout_of = |c: usize| if c == class { layout } else { &chosen[c] };
+    /// Cost of the linear nodes that a class touches.
+    fn seconds(&mut self, class: usize, chosen: &[Layout], pricing: &Pricing) -> f64 {
         let nodes = &self.classes[class].linears;
-        let key = |&node: &NodeIndex| {
-            let operands = self.network.operands(node);
-            let classes = operands.iter().chain([&node]).map(|n| self.class_of[n.index()]);
-            (node, classes.map(|c| layout_of(c).to_string()).collect::<Vec<_>>())
-        };
-        let missing: Vec<NodeIndex> =
-            nodes.iter().copied().filter(|n| !cache.contains_key(&key(n))).collect();
-        let costs: Vec<f64> = missing
-            .par_iter()
-            .map(|&node| {
-                let (matrices, operands) = self.linear(node).expect("classes list linear nodes");
-                let layouts: Vec<&Layout> =
-                    operands.iter().map(|o| layout_of(self.class_of[o.index()])).collect();
-                let output = layout_of(self.class_of[node.index()]);
-                self.seconds(&self.best_transform(matrices, &layouts, output))
-            })
+        let missing: Vec<NodeIndex> = nodes
+            .iter()
+            .copied()
+            .filter(|&n| !self.structures.contains_key(&self.place(n, chosen, pricing.log_slots)))
             .collect();
-        for (node, cost) in missing.iter().zip(costs) {
-            cache.insert(key(node), cost);
+        let found: Vec<_> =
+            missing.par_iter().map(|&n| self.structure(n, chosen, pricing.log_slots)).collect();
+        for (node, structure) in missing.into_iter().zip(found) {
+            self.structures.insert(self.place(node, chosen, pricing.log_slots), structure);
         }
-        nodes.iter().map(|n| cache[&key(n)]).sum()
+        let seconds = |&node: &NodeIndex| {
+            let structure = &self.structures[&self.place(node, chosen, pricing.log_slots)];
+            let outputs = chosen[self.class_of[node.index()]].ciphertexts(pricing.log_slots);
+            pricing.seconds(&pricing.best_transform(structure, outputs))
+        };
+        self.classes[class].linears.iter().map(seconds).sum()
     }
 
-    fn linear(&self, node: NodeIndex) -> Option<(&'a [Matrix], Vec<NodeIndex>)> {
-        match &self.network.graph[node].op {
-            Op::Linear { matrices, .. } => Some((matrices, self.network.operands(node))),
-            _ => None,
+    fn place(&self, node: NodeIndex, chosen: &[Layout], log_slots: u32) -> Place {
+        let nodes = self.linears[&node].operands.iter().chain([&node]);
+        let layouts: Vec<Layout> =
+            nodes.map(|n| chosen[self.class_of[n.index()]].clone()).collect();
+        let longest = layouts.iter().map(|l| l.log_period).max().unwrap_or(0);
+        (node, layouts, longest.min(log_slots))
+    }
+
+    fn structure(&self, node: NodeIndex, chosen: &[Layout], log_slots: u32) -> Arc<Structure> {
+        let place = self.place(node, chosen, log_slots);
+        if let Some(known) = self.structures.get(&place) {
+            return known.clone();
         }
+        let (_, layouts, log_slots) = place;
+        let mut first_ciphertext = 0;
+        let mut terms = Vec::new();
+        for (matrix, layout) in self.linears[&node].matrices.iter().zip(&layouts) {
+            terms.push(Term { matrix, layout, first_ciphertext });
+            first_ciphertext += layout.ciphertexts(log_slots);
+        }
+        let output = &layouts[terms.len()];
+        let folds = Geometry::new(&terms, output, log_slots).folds().count();
+        Arc::new(Structure { diagonals: structure(&terms, output, log_slots), folds })
     }
+}
 
-    fn transform(&self, node: NodeIndex, layouts: &[Layout]) -> Option<Transform> {
-        let (matrices, operands) = self.linear(node)?;
-        let of_operands: Vec<&Layout> = operands.iter().map(|o| &layouts[o.index()]).collect();
-        Some(self.best_transform(matrices, &of_operands, &layouts[node.index()]))
-    }
+/// What operations cost in one ring, at one level.
+struct Pricing<'a> {
+    counter: Counter<'a>,
+    cost: CostModel,
+    level: usize,
+    log_slots: u32,
+}
 
+impl Pricing<'_> {
     fn seconds(&self, t: &Transform) -> f64 {
         self.cost.seconds(self.counter.linear(&t.steps, t.outputs, t.folds, self.level))
     }
 
-    fn best_transform(
-        &self,
-        matrices: &[Matrix],
-        operands: &[&Layout],
-        output: &Layout,
-    ) -> Transform {
-        let mut first_ciphertext = 0;
-        let mut terms = Vec::new();
-        for (matrix, layout) in matrices.iter().zip(operands) {
-            terms.push(Term { matrix, layout, first_ciphertext });
-            first_ciphertext += layout.ciphertexts(self.log_slots);
-        }
-        let diagonals = structure(&terms, output, self.log_slots);
-        let folds = Geometry::new(&terms, output, self.log_slots).folds().count();
-        let outputs = output.ciphertexts(self.log_slots);
-        step_widths(&diagonals, self.log_slots)
-            .map(|step| Transform { steps: Steps::new(&diagonals, step), outputs, folds })
+    fn best_transform(&self, structure: &Structure, outputs: usize) -> Transform {
+        let Structure { diagonals, folds } = structure;
+        step_widths(diagonals, self.log_slots)
+            .map(|step| Transform { steps: Steps::new(diagonals, step), outputs, folds: *folds })
             .min_by(|a, b| self.seconds(a).total_cmp(&self.seconds(b)))
-            .expect("there is always the step of all slots")
+            .expect("there is always the step of one slot")
     }
 }
 
@@ -330,7 +348,7 @@ mod tests {
         );
         let parameters =
             Parameters::from_bits(12, &[40.0, 30.0], &[45.0], 2, SecurityLevel::Insecure).unwrap();
-        let layouts = choose_layouts(&network, &parameters, &CostModel::default());
+        let layouts = LayoutPlanner::new(&network, &CostModel::default()).choose(&parameters);
         // 9 taps × 4 rotations of the channels; row-major output would need far more.
         let transform = layouts.transforms[1].as_ref().unwrap();
         assert!(transform.steps.products <= 36, "{} diagonals", transform.steps.products);

@@ -9,13 +9,13 @@ mod separate;
 mod setting;
 mod structure;
 
-pub use layouts::{Layouts, Transform, choose_layouts};
+pub use layouts::{LayoutPlanner, Layouts, Transform};
 pub use separate::separate;
 pub use setting::{HEADROOM_BITS, Setting};
 pub use structure::structure;
 
 use pic_ckks_model::{ChebyshevPlan, Parameters, ParametersError};
-use pic_ir::activations::{Activations, Approximation};
+use pic_ir::activations::Activations;
 use pic_ir::cost::{CostModel, Counter, Work};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
@@ -24,10 +24,11 @@ use crate::ola::{Alternative, Instance};
 
 /// The dynamic program's instance for a network under a setting: one step per node but the input.
 ///
-/// `candidates[k]` are the polynomials that activation layer `k` may use.
+/// `candidates[k]` are the evaluation plans of the polynomials that activation layer `k` may use,
+/// each with the loss that the polynomial adds.
 pub fn instance(
     network: &Network,
-    candidates: &[Vec<Approximation>],
+    candidates: &[Vec<(&ChebyshevPlan, f64)>],
     layouts: &Layouts,
     setting: &Setting,
     levels: usize,
@@ -54,16 +55,10 @@ pub fn instance(
                 fixed(seconds(&|level| counter.linear(&t.steps, t.outputs, t.folds, level), 1))
             }
             Op::Activation(_) => {
-                let alternative = |candidate: &Approximation| {
-                    let plan = ChebyshevPlan::new(&candidate.coefficients)
-                        .expect("candidates are polynomials");
-                    let work = |level| counter.polynomial(&plan, level) * ciphertexts;
+                let alternative = |&(plan, loss): &(&ChebyshevPlan, f64)| {
+                    let work = |level| counter.polynomial(plan, level) * ciphertexts;
                     let depth = plan.depth();
-                    Alternative {
-                        depth,
-                        loss: candidate.loss,
-                        time: seconds(&work, depth as usize),
-                    }
+                    Alternative { depth, loss, time: seconds(&work, depth as usize) }
                 };
                 layers
                     .next()

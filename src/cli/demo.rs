@@ -56,6 +56,12 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
+    let (name, images) = example!("test_x.npy");
+    let mut digits = samples((name, images))?;
+    let test_classes = classes(example!("test_y.npy"), digits.len())?;
+    digits.select(Path::new(name), arguments.index)?;
+    let label = test_classes[arguments.index];
+
     let calibration = samples(example!("calibration_x.npy"))?;
     let labels = classes(example!("calibration_y.npy"), calibration.len())?;
     let (_, onnx) = example!("cnn_relu.onnx");
@@ -67,11 +73,6 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let compile_seconds = start.elapsed().as_secs_f64();
     session.say(format_args!("compiled in {}\n{summary}\n", seconds(compile_seconds)))?;
 
-    let (name, images) = example!("test_x.npy");
-    let mut digits = samples((name, images))?;
-    let test_classes = classes(example!("test_y.npy"), digits.len())?;
-    digits.select(Path::new(name), arguments.index)?;
-    let label = test_classes[arguments.index];
     let digit: Vec<Vec<f32>> = digits.iter().map(<[f32]>::to_vec).collect();
     session.say(format_args!("the client encrypts this digit:\n{}\n", draw(&digit[0])))?;
 

@@ -216,3 +216,21 @@ fn compile_advice(error: &CompileError) -> (&'static str, Option<&'static str>) 
         _ => ("pic::compile", None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = || io::Error::other("no space left");
+        // Quotes its cause.
+        let quoting = pic::Error::Write { path: PathBuf::from("m.pic"), source: cause() };
+        assert_eq!(message(&quoting), "cannot write m.pic: no space left");
+        // Does not.
+        let plain = pic::CompilerError::Read { path: PathBuf::from("m.onnx"), source: cause() };
+        assert_eq!(message(&plain), "cannot read `m.onnx`: no space left");
+    }
+}

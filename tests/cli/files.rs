@@ -11,32 +11,34 @@ pub fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/digits")
 }
 
-/// A folder with `model.onnx`, its artifact, keys, a ciphertext of two samples and the answer, and
-/// the same for another network under `other.*`. Not to be written to.
+/// The arguments that compile `NAME.onnx` with the examples' calibration arrays.
+pub fn compile(name: &str) -> String {
+    let arrays = examples().display().to_string();
+    format!(
+        "compile {name}.onnx --calibration {arrays}/calibration_x.npy --labels {arrays}/calibration_y.npy"
+    )
+}
+
+/// A folder with `model.onnx`, its artifact, what `compile` printed, keys, a ciphertext of two
+/// samples and the answer; artifact and keys of another network under `other.*`. Not to be
+/// written to.
 pub fn shared() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = fresh_folder("shared");
         for (name, onnx) in [("model", "cnn_relu.onnx"), ("other", "mlp_sigmoid.onnx")] {
             fs::copy(examples().join(onnx), folder.join(format!("{name}.onnx"))).unwrap();
-            succeed(
-                &folder,
-                &format!(
-                    "compile {name}.onnx --calibration {0}/calibration_x.npy \
-                     --labels {0}/calibration_y.npy --client-output {name}.client",
-                    examples().display()
-                ),
+            let arguments =
+                format!("{} --client-output {name}.client --pareto --json", compile(name));
+            let compiled = succeed(&folder, &arguments).stdout;
+            fs::write(folder.join(format!("{name}.json")), compiled).unwrap();
+            let keygen = format!(
+                "keygen {name}.client --secret-key {name}.secret --evaluation-keys {name}.keys"
             );
-            succeed(
-                &folder,
-                &format!(
-                    "keygen {name}.client --secret-key {name}.secret --evaluation-keys {name}.keys"
-                ),
-            );
+            succeed(&folder, &keygen);
         }
-        // Version 1 of the format: the shape stands in the header as text of fixed width.
         let test = fs::read(examples().join("test_x.npy")).unwrap();
-        let two = first_samples(&test, 2);
+        let two = npy(&[2, 1, 8, 8], &images(&test)[..2].concat());
         fs::write(folder.join("two.npy"), two).unwrap();
         succeed(&folder, "encrypt model.client --secret-key model.secret --input two.npy -o x.ct");
         succeed(&folder, "run model.pic --evaluation-keys model.keys --input x.ct -o y.ct");
@@ -81,10 +83,6 @@ pub fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
     bytes.extend(header.as_bytes());
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
     bytes
-}
-
-fn first_samples(images_npy: &[u8], count: usize) -> Vec<u8> {
-    npy(&[count, 1, 8, 8], &images(images_npy)[..count].concat())
 }
 
 fn header_length(npy: &[u8]) -> usize {

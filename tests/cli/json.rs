@@ -1,8 +1,10 @@
 //! The keys of `--json` that scripts rely on, and what the numbers say of each other.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::files::{copies, examples, fresh_folder, shared};
+use super::files::{compile, copies, examples, fresh_folder, shared};
 use super::pic::{json, pic, succeed};
 
 const SUMMARY: [&str; 11] = [
@@ -29,13 +31,9 @@ fn assert_keys(value: &Value, keys: &[&str]) {
 
 #[test]
 fn compile_and_inspect_say_the_same() {
-    let folder = copies("json-compile", &["other.onnx"]);
-    let compile = format!(
-        "compile other.onnx --calibration {0}/calibration_x.npy --labels {0}/calibration_y.npy",
-        examples().display()
-    );
-    let compiled = json(&folder, &compile);
-    let inspected = json(&folder, "inspect other.pic");
+    let printed = std::fs::read_to_string(shared().join("other.json")).unwrap();
+    let compiled: Value = serde_json::from_str(&printed).unwrap();
+    let inspected = json(shared(), "inspect other.pic");
     for value in [&compiled, &inspected] {
         assert_keys(value, &SUMMARY);
         assert_keys(
@@ -52,10 +50,15 @@ fn compile_and_inspect_say_the_same() {
     }
     assert_eq!(inspected["security_bits"], 128);
     assert_eq!(inspected["activations"].as_array().unwrap().len(), 2);
+}
 
-    // Everything random is seeded.
-    let again = json(&folder, &format!("{compile} -o again.pic"));
-    assert_eq!(again["program_hash"], compiled["program_hash"]);
+#[test]
+fn compiling_again_gives_the_same_program() {
+    let folder = copies("again", &["other.onnx"]);
+    let program = succeed(&folder, &format!("{} --emit program", compile("other"))).stdout;
+    assert!(program.contains("polynomial(degree"), "{program}");
+    let hash = |folder: &Path| json(folder, "inspect other.pic")["program_hash"].clone();
+    assert_eq!(hash(&folder), hash(shared()));
 }
 
 #[test]
@@ -132,37 +135,29 @@ fn client_and_server_report() {
 
 #[test]
 fn goals_change_the_choice() {
-    let folder = copies("goals", &["model.onnx"]);
-    let compile = format!(
-        "compile model.onnx --calibration {0}/calibration_x.npy --labels {0}/calibration_y.npy",
-        examples().display()
-    );
-    let strict = json(&folder, &format!("{compile} --max-accuracy-drop 0.5% --pareto"));
-    let front = strict["front"].as_array().unwrap();
+    let printed = std::fs::read_to_string(shared().join("model.json")).unwrap();
+    let default: Value = serde_json::from_str(&printed).unwrap();
+    let front = default["front"].as_array().unwrap();
     let of = |point: &Value, key: &str| point[key].as_f64().unwrap();
     for pair in front.windows(2) {
         assert!(of(&pair[0], "seconds") < of(&pair[1], "seconds"));
         assert!(of(&pair[0], "loss") > of(&pair[1], "loss"));
     }
-    assert!(strict["uniform"].is_array());
-    let seconds = |value: &Value| value["predicted"]["seconds"].as_f64().unwrap();
-    let loose = json(&folder, &format!("{compile} --max-accuracy-drop 20%"));
-    assert!(seconds(&loose) < seconds(&strict));
-    let (fast, slow) = (of(&front[0], "seconds"), of(&front[front.len() - 1], "seconds"));
-    let budget = json(&folder, &format!("{compile} --latency-budget {}", (fast + slow) / 2.0));
-    assert!(seconds(&budget) <= (fast + slow) / 2.0);
-}
+    assert!(default["uniform"].is_array());
 
-#[test]
-fn every_product_is_printed() {
-    let folder = copies("emit", &["other.onnx"]);
-    for product in ["network", "profile", "activations", "plan", "program"] {
-        let compile = format!(
-            "compile other.onnx --calibration {}/calibration_x.npy --emit {product}",
-            examples().display()
-        );
-        assert!(succeed(&folder, &compile).stdout.lines().count() > 1, "{product}");
-    }
+    let folder = copies("goals", &["model.onnx"]);
+    let seconds = |value: &Value| value["predicted"]["seconds"].as_f64().unwrap();
+    let compiled = |goal: &str, product: &str| {
+        let arguments = format!("{} {goal} --emit {product}", compile("model"));
+        assert!(succeed(&folder, &arguments).stdout.contains("Relu"), "{product}");
+        json(&folder, "inspect model.pic")
+    };
+    let loose = compiled("--max-accuracy-drop 50%", "activations");
+    assert!(seconds(&loose) <= seconds(&default));
+    // With time to spare and no word on accuracy, the most accurate program within the budget.
+    let budget = 3.0 * seconds(&default);
+    let slow = compiled(&format!("--latency-budget {budget}"), "plan");
+    assert!(seconds(&slow) <= budget && seconds(&slow) > seconds(&default));
 }
 
 #[test]
@@ -175,13 +170,8 @@ fn bench_writes_a_cost_model_that_compile_reads() {
             &["operation", "log_n", "limbs", "special", "threads", "milliseconds", "peak_bytes"],
         );
     }
-    succeed(
-        &folder,
-        &format!(
-            "compile other.onnx --calibration {}/calibration_x.npy --cost cost.json",
-            examples().display()
-        ),
-    );
+    let arguments = format!("{} --cost cost.json --emit profile", compile("other"));
+    assert!(succeed(&folder, &arguments).stdout.contains("512 samples"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::files::{copies, examples, npy};
+use super::files::{self, copies, examples, npy};
 use super::pic::{fail, json, succeed};
 
 fn corpus(name: &str) -> String {
@@ -59,10 +59,7 @@ fn calibration() {
 #[test]
 fn goals_out_of_reach() {
     let folder = copies("bad-goals", &["model.onnx"]);
-    let compile = |goal: &str| {
-        let data = format!("--calibration {}/calibration_x.npy", examples().display());
-        fail(&folder, &format!("compile model.onnx {data} {goal}"))
-    };
+    let compile = |goal: &str| fail(&folder, &format!("{} {goal}", files::compile("model")));
     assert_says(&compile("--latency-budget 1ms"), &["nearest feasible", "pic::compile::latency"]);
     assert_says(&compile("--min-precision 60"), &["60.0 bits", "pic::compile::precision"]);
     assert_says(&compile("--memory-limit 1MiB"), &["bytes", "pic::compile::memory"]);

@@ -84,9 +84,11 @@ fn simulate_and_verify_compare_with_the_plain_network() {
     );
     assert_keys(&simulated, &common);
     assert_eq!(simulated["samples"], 360);
-    let drop =
-        simulated["plain_accuracy"].as_f64().unwrap() - simulated["accuracy"].as_f64().unwrap();
-    assert!(drop <= 0.005, "{simulated:#}");
+    // As the training script measured with ONNX Runtime: 355 of 360.
+    assert_eq!(simulated["plain_accuracy"], 355.0 / 360.0);
+    let share = |key: &str| simulated[key].as_f64().unwrap();
+    let (drop, differ) = (share("plain_accuracy") - share("accuracy"), 1.0 - share("agreement"));
+    assert!(drop.abs() <= differ && differ < 0.05, "{simulated:#}");
 
     let unlabelled = json(shared(), "simulate model.pic --input two.npy");
     assert_eq!((&unlabelled["accuracy"], &unlabelled["samples"]), (&Value::Null, &2.into()));
@@ -171,7 +173,7 @@ fn bench_writes_a_cost_model_that_compile_reads() {
         );
     }
     let arguments = format!("{} --cost cost.json --emit profile", compile("other"));
-    assert!(succeed(&folder, &arguments).stdout.contains("512 samples"));
+    assert!(succeed(&folder, &arguments).stdout.contains("profile over"));
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn calibration() {
     assert_says(&compile("text.npy"), &["text.npy", "neither a .npy nor a .npz"]);
     assert_says(&compile("flat.npy"), &["[2, 64]", "[1, 8, 8]", "pic::input::shape"]);
     assert_says(&compile("nan.npy"), &["nan.npy", "sample 1", "not a number"]);
-    assert_says(&compile("one.npy"), &["1 sample", "pic::compile::calibration"]);
+    assert_says(
+        &compile("one.npy"),
+        &["1 calibration sample is too few", "pic::compile::calibration"],
+    );
     assert_says(&compile("two.npy --labels labels.npy"), &["3 labels for 2 samples"]);
     assert_says(&compile("two.npy --mean 1,2"), &["mean", "pic::compile::preprocessing"]);
     assert_says(&compile("two.npy --cost text.npy"), &["pic::cost"]);

@@ -1,1 +1,79 @@
 //! `pic`, a private inference compiler: ONNX networks on encrypted inputs.
+//!
+//! A model owner compiles a network to an [`Artifact`]. A [`Client`] makes keys, encrypts inputs and
+//! decrypts answers. A [`Server`] runs the network on ciphertexts and can decrypt nothing.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
+//! # let model = format!("{folder}/mlp_sigmoid.onnx");
+//! # let images = include_bytes!("../examples/digits/calibration_x.npy");
+//! # // u8 [512, 1, 8, 8] after a header of 128 bytes.
+//! # let samples = images[128..].chunks(64).map(|s| s.iter().map(|&b| b.into()).collect::<Vec<f32>>());
+//! use pic::{Client, Compiler, Server};
+//!
+//! // The model owner, with the ONNX file and samples of what it will see.
+//! let samples: Vec<Vec<f32>> = samples.collect();
+//! let compiler = Compiler::from_onnx(model)?.calibration(&samples).max_accuracy_drop(0.02);
+//! let artifact = compiler.compile()?;
+//!
+//! // The client.
+//! let client = Client::generate(&artifact)?;
+//! let keys = client.make_evaluation_keys()?;
+//! let question = client.encrypt(&samples[..1])?;
+//!
+//! // The server.
+//! let server = Server::new(&artifact, &keys, 1 << 30)?;
+//! let answer = server.run(&question, &mut |_, _| {})?;
+//!
+//! // The client again.
+//! let logits = &client.decrypt(&answer)?[0];
+//! assert_eq!(logits.len(), 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! | feature | for |
+//! |---|---|
+//! | `client` | [`Client`]: neither the compiler nor the ONNX library is linked |
+//! | `server` | [`Server`] |
+//! | `compiler` | [`Compiler`] |
+//! | `build` | `pic::build`: compiling in a build script with the installed command |
+//! | `cli` | the `pic` command |
+//!
+//! All are on by default. A client takes `default-features = false, features = ["client"]`, a build
+//! script `features = ["build"]`.
+
+#[cfg(feature = "build")]
+pub mod build;
+#[cfg(feature = "compiler")]
+mod compiler;
+
+#[cfg(feature = "compiler")]
+pub use compiler::{Compiler, CompilerError};
+#[cfg(feature = "compiler")]
+pub use pic_compiler::compile::{
+    CompileError, Compiled, FrontPoint, Options, Progress, SensitivityForm,
+};
+#[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
+pub use pic_ir::preprocessing::Preprocessing;
+#[cfg(feature = "client")]
+pub use pic_runtime::Client;
+#[cfg(feature = "server")]
+pub use pic_runtime::Server;
+#[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
+pub use pic_runtime::{Artifact, ClientInfo, Error, Model};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile};
+
+/// The artifact that the build script compiled from `NAME.onnx`, embedded in the executable:
+/// `include_artifact!("NAME")` is a `Result<pic::Artifact, pic::Error>`. See `pic::build`.
+#[macro_export]
+macro_rules! include_artifact {
+    ($name:literal) => {
+        $crate::Artifact::from_bytes(
+            include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".pic")).as_slice(),
+        )
+    };
+}

@@ -1,0 +1,254 @@
+//! `pic compile`: from an ONNX file to an artifact.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, SensitivityForm};
+use pic_ckks::model::SecurityLevel;
+use pic_compiler::frontend;
+use pic_ir::cost::CostModel;
+use serde::Serialize;
+
+use super::error::Failure;
+use super::input::{Samples, read_labels};
+use super::summary::Summary;
+use super::text::{Table, seconds};
+use super::{Session, values};
+
+/// Compile an ONNX network to a program for encrypted inputs
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    pic compile model.onnx --calibration x.npy --labels y.npy --max-accuracy-drop 0.5%")]
+pub struct Arguments {
+    /// The network
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Raw samples of what the network will see, .npy or .npz: a few hundred
+    #[arg(long, value_name = "X.npy")]
+    calibration: PathBuf,
+    /// The class of each sample; without labels the network's own answers are taken
+    #[arg(long, value_name = "Y.npy")]
+    labels: Option<PathBuf>,
+    /// Where the artifact goes [default: beside the network, as MODEL.pic]
+    #[arg(short, long, value_name = "MODEL.pic")]
+    output: Option<PathBuf>,
+    /// Also write the part for clients here: no weights
+    #[arg(long, value_name = "FILE")]
+    client_output: Option<PathBuf>,
+    #[command(flatten)]
+    goals: Goals,
+    #[command(flatten)]
+    preprocessing: PreprocessingArguments,
+    /// Print the front of latency against loss
+    #[arg(long)]
+    pareto: bool,
+    /// Print a product of the compiler in place of the summary
+    #[arg(long, value_name = "PRODUCT")]
+    emit: Option<Product>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Goals")]
+struct Goals {
+    /// Largest loss of accuracy against the plain network [default: 0.5%, or the least that the
+    /// latency budget allows]
+    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    max_accuracy_drop: Option<f64>,
+    /// Longest predicted latency of a sample
+    #[arg(long, value_name = "TIME", value_parser = values::seconds)]
+    latency_budget: Option<f64>,
+    /// Bits of security: 128, 192 or 256
+    #[arg(long, value_name = "BITS", default_value = "128", value_parser = values::security)]
+    security: SecurityLevel,
+    /// Least predicted precision of the output
+    #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
+    min_precision: f64,
+    /// Most memory that the server may need
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    memory_limit: Option<u64>,
+    /// How the loss that a polynomial causes is estimated
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    sensitivity: Sensitivity,
+    /// Cost model that `pic bench` measured
+    #[arg(long, value_name = "COST.json")]
+    cost: Option<PathBuf>,
+    /// Seed of everything random in the compiler
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Stored in the artifact and applied wherever raw samples enter.
+#[derive(Args)]
+#[command(next_help_heading = "Preprocessing: (scale · raw − mean) / std")]
+struct PreprocessingArguments {
+    /// Factor of every raw value, as 1/255
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::quotient)]
+    scale: f64,
+    /// One value, or one per channel, as 0.49,0.48,0.45
+    #[arg(long, value_delimiter = ',', default_value = "0", allow_negative_numbers = true)]
+    mean: Vec<f64>,
+    /// One value, or one per channel
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    std: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Sensitivity {
+    /// By gradient statistics
+    #[default]
+    Gradient,
+    /// By putting each polynomial in place
+    Measured,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Product {
+    Network,
+    Profile,
+    Activations,
+    Plan,
+    Program,
+}
+
+/// The keys of `--json`.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    summary: Summary,
+    notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    front: Option<Vec<Point>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uniform: Option<Vec<Point>>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    seconds: f64,
+    loss: f64,
+    degrees: Vec<usize>,
+    log_n: u32,
+    levels: usize,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let onnx = fs::read(&arguments.model);
+    let onnx = onnx.map_err(|e| Failure::file("read", &arguments.model, &e))?;
+    let import = frontend::import(&onnx).map_err(CompileError::from)?;
+    let samples =
+        Samples::read(&arguments.calibration, &import.network.graph[import.network.input()].shape)?;
+    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
+    let mut compiler = Compiler::from_bytes(onnx)
+        .calibration(samples.iter())
+        .options(options(&arguments.goals, &arguments.preprocessing)?);
+    if let Some(labels) = labels {
+        compiler = compiler.labels(labels?);
+    }
+    let compiled = compiler.compile_with(&session.progress)?;
+    let printed = match arguments.emit {
+        Some(product) => Printed::Product(emit(&compiled, product)),
+        None => Printed::Report {
+            points: arguments.pareto.then(|| (points(&compiled.front), points(&compiled.uniform))),
+            notes: compiled.notes.clone(),
+        },
+    };
+
+    let artifact = Compiler::artifact(compiled)?;
+    let output = arguments.output.unwrap_or_else(|| arguments.model.with_extension("pic"));
+    artifact.write(&output)?;
+    if let Some(path) = &arguments.client_output {
+        artifact.write_client_only(path)?;
+    }
+    match printed {
+        Printed::Product((value, text)) => session.print(&value, || text),
+        Printed::Report { points, notes } => {
+            let (front, uniform) = points.unzip();
+            let summary = Summary::new(&artifact)?;
+            let report = Report { summary, notes, front, uniform };
+            session.print(&report, || text(&report, &output))
+        }
+    }
+}
+
+/// What goes to stdout.
+enum Printed {
+    Product((serde_json::Value, String)),
+    Report { points: Option<(Vec<Point>, Vec<Point>)>, notes: Vec<String> },
+}
+
+fn options(goals: &Goals, preprocessing: &PreprocessingArguments) -> Result<Options, Failure> {
+    Ok(Options {
+        max_accuracy_drop: goals.max_accuracy_drop,
+        latency_budget: goals.latency_budget,
+        security: goals.security,
+        min_precision_bits: goals.min_precision,
+        cost: goals.cost.as_deref().map_or_else(|| Ok(CostModel::default()), read_cost)?,
+        preprocessing: Preprocessing {
+            scale: preprocessing.scale,
+            mean: preprocessing.mean.clone(),
+            std: preprocessing.std.clone(),
+        },
+        seed: goals.seed,
+        sensitivity: match goals.sensitivity {
+            Sensitivity::Gradient => SensitivityForm::Gradient,
+            Sensitivity::Measured => SensitivityForm::Measured,
+        },
+        memory_limit: goals.memory_limit,
+    })
+}
+
+fn read_cost(path: &Path) -> Result<CostModel, Failure> {
+    let text = fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
+    let help = "make one with `pic bench --output cost.json`";
+    serde_json::from_str(&text).map_err(|e| Failure::new("pic::cost", &e, help))
+}
+
+fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
+    fn both(product: &(impl Serialize + ToString)) -> (serde_json::Value, String) {
+        let value = serde_json::to_value(product).expect("products encode as JSON");
+        (value, product.to_string())
+    }
+    match product {
+        Product::Network => both(&compiled.network),
+        Product::Profile => both(&compiled.profile),
+        Product::Activations => both(&compiled.activations),
+        Product::Plan => both(&compiled.plan),
+        Product::Program => both(&compiled.program),
+    }
+}
+
+fn points(front: &[FrontPoint]) -> Vec<Point> {
+    let point = |p: &FrontPoint| Point {
+        seconds: p.seconds,
+        loss: p.loss,
+        degrees: p.degrees.clone(),
+        log_n: p.log_n,
+        levels: p.levels,
+    };
+    front.iter().map(point).collect()
+}
+
+fn text(report: &Report, output: &Path) -> String {
+    let mut text = format!("artifact     {}\n{}", output.display(), report.summary);
+    for note in &report.notes {
+        text += &format!("\nnote: {note}\n");
+    }
+    let fronts = [("layerwise degrees", &report.front), ("one degree for all", &report.uniform)];
+    for (title, points) in fronts {
+        let Some(points) = points else { continue };
+        let mut table = Table::new(&["latency", "loss", "log N", "levels", "degrees"]);
+        for p in points {
+            let degrees: Vec<String> = p.degrees.iter().map(usize::to_string).collect();
+            table.row([
+                seconds(p.seconds),
+                format!("{:.3e}", p.loss),
+                p.log_n.to_string(),
+                p.levels.to_string(),
+                degrees.join(" "),
+            ]);
+        }
+        text += &format!("\n{title}, predicted:\n{table}");
+    }
+    text
+}

@@ -1,0 +1,236 @@
+//! How a failed command is shown: what failed, why, and what to do about it.
+//!
+//! Libraries return precise errors; a code and advice are added here, for people.
+
+use std::error::Error;
+use std::path::Path;
+use std::{fmt, io};
+
+use miette::{Diagnostic, MietteHandlerOpts};
+use pic::CompileError;
+use pic_runtime::container::ContainerError;
+use serde::Serialize;
+
+use super::input::InputError;
+use super::text::bytes;
+
+/// A failed command, ready to be shown.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    code: String,
+    message: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure with an error's message and those of its causes.
+    pub fn new(code: &str, error: &dyn Error, help: impl Into<Option<&'static str>>) -> Self {
+        Self { code: code.into(), message: message(error), help: help.into().map(String::from) }
+    }
+
+    /// A file that cannot be read or written.
+    pub fn file(action: &str, path: &Path, error: &io::Error) -> Self {
+        let message = format!("cannot {action} `{}`: {error}", path.display());
+        Self { code: "pic::file".into(), message, help: None }
+    }
+
+    /// A program too large for this machine.
+    pub fn memory(needed: u64, available: u64) -> Self {
+        Self {
+            code: "pic::memory".into(),
+            message: format!(
+                "running this program takes {} of memory, {} are available",
+                bytes(needed),
+                bytes(available)
+            ),
+            help: Some("compile with --memory-limit, or run it on a larger machine".into()),
+        }
+    }
+
+    /// Shows it on stderr.
+    pub fn show(self, json: bool) {
+        if json {
+            let value = serde_json::json!({ "error": self });
+            eprintln!("{value}");
+        } else {
+            // Words stay whole: paths and hashes are copied from messages.
+            let options = MietteHandlerOpts::new().break_words(false);
+            // Set once: the process ends with this message.
+            let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
+            eprintln!("{:?}", miette::Report::new(self));
+        }
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        let code = error.code().map(|c| c.to_string()).unwrap_or_default();
+        let help = error.help().map(|h| h.to_string());
+        Self { code, message: message(&error), help }
+    }
+}
+
+impl From<pic::Error> for Failure {
+    fn from(error: pic::Error) -> Self {
+        let (code, help) = runtime_advice(&error);
+        Self::new(code, &error, help)
+    }
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Self {
+        let (code, help) = compile_advice(&error);
+        Self::new(code, &error, help)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new("pic::io", &error, None)
+    }
+}
+
+impl From<rayon::ThreadPoolBuildError> for Failure {
+    fn from(error: rayon::ThreadPoolBuildError) -> Self {
+        Self::new("pic::threads", &error, "ask for fewer with --threads")
+    }
+}
+
+impl From<pic_ckks::Error> for Failure {
+    fn from(error: pic_ckks::Error) -> Self {
+        Self::new("pic::ckks", &error, None)
+    }
+}
+
+/// The message of an error, followed by those of its causes that it does not quote itself.
+fn message(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+}
+
+/// Code and advice for errors of files, keys and ciphertexts.
+fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
+    use pic::Error as E;
+    match error {
+        E::Read { source: ContainerError::Io(_), .. } => ("pic::file", None),
+        E::Read { source, .. } | E::Container(source) => container_advice(source),
+        E::Write { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => (
+            "pic::key::exists",
+            Some(
+                "choose another name, or replace it with --force: what was encrypted with it is lost",
+            ),
+        ),
+        E::Write { .. } => ("pic::file", None),
+        E::MissingPart { .. } => {
+            ("pic::artifact::part", Some("ask the model's owner for the complete file"))
+        }
+        E::OtherProgram { .. } => (
+            "pic::key::program",
+            Some("use the artifact, keys and ciphertexts of one compilation together"),
+        ),
+        E::OtherKey { .. } => {
+            ("pic::key::other", Some("use the keys that one `pic keygen` wrote together"))
+        }
+        E::Insecure(_) => ("pic::artifact::insecure", Some("compile the model again")),
+        E::SampleLength { .. } | E::NotFinite { .. } => ("pic::input", None),
+        E::Randomness(_) => ("pic::random", None),
+        _ => ("pic::file::malformed", Some(TRANSFER)),
+    }
+}
+
+const TRANSFER: &str = "copy or make the file again";
+
+fn container_advice(error: &ContainerError) -> (&'static str, Option<&'static str>) {
+    match error {
+        ContainerError::Io(_) => ("pic::file", None),
+        ContainerError::Version { .. } => {
+            ("pic::file::version", Some("use the version of pic that wrote the file"))
+        }
+        ContainerError::Magic
+        | ContainerError::Kind { .. }
+        | ContainerError::UnknownKind { .. } => {
+            ("pic::file::kind", Some("check which file goes to which option: see --help"))
+        }
+        _ => ("pic::file::damaged", Some(TRANSFER)),
+    }
+}
+
+/// Code and advice for models that are not compiled.
+fn compile_advice(error: &CompileError) -> (&'static str, Option<&'static str>) {
+    use CompileError as E;
+    match error {
+        E::Import(_) => ("pic::compile::import", None),
+        E::Preprocessing(_) => {
+            ("pic::compile::preprocessing", Some("see --scale, --mean and --std"))
+        }
+        E::Dataset(_) | E::Profile(_) => (
+            "pic::compile::calibration",
+            Some("calibrate with a few hundred samples of what the network will see"),
+        ),
+        E::TooDeep { .. } => (
+            "pic::compile::depth",
+            Some("allow a larger --max-accuracy-drop, or use a network with fewer layers"),
+        ),
+        E::Accuracy { .. } => {
+            ("pic::compile::accuracy", Some("allow that drop with --max-accuracy-drop"))
+        }
+        E::Latency { .. } => {
+            ("pic::compile::latency", Some("allow that time with --latency-budget"))
+        }
+        E::Precision { .. } => {
+            ("pic::compile::precision", Some("ask for less with --min-precision"))
+        }
+        E::Memory { .. } => (
+            "pic::compile::memory",
+            Some("allow more with --memory-limit, or a larger accuracy drop"),
+        ),
+        E::Program(_) | E::Instance(_) => {
+            ("pic::compile::internal", Some("please report this with the model"))
+        }
+        _ => ("pic::compile", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = || io::Error::other("no space left");
+        // Quotes its cause.
+        let quoting = pic::Error::Write { path: PathBuf::from("m.pic"), source: cause() };
+        assert_eq!(message(&quoting), "cannot write m.pic: no space left");
+        // Does not.
+        let plain = pic::CompilerError::Read { path: PathBuf::from("m.onnx"), source: cause() };
+        assert_eq!(message(&plain), "cannot read `m.onnx`: no space left");
+    }
+}

@@ -1,0 +1,24 @@
+//! `pic inspect`: what an artifact holds.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pic::Artifact;
+
+use super::Session;
+use super::error::Failure;
+use super::summary::Summary;
+
+/// Show what an artifact holds: parameters, polynomials, predictions
+#[derive(Args)]
+#[command(after_help = "Example:\n  pic inspect model.pic")]
+pub struct Arguments {
+    /// The compiled model
+    #[arg(value_name = "MODEL.pic")]
+    artifact: PathBuf,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let summary = Summary::new(&Artifact::open(&arguments.artifact)?)?;
+    session.print(&summary, || summary.to_string())
+}

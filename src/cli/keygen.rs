@@ -1,0 +1,66 @@
+//! `pic keygen`: the keys of a client for one program.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use pic::{Artifact, Client, Progress};
+use serde::Serialize;
+
+use super::Session;
+use super::error::Failure;
+use super::text::{bytes, seconds};
+
+/// Make keys for a compiled model
+///
+/// The secret key stays with the client. The evaluation keys go to the server; they decrypt nothing.
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    pic keygen model.pic --secret-key secret.key --evaluation-keys evaluation.keys")]
+pub struct Arguments {
+    /// The compiled model, or its part for clients
+    #[arg(value_name = "MODEL.pic")]
+    artifact: PathBuf,
+    /// Where the secret key goes, readable by you alone
+    #[arg(long, value_name = "FILE")]
+    secret_key: PathBuf,
+    /// Where the evaluation keys go
+    #[arg(long, value_name = "FILE")]
+    evaluation_keys: PathBuf,
+    /// Replace an existing secret key: what was encrypted with it is lost
+    #[arg(long)]
+    force: bool,
+}
+
+/// The keys of `--json`.
+#[derive(Serialize)]
+struct Report {
+    program_hash: String,
+    key_bytes: u64,
+    seconds: f64,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let start = Instant::now();
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let client = Client::generate(&artifact)?;
+    // First, because it may be refused.
+    client.write_secret_key(&arguments.secret_key, arguments.force)?;
+    session.progress.stage("evaluation keys", 0);
+    client.write_evaluation_keys(&arguments.evaluation_keys)?;
+    let size = std::fs::metadata(&arguments.evaluation_keys);
+    let report = Report {
+        program_hash: artifact.program_hash().to_string(),
+        key_bytes: size.map_err(|e| Failure::file("read", &arguments.evaluation_keys, &e))?.len(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    session.print(&report, || {
+        format!(
+            "secret key       {}\nevaluation keys  {} ({})\ntime             {}\n",
+            arguments.secret_key.display(),
+            arguments.evaluation_keys.display(),
+            bytes(report.key_bytes),
+            seconds(report.seconds)
+        )
+    })
+}

@@ -1,0 +1,138 @@
+//! The command line: arguments, files, printing. One file a command; what a command does is in the
+//! libraries, and every command is a short sequence of their calls.
+//!
+//! Results go to stdout, as text or as JSON; progress, warnings and errors go to stderr. The exit
+//! code is 0 for success, 1 for a command that failed and 2 for one that was not understood.
+
+mod array;
+mod bench;
+mod compare;
+mod compile;
+mod decrypt;
+mod demo;
+mod encrypt;
+mod error;
+mod input;
+mod inspect;
+mod keygen;
+mod memory;
+mod output;
+mod progress;
+mod run;
+mod simulate;
+mod summary;
+mod text;
+mod trace;
+mod values;
+mod verify;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use error::Failure;
+use progress::Reporter;
+
+/// Compile neural networks to run on encrypted inputs
+///
+/// A model owner compiles an ONNX file to an artifact (`compile`, `inspect`, `simulate`,
+/// `verify`). A client makes keys, encrypts inputs and decrypts answers (`keygen`, `encrypt`,
+/// `decrypt`). A server runs the network on ciphertexts (`run`). `demo` shows all of it.
+#[derive(Parser)]
+#[command(name = "pic", version, arg_required_else_help = true)]
+#[command(after_help = "Example:\n  pic demo")]
+struct Cli {
+    /// Print results as JSON
+    #[arg(long, global = true, help_heading = "Every command")]
+    json: bool,
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "COUNT", help_heading = "Every command")]
+    threads: Option<std::num::NonZeroUsize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Compile(compile::Arguments),
+    Inspect(inspect::Arguments),
+    Simulate(simulate::Arguments),
+    Keygen(keygen::Arguments),
+    Encrypt(encrypt::Arguments),
+    Run(run::Arguments),
+    Decrypt(decrypt::Arguments),
+    Verify(verify::Arguments),
+    Bench(bench::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// What all commands share.
+struct Session {
+    json: bool,
+    progress: Reporter,
+}
+
+impl Session {
+    /// Prints a result, as JSON or as text.
+    fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            let json = serde_json::to_string_pretty(value).expect("results encode as JSON");
+            self.write(&format!("{json}\n"))
+        } else {
+            self.write(&text())
+        }
+    }
+
+    /// Prints something on the way to the result, for people.
+    fn say(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { self.write(&text.to_string()) }
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        self.progress.finish();
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            // The reader has seen enough.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Prints a warning to stderr.
+    fn warn(&self, message: impl std::fmt::Display) {
+        self.progress.finish();
+        eprintln!("warning: {message}");
+    }
+}
+
+/// Reads the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let Cli { json, threads, command } = Cli::parse();
+    let session = Session { json, progress: Reporter::new() };
+    match dispatch(command, threads.map_or(0, Into::into), &session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            session.progress.finish();
+            failure.show(json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), Failure> {
+    // 0 stands for as many as there are cores.
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    match command {
+        Command::Compile(arguments) => compile::run(arguments, session),
+        Command::Inspect(arguments) => inspect::run(arguments, session),
+        Command::Simulate(arguments) => simulate::run(arguments, session),
+        Command::Keygen(arguments) => keygen::run(arguments, session),
+        Command::Encrypt(arguments) => encrypt::run(arguments, session),
+        Command::Run(arguments) => run::run(arguments, session),
+        Command::Decrypt(arguments) => decrypt::run(arguments, session),
+        Command::Verify(arguments) => verify::run(arguments, session),
+        Command::Bench(arguments) => bench::run(arguments, session),
+        Command::Demo(arguments) => demo::run(arguments, session),
+    }
+}

@@ -1,0 +1,94 @@
+//! `pic run`: the server's job.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use pic::{Artifact, EncryptedInput, EvaluationKeyFile, Progress, Server};
+use serde::Serialize;
+
+use super::error::Failure;
+use super::text::{bytes, or_dash, seconds};
+use super::trace::Trace;
+use super::{Session, memory, output};
+
+/// Run a compiled model on encrypted samples
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    pic run model.pic --evaluation-keys evaluation.keys --input x.ct -o y.ct")]
+pub struct Arguments {
+    /// The compiled model
+    #[arg(value_name = "MODEL.pic")]
+    artifact: PathBuf,
+    /// The evaluation keys of the client who encrypted the samples
+    #[arg(long, value_name = "FILE")]
+    evaluation_keys: PathBuf,
+    /// Encrypted samples
+    #[arg(long, value_name = "X.ct")]
+    input: PathBuf,
+    /// Where the encrypted answers go
+    #[arg(short, long, value_name = "Y.ct")]
+    output: PathBuf,
+    /// Write the time of every layer here, in Chrome's trace format
+    #[arg(long, value_name = "TRACE.json")]
+    trace: Option<PathBuf>,
+}
+
+/// The keys of `--json`.
+#[derive(Serialize)]
+struct Report {
+    samples: usize,
+    /// Of running, without reading keys and preparing constants.
+    seconds: f64,
+    preparation_seconds: f64,
+    peak_bytes: Option<u64>,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let start = Instant::now();
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let input = EncryptedInput::open(&arguments.input)?;
+    session.progress.stage("prepare", 0);
+    let server = open_server(&artifact, &EvaluationKeyFile::open(&arguments.evaluation_keys)?)?;
+    let preparation_seconds = start.elapsed().as_secs_f64();
+
+    let steps = server.program().values.len().saturating_sub(1) * input.samples();
+    session.progress.stage("run", steps as u64);
+    let mut trace = Trace::new();
+    let answer = server.run(&input, &mut |sample, step| {
+        trace.record(sample, step);
+        session.progress.advance(trace.len() as u64);
+    })?;
+    let seconds_run = trace.elapsed();
+    answer.write(&arguments.output)?;
+    if let Some(path) = &arguments.trace {
+        output::write_json(path, &trace.chrome())?;
+    }
+    let report = Report {
+        samples: answer.samples(),
+        seconds: seconds_run,
+        preparation_seconds,
+        peak_bytes: memory::peak_bytes(),
+    };
+    session.print(&report, || {
+        format!(
+            "{} samples in {} after {} of preparation; peak memory {}\n",
+            report.samples,
+            seconds(report.seconds),
+            seconds(report.preparation_seconds),
+            or_dash(report.peak_bytes, bytes)
+        )
+    })
+}
+
+/// A server on this machine, if its memory suffices.
+pub fn open_server(artifact: &Artifact, keys: &EvaluationKeyFile) -> Result<Server, Failure> {
+    let needed = artifact.client()?.predicted.peak_bytes;
+    let available = memory::available_bytes().unwrap_or(u64::MAX);
+    if needed > available {
+        return Err(Failure::memory(needed, available));
+    }
+    // Encoded constants are by far the largest part besides the keys.
+    let budget = usize::try_from(available / 2).unwrap_or(usize::MAX);
+    Ok(Server::new(artifact, keys, budget)?)
+}

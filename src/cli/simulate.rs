@@ -1,0 +1,101 @@
+//! `pic simulate`: a compiled network without encryption, beside the plain one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pic::{Artifact, Progress};
+use pic_ir::precision;
+use pic_ir::program::{Program, ValueId};
+use pic_runtime::clear::{Clear, Noise};
+use serde::Serialize;
+
+use super::Session;
+use super::compare::{Comparison, plain_outputs};
+use super::error::Failure;
+use super::input::{Samples, read_labels};
+use super::text::percent;
+
+/// Run a compiled model without encryption and compare it with the plain network
+///
+/// Computes what the encrypted program computes, with random errors as large as those that
+/// encryption would add.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pic simulate model.pic --input x.npy --labels y.npy")]
+pub struct Arguments {
+    /// The compiled model
+    #[arg(value_name = "MODEL.pic")]
+    artifact: PathBuf,
+    /// Raw samples, .npy or .npz
+    #[arg(long, value_name = "X.npy")]
+    input: PathBuf,
+    /// The class of each sample
+    #[arg(long, value_name = "Y.npy")]
+    labels: Option<PathBuf>,
+    /// Leave out the errors of encryption
+    #[arg(long)]
+    without_noise: bool,
+    /// Seed of the errors
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// The keys of `--json`.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    comparison: Comparison,
+    out_of_range: Vec<OutOfRange>,
+}
+
+/// An activation layer and the share of its inputs outside the interval of its polynomial.
+#[derive(Debug, Serialize)]
+pub struct OutOfRange {
+    layer: String,
+    share: f64,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let (program, model) = (artifact.program()?, artifact.model()?);
+    let samples = Samples::read(&arguments.input, &program.input.shape)?;
+    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
+    let labels = labels.transpose()?;
+    let samples = samples.preprocessed(&program.preprocessing, &program.input.shape);
+
+    session.progress.stage("simulate", 0);
+    let std = noise_deviations(&program);
+    let noise = (!arguments.without_noise).then_some(Noise { std: &std, seed: arguments.seed });
+    let simulation = Clear::new(&program).run(&samples, noise)?;
+    let plain = plain_outputs(&model.network, &samples);
+    let report = Report {
+        comparison: Comparison::new(&simulation.outputs, &plain, labels.as_deref()),
+        out_of_range: out_of_range(&program, &simulation.outside),
+    };
+    warn_out_of_range(&report.out_of_range, session);
+    session.print(&report, || report.comparison.text())
+}
+
+/// Standard deviation of the error that each operation adds under encryption.
+fn noise_deviations(program: &Program) -> Vec<f64> {
+    precision::errors(program).iter().map(|e| e.own.sqrt()).collect()
+}
+
+/// The layers of a simulation by name.
+pub fn out_of_range(program: &Program, outside: &[(ValueId, f64)]) -> Vec<OutOfRange> {
+    let layer = |&(id, share): &(ValueId, f64)| OutOfRange {
+        layer: program.values[id as usize].name.clone(),
+        share,
+    };
+    outside.iter().map(layer).collect()
+}
+
+/// Says which layers saw inputs that calibration had not led to expect.
+pub fn warn_out_of_range(layers: &[OutOfRange], session: &Session) {
+    for OutOfRange { layer, share } in layers.iter().filter(|l| l.share > 0.0) {
+        session.warn(format_args!(
+            "{} of the inputs of `{layer}` are outside the range of its polynomial; \
+             calibrate with samples like these",
+            percent(*share)
+        ));
+    }
+}

@@ -1,0 +1,188 @@
+//! What an artifact holds, as `compile` and `inspect` print it.
+
+use std::fmt;
+
+use pic::{Artifact, ClientInfo, Error};
+use pic_ir::activations::Approximation;
+use pic_ir::program::{Op, Program};
+use serde::Serialize;
+
+use super::text::{Table, bytes, or_dash, percent, seconds};
+
+/// The decisions behind an artifact; the keys of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    input: Vec<usize>,
+    output: Vec<usize>,
+    log_n: u32,
+    log_qp: f64,
+    security_bits: u32,
+    secret: &'static str,
+    levels: usize,
+    bootstraps: usize,
+    rotations: usize,
+    /// Absent in files for clients and servers.
+    activations: Option<Vec<Activation>>,
+    /// Operations by kind; absent in files for clients.
+    operations: Option<Operations>,
+    predicted: Predicted,
+    program_hash: String,
+}
+
+/// One activation layer.
+#[derive(Debug, Serialize)]
+struct Activation {
+    name: String,
+    kind: &'static str,
+    degree: usize,
+    depth: u32,
+    range: [f64; 2],
+    r: f64,
+    /// Level of its result; none if the program computes it under another name.
+    level: Option<usize>,
+}
+
+/// How many values of each kind a program computes.
+#[derive(Debug, Default, Serialize)]
+struct Operations {
+    linear: usize,
+    polynomials: usize,
+    products: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Predicted {
+    seconds: f64,
+    threads: usize,
+    peak_bytes: u64,
+    key_bytes: u64,
+    precision_bits: f64,
+    accuracy_drop: Option<f64>,
+}
+
+impl Summary {
+    /// Reads as much as the artifact has.
+    pub fn new(artifact: &Artifact) -> Result<Self, Error> {
+        let ClientInfo { parameters, input, output, keys, predicted, .. } = artifact.client()?;
+        let program = present(artifact.program())?;
+        let model = present(artifact.model())?;
+        let activations = model.map(|model| {
+            let layers = model.activations.layers.iter();
+            layers.map(|layer| Activation::new(layer, program.as_ref())).collect()
+        });
+        Ok(Self {
+            input: input.shape,
+            output: output.shape,
+            log_n: parameters.log_n(),
+            log_qp: parameters.log_qp(),
+            security_bits: parameters.security().bits(),
+            secret: "ternary",
+            levels: parameters.max_level(),
+            bootstraps: 0,
+            rotations: keys.rotations.len(),
+            activations,
+            operations: program.as_ref().map(Operations::new),
+            predicted: Predicted {
+                seconds: predicted.seconds,
+                threads: predicted.threads,
+                peak_bytes: predicted.peak_bytes,
+                key_bytes: predicted.key_bytes,
+                precision_bits: predicted.precision_bits,
+                accuracy_drop: predicted.accuracy_drop,
+            },
+            program_hash: artifact.program_hash().to_string(),
+        })
+    }
+}
+
+/// Parts of an artifact may be left out by intention.
+fn present<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
+    match part {
+        Ok(part) => Ok(Some(part)),
+        Err(Error::MissingPart { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Activation {
+    fn new(layer: &Approximation, program: Option<&Program>) -> Self {
+        let value = program.and_then(|p| p.values.iter().find(|v| v.name == layer.name));
+        let (center, half_width) = (layer.center, layer.half_width);
+        Self {
+            name: layer.name.clone(),
+            kind: layer.function.name(),
+            degree: layer.degree(),
+            depth: pic_ckks::model::chebyshev::depth(&layer.coefficients),
+            range: [center - half_width, center + half_width],
+            r: layer.stretch,
+            level: value.map(|v| v.level),
+        }
+    }
+}
+
+impl Operations {
+    fn new(program: &Program) -> Self {
+        let mut count = Self::default();
+        for value in &program.values {
+            match value.op {
+                Op::Input => {}
+                Op::Linear { .. } => count.linear += 1,
+                Op::Polynomial { .. } => count.polynomials += 1,
+                Op::Product { .. } => count.products += 1,
+            }
+        }
+        count
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "network      {:?} → {:?}", self.input, self.output)?;
+        if let Some(Operations { linear, polynomials, products }) = self.operations {
+            writeln!(
+                f,
+                "program      {linear} linear, {polynomials} polynomials, {products} products; \
+                 {} levels, {} bootstraps, {} rotation keys",
+                self.levels, self.bootstraps, self.rotations
+            )?;
+        }
+        writeln!(
+            f,
+            "parameters   N = 2^{}, log QP = {:.0}, {} secret, {}-bit security",
+            self.log_n, self.log_qp, self.secret, self.security_bits
+        )?;
+        let p = &self.predicted;
+        writeln!(
+            f,
+            "predicted    {} a sample on {} threads, {} of memory, {} of keys",
+            seconds(p.seconds),
+            p.threads,
+            bytes(p.peak_bytes),
+            bytes(p.key_bytes)
+        )?;
+        writeln!(
+            f,
+            "             {:.1} bits of precision, accuracy drop {}",
+            p.precision_bits,
+            or_dash(p.accuracy_drop, percent)
+        )?;
+        writeln!(f, "hash         {}", self.program_hash)?;
+        if let Some(layers) = &self.activations {
+            let headings = ["activation", "kind", "degree", "depth", "range", "r", "level"];
+            let mut table = Table::new(&headings);
+            for a in layers {
+                table.row([
+                    a.name.clone(),
+                    a.kind.into(),
+                    a.degree.to_string(),
+                    a.depth.to_string(),
+                    format!("{:.2} … {:.2}", a.range[0], a.range[1]),
+                    format!("{:.2}", a.r),
+                    or_dash(a.level, |l| l.to_string()),
+                ]);
+            }
+            write!(f, "\n{table}")?;
+        }
+        Ok(())
+    }
+}

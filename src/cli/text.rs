@@ -1,0 +1,92 @@
+//! Figures and tables as people read them.
+
+use std::fmt;
+
+/// Bytes with a binary unit.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}
+
+/// A duration with the unit that suits it.
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-3 => format!("{:.1} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.2} s"),
+        s => format!("{:.1} min", s / 60.0),
+    }
+}
+
+/// A share as a percentage.
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+/// An optional figure; a dash where there is none.
+pub fn or_dash<T>(value: Option<T>, format: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "–".into(), format)
+}
+
+/// Rows under a heading, columns aligned: the first to the left, the others to the right.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these column headings.
+    pub fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(|h| (*h).into()).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|r| r.get(column));
+            cells.map(|c| c.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
+        for row in &self.rows {
+            write!(f, "  {:<w$}", row[0], w = widths[0])?;
+            for (cell, w) in row.iter().zip(&widths).skip(1) {
+                write!(f, "  {cell:>w$}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_take_suitable_units() {
+        assert_eq!(bytes(512), "0.5 KiB");
+        assert_eq!(bytes(3 << 29), "1.5 GiB");
+        assert_eq!(seconds(0.0423), "42.3 ms");
+        assert_eq!(seconds(90.0), "90.00 s");
+        assert_eq!(percent(0.005), "0.50 %");
+        assert_eq!(or_dash(None, percent), "–");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(&["layer", "degree"]);
+        table.row(["relu".into(), "7".into()]);
+        assert_eq!(table.to_string(), "  layer  degree\n  relu        7\n");
+    }
+}

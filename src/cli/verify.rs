@@ -1,0 +1,140 @@
+//! `pic verify`: every step in one process, beside the plain network and the simulation.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use pic::{Artifact, Client, Progress};
+use pic_ir::program::Program;
+use pic_runtime::clear::Clear;
+use serde::Serialize;
+
+use super::compare::{Comparison, plain_outputs};
+use super::error::Failure;
+use super::input::{Samples, read_labels};
+use super::run::open_server;
+use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
+use super::text::{Table, bytes, or_dash, seconds};
+use super::trace::{Layer, Trace};
+use super::{Session, memory};
+
+/// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
+#[derive(Args)]
+#[command(after_help = "Example:\n  pic verify model.pic --input x.npy --count 5 --labels y.npy")]
+pub struct Arguments {
+    /// The compiled model
+    #[arg(value_name = "MODEL.pic")]
+    artifact: PathBuf,
+    /// Raw samples, .npy or .npz
+    #[arg(long, value_name = "X.npy")]
+    input: PathBuf,
+    /// Take the first samples only
+    #[arg(long)]
+    count: Option<usize>,
+    /// The class of each sample
+    #[arg(long, value_name = "Y.npy")]
+    labels: Option<PathBuf>,
+}
+
+/// The keys of `--json`.
+#[derive(Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub comparison: Comparison,
+    out_of_range: Vec<OutOfRange>,
+    pub seconds_per_sample: f64,
+    pub keygen_seconds: f64,
+    pub peak_bytes: Option<u64>,
+    pub predicted_precision_bits: f64,
+    /// Of the stored output against the program without noise; none if they are equal.
+    pub measured_precision_bits: Option<f64>,
+    layers: Vec<Layer>,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let info = artifact.client()?;
+    let mut samples = Samples::read(&arguments.input, &info.input.shape)?;
+    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
+    let mut labels = labels.transpose()?;
+    if let Some(count) = arguments.count {
+        samples.truncate(count.max(1));
+        labels.iter_mut().for_each(|labels| labels.truncate(count.max(1)));
+    }
+    let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
+    let (report, _) = verify(&artifact, &samples, labels.as_deref(), session)?;
+    session.print(&report, || text(&report))
+}
+
+/// The whole path for preprocessed samples; returns the decrypted outputs as well.
+pub fn verify(
+    artifact: &Artifact,
+    samples: &[Vec<f32>],
+    labels: Option<&[usize]>,
+    session: &Session,
+) -> Result<(Report, Vec<Vec<f32>>), Failure> {
+    let (program, model) = (artifact.program()?, artifact.model()?);
+    memory::reset_peak();
+
+    session.progress.stage("keys", 0);
+    let start = Instant::now();
+    let client = Client::generate(artifact)?;
+    let keys = client.make_evaluation_keys()?;
+    let keygen_seconds = start.elapsed().as_secs_f64();
+
+    let input = client.encrypt(samples)?;
+    let server = open_server(artifact, &keys)?;
+    let steps = (program.values.len() - 1) * samples.len();
+    session.progress.stage("run", steps as u64);
+    let mut trace = Trace::new();
+    let answer = server.run(&input, &mut |sample, step| {
+        trace.record(sample, step);
+        session.progress.advance(trace.len() as u64);
+    })?;
+    let seconds_per_sample = trace.elapsed() / samples.len() as f64;
+    let outputs = client.decrypt(&answer)?;
+    let peak_bytes = memory::peak_bytes();
+
+    session.progress.stage("compare", 0);
+    let exact = Clear::new(&program).run(samples, None)?;
+    let plain = plain_outputs(&model.network, samples);
+    let report = Report {
+        comparison: Comparison::new(&outputs, &plain, labels),
+        out_of_range: out_of_range(&program, &exact.outside),
+        seconds_per_sample,
+        keygen_seconds,
+        peak_bytes,
+        predicted_precision_bits: program.predicted.precision_bits,
+        measured_precision_bits: precision_bits(&program, &outputs, &exact.outputs),
+        layers: trace.layers(),
+    };
+    warn_out_of_range(&report.out_of_range, session);
+    Ok((report, outputs))
+}
+
+/// −log2 of the root mean square error of the stored output; none if there is no error.
+fn precision_bits(program: &Program, found: &[Vec<f32>], exact: &[Vec<f32>]) -> Option<f64> {
+    let half_width = program.output_value().half_width;
+    let pairs = found.iter().flatten().zip(exact.iter().flatten());
+    let squares: Vec<f64> =
+        pairs.map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / half_width).powi(2)).collect();
+    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+    (mean > 0.0).then(|| -0.5 * mean.log2())
+}
+
+fn text(report: &Report) -> String {
+    let mut table = Table::new(&["layer", "time", "level in", "level out"]);
+    for layer in &report.layers {
+        let levels = [layer.level_in, layer.level_out].map(|l| l.to_string());
+        table.row([layer.name.clone(), seconds(layer.seconds)].into_iter().chain(levels));
+    }
+    format!(
+        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npeak memory  {}\n\n{table}",
+        report.comparison.text(),
+        or_dash(report.measured_precision_bits, |b| format!("{b:.1}")),
+        report.predicted_precision_bits,
+        seconds(report.seconds_per_sample),
+        seconds(report.keygen_seconds),
+        or_dash(report.peak_bytes, bytes)
+    )
+}

@@ -1,0 +1,190 @@
+//! The keys of `--json` that scripts rely on, and what the numbers say of each other.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::files::{compile, copies, examples, fresh_folder, shared};
+use super::pic::{json, pic, succeed};
+
+const SUMMARY: [&str; 11] = [
+    "log_n",
+    "log_qp",
+    "security_bits",
+    "secret",
+    "bootstraps",
+    "rotations",
+    "levels",
+    "activations",
+    "predicted",
+    "program_hash",
+    "input",
+];
+
+#[track_caller]
+fn assert_keys(value: &Value, keys: &[&str]) {
+    let object = value.as_object().expect("an object");
+    for key in keys {
+        assert!(object.contains_key(*key), "no `{key}` in {value:#}");
+    }
+}
+
+#[test]
+fn compile_and_inspect_say_the_same() {
+    let printed = std::fs::read_to_string(shared().join("other.json")).unwrap();
+    let compiled: Value = serde_json::from_str(&printed).unwrap();
+    let inspected = json(shared(), "inspect other.pic");
+    for value in [&compiled, &inspected] {
+        assert_keys(value, &SUMMARY);
+        assert_keys(
+            &value["predicted"],
+            &["seconds", "threads", "peak_bytes", "key_bytes", "precision_bits", "accuracy_drop"],
+        );
+        for layer in value["activations"].as_array().unwrap() {
+            assert_keys(layer, &["name", "kind", "degree", "depth", "range", "r", "level"]);
+            assert_eq!(layer["kind"], "sigmoid");
+        }
+    }
+    for key in SUMMARY {
+        assert_eq!(compiled[key], inspected[key], "{key}");
+    }
+    assert_eq!(inspected["security_bits"], 128);
+    assert_eq!(inspected["activations"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn compiling_again_gives_the_same_program() {
+    let folder = copies("again", &["other.onnx"]);
+    let program = succeed(&folder, &format!("{} --emit program", compile("other"))).stdout;
+    assert!(program.contains("polynomial(degree"), "{program}");
+    let hash = |folder: &Path| json(folder, "inspect other.pic")["program_hash"].clone();
+    assert_eq!(hash(&folder), hash(shared()));
+}
+
+#[test]
+fn files_for_clients_hold_no_weights() {
+    let value = json(shared(), "inspect model.client");
+    assert_keys(&value, &SUMMARY);
+    assert_eq!(value["activations"], Value::Null);
+    let hash = |name: &str| json(shared(), &format!("inspect {name}"))["program_hash"].clone();
+    assert_eq!(hash("model.client"), hash("model.pic"));
+    assert_ne!(hash("model.pic"), hash("other.pic"));
+}
+
+#[test]
+fn simulate_and_verify_compare_with_the_plain_network() {
+    let common =
+        ["samples", "accuracy", "plain_accuracy", "agreement", "max_error", "out_of_range"];
+    let simulated = json(
+        shared(),
+        &format!(
+            "simulate model.pic --input {0}/test_x.npy --labels {0}/test_y.npy",
+            examples().display()
+        ),
+    );
+    assert_keys(&simulated, &common);
+    assert_eq!(simulated["samples"], 360);
+    let drop =
+        simulated["plain_accuracy"].as_f64().unwrap() - simulated["accuracy"].as_f64().unwrap();
+    assert!(drop <= 0.005, "{simulated:#}");
+
+    let unlabelled = json(shared(), "simulate model.pic --input two.npy");
+    assert_eq!((&unlabelled["accuracy"], &unlabelled["samples"]), (&Value::Null, &2.into()));
+
+    let verified = json(shared(), "verify model.pic --input two.npy --count 1");
+    assert_keys(&verified, &common);
+    assert_keys(
+        &verified,
+        &[
+            "seconds_per_sample",
+            "keygen_seconds",
+            "peak_bytes",
+            "predicted_precision_bits",
+            "measured_precision_bits",
+        ],
+    );
+    assert_eq!(verified["samples"], 1);
+    let layers = verified["layers"].as_array().unwrap();
+    for layer in layers {
+        assert_keys(layer, &["name", "seconds", "level_in", "level_out"]);
+    }
+    // Layers are nearly all of a run's time.
+    let sum: f64 = layers.iter().map(|l| l["seconds"].as_f64().unwrap()).sum();
+    let total = verified["seconds_per_sample"].as_f64().unwrap();
+    assert!(sum <= total && sum > 0.5 * total, "{sum} of {total}");
+    let bits = |key: &str| verified[key].as_f64().unwrap();
+    let (predicted, measured) = (bits("predicted_precision_bits"), bits("measured_precision_bits"));
+    assert!(measured > predicted - 2.0, "{measured} bits, {predicted} were predicted");
+}
+
+#[test]
+fn client_and_server_report() {
+    let folder =
+        copies("json-run", &["model.pic", "model.keys", "x.ct", "model.secret", "two.npy"]);
+    let keys = json(&folder, "keygen model.pic --secret-key s --evaluation-keys e");
+    assert_keys(&keys, &["program_hash", "key_bytes", "seconds"]);
+    let encrypted = json(&folder, "encrypt model.pic --secret-key s --input two.npy -o z.ct");
+    assert_eq!(encrypted["samples"], 2);
+    let run = json(&folder, "run model.pic --evaluation-keys model.keys --input x.ct -o y.ct");
+    assert_keys(&run, &["samples", "seconds", "peak_bytes"]);
+    assert_eq!(run["samples"], 2);
+    let decrypted = json(&folder, "decrypt model.pic --secret-key model.secret --input y.ct");
+    assert_keys(&decrypted, &["outputs", "top"]);
+    assert_eq!(decrypted["outputs"][1].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn goals_change_the_choice() {
+    let printed = std::fs::read_to_string(shared().join("model.json")).unwrap();
+    let default: Value = serde_json::from_str(&printed).unwrap();
+    let front = default["front"].as_array().unwrap();
+    let of = |point: &Value, key: &str| point[key].as_f64().unwrap();
+    for pair in front.windows(2) {
+        assert!(of(&pair[0], "seconds") < of(&pair[1], "seconds"));
+        assert!(of(&pair[0], "loss") > of(&pair[1], "loss"));
+    }
+    assert!(default["uniform"].is_array());
+
+    let folder = copies("goals", &["model.onnx"]);
+    let seconds = |value: &Value| value["predicted"]["seconds"].as_f64().unwrap();
+    let compiled = |goal: &str, product: &str| {
+        let arguments = format!("{} {goal} --emit {product}", compile("model"));
+        assert!(succeed(&folder, &arguments).stdout.contains("Relu"), "{product}");
+        json(&folder, "inspect model.pic")
+    };
+    let loose = compiled("--max-accuracy-drop 50%", "activations");
+    assert!(seconds(&loose) <= seconds(&default));
+    // With time to spare and no word on accuracy, the most accurate program within the budget.
+    let budget = 3.0 * seconds(&default);
+    let slow = compiled(&format!("--latency-budget {budget}"), "plan");
+    assert!(seconds(&slow) <= budget && seconds(&slow) > seconds(&default));
+}
+
+#[test]
+fn bench_writes_a_cost_model_that_compile_reads() {
+    let folder = copies("bench", &["other.onnx"]);
+    let figures = json(&folder, "bench --log-n 13 --budget 10ms --output cost.json");
+    for figure in figures.as_array().unwrap() {
+        assert_keys(
+            figure,
+            &["operation", "log_n", "limbs", "special", "threads", "milliseconds", "peak_bytes"],
+        );
+    }
+    let arguments = format!("{} --cost cost.json --emit profile", compile("other"));
+    assert!(succeed(&folder, &arguments).stdout.contains("512 samples"));
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let folder = fresh_folder("help");
+    let commands = [
+        "compile", "inspect", "simulate", "keygen", "encrypt", "run", "decrypt", "verify", "bench",
+        "demo",
+    ];
+    for command in commands {
+        let help = succeed(&folder, &format!("{command} --help")).stdout;
+        assert!(help.contains("Example:") && help.contains(&format!("pic {command}")), "{help}");
+    }
+    assert_eq!(pic(&folder, ["compile"]).code, Some(2));
+    assert_eq!(pic(&folder, ["unknown"]).code, Some(2));
+}

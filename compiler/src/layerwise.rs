@@ -94,7 +94,7 @@ pub struct Measurement {
     pub change: f64,
 }
 
-/// Shares of samples, from 0 to 1.
+/// Shares of samples, from 0 to 1, and what happens to margins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Classification {
     /// Right with polynomials.
@@ -103,6 +103,10 @@ pub struct Classification {
     pub plain_accuracy: f64,
     /// The same class from both.
     pub agreement: f64,
+    /// Root mean square of the change of a margin, relative to the mean margin. The margin of a
+    /// sample is the difference of the two outputs that the plain network ranks highest. Unlike the
+    /// shares and the loss it says as much on training samples as on new ones.
+    pub margin_deviation: f64,
 }
 
 /// The polynomials that each layer could use, losses predicted from the profile's sensitivities.
@@ -160,12 +164,14 @@ pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> 
             accuracy: 0.0,
             plain_accuracy: 0.0,
             agreement: 0.0,
+            margin_deviation: 0.0,
         }),
         loss: 0.0,
         plain_loss: 0.0,
         change: 0.0,
     };
     let share = 1.0 / data.len() as f64;
+    let (mut margins, mut changes) = (0.0, 0.0);
     let exact = exact_layers(network);
     for batch in data.batches() {
         let plain = outputs(network, batch.samples(), &exact);
@@ -181,10 +187,26 @@ pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> 
                 shares.accuracy += share * f64::from(u8::from(ours == class));
                 shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
                 shares.agreement += share * f64::from(u8::from(ours == theirs));
+                let (best, second) = two_best(plain);
+                let margin =
+                    |outputs: &[f32]| f64::from(outputs[best]) - f64::from(outputs[second]);
+                margins += share * margin(plain);
+                changes += share * (margin(found) - margin(plain)).powi(2);
             }
         }
     }
+    if let Some(shares) = &mut sums.classification {
+        shares.margin_deviation = changes.sqrt() / margins.max(f64::MIN_POSITIVE);
+    }
     sums
+}
+
+/// The indices of the two largest of at least two outputs.
+fn two_best(outputs: &[f32]) -> (usize, usize) {
+    let best = prediction(outputs);
+    let others = (0..outputs.len()).filter(|&k| k != best);
+    let second = others.max_by(|&a, &b| outputs[a].total_cmp(&outputs[b]));
+    (best, second.expect("there are at least two outputs"))
 }
 
 /// Chooses, refits and measures, and again with corrected sensitivities as long as prediction and

@@ -42,6 +42,11 @@ const MAGNITUDE_MARGIN: f64 = 1.25;
 /// Drop in accuracy that is accepted where the user says nothing.
 const DEFAULT_ACCURACY_DROP: f64 = 0.005;
 
+/// Largest root mean square change of margins, relative to the mean margin, for a drop of accuracy.
+/// Where margins near zero have the density d (in units of one over the mean margin), normal
+/// changes of relative size x turn about 0.4·d·x of all answers; 6 allows for d = 0.4.
+const MARGIN_CHANGE_PER_DROP: f64 = 6.0;
+
 /// A choice of degrees under a setting.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -413,19 +418,14 @@ impl<'a> Search<'a> {
     /// Whether a measurement is within a drop of accuracy.
     ///
     /// A few hundred calibration samples, often from the training data, show few wrong answers even
-    /// where new inputs would show many. Therefore at most twice the drop may answer otherwise than
-    /// the plain network, and the mean loss may grow by no more than the drop's share of samples at
-    /// the edge of a wrong answer costs, ln 2 each, and (for the default drop) by no more than a third:
-    /// that is a typical change of margins by ln 4/3, however small the loss of a network that
-    /// knows its calibration samples by heart.
+    /// where new inputs would show many. Margins move alike on both, so their change is bounded, too
+    /// ([`MARGIN_CHANGE_PER_DROP`]).
     fn keeps(&self, measured: &Measurement, drop: f64) -> bool {
         match measured.classification {
             Some(c) => {
-                let growth = measured.loss - measured.plain_loss;
                 c.plain_accuracy - c.accuracy <= drop
                     && 1.0 - c.agreement <= 2.0 * drop
-                    && growth <= drop * std::f64::consts::LN_2
-                    && growth <= drop / DEFAULT_ACCURACY_DROP * measured.plain_loss / 3.0
+                    && c.margin_deviation <= MARGIN_CHANGE_PER_DROP * drop
             }
             None => self.distance(measured) <= drop,
         }

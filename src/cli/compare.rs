@@ -18,7 +18,7 @@ pub struct Comparison {
     pub plain_accuracy: Option<f64>,
     /// Share of samples to which both give the same class; none for a single output.
     pub agreement: Option<f64>,
-    /// Largest difference of any output.
+    /// Largest difference of any output; infinite (null in JSON) if an output overflowed.
     pub max_error: f64,
 }
 
@@ -36,7 +36,10 @@ impl Comparison {
             Some(same as f64 / a.len() as f64)
         };
         let pairs = found.iter().flatten().zip(plain.iter().flatten());
-        let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).abs();
+        let difference = |(a, b): (&f32, &f32)| {
+            let difference = (f64::from(*a) - f64::from(*b)).abs();
+            if difference.is_nan() { f64::INFINITY } else { difference }
+        };
         Self {
             samples: found.len(),
             accuracy: share(ours.as_deref(), labels),
@@ -79,6 +82,8 @@ mod tests {
         assert_eq!(c.agreement, Some(0.75));
         assert_eq!(c.max_error, 2.0);
         let single = Comparison::new(&[vec![1.0]], &[vec![1.5]], None);
+        let overflowed = Comparison::new(&[vec![f32::NAN]], &[vec![1.5]], None);
+        assert_eq!(overflowed.max_error, f64::INFINITY);
         assert_eq!((single.agreement, single.accuracy, single.max_error), (None, None, 0.5));
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::pic::succeed;
+use super::command::succeed;
 
 /// The example networks and arrays of the repository.
 pub fn examples() -> PathBuf {

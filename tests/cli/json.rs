@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::command::{json, pic, succeed};
 use super::files::{compile, copies, examples, fresh_folder, shared};
-use super::pic::{json, pic, succeed};
 
 const SUMMARY: [&str; 11] = [
     "log_n",
@@ -86,9 +86,9 @@ fn simulate_and_verify_compare_with_the_plain_network() {
     assert_eq!(simulated["samples"], 360);
     // As the training script measured with ONNX Runtime: 355 of 360.
     assert_eq!(simulated["plain_accuracy"], 355.0 / 360.0);
-    let share = |key: &str| simulated[key].as_f64().unwrap();
-    let (drop, differ) = (share("plain_accuracy") - share("accuracy"), 1.0 - share("agreement"));
-    assert!(drop.abs() <= differ && differ < 0.05, "{simulated:#}");
+    let count = |key: &str| (simulated[key].as_f64().unwrap() * 360.0).round() as i64;
+    let (drop, differ) = (count("plain_accuracy") - count("accuracy"), 360 - count("agreement"));
+    assert!(drop.abs() <= differ && differ < 18, "{simulated:#}");
 
     let unlabelled = json(shared(), "simulate model.pic --input two.npy");
     assert_eq!((&unlabelled["accuracy"], &unlabelled["samples"]), (&Value::Null, &2.into()));

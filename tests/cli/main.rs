@@ -1,7 +1,8 @@
 //! The `pic` command as its users run it: separate processes that meet only in files.
 
+mod command;
 mod files;
 mod json;
-mod pic;
+
 mod pipeline;
 mod refusals;

@@ -7,8 +7,8 @@ use pic_compiler::dataset::prediction;
 use pic_compiler::evaluate::{Layer, outputs};
 use pic_compiler::reference::Reference;
 
+use super::command::{fail, json, pic, succeed};
 use super::files::{copies, examples, fresh_folder, images, npy, shared};
-use super::pic::{fail, json, succeed};
 
 #[test]
 fn separate_processes_meet_only_in_files() {
@@ -89,7 +89,26 @@ fn preprocessing_is_kept_in_the_artifact() {
     assert!(succeed(&folder, compile).stdout.contains("relu"));
     let simulated = json(&folder, "simulate model.pic --input test.npy");
     assert!(simulated["agreement"].as_f64().unwrap() > 0.95, "{simulated}");
-    let raw =
-        json(&folder, &format!("simulate model.pic --input {}/test_x.npy", examples().display()));
-    assert!(raw["max_error"].as_f64() > simulated["max_error"].as_f64(), "{raw}");
+    // Images in the units of the ONNX file are eight times too large.
+    let images = examples().join("test_x.npy").display().to_string();
+    let raw = pic(&folder, ["simulate", "model.pic", "--json", "--input", &images]);
+    assert!(raw.stderr.contains("outside the range"), "{raw:#?}");
+    let raw: serde_json::Value = serde_json::from_str(&raw.stdout).unwrap();
+    assert!(raw["agreement"].as_f64() < simulated["agreement"].as_f64(), "{raw}");
+}
+
+#[test]
+fn build_scripts_run_the_command() {
+    let folder = fresh_folder("build-script");
+    let model = pic::build::Model::new(examples().join("mlp_sigmoid.onnx"))
+        .calibration(examples().join("calibration_x.npy"))
+        .labels(examples().join("calibration_y.npy"))
+        .command(env!("CARGO_BIN_EXE_pic"))
+        .folder(&folder);
+    let artifact = Artifact::open(&model.compile().unwrap()).unwrap();
+    let same = Artifact::open(&shared().join("other.pic")).unwrap();
+    assert_eq!(artifact.program_hash(), same.program_hash());
+
+    let refused = model.option("--security", "1").compile().unwrap_err();
+    assert!(refused.to_string().contains("128, 192 or 256"), "{refused}");
 }

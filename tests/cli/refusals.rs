@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::command::{fail, json, succeed};
 use super::files::{self, copies, examples, npy};
-use super::pic::{fail, json, succeed};
 
 fn corpus(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/bad").join(name);
@@ -199,7 +199,7 @@ fn damaged_files() {
 #[test]
 fn errors_are_json_too() {
     let folder = copies("json-errors", &["model.pic"]);
-    let run = super::pic::pic(&folder, ["inspect", "missing.pic", "--json"]);
+    let run = super::command::pic(&folder, ["inspect", "missing.pic", "--json"]);
     assert_eq!(run.code, Some(1));
     let value: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
     assert_eq!(value["error"]["code"], "pic::file");

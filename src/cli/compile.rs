@@ -138,12 +138,12 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let import = frontend::import(&onnx).map_err(CompileError::from)?;
     let samples =
         Samples::read(&arguments.calibration, &import.network.graph[import.network.input()].shape)?;
-    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
+    let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
     let mut compiler = Compiler::from_bytes(onnx)
         .calibration(samples.iter())
         .options(options(&arguments.goals, &arguments.preprocessing)?);
     if let Some(labels) = labels {
-        compiler = compiler.labels(labels?);
+        compiler = compiler.labels(labels);
     }
     let compiled = compiler.compile_with(&session.progress)?;
     let printed = match arguments.emit {

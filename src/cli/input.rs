@@ -83,10 +83,13 @@ impl Samples {
     }
 }
 
-/// Reads one label per sample.
-pub fn read_labels(path: &Path, samples: usize) -> Result<Vec<usize>, InputError> {
-    let array = Array::read(path, "y").map_err(|source| InputError::read(path, source))?;
-    labels(array, path, samples)
+/// Reads one label per sample, where a file is given.
+pub fn read_labels(path: Option<&Path>, samples: usize) -> Result<Option<Vec<usize>>, InputError> {
+    let read = |path: &Path| {
+        let array = Array::read(path, "y").map_err(|source| InputError::read(path, source))?;
+        labels(array, path, samples)
+    };
+    path.map(read).transpose()
 }
 
 /// Takes one label per sample from an array; errors name the file it came from.
@@ -247,14 +250,15 @@ mod tests {
     #[test]
     fn labels_are_class_indices() {
         let folder = tempfile::tempdir().unwrap();
+        let read = |path: &Path, samples| read_labels(Some(path), samples);
         let labels = file(&folder, &[2], vec![3i64, 0]);
-        assert_eq!(read_labels(&labels, 2).unwrap(), [3, 0]);
-        assert!(matches!(read_labels(&labels, 3), Err(InputError::LabelCount { .. })));
+        assert_eq!(read(&labels, 2).unwrap(), Some(vec![3, 0]));
+        assert!(matches!(read(&labels, 3), Err(InputError::LabelCount { .. })));
         let bytes = file(&folder, &[2], vec![3u8, 255]);
-        assert_eq!(read_labels(&bytes, 2).unwrap(), [3, 255]);
+        assert_eq!(read(&bytes, 2).unwrap(), Some(vec![3, 255]));
         let negative = file(&folder, &[2], vec![0i64, -1]);
-        assert!(matches!(read_labels(&negative, 2), Err(InputError::Label { sample: 1, .. })));
+        assert!(matches!(read(&negative, 2), Err(InputError::Label { sample: 1, .. })));
         let fraction = file(&folder, &[1], vec![0.5f32]);
-        assert!(matches!(read_labels(&fraction, 1), Err(InputError::Label { sample: 0, .. })));
+        assert!(matches!(read(&fraction, 1), Err(InputError::Label { sample: 0, .. })));
     }
 }

@@ -58,8 +58,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let (program, model) = (artifact.program()?, artifact.model()?);
     let samples = Samples::read(&arguments.input, &program.input.shape)?;
-    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
-    let labels = labels.transpose()?;
+    let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
     let samples = samples.preprocessed(&program.preprocessing, &program.input.shape);
 
     session.progress.stage("simulate", 0);

@@ -1,5 +1,6 @@
 //! `pic verify`: every step in one process, beside the plain network and the simulation.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ pub struct Arguments {
     input: PathBuf,
     /// Take the first samples only
     #[arg(long)]
-    count: Option<usize>,
+    count: Option<NonZeroUsize>,
     /// The class of each sample
     #[arg(long, value_name = "Y.npy")]
     labels: Option<PathBuf>,
@@ -55,11 +56,10 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let info = artifact.client()?;
     let mut samples = Samples::read(&arguments.input, &info.input.shape)?;
-    let labels = arguments.labels.as_deref().map(|path| read_labels(path, samples.len()));
-    let mut labels = labels.transpose()?;
+    let mut labels = read_labels(arguments.labels.as_deref(), samples.len())?;
     if let Some(count) = arguments.count {
-        samples.truncate(count.max(1));
-        labels.iter_mut().for_each(|labels| labels.truncate(count.max(1)));
+        samples.truncate(count.get());
+        labels.iter_mut().for_each(|labels| labels.truncate(count.get()));
     }
     let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
     let (report, _) = verify(&artifact, &samples, labels.as_deref(), session)?;

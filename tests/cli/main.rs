@@ -3,6 +3,5 @@
 mod command;
 mod files;
 mod json;
-
 mod pipeline;
 mod refusals;

@@ -110,16 +110,24 @@ fn visit(
 
 /// The diagonals that are not structurally zero.
 pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Diagonal> {
-    let mut found = std::collections::HashSet::new();
-    let mut last = None;
+    let inputs: usize = terms.iter().map(|t| t.layout.ciphertexts(log_slots)).sum();
+    // One flag per pair of ciphertexts and rotation in −slots..slots.
+    let slots = 1usize << log_slots;
+    let mut found = vec![false; output.ciphertexts(log_slots) * inputs * 2 * slots];
     visit(terms, output, Geometry::new(terms, output, log_slots), |diagonal, _, _, _, _| {
-        // Neighbouring entries often share their diagonal.
-        if last != Some(diagonal) {
-            last = Some(diagonal);
-            found.insert(diagonal);
-        }
+        let pair = diagonal.output as usize * inputs + diagonal.input as usize;
+        found[pair * 2 * slots + (diagonal.rotation + slots as i32) as usize] = true;
     });
-    found.into_iter().collect()
+    let flagged = found.iter().enumerate().filter(|&(_, &flag)| flag);
+    let diagonal = |(index, _): (usize, &bool)| {
+        let (pair, rotation) = (index / (2 * slots), index % (2 * slots));
+        Diagonal {
+            output: (pair / inputs) as u32,
+            input: (pair % inputs) as u32,
+            rotation: rotation as i32 - slots as i32,
+        }
+    };
+    flagged.map(diagonal).collect()
 }
 
 /// The values of every diagonal, each of length `2^log_length`, with the weight of operand `k`
@@ -164,16 +172,12 @@ pub struct Steps {
 impl Steps {
     /// Splits every diagonal by the given width.
     pub fn new(diagonals: &BTreeSet<Diagonal>, step: u32) -> Self {
-        let (mut babies, mut giants) = (BTreeSet::new(), BTreeSet::new());
-        for d in diagonals {
-            let (giant, baby) = split_rotation(d.rotation, step);
-            if baby != 0 {
-                babies.insert((d.input, baby));
-            }
-            if giant != 0 {
-                giants.insert((d.output, giant));
-            }
-        }
+        let steps = |d: &Diagonal| (d, split_rotation(d.rotation, step));
+        let baby = |(d, (_, baby)): (&Diagonal, (i32, i32))| (baby != 0).then_some((d.input, baby));
+        let giant =
+            |(d, (giant, _)): (&Diagonal, (i32, i32))| (giant != 0).then_some((d.output, giant));
+        let babies: BTreeSet<(u32, i32)> = diagonals.iter().map(steps).filter_map(baby).collect();
+        let giants: BTreeSet<(u32, i32)> = diagonals.iter().map(steps).filter_map(giant).collect();
         let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
         Self { step, products: diagonals.len(), rotated_inputs, babies, giants }
     }

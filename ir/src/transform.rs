@@ -172,12 +172,12 @@ pub struct Steps {
 impl Steps {
     /// Splits every diagonal by the given width.
     pub fn new(diagonals: &BTreeSet<Diagonal>, step: u32) -> Self {
-        let steps = |d: &Diagonal| (d, split_rotation(d.rotation, step));
-        let baby = |(d, (_, baby)): (&Diagonal, (i32, i32))| (baby != 0).then_some((d.input, baby));
-        let giant =
-            |(d, (giant, _)): (&Diagonal, (i32, i32))| (giant != 0).then_some((d.output, giant));
-        let babies: BTreeSet<(u32, i32)> = diagonals.iter().map(steps).filter_map(baby).collect();
-        let giants: BTreeSet<(u32, i32)> = diagonals.iter().map(steps).filter_map(giant).collect();
+        let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, step));
+        let splits: Vec<_> = diagonals.iter().map(split).collect();
+        let babies = splits.iter().filter(|(_, _, (_, baby))| *baby != 0);
+        let giants = splits.iter().filter(|(_, _, (giant, _))| *giant != 0);
+        let babies: BTreeSet<_> = babies.map(|&(input, _, (_, baby))| (input, baby)).collect();
+        let giants: BTreeSet<_> = giants.map(|&(_, output, (giant, _))| (output, giant)).collect();
         let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
         Self { step, products: diagonals.len(), rotated_inputs, babies, giants }
     }

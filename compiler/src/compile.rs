@@ -13,7 +13,7 @@ use pic_ir::preprocessing::{Preprocessing, PreprocessingError};
 use pic_ir::profile::Profile;
 use pic_ir::program::{Program, ProgramError};
 
-use crate::dataset::{Dataset, DatasetError};
+use crate::dataset::{Dataset, DatasetError, Objective};
 use crate::fit::{self, FitError};
 use crate::frontend::{self, ImportError};
 use crate::layerwise::{self, Measurement, RefitError};
@@ -54,10 +54,12 @@ pub struct Options {
 /// How the loss that a polynomial causes is estimated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SensitivityForm {
-    /// `A·E`: gradient statistics times the approximation error, as in the OLA paper.
+    /// `A·E` with gradient statistics of the margin between the two highest classes.
     #[default]
+    Margin,
+    /// `A·E` with gradient statistics of the cross-entropy, as in the OLA paper.
     Gradient,
-    /// The change of the loss is measured with each polynomial put in place.
+    /// The change of the cross-entropy is measured with each polynomial put in place.
     Measured,
 }
 
@@ -113,6 +115,25 @@ pub struct FrontPoint {
     pub log_n: u32,
     /// Levels of the chain.
     pub levels: usize,
+}
+
+/// Points of a front are worth showing if they have at most this share of the loss of the one before.
+const USEFUL_LOSS: f64 = 0.8;
+
+/// Share of the loss of the fastest choice below which more accuracy is of no use.
+const NEGLIGIBLE_LOSS: f64 = 1e-6;
+
+/// The points of a front that are worth a person's time.
+pub fn useful(front: &[FrontPoint]) -> Vec<&FrontPoint> {
+    let negligible = NEGLIGIBLE_LOSS * front.first().map_or(0.0, |p| p.loss);
+    let mut kept: Vec<&FrontPoint> = Vec::new();
+    for point in front {
+        let last = kept.last().map_or(f64::INFINITY, |p| p.loss);
+        if point.loss <= USEFUL_LOSS * last && last > negligible {
+            kept.push(point);
+        }
+    }
+    kept
 }
 
 /// Follows a compilation.
@@ -264,8 +285,13 @@ pub fn compile_network(
         let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
         (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
     });
-    let fitting = Dataset::new(&network, &fitting.0, fitting.1.as_deref())?;
-    let held = Dataset::new(&network, &held.0, held.1.as_deref())?;
+    let objective = match options.sensitivity {
+        SensitivityForm::Margin => Objective::Margin,
+        SensitivityForm::Gradient | SensitivityForm::Measured => Objective::CrossEntropy,
+    };
+    let data = |samples, labels| Dataset::new(&network, samples, labels);
+    let fitting = data(&fitting.0, fitting.1.as_deref())?.with_objective(objective);
+    let held = data(&held.0, held.1.as_deref())?.with_objective(objective);
 
     progress.stage("profile", 0);
     let follow = |done, _| progress.advance(done);

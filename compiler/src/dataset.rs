@@ -12,6 +12,18 @@ use crate::evaluate::LANES;
 pub struct Dataset<'a> {
     samples: &'a [&'a [f32]],
     labels: Option<&'a [usize]>,
+    objective: Objective,
+}
+
+/// What a classifier's sensitivities count by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objective {
+    /// The cross-entropy of the softmax of the outputs, as in the OLA paper.
+    #[default]
+    CrossEntropy,
+    /// The margin between the two classes that the plain network ranks highest. Unlike the
+    /// cross-entropy it does not saturate on samples that the network has been trained on.
+    Margin,
 }
 
 /// Why samples cannot be used.
@@ -87,7 +99,7 @@ impl<'a> Dataset<'a> {
                 return Err(DatasetError::Label { sample, label: labels[sample], classes });
             }
         }
-        Ok(Self { samples, labels })
+        Ok(Self { samples, labels, objective: Objective::default() })
     }
 
     /// Number of samples; never zero.
@@ -101,6 +113,22 @@ impl<'a> Dataset<'a> {
         self.samples
     }
 
+    /// The same samples, with sensitivities counted by another objective.
+    pub fn with_objective(self, objective: Objective) -> Self {
+        Self { objective, ..self }
+    }
+
+    /// What the answer to a sample is held against, given the plain network's.
+    pub fn target(&self, sample: usize, plain: &[f32]) -> Target {
+        match self.objective {
+            Objective::Margin if plain.len() > 1 => {
+                let (best, second) = two_best(plain);
+                Target::Margin { best, second }
+            }
+            _ => Target::new(plain, self.label(sample)),
+        }
+    }
+
     /// The label of a sample, if there are labels.
     pub fn label(&self, sample: usize) -> Option<usize> {
         self.labels.map(|labels| labels[sample])
@@ -109,15 +137,17 @@ impl<'a> Dataset<'a> {
     /// The first `count` samples, or all.
     pub fn first(&self, count: usize) -> Self {
         let count = count.clamp(1, self.len());
-        Self { samples: &self.samples[..count], labels: self.labels.map(|l| &l[..count]) }
+        let labels = self.labels.map(|l| &l[..count]);
+        Self { samples: &self.samples[..count], labels, ..*self }
     }
 
     /// Parts small enough for a batch.
     pub fn batches(&self) -> impl ExactSizeIterator<Item = Self> {
-        let (samples, labels) = (self.samples, self.labels);
+        let Self { samples, labels, objective } = *self;
         (0..samples.len().div_ceil(LANES)).map(move |k| {
             let range = k * LANES..((k + 1) * LANES).min(samples.len());
-            Self { samples: &samples[range.clone()], labels: labels.map(|l| &l[range]) }
+            let labels = labels.map(|l| &l[range.clone()]);
+            Self { samples: &samples[range], labels, objective }
         })
     }
 }
@@ -127,6 +157,13 @@ impl<'a> Dataset<'a> {
 pub enum Target {
     /// A class; the loss is the cross-entropy of the softmax of the outputs.
     Class(usize),
+    /// The plain network's two highest classes; the loss is minus the margin between them.
+    Margin {
+        /// The highest.
+        best: usize,
+        /// The one after it.
+        second: usize,
+    },
     /// The plain network's single output; the loss is the signed deviation from it, whose second
     /// moment is the mean squared error. (The squared error itself has no first-order change.)
     Value(f32),
@@ -148,6 +185,7 @@ impl Target {
         }
         match self {
             Self::Value(plain) => f64::from(output[0]) - f64::from(plain),
+            Self::Margin { best, second } => f64::from(output[second]) - f64::from(output[best]),
             Self::Class(class) => {
                 let top = f64::from(output[prediction(output)]);
                 let sum: f64 = output.iter().map(|&y| (f64::from(y) - top).exp()).sum();
@@ -166,6 +204,14 @@ pub fn prediction(output: &[f32]) -> usize {
         }
     }
     best
+}
+
+/// The indices of the two largest of at least two outputs.
+fn two_best(outputs: &[f32]) -> (usize, usize) {
+    let best = prediction(outputs);
+    let others = (0..outputs.len()).filter(|&k| k != best);
+    let second = others.max_by(|&a, &b| outputs[a].total_cmp(&outputs[b]));
+    (best, second.expect("there are at least two outputs"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use pic_ir::network::Network;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, Target, prediction};
+use crate::dataset::{Dataset, Objective, Target, prediction};
 use crate::evaluate::{Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError, Progress, profile_layer};
@@ -90,7 +90,7 @@ pub struct Measurement {
     pub loss: f64,
     /// Mean loss of the plain network.
     pub plain_loss: f64,
-    /// `E[(ΔL)²]`, the second moment of the change of the loss.
+    /// `E[(ΔL)²]`, the second moment of the change of the data set's objective.
     pub change: f64,
 }
 
@@ -176,22 +176,22 @@ pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> 
     for batch in data.batches() {
         let plain = outputs(network, batch.samples(), &exact);
         let found = outputs(network, batch.samples(), &replaced);
+        let margin_data = batch.with_objective(Objective::Margin);
         for (sample, (plain, found)) in plain.iter().zip(&found).enumerate() {
             let target = Target::new(plain, batch.label(sample));
             let (plain_loss, loss) = (target.loss(plain), target.loss(found));
             sums.plain_loss += share * plain_loss;
             sums.loss += share * loss;
-            sums.change += share * (loss - plain_loss).powi(2);
+            let objective = batch.target(sample, plain);
+            sums.change += share * (objective.loss(found) - objective.loss(plain)).powi(2);
             if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
                 let (ours, theirs) = (prediction(found), prediction(plain));
                 shares.accuracy += share * f64::from(u8::from(ours == class));
                 shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
                 shares.agreement += share * f64::from(u8::from(ours == theirs));
-                let (best, second) = two_best(plain);
-                let margin =
-                    |outputs: &[f32]| f64::from(outputs[best]) - f64::from(outputs[second]);
-                margins += share * margin(plain);
-                changes += share * (margin(found) - margin(plain)).powi(2);
+                let margin = margin_data.target(sample, plain);
+                margins -= share * margin.loss(plain);
+                changes += share * (margin.loss(found) - margin.loss(plain)).powi(2);
             }
         }
     }
@@ -199,14 +199,6 @@ pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> 
         shares.margin_deviation = changes.sqrt() / margins.max(f64::MIN_POSITIVE);
     }
     sums
-}
-
-/// The indices of the two largest of at least two outputs.
-fn two_best(outputs: &[f32]) -> (usize, usize) {
-    let best = prediction(outputs);
-    let others = (0..outputs.len()).filter(|&k| k != best);
-    let second = others.max_by(|&a, &b| outputs[a].total_cmp(&outputs[b]));
-    (best, second.expect("there are at least two outputs"))
 }
 
 /// Chooses, refits and measures, and again with corrected sensitivities as long as prediction and

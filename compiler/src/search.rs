@@ -534,6 +534,7 @@ impl<'a> Search<'a> {
             threads: self.options.cost.threads,
             peak_bytes: key_bytes + plaintexts + values + workspace,
             key_bytes,
+            constant_bytes: plaintexts,
             precision_bits: precision::output_bits(&precision::errors(program)),
             accuracy_drop: None,
         }

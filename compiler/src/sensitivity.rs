@@ -143,7 +143,7 @@ pub fn measured(
 }
 
 fn targets(batch: &Dataset, plain: &Batch) -> Vec<Target> {
-    (0..batch.len()).map(|k| Target::new(&plain.sample(k), batch.label(k))).collect()
+    (0..batch.len()).map(|k| batch.target(k, &plain.sample(k))).collect()
 }
 
 fn losses(targets: &[Target], output: &Batch) -> Vec<f64> {

@@ -47,7 +47,7 @@ impl Default for CostModel {
             multiplication: 4.5e-10,
             conversion: 8.0e-11,
             threads: 2,
-            speedup: 1.7,
+            speedup: 1.3,
         }
     }
 }

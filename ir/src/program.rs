@@ -138,8 +138,10 @@ pub struct Prediction {
     pub threads: usize,
     /// Peak memory of the server, bytes.
     pub peak_bytes: u64,
-    /// Size of the evaluation keys in memory, bytes.
+    /// Size of the evaluation keys in memory, bytes; part of the peak.
     pub key_bytes: u64,
+    /// Size of the encoded constants in their fastest form, bytes; part of the peak.
+    pub constant_bytes: u64,
     /// −log2 of the standard deviation of the scheme's error in the stored output.
     pub precision_bits: f64,
     /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.

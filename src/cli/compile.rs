@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, SensitivityForm};
 use pic_ckks::model::SecurityLevel;
+use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_ir::cost::CostModel;
 use serde::Serialize;
@@ -95,8 +96,10 @@ struct PreprocessingArguments {
 
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Sensitivity {
-    /// By gradient statistics
+    /// By gradient statistics of the margin between classes
     #[default]
+    Margin,
+    /// By gradient statistics of the cross-entropy (OLA)
     Gradient,
     /// By putting each polynomial in place
     Measured,
@@ -149,7 +152,9 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let printed = match arguments.emit {
         Some(product) => Printed::Product(emit(&compiled, product)),
         None => Printed::Report {
-            points: arguments.pareto.then(|| (points(&compiled.front), points(&compiled.uniform))),
+            points: arguments
+                .pareto
+                .then(|| (points(useful(&compiled.front)), points(&compiled.uniform))),
             notes: compiled.notes.clone(),
         },
     };
@@ -191,6 +196,7 @@ fn options(goals: &Goals, preprocessing: &PreprocessingArguments) -> Result<Opti
         },
         seed: goals.seed,
         sensitivity: match goals.sensitivity {
+            Sensitivity::Margin => SensitivityForm::Margin,
             Sensitivity::Gradient => SensitivityForm::Gradient,
             Sensitivity::Measured => SensitivityForm::Measured,
         },
@@ -218,7 +224,7 @@ fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
     }
 }
 
-fn points(front: &[FrontPoint]) -> Vec<Point> {
+fn points<'a>(front: impl IntoIterator<Item = &'a FrontPoint>) -> Vec<Point> {
     let point = |p: &FrontPoint| Point {
         seconds: p.seconds,
         loss: p.loss,
@@ -226,7 +232,7 @@ fn points(front: &[FrontPoint]) -> Vec<Point> {
         log_n: p.log_n,
         levels: p.levels,
     };
-    front.iter().map(point).collect()
+    front.into_iter().map(point).collect()
 }
 
 fn text(report: &Report, output: &Path) -> String {

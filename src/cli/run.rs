@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::Failure;
 use super::text::{bytes, or_dash, seconds};
 use super::trace::Trace;
-use super::{Session, memory, output};
+use super::{Session, memory, output, values};
 
 /// Run a compiled model on encrypted samples
 #[derive(Args)]
@@ -29,6 +29,10 @@ pub struct Arguments {
     /// Where the encrypted answers go
     #[arg(short, long, value_name = "Y.ct")]
     output: PathBuf,
+    /// Most memory to use: encoded constants beyond it are held in a smaller form that takes longer
+    /// to use [default: what is available]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    memory: Option<u64>,
     /// Write the time of every layer here, in Chrome's trace format
     #[arg(long, value_name = "TRACE.json")]
     trace: Option<PathBuf>,
@@ -49,7 +53,11 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let input = EncryptedInput::open(&arguments.input)?;
     session.progress.stage("prepare", 0);
-    let server = open_server(&artifact, &EvaluationKeyFile::open(&arguments.evaluation_keys)?)?;
+    let server = open_server(
+        &artifact,
+        &EvaluationKeyFile::open(&arguments.evaluation_keys)?,
+        arguments.memory,
+    )?;
     let preparation_seconds = start.elapsed().as_secs_f64();
 
     let steps = server.program().values.len().saturating_sub(1) * input.samples();
@@ -81,14 +89,22 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     })
 }
 
-/// A server on this machine, if its memory suffices.
-pub fn open_server(artifact: &Artifact, keys: &EvaluationKeyFile) -> Result<Server, Failure> {
-    let needed = artifact.client()?.predicted.peak_bytes;
-    let available = memory::available_bytes().unwrap_or(u64::MAX);
-    if needed > available {
-        return Err(Failure::memory(needed, available));
+/// A server on this machine, if `memory`, or else what is available, suffices.
+pub fn open_server(
+    artifact: &Artifact,
+    keys: &EvaluationKeyFile,
+    memory: Option<u64>,
+) -> Result<Server, Failure> {
+    let predicted = artifact.client()?.predicted;
+    let memory = memory.or_else(memory::available_bytes).unwrap_or(u64::MAX);
+    let others = predicted.peak_bytes - predicted.constant_bytes.min(predicted.peak_bytes);
+    let needed = others + predicted.constant_bytes / COMPACT_SHARE;
+    if needed > memory {
+        return Err(Failure::memory(needed, memory));
     }
-    // Encoded constants are by far the largest part besides the keys.
-    let budget = usize::try_from(available / 2).unwrap_or(usize::MAX);
-    Ok(Server::new(artifact, keys, budget)?)
+    Ok(Server::new(artifact, keys, usize::try_from(memory - needed).unwrap_or(usize::MAX))?)
 }
+
+/// Encoded constants in their smallest form take at most one part in this many of the fastest one:
+/// 4 bytes a coefficient instead of 8 for each of at least 4 primes.
+const COMPACT_SHARE: u64 = 8;

@@ -83,7 +83,7 @@ pub fn verify(
     let keygen_seconds = start.elapsed().as_secs_f64();
 
     let input = client.encrypt(samples)?;
-    let server = open_server(artifact, &keys)?;
+    let server = open_server(artifact, &keys, None)?;
     let steps = (program.values.len() - 1) * samples.len();
     session.progress.stage("run", steps as u64);
     let mut trace = Trace::new();

@@ -16,7 +16,6 @@ import tempfile
 
 PIC = pathlib.Path(__file__).parents[2] / "target" / "release" / "pic"
 THREADS = (1, 2)
-MEMORY = "1.2GiB"
 
 
 def pic(*arguments):
@@ -38,7 +37,7 @@ def row(data, model, scratch):
     pic("encrypt", path["pic"], "--secret-key", path["sk"], "--input", test, "--index", 0, "-o", path["x"])
     runs = {}
     for threads in THREADS:
-        arguments = ["run", path["pic"], "--evaluation-keys", path["ek"], "--input", path["x"], "-o", path["y"], "--memory", MEMORY]
+        arguments = ["run", path["pic"], "--evaluation-keys", path["ek"], "--input", path["x"], "-o", path["y"]]
         runs[threads] = min((pic("--threads", threads, *arguments) for _ in range(3)), key=lambda r: r["seconds"])
     verified = pic("verify", path["pic"], "--input", test, "--labels", labels, "--count", 3)
     simulated = pic("simulate", path["pic"], "--input", test, "--labels", labels)

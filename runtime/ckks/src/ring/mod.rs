@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use basis::{Basis, Domain};
 pub use error::RingError;
 pub use kernels::Kernels;
-pub use modulus::{MAX_PRIME_BITS, Modulus, is_prime, ntt_primes_above, ntt_primes_below};
+pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use poly::{Poly, SecretPoly};
 
 use arithmetic::SlotPermutation;

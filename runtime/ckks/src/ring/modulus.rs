@@ -2,10 +2,11 @@
 //!
 //! Loops over whole limbs do not belong here; they are in [`super::kernels`].
 
-use super::RingError;
+use pic_ckks_model::primes::is_prime;
+// Primes are below 2^50, so that 52-bit multipliers have two bits of slack for lazy reduction.
+pub use pic_ckks_model::primes::MAX_PRIME_BITS;
 
-/// Primes are below 2^50, so that 52-bit multipliers have two bits of slack for lazy reduction.
-pub const MAX_PRIME_BITS: u32 = 50;
+use super::RingError;
 
 /// An odd prime `q < 2^50` with its reduction constants.
 ///
@@ -164,29 +165,6 @@ pub(super) fn conditional_sub(a: u64, b: u64) -> u64 {
     a.min(a.wrapping_sub(b))
 }
 
-/// Deterministic Miller–Rabin: the first twelve primes as bases decide every 64-bit integer
-/// (Sorenson and Webster, 2015). Limited to `n < 2^50`, larger ones count as not prime.
-pub fn is_prime(n: u64) -> bool {
-    const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
-    if n < 2 || n >> MAX_PRIME_BITS != 0 {
-        return false;
-    }
-    if let Some(p) = BASES.iter().find(|&&p| n.is_multiple_of(p)) {
-        return n == *p;
-    }
-    let m = Modulus::with_constants(n);
-    let twos = (n - 1).trailing_zeros();
-    BASES.iter().all(|&base| {
-        let mut x = m.pow(base, (n - 1) >> twos);
-        x == 1
-            || (0..twos).any(|_| {
-                let minus_one = x == n - 1;
-                x = m.mul(x, x);
-                minus_one
-            })
-    })
-}
-
 /// Primes `q ≡ 1 mod 2^(log_n + 1)` below `bound`, from the largest down.
 ///
 /// These are the primes a [`super::Ring`] of degree `2^log_n` accepts.
@@ -195,16 +173,6 @@ pub fn ntt_primes_below(bound: u64, log_n: u32) -> impl Iterator<Item = u64> {
     let bound = bound.min(1 << MAX_PRIME_BITS);
     let first = bound.saturating_sub(2) / step;
     (1..=first).rev().map(move |k| k * step + 1).filter(|&q| is_prime(q))
-}
-
-/// Primes `q ≡ 1 mod 2^(log_n + 1)` from `bound` up to 2^50, from the smallest up.
-pub fn ntt_primes_above(bound: u64, log_n: u32) -> impl Iterator<Item = u64> {
-    let step = 1u64 << (log_n + 1);
-    let first = bound.saturating_sub(1).div_ceil(step).max(1);
-    (first..)
-        .map(move |k| k * step + 1)
-        .take_while(|q| q >> MAX_PRIME_BITS == 0)
-        .filter(|&q| is_prime(q))
 }
 
 #[cfg(test)]
@@ -249,22 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn primality_matches_trial_division() {
-        for n in 0u64..10_000 {
-            let expected = n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
-            assert_eq!(is_prime(n), expected, "{n}");
-        }
-        // Strong pseudoprime to bases 2, 3, 5, 7.
-        assert!(!is_prime(3_215_031_751));
-    }
-
-    #[test]
-    fn prime_search_is_ordered_and_bounded() {
-        let below: Vec<u64> = ntt_primes_below(1 << 30, 10).take(4).collect();
-        let above: Vec<u64> = ntt_primes_above(1 << 30, 10).take(4).collect();
-        assert!(below.windows(2).all(|w| w[0] > w[1]) && below[0] < 1 << 30);
-        assert!(above.windows(2).all(|w| w[0] < w[1]) && above[0] > 1 << 30);
-        assert!(below.iter().chain(&above).all(|q| q % 2048 == 1));
+    fn other_moduli_are_refused() {
         assert_eq!(Modulus::new(1 << 50), Err(RingError::PrimeTooLarge { prime: 1 << 50 }));
         assert_eq!(Modulus::new(15), Err(RingError::NotPrime { value: 15 }));
     }

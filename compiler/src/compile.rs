@@ -321,8 +321,8 @@ pub fn compile_network(
     let chosen = search.choose()?;
     let describe = |point: &Point| search.describe(point);
     Ok(Compiled {
+        uniform: search.uniform(&chosen)?.iter().map(describe).collect(),
         front: chosen.front.iter().map(describe).collect(),
-        uniform: search.uniform(&chosen.front)?.iter().map(describe).collect(),
         program: chosen.program,
         activations: chosen.activations,
         plan: chosen.plan,

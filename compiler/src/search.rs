@@ -58,6 +58,8 @@ pub struct Point {
 pub struct Chosen {
     /// The merged front, in order of ascending time.
     pub front: Vec<Point>,
+    /// The polynomials that it was chosen from, with the losses that it counts by.
+    offered: Vec<Vec<Approximation>>,
     /// The program, verified.
     pub program: Program,
     /// The plan that it follows.
@@ -71,6 +73,7 @@ pub struct Chosen {
 /// What one scale yields.
 struct Choice {
     front: Vec<Point>,
+    offered: Vec<Vec<Approximation>>,
     point: Point,
     activations: Activations,
     measured: Measurement,
@@ -163,7 +166,8 @@ impl<'a> Search<'a> {
             self.progress.stage(&format!("choose layouts, scale 2^{log_scale}"), 0);
             self.choose_layouts(log_scale);
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(Choice { front, point, activations, measured }) = self.settle(log_scale)?
+            let Some(Choice { front, offered, point, activations, measured }) =
+                self.settle(log_scale)?
             else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
@@ -197,15 +201,15 @@ impl<'a> Search<'a> {
             program.predicted.accuracy_drop =
                 measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             program.verify()?;
-            return Ok(Chosen { front, program, plan, activations, measured });
+            return Ok(Chosen { front, offered, program, plan, activations, measured });
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
 
-    /// For comparison with a front: the same degree in every layer, at the fastest setting of the
-    /// same scale.
-    pub fn uniform(&self, front: &[Point]) -> Result<Vec<Point>, CompileError> {
-        let Some(first) = front.first() else { return Ok(vec![]) };
+    /// For comparison with the front of a choice: the same degree in every layer, at the fastest
+    /// setting of the same scale.
+    pub fn uniform(&self, chosen: &Chosen) -> Result<Vec<Point>, CompileError> {
+        let Some(first) = chosen.front.first() else { return Ok(vec![]) };
         let degrees: BTreeSet<usize> =
             self.polynomials.iter().flatten().map(Approximation::degree).collect();
         let mut points: Vec<Point> = Vec::new();
@@ -216,7 +220,7 @@ impl<'a> Search<'a> {
                 alternatives[step] = choice;
             }
             let mut fastest: Option<Point> = None;
-            for (setting, instance) in self.instances(&self.polynomials, first.setting.log_scale) {
+            for (setting, instance) in self.instances(&chosen.offered, first.setting.log_scale) {
                 let solution = instance.fastest(&alternatives)?;
                 let faster =
                     |s: &Solution| fastest.as_ref().is_none_or(|f| s.time < f.solution.time);
@@ -326,7 +330,8 @@ impl<'a> Search<'a> {
             let (point, activations, measured) = self.select(&front)?;
             let choices = self.choices(&point.solution);
             if best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time) {
-                best = Some(Choice { front, point, activations, measured });
+                let offered = offered.to_vec();
+                best = Some(Choice { front, offered, point, activations, measured });
             }
             Ok(choices)
         };

@@ -40,7 +40,8 @@ pub struct CostModel {
 }
 
 impl Default for CostModel {
-    /// Measured on two cores with AVX-512-IFMA.
+    /// Of two cores with AVX-512-IFMA, as `pic bench` measures them, but for multiplications: those
+    /// stream keys and diagonals from memory, which its small operands do not show.
     fn default() -> Self {
         Self {
             transform: 7.0e-11,

@@ -180,14 +180,7 @@ impl Matrix {
                         factor.row(column as usize, &mut inner);
                         entries.extend(inner.iter().map(|&(c, w)| (c, weight * w)));
                     }
-                    entries.sort_unstable_by_key(|&(c, _)| c);
-                    entries.dedup_by(|next, kept| {
-                        let same = next.0 == kept.0;
-                        if same {
-                            kept.1 += next.1;
-                        }
-                        same
-                    });
+                    merge_columns(entries);
                 }
             }
         }
@@ -318,6 +311,18 @@ impl Matrix {
             }
         }
     }
+}
+
+/// Sorts entries by column and adds up those of one column, in the order in which they came.
+pub fn merge_columns(entries: &mut Vec<Entry>) {
+    entries.sort_by_key(|&(column, _)| column);
+    entries.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
 }
 
 impl Conv {

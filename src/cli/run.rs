@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, EncryptedInput, EvaluationKeyFile, Progress, Server};
+use pic::{Artifact, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Progress, Server};
 use serde::Serialize;
 
 use super::error::Failure;
@@ -60,13 +60,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     )?;
     let preparation_seconds = start.elapsed().as_secs_f64();
 
-    let steps = server.program().values.len().saturating_sub(1) * input.samples();
-    session.progress.stage("run", steps as u64);
-    let mut trace = Trace::new();
-    let answer = server.run(&input, &mut |sample, step| {
-        trace.record(sample, step);
-        session.progress.advance(trace.len() as u64);
-    })?;
+    let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_run = trace.elapsed();
     answer.write(&arguments.output)?;
     if let Some(path) = &arguments.trace {
@@ -89,6 +83,22 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     })
 }
 
+/// Runs every sample, with progress and the time of every value.
+pub fn run_traced(
+    server: &Server,
+    input: &EncryptedInput,
+    session: &Session,
+) -> Result<(EncryptedOutput, Trace), Failure> {
+    let steps = server.program().values.len().saturating_sub(1) * input.samples();
+    session.progress.stage("run", steps as u64);
+    let mut trace = Trace::new();
+    let answer = server.run(input, &mut |sample, step| {
+        trace.record(sample, step);
+        session.progress.advance(trace.len() as u64);
+    })?;
+    Ok((answer, trace))
+}
+
 /// A server on this machine, if `memory`, or else what is available, suffices.
 pub fn open_server(
     artifact: &Artifact,
@@ -105,6 +115,6 @@ pub fn open_server(
     Ok(Server::new(artifact, keys, usize::try_from(memory - needed).unwrap_or(usize::MAX))?)
 }
 
-/// Encoded constants in their smallest form take at most one part in this many of the fastest one:
-/// 4 bytes a coefficient instead of 8 for each of at least 4 primes.
+/// Encoded constants in their smallest form are taken to need one part in this many of what the
+/// fastest form takes: 4 or 8 bytes a coefficient instead of 8 for every prime.
 const COMPACT_SHARE: u64 = 8;

@@ -13,10 +13,10 @@ use serde::Serialize;
 use super::compare::{Comparison, plain_outputs};
 use super::error::Failure;
 use super::input::{Samples, read_labels};
-use super::run::open_server;
+use super::run::{open_server, run_traced};
 use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
 use super::text::{Table, bytes, or_dash, seconds};
-use super::trace::{Layer, Trace};
+use super::trace::Layer;
 use super::{Session, memory};
 
 /// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
@@ -84,13 +84,7 @@ pub fn verify(
 
     let input = client.encrypt(samples)?;
     let server = open_server(artifact, &keys, None)?;
-    let steps = (program.values.len() - 1) * samples.len();
-    session.progress.stage("run", steps as u64);
-    let mut trace = Trace::new();
-    let answer = server.run(&input, &mut |sample, step| {
-        trace.record(sample, step);
-        session.progress.advance(trace.len() as u64);
-    })?;
+    let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_per_sample = trace.elapsed() / samples.len() as f64;
     let outputs = client.decrypt(&answer)?;
     let peak_bytes = memory::peak_bytes();

@@ -3,7 +3,7 @@
 //! Structure is kept where it survives (a convolution scaled per channel is a convolution);
 //! otherwise small results are written out, and large ones stay products of their factors.
 
-use pic_ir::matrix::{Conv, Entry, Matrix};
+use pic_ir::matrix::{Conv, Entry, Matrix, merge_columns};
 
 /// Entries that may always be written out, beside as many as the factors store.
 const SMALL: usize = 1 << 16;
@@ -128,14 +128,7 @@ fn written_out(terms: &[&Matrix], limit: usize) -> Option<Matrix> {
             term.row(r, &mut entries);
             row.append(&mut entries);
         }
-        row.sort_by_key(|&(c, _)| c);
-        row.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 += next.1;
-            }
-            same
-        });
+        merge_columns(&mut row);
         if indices.len() + row.len() > limit {
             return None;
         }

@@ -1,0 +1,48 @@
+//! Reduction modulo one by a polynomial: the scaled cosine with double angles.
+//!
+//! x = I + ε with an integer |I| and a small ε becomes sin(2πx)/2π ≈ ε. With r doublings, a
+//! polynomial approximates cos(2π(x − 1/4)/2^r), and cos 2θ = 2·cos²θ − 1 does the rest (Han and Ki,
+//! "Better Bootstrapping for Approximate Homomorphic Encryption", CT-RSA 2020, §3).
+
+use std::f64::consts::PI;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chebyshev::power_depth;
+
+/// An approximation of x mod 1 near the integers of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EvalMod {
+    /// Half-width K of the interval; the polynomial takes x/K.
+    pub bound: f64,
+    /// Degree of the polynomial.
+    pub degree: usize,
+    /// Doublings of the angle.
+    pub doublings: u32,
+}
+
+impl EvalMod {
+    /// Levels consumed.
+    pub fn depth(&self) -> usize {
+        power_depth(self.degree as u32 + 1) as usize + self.doublings as usize
+    }
+
+    /// Chebyshev coefficients of the polynomial in x/K: the interpolation of the cosine at the
+    /// Chebyshev nodes.
+    pub fn coefficients(&self) -> Vec<f64> {
+        let nodes = self.degree + 1;
+        let angle = |j: usize| PI * (j as f64 + 0.5) / nodes as f64;
+        let values: Vec<f64> = (0..nodes).map(|j| self.cosine(angle(j).cos())).collect();
+        let coefficient = |k: usize| {
+            let sum: f64 =
+                values.iter().enumerate().map(|(j, v)| v * (k as f64 * angle(j)).cos()).sum();
+            sum * if k == 0 { 1.0 } else { 2.0 } / nodes as f64
+        };
+        (0..nodes).map(coefficient).collect()
+    }
+
+    /// What the polynomial approximates, at u = x/K.
+    fn cosine(&self, u: f64) -> f64 {
+        (2.0 * PI * (self.bound * u - 0.25) / f64::from(1u32 << self.doublings)).cos()
+    }
+}

@@ -1,0 +1,286 @@
+//! Bootstrapping as a plan: what parameters, engine and estimates must agree on.
+//!
+//! A ciphertext that has used up its levels is raised to a larger modulus, where it encrypts
+//! m + q0·I for a small integer polynomial I, and I is removed by evaluating x mod 1:
+//!
+//! - *Real data, SlotsToCoeffs first*: SlotsToCoeffs on the lowest levels, where it is cheap; raising;
+//!   CoeffsToSlots; the real part; EvalMod once.
+//! - *Complex data, conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of
+//!   both, SlotsToCoeffs.
+//!
+//! # The chain
+//! `q0 | SlotsToCoeffs | application | EvalMod | CoeffsToSlots` for real data,
+//! `q0 | application | SlotsToCoeffs | EvalMod | CoeffsToSlots` for complex data. Primes are consumed
+//! from the top. Bootstrapping to `target` application levels raises the modulus to all of these but the
+//! application primes above the target, so that it costs as much as is gained.
+//!
+//! # The secret
+//! The integers I are as large as the secret is dense. For raising, the ciphertext is switched to a
+//! sparse ephemeral secret at the lowest modulus and back to the main secret afterwards (Bossuat,
+//! Troncoso-Pastoriza and Hubaux, "Bootstrapping for Approximate Homomorphic Encryption with Negligible
+//! Failure-Probability by Using Sparse-Secret Encapsulation", ACNS 2022).
+
+mod eval_mod;
+mod stage;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::Parameters;
+
+pub use eval_mod::EvalMod;
+pub use stage::Stage;
+
+/// Hamming weight of the ephemeral secret.
+pub const SPARSE_WEIGHT: usize = 32;
+
+/// What the slots hold, and with it the order of the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SlotData {
+    /// Real numbers: SlotsToCoeffs first, one EvalMod.
+    Real,
+    /// Complex numbers: conventional order, two EvalMods.
+    Complex,
+}
+
+/// An unchecked plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BootstrappingSpec {
+    /// The parameters; their chain is laid out as the [module](self) says.
+    pub parameters: Parameters,
+    /// Slots of the ciphertexts, a power of two from 2 to N/2.
+    pub slots: usize,
+    /// What they hold.
+    pub data: SlotData,
+    /// Number of application primes.
+    pub levels: usize,
+    /// log2 of the scale at which ciphertexts come and go, for values in \[−1, 1\].
+    pub log_scale: f64,
+    /// log2 of the ratio of q0 to the scale at which the modulus is raised.
+    pub log_ratio: f64,
+    /// Butterflies merged in each stage of SlotsToCoeffs, in the order of application.
+    pub slots_to_coeffs: Vec<u32>,
+    /// Butterflies merged in each stage of CoeffsToSlots, in the order of application.
+    pub coeffs_to_slots: Vec<u32>,
+    /// Reduction modulo one.
+    pub eval_mod: EvalMod,
+}
+
+/// A checked plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "BootstrappingSpec", into = "BootstrappingSpec")]
+pub struct BootstrappingPlan(BootstrappingSpec);
+
+/// Why a plan was refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum BootstrappingError {
+    /// The slot count is not a power of two from 2 to N/2.
+    #[error("{slots} slots; bootstrapping takes powers of two from 2 to {highest}")]
+    Slots {
+        /// The slot count.
+        slots: usize,
+        /// N/2.
+        highest: usize,
+    },
+    /// The stages do not make up the transform of the slot count.
+    #[error("{name} stages of {radices:?} butterflies do not make up a transform of 2^{log_slots}")]
+    Stages {
+        /// Which transform.
+        name: &'static str,
+        /// What was given.
+        radices: Vec<u32>,
+        /// What their sum should be.
+        log_slots: u32,
+    },
+    /// The chain has another length than the parts of the plan need.
+    #[error("the chain has {actual} primes, the plan needs {needed}")]
+    Chain {
+        /// 1 + SlotsToCoeffs + application + EvalMod + CoeffsToSlots.
+        needed: usize,
+        /// Length of the chain.
+        actual: usize,
+    },
+    /// A number is outside its domain.
+    #[error("{name} is {value}, outside {domain}")]
+    Number {
+        /// Which number.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// Where it must be.
+        domain: &'static str,
+    },
+}
+
+/// A step that is a linear transform: the stage, the index of the prime it consumes, and the scales
+/// of its input and output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StageStep {
+    /// The diagonals.
+    pub stage: Stage,
+    /// The level of its input.
+    pub level: usize,
+    /// Scale of the input.
+    pub input_scale: f64,
+    /// Scale of the output.
+    pub output_scale: f64,
+}
+
+impl BootstrappingPlan {
+    /// Checks and takes a specification.
+    ///
+    /// # Errors
+    /// [`BootstrappingError`].
+    pub fn new(spec: BootstrappingSpec) -> Result<Self, BootstrappingError> {
+        let highest = spec.parameters.max_slots();
+        let slots = spec.slots;
+        if !slots.is_power_of_two() || !(2..=highest).contains(&slots) {
+            return Err(BootstrappingError::Slots { slots, highest });
+        }
+        let log_slots = slots.trailing_zeros();
+        for (name, radices) in
+            [("SlotsToCoeffs", &spec.slots_to_coeffs), ("CoeffsToSlots", &spec.coeffs_to_slots)]
+        {
+            let sum = radices.iter().try_fold(0u32, |sum, &radix| sum.checked_add(radix));
+            if radices.contains(&0) || sum != Some(log_slots) {
+                let radices = radices.clone();
+                return Err(BootstrappingError::Stages { name, radices, log_slots });
+            }
+        }
+        let number = |name, value: f64, domain, range: Range<f64>| {
+            let outside = !range.contains(&value);
+            if outside { Err(BootstrappingError::Number { name, value, domain }) } else { Ok(()) }
+        };
+        let EvalMod { bound, degree, doublings } = spec.eval_mod;
+        number("the bound of EvalMod", bound, "[1, 1024)", 1.0..1024.0)?;
+        number("the degree of EvalMod", degree as f64, "[2, 127]", 2.0..128.0)?;
+        number("the number of doublings", doublings.into(), "[0, 10]", 0.0..11.0)?;
+        number("log2 of the scale", spec.log_scale, "[10, 60)", 10.0..60.0)?;
+        number("log2 of the message ratio", spec.log_ratio, "[2, 40)", 2.0..40.0)?;
+        let parts = spec.slots_to_coeffs.len() + spec.eval_mod.depth() + spec.coeffs_to_slots.len();
+        let (needed, actual) =
+            (spec.levels.saturating_add(1 + parts), spec.parameters.moduli().len());
+        if needed != actual {
+            return Err(BootstrappingError::Chain { needed, actual });
+        }
+        Ok(Self(spec))
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.0.parameters
+    }
+
+    /// Slots of the ciphertexts.
+    pub fn slots(&self) -> usize {
+        self.0.slots
+    }
+
+    /// What the slots hold.
+    pub fn data(&self) -> SlotData {
+        self.0.data
+    }
+
+    /// Most application levels that bootstrapping can restore.
+    pub fn levels(&self) -> usize {
+        self.0.levels
+    }
+
+    /// Reduction modulo one.
+    pub fn eval_mod(&self) -> &EvalMod {
+        &self.0.eval_mod
+    }
+
+    /// The scale at which ciphertexts come in and go out.
+    pub fn scale(&self) -> f64 {
+        self.0.log_scale.exp2()
+    }
+
+    /// q0 over the scale at which the modulus is raised.
+    pub fn ratio(&self) -> f64 {
+        self.0.log_ratio.exp2()
+    }
+
+    /// The level at which ciphertexts are bootstrapped; what they have above is given away.
+    pub fn input_level(&self) -> usize {
+        match self.0.data {
+            SlotData::Real => self.0.slots_to_coeffs.len(),
+            SlotData::Complex => 0,
+        }
+    }
+
+    /// The level of the result of bootstrapping to a number of application levels.
+    pub fn output_level(&self, target: usize) -> usize {
+        self.input_level() + target
+    }
+
+    /// The level at which EvalMod begins.
+    pub fn eval_mod_level(&self) -> usize {
+        self.0.parameters.max_level() - self.0.coeffs_to_slots.len()
+    }
+
+    /// The primes left out when bootstrapping to a target: application primes above it.
+    pub fn omitted(&self, target: usize) -> Range<usize> {
+        self.output_level(target) + 1..self.output_level(self.0.levels) + 1
+    }
+
+    /// The scale of EvalMod: that of its input, close to its primes.
+    pub fn eval_mod_scale(&self) -> f64 {
+        self.parameters().moduli()[self.eval_mod_level()] as f64
+    }
+
+    /// The steps of SlotsToCoeffs, in the order of application.
+    pub fn slots_to_coeffs(&self) -> Vec<StageStep> {
+        let radices = &self.0.slots_to_coeffs;
+        let top = match self.0.data {
+            SlotData::Real => radices.len(),
+            SlotData::Complex => self.0.levels + radices.len(),
+        };
+        let from = self.scale();
+        let to = match self.0.data {
+            SlotData::Real => self.parameters().moduli()[0] as f64 / self.ratio(),
+            SlotData::Complex => self.scale(),
+        };
+        // Geometric between the two ends.
+        let scale = |i: usize| from * (to / from).powf(i as f64 / radices.len() as f64);
+        let stages = Stage::ascending(self.0.slots.trailing_zeros(), radices);
+        let step = |(i, stage)| StageStep {
+            stage,
+            level: top - i,
+            input_scale: scale(i),
+            output_scale: scale(i + 1),
+        };
+        stages.into_iter().enumerate().map(step).collect()
+    }
+
+    /// The steps of CoeffsToSlots, in the order of application. Scales are per unit of x, which is
+    /// q0 in the raised ciphertext.
+    pub fn coeffs_to_slots(&self) -> Vec<StageStep> {
+        let ascending: Vec<u32> = self.0.coeffs_to_slots.iter().rev().copied().collect();
+        let stages = Stage::ascending(self.0.slots.trailing_zeros(), &ascending);
+        let (top, scale) = (self.parameters().max_level(), self.eval_mod_scale());
+        let step = |(i, stage)| StageStep {
+            stage,
+            level: top - i,
+            input_scale: if i == 0 { self.parameters().moduli()[0] as f64 } else { scale },
+            output_scale: scale,
+        };
+        stages.into_iter().rev().enumerate().map(step).collect()
+    }
+}
+
+impl TryFrom<BootstrappingSpec> for BootstrappingPlan {
+    type Error = BootstrappingError;
+
+    fn try_from(spec: BootstrappingSpec) -> Result<Self, BootstrappingError> {
+        Self::new(spec)
+    }
+}
+
+impl From<BootstrappingPlan> for BootstrappingSpec {
+    fn from(plan: BootstrappingPlan) -> Self {
+        plan.0
+    }
+}

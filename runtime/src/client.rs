@@ -160,6 +160,7 @@ impl Client {
             relinearization: plan.relinearization,
             rotations: plan.rotations.iter().map(|(&r, &level)| (i64::from(r), level)).collect(),
             conjugation: None,
+            encapsulation: false,
         };
         Ok(EvaluationKeys::generate(&self.secret, &request, &mut secret_rng()?)?)
     }

@@ -35,6 +35,7 @@ fn operations(c: &mut Criterion) {
             relinearization: Some(level),
             rotations: rotations.iter().map(|&r| (r, level)).collect(),
             conjugation: None,
+            encapsulation: false,
         };
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng).unwrap();
         let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();

@@ -113,7 +113,7 @@ fn key_switch(c: &mut Criterion) {
             let raised: Vec<Poly> = digits.iter().map(|&d| ring.mod_up(&poly, d, all)).collect();
             group.bench_function(BenchmarkId::new("hoisted rotation", &parameter), |b| {
                 b.iter(|| {
-                    let (b, a) = ring.inner_product(&raised, &key);
+                    let (b, a) = ring.inner_product(all, &raised, &key);
                     black_box((ring.mod_down(b, special), ring.mod_down(a, special)))
                 });
             });

@@ -66,6 +66,11 @@ impl Context {
         Basis::from_indices(chain..chain + self.parameters.special().len())
     }
 
+    /// The special prime of sparse-secret encapsulation.
+    pub(crate) fn encapsulation_basis(&self) -> Basis {
+        Basis::single(self.parameters.moduli().len() + self.parameters.encapsulation_prime())
+    }
+
     /// log2 of the product of the primes of a basis.
     pub fn log_modulus(&self, basis: Basis) -> f64 {
         basis.iter().map(|i| self.prime(i).log2()).sum()

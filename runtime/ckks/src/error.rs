@@ -97,6 +97,9 @@ pub enum Error {
     /// There is no conjugation key.
     #[error("the evaluation keys have no conjugation key")]
     MissingConjugationKey,
+    /// There are no encapsulation keys.
+    #[error("the evaluation keys have no encapsulation keys, which bootstrapping needs")]
+    MissingEncapsulationKeys,
     /// A key was generated for lower levels than it is used at.
     #[error("the key was generated for level {key}, the operand is at level {operand}")]
     KeyLevel {
@@ -104,6 +107,14 @@ pub enum Error {
         key: usize,
         /// Level of the operand.
         operand: usize,
+    },
+    /// Bootstrapping was asked for more levels than its plan has.
+    #[error("bootstrapping to {target} levels; its plan has {highest}")]
+    BootstrappingTarget {
+        /// The levels asked for.
+        target: usize,
+        /// The levels of the plan.
+        highest: usize,
     },
     /// A list that must not be empty is.
     #[error("{0} needs at least one operand")]

@@ -12,6 +12,7 @@
 //! | [`Context`] | parameters with precomputations; encoding and decoding |
 //! | [`SecretKey`], [`PublicKey`], [`EvaluationKeys`] | the three roles |
 //! | [`Evaluator`] | every operation on ciphertexts |
+//! | [`Bootstrapper`] | new levels for used-up ciphertexts |
 //!
 //! # Decryptions are not to be shared
 //! CKKS decryption reveals the noise together with the value. Whoever sees exact decryptions of
@@ -48,6 +49,7 @@
 //! # Ok::<(), pic_ckks::Error>(())
 //! ```
 
+mod bootstrapping;
 mod ciphertext;
 mod context;
 mod encoding;
@@ -57,6 +59,7 @@ mod keys;
 pub mod ring;
 mod serialization;
 
+pub use bootstrapping::Bootstrapper;
 pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::context::check_scale;
-use crate::keys::SwitchingKey;
+use crate::keys::{EncapsulationKeys, Pair, SwitchingKey};
 use crate::ring::{Basis, Domain, Poly, sample};
 use crate::{
     Ciphertext, Context, Error, EvaluationKeys, FormatError, PublicKey, SecretKey, SeededCiphertext,
 };
 
 const MAGIC: &[u8; 4] = b"PICK";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 type Seed = [u8; sample::SEED_BYTES];
 
@@ -116,6 +116,13 @@ impl EvaluationKeys {
                 b.write_to(writer)?;
             }
         }
+        writer.write_all(&[u8::from(self.encapsulation.is_some())])?;
+        if let Some(EncapsulationKeys { to_sparse, from_sparse }) = &self.encapsulation {
+            for Pair { polys: (b, _), seed } in [to_sparse, from_sparse] {
+                writer.write_all(seed)?;
+                b.write_to(writer)?;
+            }
+        }
         Ok(())
     }
 
@@ -137,9 +144,18 @@ impl EvaluationKeys {
             above = element + 1;
             keys.insert(element, reader.switching_key()?);
         }
+        let encapsulation = match reader.array()? {
+            [0] => None,
+            [1] => {
+                let [low, high] = EncapsulationKeys::bases(context);
+                let (to_sparse, from_sparse) = (reader.pair(low)?, reader.pair(high)?);
+                Some(EncapsulationKeys { to_sparse, from_sparse })
+            }
+            _ => return Err(FormatError::Field("encapsulation").into()),
+        };
         reader.finish()?;
         let relinearization = keys.remove(&RELINEARIZATION);
-        Ok(Self { relinearization, galois: keys, context: context.id() })
+        Ok(Self { relinearization, galois: keys, encapsulation, context: context.id() })
     }
 }
 
@@ -292,6 +308,12 @@ impl<'a> Reader<'a> {
             seeds.push(seed);
         }
         Ok(SwitchingKey { level, parts, seeds })
+    }
+
+    fn pair(&mut self, basis: Basis) -> Result<Pair, Error> {
+        let seed = self.seed()?;
+        let b = self.poly(basis)?;
+        Ok(Pair { polys: (b, self.context.ring().uniform(&seed, basis, Domain::Ntt)), seed })
     }
 
     fn finish(self) -> Result<(), FormatError> {

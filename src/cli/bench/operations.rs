@@ -103,6 +103,7 @@ impl Bench {
             relinearization: Some(level),
             rotations: transform.rotations().into_iter().map(|r| (r, level)).collect(),
             conjugation: None,
+            encapsulation: false,
         };
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng)?;
         let message = context.encode(&values, SCALE, level)?;

@@ -192,6 +192,15 @@ impl Parameters {
         &self.0.special
     }
 
+    /// Index of the special prime that sparse-secret encapsulation uses: the smallest that is a few
+    /// times as large as q0, which keeps its noise small, or else the largest.
+    pub fn encapsulation_prime(&self) -> usize {
+        let special = || self.special().iter().enumerate();
+        let large_enough = special().filter(|(_, p)| **p / 8 >= self.moduli()[0]);
+        let chosen = large_enough.min_by_key(|(_, p)| **p).or(special().max_by_key(|(_, p)| **p));
+        chosen.expect("validated parameters have a special prime").0
+    }
+
     /// Number of digits of the whole chain.
     pub fn digits(&self) -> usize {
         self.0.digits

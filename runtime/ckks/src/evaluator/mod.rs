@@ -31,8 +31,8 @@ const SCALE_TOLERANCE: f64 = 1e-12;
 /// Evaluates on ciphertexts with public keys only.
 #[derive(Debug, Clone)]
 pub struct Evaluator {
-    context: Arc<Context>,
-    keys: Arc<EvaluationKeys>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) keys: Arc<EvaluationKeys>,
 }
 
 impl Evaluator {
@@ -70,7 +70,7 @@ impl Evaluator {
     }
 }
 
-fn check_slots(left: usize, right: usize) -> Result<(), Error> {
+pub(crate) fn check_slots(left: usize, right: usize) -> Result<(), Error> {
     if left == right { Ok(()) } else { Err(Error::SlotsMismatch { left, right }) }
 }
 

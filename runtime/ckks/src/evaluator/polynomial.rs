@@ -58,18 +58,25 @@ impl Evaluator {
         let consumed = power_depth(power.index) as usize - 1;
         let basis = lowered(powers.input.basis(), consumed);
         let a = powers.get(power.a).restricted(basis);
-        let mut sum = if power.a == power.b {
-            self.tensor(&a, &a)?
-        } else {
-            self.tensor(&a, &powers.get(power.b).restricted(basis))?
-        };
+        if power.a == power.b {
+            return self.double_angle(&a);
+        }
+        let mut sum = self.tensor(&a, &powers.get(power.b).restricted(basis))?;
         let product = sum.clone();
         self.add_tensor_assign(&mut sum, &product)?;
-        if power.a == power.b {
-            self.add_constant_to_tensor(&mut sum, -1.0)?;
-        } else {
-            self.add_to_tensor(&mut sum, powers.get(power.a - power.b), -1.0)?;
-        }
+        self.add_to_tensor(&mut sum, powers.get(power.a - power.b), -1.0)?;
+        self.relinearize_rescale(&sum)
+    }
+
+    /// `2·a² − 1`, rescaled: from the cosine of an angle to that of its double.
+    ///
+    /// # Errors
+    /// Those of [`Evaluator::multiply_rescale`].
+    pub fn double_angle(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
+        let mut sum = self.tensor(a, a)?;
+        let product = sum.clone();
+        self.add_tensor_assign(&mut sum, &product)?;
+        self.add_constant_to_tensor(&mut sum, -1.0)?;
         self.relinearize_rescale(&sum)
     }
 

@@ -173,6 +173,17 @@ impl Evaluator {
         })
     }
 
+    /// Every slot times the imaginary unit, exactly.
+    ///
+    /// # Errors
+    /// [`Error::ContextMismatch`].
+    pub fn multiply_imaginary_unit_assign(&self, a: &mut Ciphertext) -> Result<(), Error> {
+        self.context.check_own(a.context)?;
+        self.context.ring().mul_imaginary_unit_assign(&mut a.c0);
+        self.context.ring().mul_imaginary_unit_assign(&mut a.c1);
+        Ok(())
+    }
+
     /// `sum += coefficient·a`, the coefficient encoded at the ratio of the scales. The term may be at
     /// a higher level.
     pub(super) fn add_scaled_assign(

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
-use crate::ring::{Basis, Poly};
-use crate::{Ciphertext, CompactPlaintext, Context, Error};
+use crate::ring::{Basis, Poly, RepeatedPoly};
+use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error};
 
 /// What a transform maps to what.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,19 +67,41 @@ struct Group {
     terms: Vec<(usize, Diagonal)>,
 }
 
+/// Diagonals with the inputs that they multiply.
+struct Products<'a, D> {
+    diagonals: Vec<D>,
+    inputs: Vec<&'a (Poly, Poly)>,
+}
+
+impl<D> Default for Products<'_, D> {
+    fn default() -> Self {
+        Self { diagonals: Vec::new(), inputs: Vec::new() }
+    }
+}
+
+impl<'a, D> Products<'a, D> {
+    fn push(&mut self, diagonal: D, input: &'a (Poly, Poly)) {
+        self.diagonals.push(diagonal);
+        self.inputs.push(input);
+    }
+}
+
 /// A diagonal, encoded for {q0, …, q_level} ∪ P.
 #[derive(Debug)]
 enum Diagonal {
     Ntt(Poly),
+    /// Repeating often enough that little is stored.
+    Repeated(RepeatedPoly),
     /// Transformed each time it is used.
     Compact(CompactPlaintext),
 }
 
 impl Diagonal {
-    fn on_basis(&self, context: &Context, basis: Basis) -> Result<Cow<'_, Poly>, Error> {
+    fn bytes(&self) -> usize {
         match self {
-            Self::Ntt(poly) => Ok(Cow::Borrowed(poly)),
-            Self::Compact(compact) => Ok(Cow::Owned(compact.on_basis(context, basis)?.poly)),
+            Self::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
+            Self::Repeated(poly) => poly.bytes(),
+            Self::Compact(compact) => compact.bytes(),
         }
     }
 }
@@ -114,17 +136,18 @@ impl TransformShape {
 }
 
 impl LinearTransform {
-    /// Encodes the diagonals, each a vector of `shape.slots` values, one at a time. The first ones
-    /// are held in NTT form, up to `ntt_budget` bytes; the others are held as integers.
+    /// Encodes the diagonals, one at a time: each a vector of `shape.slots` values, or of a period of
+    /// them. The first ones are held in NTT form, up to `ntt_budget` bytes; the others are held as
+    /// integers. Diagonals of a short period take that much less memory.
     ///
     /// # Errors
     /// [`Error::SlotCount`], [`Error::SlotsMismatch`], [`Error::InvalidScale`],
     /// [`Error::LevelTooHigh`], [`Error::LevelsExhausted`], [`Error::NotFinite`],
     /// [`Error::CoefficientOverflow`], [`Error::TermOutOfRange`], [`Error::EmptyOutput`].
-    pub fn new(
+    pub fn new<V: Copy + Into<Complex64>>(
         context: &Context,
         shape: TransformShape,
-        terms: impl IntoIterator<Item = (Term, Vec<f64>)>,
+        terms: impl IntoIterator<Item = (Term, Vec<V>)>,
         ntt_budget: usize,
     ) -> Result<Self, Error> {
         shape.check(context)?;
@@ -137,15 +160,13 @@ impl LinearTransform {
             if input >= inputs || output >= outputs {
                 return Err(Error::TermOutOfRange { input, output, inputs, outputs });
             }
-            check_slots(slots, values.len())?;
-            let compact = context.encode_compact(&values, scale)?;
-            let ntt_bytes = 8 * context.ring().degree() * basis.len();
-            let diagonal = if ntt_bytes <= budget {
-                budget -= ntt_bytes;
-                Diagonal::Ntt(compact.on_basis(context, basis)?.poly)
-            } else {
-                Diagonal::Compact(compact)
-            };
+            if values.is_empty() || !slots.is_multiple_of(values.len()) {
+                return Err(Error::SlotsMismatch { left: slots, right: values.len() });
+            }
+            let values: Vec<Complex64> = values.into_iter().map(Into::into).collect();
+            let compact = context.encode_compact_complex(&values, scale)?;
+            let run = context.parameters().max_slots() / values.len();
+            let diagonal = diagonal(context, compact, basis, run, &mut budget)?;
             let period = slots as i64;
             let (giant, baby) = (giant.rem_euclid(period), baby.rem_euclid(period));
             groups.entry((output, giant)).or_default().push(((input, baby), diagonal));
@@ -180,13 +201,31 @@ impl LinearTransform {
     /// Memory that the diagonals hold, in bytes.
     pub fn bytes(&self) -> usize {
         let diagonals = self.groups.iter().flat_map(|group| &group.terms);
-        diagonals
-            .map(|(_, diagonal)| match diagonal {
-                Diagonal::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
-                Diagonal::Compact(compact) => compact.bytes(),
-            })
-            .sum()
+        diagonals.map(|(_, diagonal)| diagonal.bytes()).sum()
     }
+}
+
+/// A diagonal, in NTT form if that fits the budget, which is then reduced; its residues come in runs.
+fn diagonal(
+    context: &Context,
+    compact: CompactPlaintext,
+    basis: Basis,
+    run: usize,
+    budget: &mut usize,
+) -> Result<Diagonal, Error> {
+    let ring = context.ring();
+    let stored_run = if ring.compresses(run) { run } else { 1 };
+    let bytes = 8 * ring.degree() * basis.len() / stored_run;
+    if bytes > *budget {
+        return Ok(Diagonal::Compact(compact));
+    }
+    *budget -= bytes;
+    let poly = compact.on_basis(context, basis)?.poly;
+    Ok(if stored_run > 1 {
+        Diagonal::Repeated(ring.compress(&poly, run))
+    } else {
+        Diagonal::Ntt(poly)
+    })
 }
 
 impl Evaluator {
@@ -250,7 +289,8 @@ impl Evaluator {
             self.context.check_own(input.context)?;
             check_slots(shape.slots, input.slots)?;
             check_scales(shape.input_scale, input.scale)?;
-            if input.basis() != self.context.basis_at(shape.level)? {
+            let basis = self.context.basis_at(shape.level)?;
+            if !input.basis().is_subset(basis) || input.level() != shape.level {
                 return Err(Error::LevelMismatch { left: shape.level, right: input.level() });
             }
         }
@@ -292,20 +332,32 @@ impl Evaluator {
         /// Terms summed at a time, which bounds the memory of diagonals being transformed.
         const CHUNK: usize = 16;
         let ring = self.context.ring();
+        let basis = rotated[0].0.basis();
         let mut sum: Option<(Poly, Poly)> = None;
-        for terms in group.terms.chunks(CHUNK) {
-            let inputs: Vec<&(Poly, Poly)> =
-                terms.iter().map(|(baby, _)| &rotated[*baby]).collect();
-            let diagonals = terms
-                .iter()
-                .map(|(_, diagonal)| diagonal.on_basis(&self.context, inputs[0].0.basis()))
-                .collect::<Result<Vec<_>, Error>>()?;
-            let (u0, u1) = ring.inner_product(&diagonals, &inputs);
-            if let Some((sum0, sum1)) = &mut sum {
+        let mut add = |(u0, u1): (Poly, Poly)| match &mut sum {
+            Some((sum0, sum1)) => {
                 ring.add_assign(sum0, &u0);
                 ring.add_assign(sum1, &u1);
-            } else {
-                sum = Some((u0, u1));
+            }
+            None => sum = Some((u0, u1)),
+        };
+        for terms in group.terms.chunks(CHUNK) {
+            let (mut full, mut repeated) = (Products::default(), Products::default());
+            for (baby, diagonal) in terms {
+                let input = &rotated[*baby];
+                match diagonal {
+                    Diagonal::Ntt(poly) => full.push(Cow::Borrowed(poly), input),
+                    Diagonal::Compact(compact) => {
+                        full.push(Cow::Owned(compact.on_basis(&self.context, basis)?.poly), input);
+                    }
+                    Diagonal::Repeated(poly) => repeated.push(poly, input),
+                }
+            }
+            if !full.diagonals.is_empty() {
+                add(ring.inner_product(basis, &full.diagonals, &full.inputs));
+            }
+            if !repeated.diagonals.is_empty() {
+                add(ring.repeated_inner_product(basis, &repeated.diagonals, &repeated.inputs));
             }
         }
         Ok(sum.expect("a group has at least one term"))

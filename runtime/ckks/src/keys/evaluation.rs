@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 use rayon::prelude::*;
 
-use super::{SecretKey, SwitchingKey};
+use super::{EncapsulationKeys, SecretKey, SwitchingKey};
 use crate::context::ContextId;
 use crate::ring::{Poly, SecretPoly};
 use crate::{Context, Error};
@@ -21,6 +21,21 @@ pub struct KeyRequest {
     pub rotations: BTreeMap<i64, usize>,
     /// For complex conjugation.
     pub conjugation: Option<usize>,
+    /// For raising the modulus in bootstrapping.
+    pub encapsulation: bool,
+}
+
+impl KeyRequest {
+    /// Also requests everything that another asks for.
+    pub fn include(&mut self, other: &Self) {
+        self.relinearization = self.relinearization.max(other.relinearization);
+        self.conjugation = self.conjugation.max(other.conjugation);
+        self.encapsulation |= other.encapsulation;
+        for (&rotation, &level) in &other.rotations {
+            let highest = self.rotations.entry(rotation).or_insert(level);
+            *highest = level.max(*highest);
+        }
+    }
 }
 
 /// Keys for evaluation. They reveal nothing, but they are bound to one secret.
@@ -30,6 +45,7 @@ pub struct EvaluationKeys {
     /// By Galois element g: the key from s to σ_g⁻¹(s). The evaluator switches first and applies
     /// σ_g to the two results, rather than to every digit before.
     pub(crate) galois: BTreeMap<u64, SwitchingKey>,
+    pub(crate) encapsulation: Option<EncapsulationKeys>,
     pub(crate) context: ContextId,
 }
 
@@ -69,18 +85,26 @@ impl EvaluationKeys {
         Ok(Self {
             relinearization: relinearization.transpose()?,
             galois: seeded.into_par_iter().map(generate).collect::<Result<_, Error>>()?,
+            encapsulation: request.encapsulation.then(|| EncapsulationKeys::generate(secret, rng)),
             context: context.id(),
         })
     }
 
     /// No keys at all, for an evaluator that needs none.
     pub fn none(context: &Context) -> Self {
-        Self { relinearization: None, galois: BTreeMap::new(), context: context.id() }
+        let context = context.id();
+        Self { relinearization: None, galois: BTreeMap::new(), encapsulation: None, context }
     }
 
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        self.galois.values().chain(&self.relinearization).map(SwitchingKey::bytes).sum()
+        let switching = self.galois.values().chain(&self.relinearization).map(SwitchingKey::bytes);
+        let encapsulation = self.encapsulation.iter().map(EncapsulationKeys::bytes);
+        switching.chain(encapsulation).sum()
+    }
+
+    pub(crate) fn encapsulation(&self) -> Result<&EncapsulationKeys, Error> {
+        self.encapsulation.as_ref().ok_or(Error::MissingEncapsulationKeys)
     }
 
     pub(crate) fn relinearization(&self) -> Result<&SwitchingKey, Error> {

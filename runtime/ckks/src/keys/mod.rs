@@ -1,10 +1,12 @@
 //! Keys: the secret, the public one, and those that let an evaluator work.
 
+mod encapsulation;
 mod evaluation;
 mod public;
 mod secret;
 mod switching;
 
+pub(crate) use encapsulation::{EncapsulationKeys, Pair};
 pub use evaluation::{EvaluationKeys, KeyRequest};
 pub use public::PublicKey;
 pub use secret::SecretKey;

@@ -63,7 +63,8 @@ impl SwitchingKey {
         c: &Decomposition,
     ) -> Result<(Poly, Poly), Error> {
         let parts = self.parts(&c.indices, c.basis)?;
-        Ok(context.ring().inner_product(&c.raised, &parts))
+        let target = c.basis.union(context.special_basis());
+        Ok(context.ring().inner_product(target, &c.raised, &parts))
     }
 
     fn parts(&self, indices: &[usize], operand: Basis) -> Result<Vec<&(Poly, Poly)>, Error> {

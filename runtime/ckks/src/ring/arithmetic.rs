@@ -135,6 +135,24 @@ impl Ring {
         });
     }
 
+    /// `a · X^(N/2)` in the NTT domain, in place: every slot times the imaginary unit.
+    ///
+    /// # Panics
+    /// If the polynomial is not in the NTT domain.
+    pub fn mul_imaginary_unit_assign(&self, a: &mut Poly) {
+        self.assert_domain(a, Domain::Ntt);
+        let half = self.degree() / 2;
+        a.for_each_limb(|i, a| {
+            // ψ^((2r + 1)·N/2) is ψ^(N/2) for even r and its negative for odd r, which in
+            // bit-reversed order are the two halves.
+            let m = self.modulus(i);
+            let unit = m.pow(self.root(i), half as u64);
+            let (even, odd) = a.split_at_mut(half);
+            self.kernels.mul_scalar(m, even, unit);
+            self.kernels.mul_scalar(m, odd, m.neg(unit));
+        });
+    }
+
     /// `p(X) → p(X^g)` for an odd Galois element `g`, taken modulo `2N`, in either domain.
     ///
     /// # Panics
@@ -327,6 +345,21 @@ mod tests {
             let point = m.pow(psi, 2 * u64::from((i as u32).reverse_bits() >> 27) + 1);
             let horner = poly.limb(0).iter().rev().fold(0, |sum, &c| m.add(m.mul(sum, point), c));
             assert_eq!(value, horner, "position {i}");
+        }
+    }
+
+    #[test]
+    fn the_imaginary_unit_is_a_monomial() {
+        let ring = ring(5, &[40, 30]);
+        let poly = random_poly(&ring, ring.basis(), Domain::Coefficient, &mut rng(4));
+        let mut product = poly.clone();
+        ring.ntt(&mut product);
+        ring.mul_imaginary_unit_assign(&mut product);
+        ring.intt(&mut product);
+        for (i, limb) in product.limbs() {
+            let (low, high) = poly.limb(i).split_at(16);
+            assert_eq!(&limb[16..], low);
+            assert!(limb[..16].iter().zip(high).all(|(&a, &b)| a == ring.modulus(i).neg(b)));
         }
     }
 

@@ -8,23 +8,22 @@ use super::rns::{TARGET_BLOCK, Terms};
 use super::{Basis, Domain, Poly, Ring};
 
 impl Ring {
-    /// `(Σ digits[i]·key[i].0, Σ digits[i]·key[i].1)` in the NTT domain, on the basis of the digits,
-    /// reduced once at the end.
+    /// `(Σ digits[i]·key[i].0, Σ digits[i]·key[i].1)` in the NTT domain, on the given basis, reduced once
+    /// at the end.
     ///
-    /// Key polynomials may have more primes than the digits; they are ignored. For digits that serve
-    /// several keys (hoisting); for one key, [`Ring::gadget_product`] is faster.
+    /// All may have more primes than the basis; they are ignored. For digits that serve several keys
+    /// (hoisting); for one key, [`Ring::gadget_product`] is faster.
     ///
     /// # Panics
     /// If there are no digits or more than there are key pairs, or if domains or bases do not fit.
-    pub fn inner_product<D, K>(&self, digits: &[D], key: &[K]) -> (Poly, Poly)
+    pub fn inner_product<D, K>(&self, basis: Basis, digits: &[D], key: &[K]) -> (Poly, Poly)
     where
         D: Borrow<Poly> + Sync,
         K: Borrow<(Poly, Poly)> + Sync,
     {
         assert!(!digits.is_empty(), "there are no digits");
-        let basis = digits[0].borrow().basis();
         for digit in digits.iter().map(Borrow::borrow) {
-            assert_eq!(digit.basis(), basis, "the digits have different bases");
+            assert!(basis.is_subset(digit.basis()), "a digit lacks primes of {basis:?}");
             self.assert_domain(digit, Domain::Ntt);
         }
         self.assert_key(key, digits.len(), basis);
@@ -89,7 +88,12 @@ impl Ring {
         self.kernels.inner_product(self.modulus(i), out, &terms);
     }
 
-    fn assert_key<K: Borrow<(Poly, Poly)>>(&self, key: &[K], digits: usize, basis: Basis) {
+    pub(super) fn assert_key<K: Borrow<(Poly, Poly)>>(
+        &self,
+        key: &[K],
+        digits: usize,
+        basis: Basis,
+    ) {
         assert!(digits > 0, "there are no digits");
         assert!(digits <= key.len(), "{digits} digits, {} key pairs", key.len());
         for poly in key[..digits].iter().map(Borrow::borrow).flat_map(|(b, a)| [b, a]) {
@@ -117,7 +121,7 @@ mod tests {
             ring.mul_add_assign(&mut expected.0, digit, b);
             ring.mul_add_assign(&mut expected.1, digit, a);
         }
-        assert_eq!(ring.inner_product(&digits, &key), expected);
+        assert_eq!(ring.inner_product(basis, &digits, &key), expected);
     }
 
     #[test]
@@ -132,7 +136,7 @@ mod tests {
         let poly = random(poly_basis);
         let key: Vec<_> = (0..3).map(|_| (random(ring.basis()), random(target))).collect();
         let raised = digits.map(|digit| ring.mod_up(&poly, digit, target));
-        let expected = ring.inner_product(&raised, &key);
+        let expected = ring.inner_product(target, &raised, &key);
         assert_eq!(ring.gadget_product(&poly, &digits, target, &key), expected);
     }
 }

@@ -8,6 +8,7 @@
 //! | `arithmetic` | transforms, sums, products, automorphisms |
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
+//! | `repeated` | polynomials in a power of X |
 //! | `integers` | from signed integers, back to real numbers, raw bytes |
 //! | `sample` | random polynomials |
 //! | `kernels` | the inner loops |
@@ -25,6 +26,7 @@ mod kernels;
 mod modulus;
 mod poly;
 mod pool;
+mod repeated;
 mod rns;
 pub mod sample;
 
@@ -36,6 +38,7 @@ pub use error::RingError;
 pub use kernels::Kernels;
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use poly::{Poly, SecretPoly};
+pub use repeated::RepeatedPoly;
 
 use arithmetic::SlotPermutation;
 use kernels::Ntt;

@@ -1,6 +1,7 @@
 //! The scheme from outside: every operation is decrypted and compared with the same computation on
 //! numbers. Where a module has no better reason for its tolerance, it is [`common::TOLERANCE`].
 
+mod bootstrapping;
 mod common;
 
 mod encryption;

@@ -70,7 +70,7 @@ proptest! {
             vec![ring.automorphism(&a, galois | 1)]
         });
         check("inner product", Domain::Ntt, &|ring, [a, b, c]| {
-            let (x, y) = ring.inner_product(&[a.clone(), b.clone()], &[(b, c.clone()), (c, a)]);
+            let (x, y) = ring.inner_product(ring.basis(), &[a.clone(), b.clone()], &[(b, c.clone()), (c, a)]);
             vec![x, y]
         });
         for domain in [Domain::Coefficient, Domain::Ntt] {
@@ -101,7 +101,7 @@ proptest! {
             }
             let key: Vec<_> = (0..terms).map(|_| (values.clone(), values.clone())).collect();
             let digits: Vec<_> = (0..terms).map(|_| values.clone()).collect();
-            let (b, a) = ring.inner_product(&digits, &key);
+            let (b, a) = ring.inner_product(ring.basis(), &digits, &key);
             ring.intt(&mut values);
             [transformed, raised, b, a, values]
         });

@@ -33,6 +33,9 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
+    /// Shortest run of equal residues that kernels make use of.
+    pub(super) const MIN_RUN: usize = 32;
+
     /// The fastest kernels of this processor; `PIC_KERNELS=portable` in the environment overrules.
     pub fn detect() -> Self {
         let portable = std::env::var_os("PIC_KERNELS").is_some_and(|name| name == "portable");
@@ -128,6 +131,17 @@ impl Kernels {
         terms: &[(&[u64], &[u64], &[u64])],
     ) {
         dispatch!(self, inner_product(m, out, terms));
+    }
+
+    /// [`Kernels::inner_product`] where every `a[i]` has one residue for each run of positions, whose
+    /// length is a power of two from [`Kernels::MIN_RUN`].
+    pub(super) fn repeated_inner_product(
+        self,
+        m: &Modulus,
+        out: (&mut [u64], &mut [u64]),
+        terms: &[(&[u64], &[u64], &[u64])],
+    ) {
+        dispatch!(self, repeated_inner_product(m, out, terms));
     }
 
     /// `out[8b + k] = a[8·(blocks[b] >> 3) + lanes[blocks[b] & 7][k]]`.

@@ -134,6 +134,33 @@ pub(super) fn inner_product(
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
+    sums_of_products(m, out, terms, |a, row| {
+        let a = a[row..row + ROW].as_chunks().0;
+        std::array::from_fn(|v| load(&a[v]))
+    });
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn repeated_inner_product(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    terms: &[(&[u64], &[u64], &[u64])],
+) {
+    let log_degree = out.0.len().ilog2();
+    sums_of_products(m, out, terms, |a, row| {
+        [splat(a[row >> (log_degree - a.len().ilog2())]); ROW / LANES]
+    });
+}
+
+/// Inner products, given how to get the first factors of a row.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn sums_of_products(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    terms: &[(&[u64], &[u64], &[u64])],
+    row_of: impl Fn(&[u64], usize) -> [Vector; ROW / LANES],
+) {
     let product = Product::new(m);
     let reduction = SumReduction::new(m, terms.len());
     let reduce =
@@ -141,13 +168,12 @@ pub(super) fn inner_product(
     for row in (0..out.0.len()).step_by(ROW) {
         let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
         for (a, b0, b1) in terms {
-            let a = a[row..row + ROW].as_chunks().0;
+            let a = row_of(a, row);
             let b0 = b0[row..row + ROW].as_chunks().0;
             let b1 = b1[row..row + ROW].as_chunks().0;
             for (v, sums) in sums.iter_mut().enumerate() {
-                let a = load(&a[v]);
-                sums[0].add(a, load(&b0[v]));
-                sums[1].add(a, load(&b1[v]));
+                sums[0].add(a[v], load(&b0[v]));
+                sums[1].add(a[v], load(&b1[v]));
             }
         }
         let out0 = out.0[row..row + ROW].as_chunks_mut().0;

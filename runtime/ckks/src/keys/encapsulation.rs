@@ -1,0 +1,98 @@
+//! Keys for sparse-secret encapsulation: to an ephemeral sparse secret at the lowest modulus, and back.
+//!
+//! After Bossuat, Troncoso-Pastoriza and Hubaux, "Bootstrapping for Approximate Homomorphic
+//! Encryption with Negligible Failure-Probability by Using Sparse-Secret Encapsulation" (ACNS 2022).
+//! The sparse secret s̃ masks data modulo q0·p only, which it is secure for. The way back is under the
+//! main secret s. What is switched back has coefficients below q0, whatever its modulus, so that one
+//! pair modulo Q·p is key enough: no digits.
+
+use rand_core::CryptoRng;
+
+use super::{SecretKey, error, mask, uniform};
+use crate::model::bootstrapping::SPARSE_WEIGHT;
+use crate::ring::{Basis, Poly, SecretPoly, sample};
+use crate::{Ciphertext, Context};
+
+/// Keys from the main secret to a sparse one and back.
+#[derive(Debug, Clone)]
+pub(crate) struct EncapsulationKeys {
+    /// Modulo q0·p only: a larger modulus would break the sparse secret.
+    pub(crate) to_sparse: Pair,
+    /// Modulo Q·p.
+    pub(crate) from_sparse: Pair,
+}
+
+/// `(b, a)` with `b + a·to = e + p·from`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) polys: (Poly, Poly),
+    /// What a expands from.
+    pub(crate) seed: [u8; sample::SEED_BYTES],
+}
+
+impl EncapsulationKeys {
+    pub(super) fn generate(secret: &SecretKey, rng: &mut impl CryptoRng) -> Self {
+        let context = secret.context();
+        let ring = context.ring();
+        let [low, high] = Self::bases(context);
+        // Rings so small that they are no use but in tests have room for fewer.
+        let weight = SPARSE_WEIGHT.min(ring.degree() / 2);
+        let sparse = sample::sparse_ternary(rng, ring.degree(), weight);
+        let mut sparse = SecretPoly::from(ring.from_signed(&sparse, high));
+        ring.ntt(&mut sparse);
+        Self {
+            to_sparse: Pair::generate(context, secret.poly(), &sparse, low, rng),
+            from_sparse: Pair::generate(context, &sparse, secret.poly(), high, rng),
+        }
+    }
+
+    /// The bases of the two keys.
+    pub(crate) fn bases(context: &Context) -> [Basis; 2] {
+        let special = context.encapsulation_basis();
+        let chain = context.ring().basis().difference(context.special_basis());
+        [Basis::single(0).union(special), chain.union(special)]
+    }
+
+    /// Raises a ciphertext modulo q0 to a larger basis: it then encrypts m + q0·I, I small.
+    pub(crate) fn raise(&self, context: &Context, a: &Ciphertext, target: Basis) -> Ciphertext {
+        let ring = context.ring();
+        let (mut c0, c1) = self.to_sparse.apply(context, &a.c1, a.basis());
+        ring.add_assign(&mut c0, &a.c0);
+        let c0 = ring.convert(&c0, target);
+        let (mut d0, d1) = self.from_sparse.apply(context, &c1, target);
+        ring.add_assign(&mut d0, &c0);
+        Ciphertext { c0: d0, c1: d1, ..*a }
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let pairs = [&self.to_sparse, &self.from_sparse];
+        pairs.map(|pair| 16 * pair.polys.0.degree() * pair.polys.0.basis().len()).iter().sum()
+    }
+}
+
+impl Pair {
+    fn generate(
+        context: &Context,
+        from: &Poly,
+        to: &Poly,
+        basis: Basis,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let (ring, special) = (context.ring(), context.encapsulation_basis());
+        let (seed, a) = uniform(ring, basis, rng);
+        let mut b = mask(ring, error(ring, basis, rng), &a, to);
+        let from = SecretPoly::from(from.restricted(basis.difference(special)));
+        ring.add_lifted_assign(&mut b, &from, special);
+        Self { polys: (b, a), seed }
+    }
+
+    /// An encryption of c·from on the target basis, c small on any basis.
+    fn apply(&self, context: &Context, c: &Poly, target: Basis) -> (Poly, Poly) {
+        let (ring, special) = (context.ring(), context.encapsulation_basis());
+        let target = target.union(special);
+        let raised = ring.convert(c, target);
+        let (u0, u1) = ring.inner_product(target, &[raised], std::slice::from_ref(&self.polys));
+        (ring.mod_down(u0, special), ring.mod_down(u1, special))
+    }
+}

@@ -1,0 +1,84 @@
+//! Bootstrapping against the values that went in, on small insecure rings.
+
+use std::sync::Arc;
+
+use pic_ckks::model::bootstrapping::{BootstrappingPlan, BootstrappingSpec, EvalMod, SlotData};
+use pic_ckks::model::{Parameters, SecurityLevel};
+use pic_ckks::ring::sample::ChaCha20Rng;
+use pic_ckks::{Bootstrapper, Complex64, Context, EvaluationKeys, Evaluator, SecretKey};
+use rand_core::{Rng, SeedableRng};
+
+const LOG_SCALE: f64 = 38.0;
+
+fn plan(log_n: u32, log_slots: u32, data: SlotData) -> BootstrappingPlan {
+    let eval_mod = EvalMod { bound: 16.1, degree: 30, doublings: 3 };
+    let split = |parts: u32| -> Vec<u32> {
+        let parts = parts.min(log_slots);
+        (0..parts).map(|i| log_slots / parts + u32::from(i < log_slots % parts)).collect()
+    };
+    let (slots_to_coeffs, coeffs_to_slots) = (split(2), split(3));
+    let levels = 3;
+    let low = match data {
+        SlotData::Real => [vec![38.0; slots_to_coeffs.len()], vec![LOG_SCALE; levels]],
+        SlotData::Complex => [vec![LOG_SCALE; levels], vec![38.0; slots_to_coeffs.len()]],
+    };
+    let high = vec![48.0; eval_mod.depth() + coeffs_to_slots.len()];
+    let moduli = [vec![48.0], low.concat(), high].concat();
+    let parameters = Parameters::from_bits(
+        log_n,
+        &moduli,
+        &[49.5; 4],
+        moduli.len().div_ceil(4),
+        SecurityLevel::Insecure,
+    );
+    BootstrappingPlan::new(BootstrappingSpec {
+        parameters: parameters.unwrap(),
+        slots: 1 << log_slots,
+        data,
+        levels,
+        log_scale: LOG_SCALE,
+        log_ratio: 10.0,
+        slots_to_coeffs,
+        coeffs_to_slots,
+        eval_mod,
+    })
+    .unwrap()
+}
+
+#[test]
+fn values_survive_bootstrapping() {
+    for (log_slots, data) in
+        [(9, SlotData::Real), (9, SlotData::Complex), (5, SlotData::Real), (1, SlotData::Complex)]
+    {
+        let plan = plan(10, log_slots, data);
+        let context = Context::new(plan.parameters().clone()).unwrap();
+        let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let secret = SecretKey::generate(&context, &mut rng);
+        let keys =
+            EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng).unwrap();
+        let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
+        let mut unit = || rng.next_u64() as f64 / 2f64.powi(63) - 1.0;
+        let values: Vec<Complex64> = (0..plan.slots())
+            .map(|_| {
+                let imaginary = if data == SlotData::Complex { unit() } else { 0.0 };
+                Complex64::new(unit(), imaginary)
+            })
+            .collect();
+        let scale = 2f64.powf(LOG_SCALE);
+        let message = context.encode_complex(&values, scale, plan.input_level()).unwrap();
+        let x = secret.encrypt(&message, &mut rng).unwrap().expand(&context).unwrap();
+        for target in 0..=plan.levels() {
+            let result = bootstrapper.bootstrap(&evaluator, &x, target).unwrap();
+            assert_eq!(result.level(), plan.output_level(target));
+            let decrypted = context.decode_complex(&secret.decrypt(&result).unwrap()).unwrap();
+            let error =
+                decrypted.iter().zip(&values).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
+            println!("{data:?} {log_slots} {target}: {}", error.log2());
+            assert!(
+                error < 2f64.powi(-15),
+                "{data:?}, 2^{log_slots} slots, target {target}: {error}"
+            );
+        }
+    }
+}

@@ -152,7 +152,7 @@ impl<'a> NoiseModel<'a> {
         samples: &[f64],
     ) -> f64 {
         let mut scales = vec![input_scale; plan.degree() + 2];
-        for &Power { index, a, b } in plan.powers() {
+        for &Power { index, a, b, .. } in plan.powers() {
             let q = self.prime(level + 1 - power_depth(index) as usize);
             scales[index as usize] = scales[a as usize] * scales[b as usize] / q;
         }
@@ -211,14 +211,14 @@ impl Backwards<'_> {
         let mut derivatives = vec![0.0; values.len()];
         let (root, depth) = (self.plan.root(), self.plan.depth() as usize);
         let mut total = self.node(root, 1.0, depth, target_scale, &values, &mut derivatives);
-        for &Power { index, a, b } in self.plan.powers().iter().rev() {
+        for &Power { index, a, b, rest } in self.plan.powers().iter().rev() {
             let derivative = derivatives[index as usize];
             let level = self.level + 1 - power_depth(index) as usize;
             let scale = self.scales[a as usize] * self.scales[b as usize];
             total += derivative.powi(2) * self.noise.relinearize_rescale(level, scale);
             derivatives[a as usize] += 2.0 * derivative * values[b as usize];
             derivatives[b as usize] += 2.0 * derivative * values[a as usize];
-            derivatives[(a - b) as usize] -= derivative;
+            derivatives[(a - b) as usize] += rest * derivative;
         }
         total + derivatives[1].powi(2) * input_variance
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::context::top;
 use crate::evaluator::check_slots;
 use crate::model::ChebyshevPlan;
-use crate::model::bootstrapping::{BootstrappingPlan, Order, StageStep};
+use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, StageStep};
 use crate::ring::Basis;
 use crate::{
     Ciphertext, Complex64, Context, Error, Evaluator, KeyRequest, LinearTransform, Term,
@@ -206,30 +206,42 @@ impl Bootstrapper {
             .map(|n| n as i64)
     }
 
-    /// From i·x/K, x = I + m/q0, to exp(2πix), given q0 over the scale of the message, at a scale at
-    /// which twice the sine is the message at the plan's output scale.
+    /// From i·x/K, x = I + m/q0, to exp(2πix), or 4/3·exp(2πix) − 1/6·exp(4πix), given q0 over the scale
+    /// of the message. Its scale is the plan's output scale, if twice the sine is to be the message.
     fn exponential(
         &self,
         evaluator: &Evaluator,
         x: &Ciphertext,
         ratio: f64,
     ) -> Result<Ciphertext, Error> {
+        let EvalMod { squarings, harmonics, .. } = *self.plan.eval_mod();
         // The sine of 2πm/q0 is 2π/ratio times the value, as long as that is small.
         let scale = self.plan.output_scale() * ratio / (4.0 * PI);
+        // From the scale of the result back through the products, all of them squares but for factors.
         let first_dropped = top(x.basis()) - self.exponential.depth() as usize;
-        let squarings = self.plan.eval_mod().squarings as usize;
-        // From the scale of the result back through the squarings.
-        let target_scale = (0..squarings)
-            .rev()
-            .fold(scale, |scale, i| (scale * self.context.prime(first_dropped - i)).sqrt());
+        let products = (squarings + harmonics - 1) as usize;
+        let target_scale = (0..products).rev().fold(scale, |scale, i| {
+            let factor = if i == squarings as usize { SECOND_HARMONIC } else { 1.0 };
+            (scale * self.context.prime(first_dropped - i) / factor).sqrt()
+        });
         let mut y = evaluator.evaluate_chebyshev(x, &self.exponential, target_scale)?;
         for _ in 0..squarings {
             y = evaluator.multiply_rescale(&y, &y)?;
+        }
+        if harmonics == 2 {
+            // y·(4/3 − y/6).
+            let mut factor = evaluator.negate(&y)?;
+            factor.scale *= SECOND_HARMONIC;
+            evaluator.add_constant_assign(&mut factor, 4.0 / 3.0)?;
+            y = evaluator.multiply_rescale(&y, &factor)?;
         }
         y.scale = self.plan.output_scale();
         Ok(y)
     }
 }
+
+/// The second harmonic is subtracted with the inverse of this.
+const SECOND_HARMONIC: f64 = 6.0;
 
 fn apply(
     evaluator: &Evaluator,

@@ -12,8 +12,14 @@ use rand_core::{Rng, SeedableRng};
 
 const LOG_SCALE: f64 = 38.0;
 
-fn plan(log_n: u32, log_slots: u32, data: SlotData, order: Order) -> BootstrappingPlan {
-    let eval_mod = EvalMod { bound: 14.0, degree: 28, squarings: 3 };
+fn plan(
+    log_n: u32,
+    log_slots: u32,
+    data: SlotData,
+    order: Order,
+    harmonics: u32,
+) -> BootstrappingPlan {
+    let eval_mod = EvalMod { bound: 14.0, degree: 28, squarings: 3, harmonics };
     let split = |parts: u32| -> Vec<u32> {
         let parts = parts.min(log_slots);
         (0..parts).map(|i| log_slots / parts + u32::from(i < log_slots % parts)).collect()
@@ -41,7 +47,7 @@ fn plan(log_n: u32, log_slots: u32, data: SlotData, order: Order) -> Bootstrappi
         levels,
         log_input_scale: LOG_SCALE,
         log_output_scale: LOG_SCALE,
-        log_ratio: 10.0,
+        log_ratio: if harmonics == 1 { 10.0 } else { 7.0 },
         slots_to_coeffs,
         coeffs_to_slots,
         eval_mod,
@@ -53,15 +59,16 @@ fn plan(log_n: u32, log_slots: u32, data: SlotData, order: Order) -> Bootstrappi
 #[test]
 fn values_survive_bootstrapping() {
     let (first, conventional) = (Order::SlotsToCoeffsFirst, Order::Conventional);
-    for (log_slots, data, order) in [
-        (9, SlotData::Real, first),
-        (9, SlotData::Complex, first),
-        (9, SlotData::Complex, conventional),
-        (5, SlotData::Real, first),
-        (5, SlotData::Real, conventional),
-        (1, SlotData::Complex, first),
+    for (log_slots, data, order, harmonics) in [
+        (9, SlotData::Real, first, 1),
+        (9, SlotData::Real, first, 2),
+        (9, SlotData::Complex, first, 1),
+        (9, SlotData::Complex, conventional, 2),
+        (5, SlotData::Real, first, 2),
+        (5, SlotData::Real, conventional, 1),
+        (1, SlotData::Complex, first, 1),
     ] {
-        let plan = plan(10, log_slots, data, order);
+        let plan = plan(10, log_slots, data, order, harmonics);
         let context = Context::new(plan.parameters().clone()).unwrap();
         let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -85,7 +92,7 @@ fn values_survive_bootstrapping() {
             let decrypted = context.decode_complex(&secret.decrypt(&result).unwrap()).unwrap();
             let error =
                 decrypted.iter().zip(&values).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
-            println!("{data:?} {order:?} {log_slots} {target}: {}", error.log2());
+            println!("{data:?} {order:?} {log_slots} {harmonics} {target}: {}", error.log2());
             assert!(
                 error < 2f64.powi(-15),
                 "{data:?}, {order:?}, 2^{log_slots} slots, target {target}: {error}"

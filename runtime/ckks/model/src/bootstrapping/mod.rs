@@ -171,10 +171,11 @@ impl BootstrappingPlan {
             let outside = !range.contains(&value);
             if outside { Err(BootstrappingError::Number { name, value, domain }) } else { Ok(()) }
         };
-        let EvalMod { bound, degree, squarings } = spec.eval_mod;
+        let EvalMod { bound, degree, squarings, harmonics } = spec.eval_mod;
         number("the bound of EvalMod", bound, "[1, 1024)", 1.0..1024.0)?;
         number("the degree of EvalMod", degree as f64, "[2, 127]", 2.0..128.0)?;
         number("the number of squarings", squarings.into(), "[0, 10]", 0.0..11.0)?;
+        number("the number of harmonics", harmonics.into(), "[1, 2]", 1.0..3.0)?;
         number("log2 of the input scale", spec.log_input_scale, "[10, 60)", 10.0..60.0)?;
         number("log2 of the output scale", spec.log_output_scale, "[10, 60)", 10.0..60.0)?;
         number("log2 of EvalMod's scale", spec.log_eval_mod_scale, "[10, 60)", 10.0..60.0)?;

@@ -70,7 +70,7 @@ impl Ring {
                         return poly.limb(i);
                     }
                     let limb = raised.limb_mut(i);
-                    self.primes[i].ntt.forward(limb);
+                    self.primes[i].ntt.forward_lazy(limb);
                     &*limb
                 });
                 self.limb_inner_product(i, limbs, key, (b, a));

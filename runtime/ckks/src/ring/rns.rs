@@ -240,7 +240,7 @@ impl<'a> Terms<'a> {
         self.recombine(ring, &mut remainders.limbs_mut().collect::<Vec<_>>());
         for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
             if domain == Domain::Ntt {
-                ring.primes[i].ntt.forward(remainder);
+                ring.primes[i].ntt.forward_lazy(remainder);
             }
             let inverse = self.converter.targets[i].product_inverse;
             ring.kernels.sub_mul_scalar(ring.modulus(i), limb, remainder, inverse);

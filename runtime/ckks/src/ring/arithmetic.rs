@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
+use super::kernels::CHUNK;
 use super::{Basis, Domain, Kernels, Poly, Ring};
-
-/// Words that several kernels work on in turn, while they are in the nearest cache.
-const CHUNK: usize = 512;
 
 impl Ring {
     /// Brings a polynomial to the NTT domain, in place.

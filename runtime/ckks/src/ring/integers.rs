@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::modulus::conditional_sub;
-use super::{Basis, Domain, MAX_PRIME_BITS, Modulus, Poly, Ring, RingError};
+use super::kernels::CHUNK;
+use super::{Basis, Domain, Kernels, Modulus, Poly, Ring, RingError};
 
 impl Ring {
     /// The polynomial with the given `N` signed coefficients, in the coefficient domain.
@@ -15,7 +15,17 @@ impl Ring {
         coefficients: &[T],
         basis: Basis,
     ) -> Poly {
-        self.reduce_each(coefficients, basis, |m, c| m.reduce_i64(c.into()))
+        assert_eq!(coefficients.len(), self.degree(), "one coefficient is needed for each power");
+        let mut poly = self.scratch(basis, Domain::Coefficient);
+        poly.for_each_limb(|i, limb| {
+            for (limb, coefficients) in limb.chunks_mut(CHUNK).zip(coefficients.chunks(CHUNK)) {
+                for (word, &c) in limb.iter_mut().zip(coefficients) {
+                    *word = c.into().cast_unsigned();
+                }
+                self.kernels.reduce_signed(self.modulus(i), limb);
+            }
+        });
+        poly
     }
 
     /// Like [`Ring::from_signed`], for coefficients of up to 127 bits.
@@ -23,21 +33,12 @@ impl Ring {
     /// # Panics
     /// If there are not `N` coefficients.
     pub fn from_signed_wide(&self, coefficients: &[i128], basis: Basis) -> Poly {
-        self.reduce_each(coefficients, basis, Modulus::reduce_i128)
-    }
-
-    fn reduce_each<T: Copy + Sync>(
-        &self,
-        coefficients: &[T],
-        basis: Basis,
-        reduce: impl Fn(&Modulus, T) -> u64 + Sync,
-    ) -> Poly {
         assert_eq!(coefficients.len(), self.degree(), "one coefficient is needed for each power");
         let mut poly = self.scratch(basis, Domain::Coefficient);
         poly.for_each_limb(|i, limb| {
             let m = self.modulus(i);
             for (residue, &c) in limb.iter_mut().zip(coefficients) {
-                *residue = reduce(m, c);
+                *residue = m.reduce_i128(c);
             }
         });
         poly
@@ -90,13 +91,14 @@ impl Ring {
         };
         let limbs: Vec<&[u64]> = poly.limbs().map(|(_, limb)| limb).collect();
         let mut reals = vec![0.0; self.degree()];
-        reals.par_chunks_mut(GROUP).enumerate().with_min_len(64).for_each_init(
-            || vec![[0; GROUP]; limbs.len()],
-            |digits, (group, reals)| {
+        let group = CHUNK.min(self.degree());
+        reals.par_chunks_mut(group).enumerate().with_min_len(8).for_each_init(
+            || (vec![vec![0; group]; limbs.len()], vec![0; group]),
+            |(digits, buffer), (position, reals)| {
                 for (digits, limb) in digits.iter_mut().zip(&limbs) {
-                    digits.copy_from_slice(&limb[GROUP * group..][..GROUP]);
+                    digits.copy_from_slice(&limb[group * position..][..group]);
                 }
-                let needed = to_mixed_radix(digits, &radices);
+                let needed = to_mixed_radix(self.kernels, digits, &radices, buffer);
                 for (j, real) in reals.iter_mut().enumerate() {
                     let digits = digits[..needed].iter().map(|d| d[j]);
                     *real = mixed_radix_to_real(digits.zip(&radices).rev(), log_scale);
@@ -107,44 +109,39 @@ impl Ring {
     }
 }
 
-/// Coefficients recombined at a time; divides every degree.
-const GROUP: usize = 16;
-
 /// A prime as the radix of a mixed-radix digit.
 struct Radix {
     m: Modulus,
-    /// The inverses of the radices before, with Shoup companions.
-    inverses: Vec<(u64, u64)>,
-    /// A multiple of the prime that exceeds every digit.
-    offset: u64,
+    /// The inverses of the radices before.
+    inverses: Vec<u64>,
 }
 
 impl Radix {
     fn new(m: &Modulus, before: &[&Modulus]) -> Self {
         let inverse = |radix: &&Modulus| m.inv(m.reduce_u64(radix.value()));
-        Self {
-            m: *m,
-            inverses: before.iter().map(inverse).map(|w| (w, m.shoup(w))).collect(),
-            offset: (1u64 << MAX_PRIME_BITS).next_multiple_of(m.value()),
-        }
+        Self { m: *m, inverses: before.iter().map(inverse).collect() }
     }
 }
 
-/// Turns residues into mixed-radix digits, in place; returns how many can be other than zero.
-fn to_mixed_radix(residues: &mut [[u64; GROUP]], radices: &[Radix]) -> usize {
+/// Turns the residues of a group of coefficients, by prime, into mixed-radix digits, in place;
+/// returns how many can be other than zero. The buffer is as long as the group.
+fn to_mixed_radix(
+    kernels: Kernels,
+    residues: &mut [Vec<u64>],
+    radices: &[Radix],
+    buffer: &mut [u64],
+) -> usize {
     for k in 0..residues.len() {
-        if residues[k..].as_flattened().iter().fold(0, |any, residue| any | residue) == 0 {
+        if residues[k..].iter().flatten().fold(0, |any, residue| any | residue) == 0 {
             return k;
         }
         let (done, rest) = residues.split_at_mut(k + 1);
-        let digits = done[k].map(|digit| radices[k].m.centered(digit));
-        for (residues, Radix { m, inverses, offset }) in rest.iter_mut().zip(&radices[k + 1..]) {
-            let (w, w_shoup) = inverses[k];
-            for (residue, &digit) in residues.iter_mut().zip(&digits) {
-                let difference = (*residue + offset).wrapping_sub_signed(digit);
-                let quotient = m.mul_shoup_lazy(difference, w, w_shoup);
-                *residue = conditional_sub(quotient, m.value());
+        for (residues, Radix { m, inverses }) in rest.iter_mut().zip(&radices[k + 1..]) {
+            for (word, &digit) in buffer.iter_mut().zip(&done[k]) {
+                *word = radices[k].m.centered(digit).cast_unsigned();
             }
+            kernels.reduce_signed(m, buffer);
+            kernels.sub_mul_scalar(m, residues, buffer, inverses[k]);
         }
     }
     residues.len()

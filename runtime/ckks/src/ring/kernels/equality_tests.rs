@@ -66,6 +66,13 @@ proptest! {
             let scalars: Vec<u64> = b.limbs().map(|(_, limb)| limb[0]).collect();
             ring.mul_scalars_assign(a, &scalars);
         });
+        check("from_signed", Domain::Ntt, &|ring, [a, ..]| {
+            // Many magnitudes of both signs, and the extremes.
+            let shifted = a.limb(0).iter().zip(0..).map(|(&x, j)| x.cast_signed() << (j % 44));
+            let mut integers: Vec<i64> = shifted.collect();
+            integers[..4].copy_from_slice(&[i64::MIN, i64::MAX, -1, 0]);
+            vec![ring.from_signed(&integers, ring.basis())]
+        });
         check("automorphism", Domain::Ntt, &|ring, [a, ..]| {
             vec![ring.automorphism(&a, galois | 1)]
         });

@@ -9,6 +9,9 @@ mod portable;
 
 use super::Modulus;
 
+/// Words that several kernels should work on in turn, while they are in the nearest cache.
+pub(super) const CHUNK: usize = 512;
+
 /// Which implementation of the inner loops a ring uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
@@ -71,6 +74,11 @@ impl Kernels {
             #[cfg(not(target_arch = "x86_64"))]
             Self::Ifma => unreachable!("rings refuse kernels that are not available"),
         }
+    }
+
+    /// The canonical residues of words that are signed integers in two's complement, in place.
+    pub(super) fn reduce_signed(self, m: &Modulus, a: &mut [u64]) {
+        dispatch!(self, reduce_signed(m, a));
     }
 
     /// `a += b`.

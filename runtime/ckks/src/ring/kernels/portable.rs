@@ -85,6 +85,10 @@ impl Ntt {
     }
 }
 
+pub(super) fn reduce_signed(m: &Modulus, a: &mut [u64]) {
+    a.iter_mut().for_each(|a| *a = m.reduce_i64(a.cast_signed()));
+}
+
 pub(super) fn add(m: &Modulus, a: &mut [u64], b: &[u64]) {
     a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.add(*a, b));
 }

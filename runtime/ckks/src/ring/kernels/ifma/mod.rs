@@ -31,6 +31,23 @@ pub(super) fn weight(m: &Modulus, w: u64) -> u64 {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn reduce_signed(m: &Modulus, a: &mut [u64]) {
+    let c = Constants::new(m);
+    // Magnitudes are cut to words of the multiplier, of which it ignores the bits above.
+    let [one, word] = [1, m.reduce_u64(1 << 52)].map(|w| Factor::splat(factor_words(m, w)));
+    for a in vectors_mut(a) {
+        let x = load(a);
+        let magnitude = _mm512_abs_epi64(x);
+        let low = c.mul_factor(magnitude, one);
+        let high = c.mul_factor(_mm512_srli_epi64::<52>(magnitude), word);
+        let residue = c.reduce_twice(vector::add(low, high));
+        let negative = _mm512_movepi64_mask(x);
+        let negated = _mm512_mask_sub_epi64(residue, negative, c.q, residue);
+        store(a, c.reduce_once(negated));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn add(m: &Modulus, a: &mut [u64], b: &[u64]) {
     let c = Constants::new(m);
     for (a, b) in vectors_mut(a).zip(vectors(b)) {

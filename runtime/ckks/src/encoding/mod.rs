@@ -11,7 +11,6 @@ pub use plaintext::{CompactPlaintext, Plaintext};
 pub(crate) use slots::SlotTransforms;
 
 use crate::context::check_scale;
-use crate::ring::Domain;
 use crate::{Context, Error};
 
 impl Context {
@@ -76,12 +75,8 @@ impl Context {
     /// [`Error::ContextMismatch`].
     pub fn decode_complex(&self, plaintext: &Plaintext) -> Result<Vec<Complex64>, Error> {
         self.check_own(plaintext.context)?;
-        let mut poly = plaintext.poly.clone();
-        if poly.domain() == Domain::Ntt {
-            self.ring().intt(&mut poly);
-        }
         let gap = self.parameters().max_slots() / plaintext.slots;
-        let mut coefficients = self.ring().to_real(&poly, 0);
+        let mut coefficients = self.ring().to_real(&self.ring().coefficients(&plaintext.poly), 0);
         for t in 0..2 * plaintext.slots {
             coefficients[t] = coefficients[t * gap] / plaintext.scale;
         }

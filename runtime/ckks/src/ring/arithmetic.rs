@@ -26,6 +26,19 @@ impl Ring {
         poly.set_domain(Domain::Coefficient);
     }
 
+    /// The same polynomial in the coefficient domain: [`Ring::intt`] out of place.
+    ///
+    /// # Panics
+    /// If it is there already.
+    pub fn coefficients(&self, poly: &Poly) -> Poly {
+        self.assert_domain(poly, Domain::Ntt);
+        let mut coefficients = self.scratch(poly.basis(), Domain::Coefficient);
+        coefficients.for_each_limb(|i, limb| {
+            self.primes[i].ntt.inverse_scaled_into(limb, poly.limb(i), 1);
+        });
+        coefficients
+    }
+
     /// `a += b`, in either domain. `b` may have more primes than `a`; they are ignored.
     ///
     /// # Panics

@@ -93,12 +93,12 @@ impl Ring {
         let mut reals = vec![0.0; self.degree()];
         let group = CHUNK.min(self.degree());
         reals.par_chunks_mut(group).enumerate().with_min_len(8).for_each_init(
-            || (vec![vec![0; group]; limbs.len()], vec![0; group]),
-            |(digits, buffer), (position, reals)| {
+            || (vec![vec![0; group]; limbs.len()], [vec![0; group], vec![0; group]]),
+            |(digits, buffers), (position, reals)| {
                 for (digits, limb) in digits.iter_mut().zip(&limbs) {
                     digits.copy_from_slice(&limb[group * position..][..group]);
                 }
-                let needed = to_mixed_radix(self.kernels, digits, &radices, buffer);
+                let needed = to_mixed_radix(self.kernels, digits, &radices, buffers);
                 for (j, real) in reals.iter_mut().enumerate() {
                     let digits = digits[..needed].iter().map(|d| d[j]);
                     *real = mixed_radix_to_real(digits.zip(&radices).rev(), log_scale);
@@ -124,24 +124,25 @@ impl Radix {
 }
 
 /// Turns the residues of a group of coefficients, by prime, into mixed-radix digits, in place;
-/// returns how many can be other than zero. The buffer is as long as the group.
+/// returns how many can be other than zero. The buffers are as long as the group.
 fn to_mixed_radix(
     kernels: Kernels,
     residues: &mut [Vec<u64>],
     radices: &[Radix],
-    buffer: &mut [u64],
+    [centered, reduced]: &mut [Vec<u64>; 2],
 ) -> usize {
     for k in 0..residues.len() {
-        if residues[k..].iter().flatten().fold(0, |any, residue| any | residue) == 0 {
+        if residues[k..].iter().all(|residues| residues.iter().fold(0, |any, r| any | r) == 0) {
             return k;
         }
         let (done, rest) = residues.split_at_mut(k + 1);
+        for (word, &digit) in centered.iter_mut().zip(&done[k]) {
+            *word = radices[k].m.centered(digit).cast_unsigned();
+        }
         for (residues, Radix { m, inverses }) in rest.iter_mut().zip(&radices[k + 1..]) {
-            for (word, &digit) in buffer.iter_mut().zip(&done[k]) {
-                *word = radices[k].m.centered(digit).cast_unsigned();
-            }
-            kernels.reduce_signed(m, buffer);
-            kernels.sub_mul_scalar(m, residues, buffer, inverses[k]);
+            reduced.copy_from_slice(centered);
+            kernels.reduce_signed(m, reduced);
+            kernels.sub_mul_scalar(m, residues, reduced, inverses[k]);
         }
     }
     residues.len()
@@ -161,7 +162,15 @@ fn mixed_radix_to_real<'a>(digits: impl Iterator<Item = (u64, &'a Radix)>, log_s
             exponent += excess;
         }
     }
-    scale_by_power_of_two(mantissa as f64, exponent as i32 - log_scale)
+    scale_by_power_of_two(wide_to_real(mantissa), exponent as i32 - log_scale)
+}
+
+/// `x as f64`, rounded up to three times instead of once, for a third of the time.
+fn wide_to_real(x: i128) -> f64 {
+    const HIGH: f64 = (1u128 << 64) as f64;
+    let magnitude = x.unsigned_abs();
+    let real = (magnitude >> 64) as u64 as f64 * HIGH + magnitude as u64 as f64;
+    if x < 0 { -real } else { real }
 }
 
 /// `x · 2^exponent` in two steps, so that powers out of range matter only if the result is, too.

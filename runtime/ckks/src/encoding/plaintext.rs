@@ -100,10 +100,19 @@ impl CompactPlaintext {
     /// The NTT form on any basis of the context.
     pub(crate) fn on_basis(&self, context: &Context, basis: Basis) -> Result<Plaintext, Error> {
         context.check_own(self.context)?;
+        self.check_capacity(context, basis)?;
+        let poly = self.residues(context, basis);
+        Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
+    }
+
+    /// Whether the coefficients fit a basis.
+    pub(crate) fn check_capacity(&self, context: &Context, basis: Basis) -> Result<(), Error> {
         let (bits, capacity) = (self.largest.log2(), context.log_modulus(basis) - 1.0);
-        if bits >= capacity {
-            return Err(Error::CoefficientOverflow { bits, capacity });
-        }
+        if bits < capacity { Ok(()) } else { Err(Error::CoefficientOverflow { bits, capacity }) }
+    }
+
+    /// The polynomial in the NTT domain modulo any primes, for a context that is its own.
+    pub(crate) fn residues(&self, context: &Context, basis: Basis) -> Poly {
         let ring = context.ring();
         let gap = ring.degree() / self.coefficients.len();
         let mut poly = match &self.coefficients {
@@ -113,7 +122,7 @@ impl CompactPlaintext {
             Coefficients::Wide(c) => ring.from_signed(&spread(c, gap), basis),
         };
         ring.ntt(&mut poly);
-        Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
+        poly
     }
 }
 

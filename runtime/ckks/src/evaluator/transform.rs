@@ -6,7 +6,6 @@
 //! are taken there, each giant step divides one polynomial by P, and each output is divided by P,
 //! together with the prime of its level, once. How to split a matrix is the caller's choice.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +14,7 @@ use rayon::prelude::*;
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
-use crate::ring::{Basis, Poly, RepeatedPoly};
+use crate::ring::{Basis, Operand, Poly, RepeatedPoly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error};
 
 /// What a transform maps to what.
@@ -67,25 +66,6 @@ struct Group {
     terms: Vec<(usize, Diagonal)>,
 }
 
-/// Diagonals with the inputs that they multiply.
-struct Products<'a, D> {
-    diagonals: Vec<D>,
-    inputs: Vec<&'a (Poly, Poly)>,
-}
-
-impl<D> Default for Products<'_, D> {
-    fn default() -> Self {
-        Self { diagonals: Vec::new(), inputs: Vec::new() }
-    }
-}
-
-impl<'a, D> Products<'a, D> {
-    fn push(&mut self, diagonal: D, input: &'a (Poly, Poly)) {
-        self.diagonals.push(diagonal);
-        self.inputs.push(input);
-    }
-}
-
 /// A diagonal, encoded for {q0, …, q_level} ∪ P.
 #[derive(Debug)]
 enum Diagonal {
@@ -97,6 +77,14 @@ enum Diagonal {
 }
 
 impl Diagonal {
+    fn residues(&self, context: &Context, i: usize) -> Residues<'_> {
+        match self {
+            Self::Ntt(poly) => Residues::Stored(poly.limb(i)),
+            Self::Repeated(poly) => Residues::Stored(poly.limb(i)),
+            Self::Compact(compact) => Residues::Made(compact.residues(context, Basis::single(i))),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
@@ -214,13 +202,14 @@ fn diagonal(
     budget: &mut usize,
 ) -> Result<Diagonal, Error> {
     let ring = context.ring();
+    compact.check_capacity(context, basis)?;
     let stored_run = if ring.compresses(run) { run } else { 1 };
     let bytes = 8 * ring.degree() * basis.len() / stored_run;
     if bytes > *budget {
         return Ok(Diagonal::Compact(compact));
     }
     *budget -= bytes;
-    let poly = compact.on_basis(context, basis)?.poly;
+    let poly = compact.residues(context, basis);
     Ok(if stored_run > 1 {
         Diagonal::Repeated(ring.compress(&poly, run))
     } else {
@@ -248,13 +237,13 @@ impl Evaluator {
             .iter()
             .map(|group| self.keys.rotation(context, group.giant, slots))
             .collect::<Result<Vec<_>, Error>>()?;
-        let rotated = self.rotated_inputs(inputs, transform)?;
-
         let ring = context.ring();
+        let inner_sums = self.inner_sums(inputs, transform)?;
         let sums: Vec<Mutex<Option<(Poly, Poly)>>> =
             (0..transform.shape.outputs).map(|_| Mutex::new(None)).collect();
-        transform.groups.par_iter().zip(giants).try_for_each(|(group, giant)| {
-            let (u0, u1) = self.giant_step(self.inner_sum(group, &rotated)?, giant)?;
+        let groups = transform.groups.par_iter().zip(giants).zip(inner_sums);
+        groups.try_for_each(|((group, giant), inner_sum)| {
+            let (u0, u1) = self.giant_step(inner_sum, giant)?;
             let mut sum = sums[group.output].lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((sum0, sum1)) = &mut *sum {
                 ring.add_assign(sum0, &u0);
@@ -269,7 +258,8 @@ impl Evaluator {
         let outputs = sums.into_iter().map(|sum| {
             let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
             let (u0, u1) = sum.expect("every output has a term");
-            let (c0, c1) = (ring.mod_down(u0, divisor), ring.mod_down(u1, divisor));
+            let (c0, c1) =
+                rayon::join(|| ring.mod_down(u0, divisor), || ring.mod_down(u1, divisor));
             Ciphertext { c0, c1, scale: output_scale, slots, context: context.id() }
         });
         Ok(outputs.collect())
@@ -297,70 +287,48 @@ impl Evaluator {
         Ok(())
     }
 
-    /// P times each rotated input, modulo QP, under the secret.
-    fn rotated_inputs(
+    /// For each group, P times Σ diagonal ⊙ rotated input, modulo QP.
+    fn inner_sums(
         &self,
         inputs: &[Ciphertext],
         transform: &LinearTransform,
     ) -> Result<Vec<(Poly, Poly)>, Error> {
-        let (context, ring) = (&*self.context, self.context.ring());
-        let special = context.special_basis();
-        let mut rotated = Vec::with_capacity(transform.babies.len());
-        for babies in transform.babies.chunk_by(|a, b| a.0 == b.0) {
-            let input = &inputs[babies[0].0];
-            let keys = babies
-                .iter()
-                .map(|&(_, baby)| self.keys.rotation(context, baby, input.slots))
-                .collect::<Result<Vec<_>, Error>>()?;
-            let c1 =
-                keys.iter().any(Option::is_some).then(|| Decomposition::new(context, &input.c1));
-            let rotate = |key: Option<(u64, &SwitchingKey)>| {
-                let (Some((element, key)), Some(c1)) = (key, &c1) else {
-                    return Ok((ring.lift(&input.c0, special), ring.lift(&input.c1, special)));
-                };
-                let (mut u0, u1) = key.apply_decomposed(context, c1)?;
-                ring.add_lifted_assign(&mut u0, &input.c0, special);
-                Ok((ring.automorphism(&u0, element), ring.automorphism(&u1, element)))
-            };
-            rotated.extend(keys.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?);
+        let (context, special) = (&*self.context, self.context.special_basis());
+        let basis = inputs[0].basis();
+        if inputs.iter().any(|input| input.basis() != basis) {
+            let level = transform.shape.level;
+            return Err(Error::LevelMismatch { left: level, right: level });
         }
-        Ok(rotated)
-    }
-
-    /// Σ diagonal ⊙ rotated input, modulo QP.
-    fn inner_sum(&self, group: &Group, rotated: &[(Poly, Poly)]) -> Result<(Poly, Poly), Error> {
-        /// Terms summed at a time, which bounds the memory of diagonals being transformed.
-        const CHUNK: usize = 16;
-        let ring = self.context.ring();
-        let basis = rotated[0].0.basis();
-        let mut sum: Option<(Poly, Poly)> = None;
-        let mut add = |(u0, u1): (Poly, Poly)| match &mut sum {
-            Some((sum0, sum1)) => {
-                ring.add_assign(sum0, &u0);
-                ring.add_assign(sum1, &u1);
-            }
-            None => sum = Some((u0, u1)),
+        // Babies are sorted by input.
+        let by_input: Vec<_> = transform.babies.chunk_by(|a, b| a.0 == b.0).collect();
+        let decompose = |babies: &&[(usize, i64)]| {
+            let rotates = babies.iter().any(|&(_, baby)| baby != 0);
+            rotates.then(|| Decomposition::new(context, &inputs[babies[0].0].c1))
         };
-        for terms in group.terms.chunks(CHUNK) {
-            let (mut full, mut repeated) = (Products::default(), Products::default());
-            for (baby, diagonal) in terms {
-                let input = &rotated[*baby];
-                match diagonal {
-                    Diagonal::Ntt(poly) => full.push(Cow::Borrowed(poly), input),
-                    Diagonal::Compact(compact) => {
-                        full.push(Cow::Owned(compact.on_basis(&self.context, basis)?.poly), input);
+        let decompositions: Vec<_> = by_input.iter().map(decompose).collect();
+        let mut operands = Vec::with_capacity(by_input.len());
+        for (babies, digits) in by_input.iter().zip(&decompositions) {
+            let mut rotations = Vec::with_capacity(babies.len());
+            for &(input, baby) in *babies {
+                let key = self.keys.rotation(context, baby, inputs[input].slots)?;
+                rotations.push(match (key, digits) {
+                    (Some((galois_element, key)), Some(digits)) => {
+                        Some(Rotation { key: key.parts_for(digits)?, galois_element })
                     }
-                    Diagonal::Repeated(poly) => repeated.push(poly, input),
-                }
+                    _ => None,
+                });
             }
-            if !full.diagonals.is_empty() {
-                add(ring.inner_product(basis, &full.diagonals, &full.inputs));
-            }
-            if !repeated.diagonals.is_empty() {
-                add(ring.repeated_inner_product(basis, &repeated.diagonals, &repeated.inputs));
-            }
+            let Ciphertext { c0, c1, .. } = &inputs[babies[0].0];
+            let digits = digits.as_ref().map(Decomposition::raised);
+            operands.push(Operand { c0, c1, digits, rotations });
         }
-        Ok(sum.expect("a group has at least one term"))
+        let groups: Vec<_> = transform.groups.iter().map(|group| &*group.terms).collect();
+        let basis = basis.union(special);
+        let sums =
+            context.ring().hoisted_sums(basis, special, &operands, &groups, |diagonal, i| {
+                diagonal.residues(context, i)
+            });
+        Ok(sums)
     }
 
     /// Rotates `(u0, u1)`, which stands for P times a ciphertext, without leaving QP.

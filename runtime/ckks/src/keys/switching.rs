@@ -62,9 +62,14 @@ impl SwitchingKey {
         context: &Context,
         c: &Decomposition,
     ) -> Result<(Poly, Poly), Error> {
-        let parts = self.parts(&c.indices, c.basis)?;
+        let parts = self.parts_for(c)?;
         let target = c.basis.union(context.special_basis());
         Ok(context.ring().inner_product(target, &c.raised, &parts))
+    }
+
+    /// The parts of the key that meet the digits of a decomposed operand.
+    pub(crate) fn parts_for(&self, c: &Decomposition) -> Result<Vec<&(Poly, Poly)>, Error> {
+        self.parts(&c.indices, c.basis)
     }
 
     fn parts(&self, indices: &[usize], operand: Basis) -> Result<Vec<&(Poly, Poly)>, Error> {
@@ -97,6 +102,11 @@ impl Decomposition {
         let raise = |(j, digit)| (j, context.ring().mod_up(c, digit, target));
         let (indices, raised) = digits(context, basis).map(raise).unzip();
         Self { basis, indices, raised }
+    }
+
+    /// The raised digits.
+    pub(crate) fn raised(&self) -> &[Poly] {
+        &self.raised
     }
 }
 

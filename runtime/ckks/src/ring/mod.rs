@@ -8,6 +8,7 @@
 //! | `arithmetic` | transforms, sums, products, automorphisms |
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
+//! | `hoisting` | sums of products with rotated operands |
 //! | `repeated` | polynomials in a power of X |
 //! | `integers` | from signed integers, back to real numbers, raw bytes |
 //! | `sample` | random polynomials |
@@ -21,6 +22,7 @@ mod arithmetic;
 mod basis;
 mod error;
 mod gadget;
+mod hoisting;
 mod integers;
 mod kernels;
 mod modulus;
@@ -35,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use basis::{Basis, Domain};
 pub use error::RingError;
+pub use hoisting::{Operand, Residues, Rotation};
 pub use kernels::Kernels;
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use poly::{Poly, SecretPoly};

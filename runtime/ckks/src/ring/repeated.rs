@@ -5,8 +5,6 @@
 //! takes its value from the g-th power of that, which depends on the low bits of brv(i) only, that is on
 //! the position but for its k low bits.
 
-use std::borrow::Borrow;
-
 use super::kernels::Kernels;
 use super::{Basis, Domain, Poly, Ring};
 
@@ -24,8 +22,12 @@ impl RepeatedPoly {
         size_of_val(&*self.residues)
     }
 
-    /// The residues modulo a prime of the basis.
-    fn limb(&self, index: usize) -> &[u64] {
+    /// The residues modulo a prime of the basis, one for each run.
+    ///
+    /// # Panics
+    /// If the basis does not contain the index.
+    pub fn limb(&self, index: usize) -> &[u64] {
+        assert!(self.basis.contains(index), "no limb {index} in basis {:?}", self.basis);
         let runs = self.residues.len() / self.basis.len();
         &self.residues[self.basis.position(index) * runs..][..runs]
     }
@@ -53,33 +55,6 @@ impl Ring {
         let runs = poly.limbs().flat_map(|(_, limb)| limb.chunks_exact(run));
         RepeatedPoly { residues: runs.map(first).collect(), basis: poly.basis() }
     }
-
-    /// [`Ring::inner_product`] with digits whose residues come in runs.
-    ///
-    /// # Panics
-    /// If there are no digits or not as many as key pairs, or if domains or bases do not fit.
-    pub fn repeated_inner_product<K: Borrow<(Poly, Poly)> + Sync>(
-        &self,
-        basis: Basis,
-        digits: &[&RepeatedPoly],
-        key: &[K],
-    ) -> (Poly, Poly) {
-        assert_eq!(digits.len(), key.len(), "as many digits as key pairs are needed");
-        self.assert_key(key, key.len(), basis);
-        for digit in digits {
-            assert!(basis.is_subset(digit.basis), "a digit lacks primes of {basis:?}");
-        }
-        let (mut b, mut a) = (self.scratch(basis, Domain::Ntt), self.scratch(basis, Domain::Ntt));
-        b.for_each_block_pair(&mut a, 1, |indices, mut b, mut a| {
-            let i = indices[0];
-            let pairs = key.iter().map(Borrow::borrow).map(|(b, a)| (b.limb(i), a.limb(i)));
-            let terms: Vec<_> =
-                digits.iter().zip(pairs).map(|(digit, (b, a))| (digit.limb(i), b, a)).collect();
-            let out = (b.limb_mut(0), a.limb_mut(0));
-            self.kernels.repeated_inner_product(self.modulus(i), out, &terms);
-        });
-        (b, a)
-    }
 }
 
 #[cfg(test)]
@@ -88,33 +63,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_with_repeated_polynomials_are_products() {
-        let ring = ring(9, &[50, 40, 45]);
-        let mut rng = rng(3);
+    fn every_residue_is_that_of_its_run() {
+        let ring = ring(9, &[50, 40]);
         for run in [32, 128, 512] {
-            let digits: Vec<Poly> = (0..5)
-                .map(|_| {
-                    // A polynomial in X^run.
-                    let mut poly = random_poly(&ring, ring.basis(), Domain::Coefficient, &mut rng);
-                    for (_, limb) in poly.limbs_mut() {
-                        let zero = |(j, c): (usize, &mut u64)| *c *= u64::from(j % run == 0);
-                        limb.iter_mut().enumerate().for_each(zero);
-                    }
-                    ring.ntt(&mut poly);
-                    poly
-                })
-                .collect();
-            let basis = Basis::from_indices([0, 2]);
-            let key: Vec<_> = (0..5)
-                .map(|_| [0; 2].map(|_| random_poly(&ring, basis, Domain::Ntt, &mut rng)).into())
-                .collect::<Vec<(Poly, Poly)>>();
-            let repeated: Vec<_> = digits.iter().map(|d| ring.compress(d, run)).collect();
-            assert_eq!(repeated[0].bytes(), 8 * 3 * 512 / run);
-            let repeated: Vec<_> = repeated.iter().collect();
-            assert_eq!(
-                ring.repeated_inner_product(basis, &repeated, &key),
-                ring.inner_product(basis, &digits, &key)
-            );
+            let mut poly = random_poly(&ring, ring.basis(), Domain::Coefficient, &mut rng(3));
+            for (_, limb) in poly.limbs_mut() {
+                // A polynomial in X^run.
+                let keep = |(j, c): (usize, &mut u64)| *c *= u64::from(j % run == 0);
+                limb.iter_mut().enumerate().for_each(keep);
+            }
+            ring.ntt(&mut poly);
+            let repeated = ring.compress(&poly, run);
+            assert_eq!(repeated.bytes(), 8 * 2 * 512 / run);
+            for (i, limb) in poly.limbs() {
+                let expanded = repeated.limb(i).iter().flat_map(|&r| std::iter::repeat_n(r, run));
+                assert!(expanded.eq(limb.iter().copied()));
+            }
         }
+        assert!(!ring.compresses(16));
+    }
+
+    #[test]
+    #[should_panic(expected = "not in X^32")]
+    fn other_polynomials_are_refused() {
+        let ring = ring(9, &[50]);
+        let poly = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(3));
+        ring.compress(&poly, 32);
     }
 }

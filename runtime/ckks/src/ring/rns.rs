@@ -127,7 +127,7 @@ impl Ring {
                 limb.fill(0);
             } else {
                 limb.copy_from_slice(poly.limb(i));
-                self.kernels.mul_scalar(self.modulus(i), limb, converter.targets[i].product);
+                self.kernels.mul_scalar(self.modulus(i), limb, converter.product(i));
             }
         });
         lifted
@@ -141,8 +141,7 @@ impl Ring {
         assert!(poly.basis().is_disjoint(special), "{special:?} is in the basis already");
         assert!(poly.basis().is_subset(acc.basis()), "the sum lacks primes of {:?}", poly.basis());
         let converter = self.converter(special);
-        let products: Vec<u64> =
-            poly.basis().iter().map(|i| converter.targets[i].product).collect();
+        let products: Vec<u64> = poly.basis().iter().map(|i| converter.product(i)).collect();
         self.add_scaled_assign(acc, poly, &products);
     }
 
@@ -172,6 +171,11 @@ struct Target {
 }
 
 impl BaseConverter {
+    /// The product of the source primes modulo another prime.
+    pub(super) fn product(&self, target: usize) -> u64 {
+        self.targets[target].product
+    }
+
     fn new(ring: &Ring, sources: Basis) -> Self {
         assert!(!sources.is_empty(), "there is nothing to convert from");
         let primes = || sources.iter().map(|i| ring.modulus(i).value());

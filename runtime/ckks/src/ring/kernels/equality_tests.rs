@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use crate::ring::test_support::{primes, random_poly, rng};
-use crate::ring::{Basis, Domain, Kernels, Poly, Ring};
+use crate::ring::{Basis, Domain, Kernels, Operand, Poly, Residues, Ring, Rotation};
 
 /// The same ring with both kinds of kernels.
 fn both(log_n: u32, bits: &[u32]) -> Option<[Ring; 2]> {
@@ -80,6 +80,20 @@ proptest! {
             let (x, y) = ring.inner_product(ring.basis(), &[a.clone(), b.clone()], &[(b, c.clone()), (c, a)]);
             vec![x, y]
         });
+        check("hoisted sums", Domain::Ntt, &|ring, [a, b, c]| {
+            let special = Basis::single(3);
+            let [c0, c1] = [&a, &b].map(|poly| poly.restricted(ring.basis().difference(special)));
+            let (digits, pair) = ([a.clone(), b.clone()], (b.clone(), c.clone()));
+            let rotation = Rotation { key: vec![&pair, &pair], galois_element: galois | 1 };
+            let (c0, c1, digits) = (&c0, &c1, Some(&digits[..]));
+            let operand = Operand { c0, c1, digits, rotations: vec![None, Some(rotation)] };
+            // A full factor, and one with runs of 32.
+            let group = [(0, (&c, 1)), (1, (&c, 32)), (1, (&c, 1))];
+            let sums = ring.hoisted_sums(ring.basis(), special, &[operand], &[&group], |(c, run), i| {
+                Residues::Stored(&c.limb(i)[..ring.degree() / run])
+            });
+            sums.into_iter().flat_map(|(x, y)| [x, y]).collect()
+        });
         check("gadget product", Domain::Ntt, &|ring, [a, b, c]| {
             let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
             let key = [(b.clone(), c.clone()), (c, b)];
@@ -114,7 +128,7 @@ proptest! {
             }
             let key: Vec<_> = (0..terms).map(|_| (values.clone(), values.clone())).collect();
             let digits: Vec<_> = (0..terms).map(|_| values.clone()).collect();
-            let (b, a) = ring.inner_product(ring.basis(), &digits, &key);
+            let (b, a) = ring.inner_product(values.basis(), &digits, &key);
             ring.intt(&mut values);
             [transformed, raised, b, a, values]
         });

@@ -21,7 +21,8 @@
 //! | key switching before that division | N·σ²·Σ_j D_j² / (12·P²), D_j the digits' products |
 //!
 //! The coefficients of real values come in pairs ±a, which round alike: their error is all in the
-//! real part, and twice as large there. The estimates are for real values.
+//! real part, and twice as large there. The estimates are for real values, but for plaintexts where
+//! [`NoiseModel::with_complex_plaintexts`] says otherwise.
 //!
 //! (After Costache, Curtis, Hales, Murphy, Ogilvie and Player, "On the precision loss in approximate
 //! homomorphic encryption", 2023, adapted to centered digits.)
@@ -38,6 +39,8 @@ const ENCODING: f64 = 1.0 / 6.0;
 pub struct NoiseModel<'a> {
     parameters: &'a Parameters,
     slots: usize,
+    /// Slot variance of rounding a plaintext at scale one.
+    encoding: f64,
 }
 
 /// What is known of a vector of slots.
@@ -61,23 +64,29 @@ pub struct GiantStep {
 impl<'a> NoiseModel<'a> {
     /// Estimates for vectors of `slots` slots.
     pub fn new(parameters: &'a Parameters, slots: usize) -> Self {
-        Self { parameters, slots }
+        Self { parameters, slots, encoding: slots as f64 * ENCODING }
     }
 
-    /// Rounding a real vector to integers at a scale.
+    /// The same with plaintexts that hold complex values and repeat with a period: all but
+    /// 2·period of their coefficients are zero, and not rounded.
+    pub fn with_complex_plaintexts(self, period: usize) -> Self {
+        Self { encoding: period as f64 / 12.0, ..self }
+    }
+
+    /// Rounding a plaintext to integers at a scale.
     pub fn encoding(&self, scale: f64) -> f64 {
-        self.in_slots(ENCODING, scale)
+        self.encoding / scale.powi(2)
     }
 
     /// A fresh encryption with the secret key, encoding included.
     pub fn fresh_secret(&self, scale: f64) -> f64 {
-        self.in_slots(ENCODING + ERROR_STD.powi(2), scale)
+        self.encoding(scale) + self.in_slots(ERROR_STD.powi(2), scale)
     }
 
     /// A fresh encryption with the public key, encoding included.
     pub fn fresh_public(&self, scale: f64) -> f64 {
         let error = ERROR_STD.powi(2) * (1.0 + 2.0 * self.secret_norm());
-        self.in_slots(ENCODING + error, scale)
+        self.encoding(scale) + self.in_slots(error, scale)
     }
 
     /// The rounding of a rescaling to a scale; the error before it stays as it is.
@@ -162,7 +171,8 @@ impl<'a> NoiseModel<'a> {
         total / samples.len() as f64
     }
 
-    fn relinearize_rescale(&self, level: usize, scale: f64) -> f64 {
+    /// What relinearising and rescaling a product in one step adds; `scale` is that of the product.
+    pub fn relinearize_rescale(&self, level: usize, scale: f64) -> f64 {
         self.in_slots(self.inner_key_switch(level), scale) + self.rescale(scale / self.prime(level))
     }
 

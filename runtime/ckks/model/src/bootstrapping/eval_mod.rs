@@ -41,6 +41,11 @@ impl EvalMod {
         (0..nodes).map(coefficient).collect()
     }
 
+    /// The angle doubled as often as planned: from the polynomial's value to about sin 2πx.
+    pub(super) fn double(&self, value: f64) -> f64 {
+        (0..self.doublings).fold(value, |y, _| 2.0 * y * y - 1.0)
+    }
+
     /// What the polynomial approximates, at u = x/K.
     fn cosine(&self, u: f64) -> f64 {
         (2.0 * PI * (self.bound * u - 0.25) / f64::from(1u32 << self.doublings)).cos()

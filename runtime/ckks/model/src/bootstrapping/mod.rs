@@ -20,6 +20,7 @@
 //! Troncoso-Pastoriza and Hubaux, "Bootstrapping for Approximate Homomorphic Encryption with Negligible
 //! Failure-Probability by Using Sparse-Secret Encapsulation", ACNS 2022).
 
+mod cost;
 mod estimate;
 mod eval_mod;
 pub mod failure;

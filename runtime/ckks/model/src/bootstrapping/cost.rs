@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BootstrappingPlan, SlotData, Stage, StageStep};
-use crate::chebyshev::ChebyshevPlan;
 use crate::work::{Counter, TransformSteps, Work};
 
 /// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
@@ -17,8 +16,7 @@ impl BootstrappingPlan {
         let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
         let all = counter.primes(top);
         let transforms = |steps: Vec<StageStep>| -> Work {
-            let cost = |step: &StageStep| counter.linear(&steps_of(&step.stage), step.level);
-            steps.iter().map(cost).sum()
+            steps.iter().map(|step| linear(&counter, step)).sum()
         };
         // Each switch raises c1, multiplies by a pair of one digit and divides by one special prime;
         // c0 is raised once.
@@ -27,8 +25,7 @@ impl BootstrappingPlan {
         };
         let raise = switch(1) + counter.limbs(all, 0, all) + switch(all);
         let trace = counter.key_switch(top) * self.trace_rotations();
-        let cosine = ChebyshevPlan::new(&self.eval_mod().coefficients())
-            .expect("cosines have finite coefficients of the degrees that plans allow");
+        let cosine = self.eval_mod().chebyshev_plan();
         let doublings = eval_mod - cosine.depth() as usize;
         let doublings =
             (0..self.eval_mod().doublings as usize).map(|k| counter.product(doublings - k));
@@ -93,7 +90,12 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
     (babies, giants)
 }
 
-fn steps_of(stage: &Stage) -> TransformSteps {
-    let (babies, giants) = rotations_of(stage);
-    TransformSteps { babies: babies.len(), giants: giants.len(), products: stage.diagonals() }
+/// The work of a stage.
+pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
+    let (babies, giants) = rotations_of(&step.stage);
+    let products = step.stage.diagonals();
+    counter.linear(
+        &TransformSteps { babies: babies.len(), giants: giants.len(), products },
+        step.level,
+    )
 }

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chebyshev::power_depth;
+use crate::chebyshev::{ChebyshevPlan, power_depth};
 
 /// An approximation of x mod 1 near the integers of an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,28 @@ impl EvalMod {
             sum * if k == 0 { 1.0 } else { 2.0 } / nodes as f64
         };
         (0..nodes).map(coefficient).collect()
+    }
+
+    /// How the polynomial is evaluated.
+    ///
+    /// # Panics
+    /// If the degree or the bound is outside the domain that [`super::BootstrappingPlan::new`] checks.
+    pub fn chebyshev_plan(&self) -> ChebyshevPlan {
+        ChebyshevPlan::new(&self.coefficients()).expect("cosines have finite coefficients")
+    }
+
+    /// The largest error of sin 2πx at the integers of the interval, where it should be zero.
+    pub fn largest_error(&self) -> f64 {
+        let coefficients = self.coefficients();
+        let value = |x: f64| {
+            // Clenshaw's recurrence.
+            let u = x / self.bound;
+            let step = |(b1, b2): (f64, f64), c: &f64| (2.0 * u * b1 - b2 + c, b1);
+            let (b1, b2) = coefficients[1..].iter().rev().fold((0.0, 0.0), step);
+            self.double(u * b1 - b2 + coefficients[0])
+        };
+        let largest = self.bound as i64;
+        (-largest..=largest).map(|integer| value(integer as f64).abs()).fold(0.0, f64::max)
     }
 
     /// The angle doubled as often as planned: from the polynomial's value to about sin 2πx.

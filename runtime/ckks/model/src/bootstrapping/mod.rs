@@ -21,10 +21,12 @@
 //! Failure-Probability by Using Sparse-Secret Encapsulation", ACNS 2022).
 
 mod cost;
+mod display;
 mod estimate;
 mod eval_mod;
 pub mod failure;
 mod noise;
+mod planner;
 mod stage;
 
 use std::f64::consts::PI;
@@ -38,6 +40,7 @@ use crate::{Parameters, SecurityLevel};
 
 pub use estimate::ErrorEstimate;
 pub use eval_mod::EvalMod;
+pub use planner::{BootstrappingRequest, LOG2_FAILURE, PlanningError};
 pub use stage::Stage;
 
 /// Hamming weight of the ephemeral secret.

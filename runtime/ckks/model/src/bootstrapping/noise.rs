@@ -35,7 +35,12 @@ impl BootstrappingPlan {
     /// \[−1, 1\]), uniform on an interval around zero if they are real. What complex data lose to the
     /// cube is bounded for any data whose parts have this mean square.
     pub fn error(&self, mean_square: f64) -> ErrorEstimate {
-        let eval_mod = EvalModNoise::new(self);
+        self.error_with(&self.eval_mod().chebyshev_plan(), mean_square)
+    }
+
+    /// [`BootstrappingPlan::error`], given the plan of EvalMod's polynomial, which takes long to make.
+    pub(super) fn error_with(&self, polynomial: &ChebyshevPlan, mean_square: f64) -> ErrorEstimate {
+        let eval_mod = EvalModNoise::new(self, polynomial);
         let per_value = (self.ratio() / (2.0 * PI)).powi(2);
         let message = self.message_variance(mean_square);
         let raised = self.raised_errors().scaled((2.0 * PI).powi(2) * per_value);
@@ -180,15 +185,13 @@ fn integers(eval_mod: &EvalMod) -> impl Iterator<Item = (i64, f64)> {
 struct EvalModNoise<'a> {
     plan: &'a BootstrappingPlan,
     noise: NoiseModel<'a>,
-    polynomial: ChebyshevPlan,
+    polynomial: &'a ChebyshevPlan,
     /// Scale of the polynomial's value, then of each doubling's.
     scales: Vec<f64>,
 }
 
 impl<'a> EvalModNoise<'a> {
-    fn new(plan: &'a BootstrappingPlan) -> Self {
-        let polynomial = ChebyshevPlan::new(&plan.eval_mod().coefficients())
-            .expect("cosines have finite coefficients of the degrees that plans allow");
+    fn new(plan: &'a BootstrappingPlan, polynomial: &'a ChebyshevPlan) -> Self {
         let noise = NoiseModel::new(plan.parameters(), plan.slots());
         Self { plan, noise, polynomial, scales: plan.eval_mod_scales() }
     }
@@ -203,7 +206,7 @@ impl<'a> EvalModNoise<'a> {
             (left / sine).powi(2)
         };
         let polynomial = self.noise.chebyshev(
-            &self.polynomial,
+            self.polynomial,
             level,
             scale,
             self.noise.key_switch(level, scale),

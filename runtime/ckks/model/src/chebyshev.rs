@@ -17,6 +17,9 @@
 //!   dividing by T_m with m = 2^(D−1) leaves q of degree < 2^(D−1), for depth D−1, and r of
 //!   smaller degree, which has depth D to spare, because `q·T_m + r` is rescaled once after the
 //!   addition. Hence depth ⌈log2(d + 1)⌉, which is optimal.
+//! - *Exponentials*: H_k = i^k·T_k has the same identities but for signs, so that exp(iωu), whose
+//!   coefficients alternate between real and imaginary, is a real combination of H_k(iu)
+//!   ([`PolynomialBasis::Imaginary`]).
 //! - *Choice*: which T_i to compute and where to divide is searched: for each baby-step bound g the
 //!   powers up to g, the giants g·2^k and perhaps the powers of two are at hand, and the divisions
 //!   with the fewest products are found by dynamic programming on the *support* of the polynomial.
@@ -26,6 +29,8 @@
 //!   this form with any other set of powers is cheaper (tested exhaustively).
 
 use std::collections::{BTreeSet, HashMap};
+
+use num_complex::Complex64;
 use thiserror::Error;
 
 /// Highest supported degree; beyond it, f64 coefficients and scales lose more than they gain.
@@ -39,9 +44,25 @@ pub struct ChebyshevPlan {
     root: Node,
 }
 
-/// How to compute one Chebyshev polynomial of the input: T_index = 2·T_a·T_b − T_{a−b} with
-/// a + b = index and a ≥ b (T_0 = 1).
+/// Which polynomials a plan combines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolynomialBasis {
+    /// T_k, for inputs in \[−1, 1\].
+    Chebyshev,
+    /// H_k(x) = i^k·T_k(x/i), for inputs in i·\[−1, 1\]: real coefficients give complex exponentials.
+    Imaginary,
+}
+
+impl PolynomialBasis {
+    /// r in T_{a+b} = 2·T_a·T_b + r·T_{a−b}, a ≥ b.
+    fn rest(self, b: usize) -> f64 {
+        if self == Self::Imaginary && b % 2 == 1 { 1.0 } else { -1.0 }
+    }
+}
+
+/// How to compute one polynomial T_index of the basis: T_index = 2·T_a·T_b + rest·T_{a−b} with
+/// a + b = index and a ≥ b (T_0 = 1).
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Power {
     /// The degree of the polynomial computed.
     pub index: u32,
@@ -49,6 +70,8 @@ pub struct Power {
     pub a: u32,
     /// The smaller factor.
     pub b: u32,
+    /// −1, or 1 for odd b in the imaginary basis.
+    pub rest: f64,
 }
 
 /// A sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are brought to one level and
@@ -120,6 +143,11 @@ impl ChebyshevPlan {
     /// Plans the evaluation of Σ coefficients\[i\]·T_i with the fewest ciphertext products found
     /// at optimal depth.
     pub fn new(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
+        Self::in_basis(PolynomialBasis::Chebyshev, coefficients)
+    }
+
+    /// [`ChebyshevPlan::new`] for the polynomials of another basis.
+    pub fn in_basis(basis: PolynomialBasis, coefficients: &[f64]) -> Result<Self, ChebyshevError> {
         if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
             return Err(ChebyshevError::NotFinite { index, value: coefficients[index] });
         }
@@ -134,10 +162,11 @@ impl ChebyshevPlan {
         let plan_with = |mut divider: Divider| {
             divider.divisions(support(&coefficients[..=degree]), budget)?;
             let root = divider.divide(coefficients[..=degree].to_vec(), budget);
-            let powers = schedule_powers(&root);
+            let powers = schedule_powers(basis, &root);
             Some(Self { degree, powers, root })
         };
-        let best = Divider::candidates(budget).filter_map(plan_with).min_by_key(Self::counts);
+        let best =
+            Divider::candidates(basis, budget).filter_map(plan_with).min_by_key(Self::counts);
         Ok(best.expect("dividing by powers of two always fits the depth"))
     }
 
@@ -181,16 +210,21 @@ impl ChebyshevPlan {
 
     /// Executes the plan on a number, as an executor would on a ciphertext.
     pub fn evaluate(&self, x: f64) -> f64 {
+        self.evaluate_complex(x.into()).re
+    }
+
+    /// [`ChebyshevPlan::evaluate`] on a complex number.
+    pub fn evaluate_complex(&self, x: Complex64) -> Complex64 {
         self.root.evaluate(&self.power_values(x))
     }
 
     /// T_i(x) by index i, for the powers of the plan, T_0 and T_1; other entries are zero.
-    pub(crate) fn power_values(&self, x: f64) -> Vec<f64> {
-        let mut values = vec![0.0; self.degree + 2];
-        (values[0], values[1]) = (1.0, x);
+    pub(crate) fn power_values(&self, x: Complex64) -> Vec<Complex64> {
+        let mut values = vec![Complex64::ZERO; self.degree + 2];
+        (values[0], values[1]) = (Complex64::ONE, x);
         for p in &self.powers {
-            values[p.index as usize] =
-                2.0 * values[p.a as usize] * values[p.b as usize] - values[(p.a - p.b) as usize];
+            values[p.index as usize] = 2.0 * values[p.a as usize] * values[p.b as usize]
+                + p.rest * values[(p.a - p.b) as usize];
         }
         values
     }
@@ -204,16 +238,17 @@ impl Node {
     }
 
     /// The value, given those of the powers by index.
-    pub(crate) fn evaluate(&self, powers: &[f64]) -> f64 {
+    pub(crate) fn evaluate(&self, powers: &[Complex64]) -> Complex64 {
         let linear = self.linear.iter().map(|&(i, c)| c * powers[i as usize]);
         let products =
             self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);
-        self.constant + linear.sum::<f64>() + products.sum::<f64>()
+        self.constant + linear.sum::<Complex64>() + products.sum::<Complex64>()
     }
 }
 
 /// Divides polynomials by the powers at hand, with the fewest divisions.
 struct Divider {
+    basis: PolynomialBasis,
     /// Bit i: T_i is at hand.
     available: u128,
     /// Where to divide, descending.
@@ -225,7 +260,7 @@ struct Divider {
 impl Divider {
     /// Every baby-step bound g, with the doublings of g up to some bound as giants, and with or
     /// without the powers of two.
-    fn candidates(budget: u32) -> impl Iterator<Item = Self> {
+    fn candidates(basis: PolynomialBasis, budget: u32) -> impl Iterator<Item = Self> {
         let highest = 1u32 << (budget - 1);
         let doublings = move |first: u32| (0..budget).map(move |k| first << k);
         let with_bounds = move |babies: u32, giants: BTreeSet<u32>| {
@@ -234,7 +269,7 @@ impl Divider {
                 let giants: Vec<u32> = giants.range(..=bound).rev().copied().collect();
                 let available =
                     (1..=babies).chain(giants.iter().copied()).fold(0, |set, i| set | bit(i));
-                Self { available, giants, memo: HashMap::new() }
+                Self { basis, available, giants, memo: HashMap::new() }
             })
         };
         (1..=highest).flat_map(move |babies| {
@@ -265,7 +300,7 @@ impl Divider {
             let upper = polynomial[m..=top].to_vec();
             polynomial[m..].fill(0.0);
             for (j, &c) in upper.iter().enumerate().skip(1) {
-                polynomial[m.abs_diff(j)] -= c;
+                polynomial[m.abs_diff(j)] += self.basis.rest(m.min(j)) * c;
             }
             let quotient = upper.iter().enumerate().map(|(j, &c)| if j == 0 { c } else { 2.0 * c });
             let quotient = self.divide(quotient.collect(), budget - 1);
@@ -316,7 +351,7 @@ impl Divider {
 }
 
 /// Finds products for the powers that a node uses, and for the powers which those need.
-fn schedule_powers(root: &Node) -> Vec<Power> {
+fn schedule_powers(basis: PolynomialBasis, root: &Node) -> Vec<Power> {
     let mut needed = BTreeSet::new();
     root.visit(&mut |node| {
         needed.extend(node.linear.iter().map(|&(i, _)| i));
@@ -335,7 +370,7 @@ fn schedule_powers(root: &Node) -> Vec<Power> {
                 (new.len(), new.iter().sum::<u32>(), a != b)
             })
             .expect("every index above one is a sum of two smaller ones");
-        powers.push(Power { index, a, b });
+        powers.push(Power { index, a, b, rest: basis.rest(b as usize) });
         needed.extend([a, b, a - b]);
         current = needed.range(..index).next_back().copied();
     }
@@ -423,6 +458,31 @@ mod tests {
         (1..=MAX_DEGREE).flat_map(patterns).for_each(|c| check(&c));
     }
 
+    /// As polynomials H_{k+1} = 2x·H_k + H_{k−1}, whatever the input.
+    #[test]
+    fn imaginary_basis() {
+        for degree in 1..=63 {
+            for coefficients in patterns(degree) {
+                let basis = PolynomialBasis::Imaginary;
+                let plan = ChebyshevPlan::in_basis(basis, &coefficients).unwrap();
+                let counts = ChebyshevPlan::new(&coefficients).unwrap().counts();
+                assert_eq!((plan.degree(), plan.counts().products), (degree, counts.products));
+                for x in [-0.3f64, 0.0, 0.2] {
+                    let (mut value, mut h) = (coefficients[0], [1.0, x]);
+                    for c in &coefficients[1..] {
+                        value += c * h[1];
+                        h = [h[1], 2.0 * x * h[1] + h[0]];
+                    }
+                    let size: f64 = h[1].abs() * coefficients.iter().map(|c| c.abs()).sum::<f64>();
+                    assert!(
+                        (plan.evaluate(x) - value).abs() < 1e-12 * (1.0 + size),
+                        "{degree} {x}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn known_product_counts() {
         let products = |c: &[f64]| ChebyshevPlan::new(c).unwrap().counts().products;
@@ -470,7 +530,9 @@ mod tests {
                 return None;
             }
             let giants = members.iter().rev().copied().chain([1]).collect();
-            let mut divider = Divider { available, giants, memo: HashMap::new() };
+            let memo = HashMap::new();
+            let basis = PolynomialBasis::Chebyshev;
+            let mut divider = Divider { basis, available, giants, memo };
             let divisions = divider.divisions(support(coefficients), budget)?;
             Some(members.len() + divisions as usize)
         });

@@ -27,6 +27,8 @@
 //! (After Costache, Curtis, Hales, Murphy, Ogilvie and Player, "On the precision loss in approximate
 //! homomorphic encryption", 2023, adapted to centered digits.)
 
+use num_complex::Complex64;
+
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, Power, power_depth};
 use crate::security::ERROR_STD;
@@ -150,7 +152,8 @@ impl<'a> NoiseModel<'a> {
     ///
     /// Errors are propagated to first order: each operation's own error, and that of the input, is
     /// multiplied by the derivative of the result with respect to the value it sits on, found by
-    /// running the plan backwards. For the input that derivative is p'.
+    /// running the plan backwards. For the input that derivative is p'. Samples are real, or
+    /// imaginary for plans in that basis.
     pub fn chebyshev(
         &self,
         plan: &ChebyshevPlan,
@@ -158,16 +161,18 @@ impl<'a> NoiseModel<'a> {
         input_scale: f64,
         input_variance: f64,
         target_scale: f64,
-        samples: &[f64],
+        samples: &[impl Copy + Into<Complex64>],
     ) -> f64 {
         let mut scales = vec![input_scale; plan.degree() + 2];
-        for &Power { index, a, b } in plan.powers() {
+        for &Power { index, a, b, .. } in plan.powers() {
             let q = self.prime(level + 1 - power_depth(index) as usize);
             scales[index as usize] = scales[a as usize] * scales[b as usize] / q;
         }
         let backwards = Backwards { noise: self, level, scales, plan };
-        let total: f64 =
-            samples.iter().map(|&x| backwards.variance(x, input_variance, target_scale)).sum();
+        let total: f64 = samples
+            .iter()
+            .map(|&x| backwards.variance(x.into(), input_variance, target_scale))
+            .sum();
         total / samples.len() as f64
     }
 
@@ -216,21 +221,22 @@ struct Backwards<'a> {
 }
 
 impl Backwards<'_> {
-    fn variance(&self, x: f64, input_variance: f64, target_scale: f64) -> f64 {
+    fn variance(&self, x: Complex64, input_variance: f64, target_scale: f64) -> f64 {
         let values = self.plan.power_values(x);
-        let mut derivatives = vec![0.0; values.len()];
+        let mut derivatives = vec![Complex64::ZERO; values.len()];
         let (root, depth) = (self.plan.root(), self.plan.depth() as usize);
-        let mut total = self.node(root, 1.0, depth, target_scale, &values, &mut derivatives);
-        for &Power { index, a, b } in self.plan.powers().iter().rev() {
+        let mut total =
+            self.node(root, Complex64::ONE, depth, target_scale, &values, &mut derivatives);
+        for &Power { index, a, b, rest } in self.plan.powers().iter().rev() {
             let derivative = derivatives[index as usize];
             let level = self.level + 1 - power_depth(index) as usize;
             let scale = self.scales[a as usize] * self.scales[b as usize];
-            total += derivative.powi(2) * self.noise.relinearize_rescale(level, scale);
+            total += derivative.norm_sqr() * self.noise.relinearize_rescale(level, scale);
             derivatives[a as usize] += 2.0 * derivative * values[b as usize];
             derivatives[b as usize] += 2.0 * derivative * values[a as usize];
-            derivatives[(a - b) as usize] -= derivative;
+            derivatives[(a - b) as usize] += rest * derivative;
         }
-        total + derivatives[1].powi(2) * input_variance
+        total + derivatives[1].norm_sqr() * input_variance
     }
 
     /// The contribution of a node with the given derivative and of the quotients below it; adds to
@@ -238,11 +244,11 @@ impl Backwards<'_> {
     fn node(
         &self,
         node: &Node,
-        derivative: f64,
+        derivative: Complex64,
         consumed: usize,
         scale: f64,
-        values: &[f64],
-        derivatives: &mut [f64],
+        values: &[Complex64],
+        derivatives: &mut [Complex64],
     ) -> f64 {
         let level = self.level + 1 - consumed;
         let sum_scale = scale * self.noise.prime(level);
@@ -251,7 +257,7 @@ impl Backwards<'_> {
         } else {
             self.noise.relinearize_rescale(level, sum_scale)
         };
-        let mut total = derivative.powi(2) * own;
+        let mut total = derivative.norm_sqr() * own;
         for &(i, coefficient) in &node.linear {
             derivatives[i as usize] += derivative * coefficient;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::context::top;
 use crate::evaluator::check_slots;
 use crate::model::ChebyshevPlan;
-use crate::model::bootstrapping::{BootstrappingPlan, SlotData, StageStep};
+use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, StageStep};
 use crate::ring::Basis;
 use crate::{
     Ciphertext, Complex64, Context, Error, Evaluator, KeyRequest, LinearTransform, Term,
@@ -30,7 +30,7 @@ pub struct Bootstrapper {
     context: Arc<Context>,
     slots_to_coeffs: Vec<LinearTransform>,
     coeffs_to_slots: Vec<LinearTransform>,
-    cosine: ChebyshevPlan,
+    exponential: ChebyshevPlan,
 }
 
 impl Bootstrapper {
@@ -65,10 +65,9 @@ impl Bootstrapper {
         let (forth, back) = (Direction::CoeffsToSlots, Direction::SlotsToCoeffs);
         let coeffs_to_slots = encode(plan.coeffs_to_slots(), forth, normalization)?;
         let slots_to_coeffs = encode(plan.slots_to_coeffs(), back, 1.0)?;
-        let cosine = ChebyshevPlan::new(&plan.eval_mod().coefficients())
-            .expect("checked plans have polynomials of supported degrees");
+        let exponential = plan.eval_mod().exponential();
         let context = Arc::clone(context);
-        Ok(Self { plan, context, slots_to_coeffs, coeffs_to_slots, cosine })
+        Ok(Self { plan, context, slots_to_coeffs, coeffs_to_slots, exponential })
     }
 
     /// The plan.
@@ -99,14 +98,14 @@ impl Bootstrapper {
     }
 
     /// Bootstraps: the result has `target` application levels, the level
-    /// [`BootstrappingPlan::output_level`] and the plan's scale.
+    /// [`BootstrappingPlan::output_level`] and the plan's output scale.
     ///
     /// Values must be in \[−1, 1\]; beyond, they come out wrong. The level must be at least
     /// [`BootstrappingPlan::input_level`]; what is above it is given away.
     ///
     /// # Errors
     /// [`Error::BootstrappingTarget`], [`Error::ContextMismatch`], [`Error::SlotsMismatch`],
-    /// [`Error::ScaleMismatch`] if the scale is above the plan's, [`Error::LevelsExhausted`], and those
+    /// [`Error::ScaleMismatch`] if the scale is above the plan's input scale, [`Error::LevelsExhausted`], and those
     /// of missing keys.
     pub fn bootstrap(
         &self,
@@ -121,32 +120,44 @@ impl Bootstrapper {
         self.context.check_own(a.context)?;
         self.context.check_own(evaluator.context().id())?;
         check_slots(plan.slots(), a.slots)?;
-        if a.scale > SCALE_EXCESS * plan.scale() {
-            return Err(Error::ScaleMismatch { left: a.scale, right: plan.scale() });
+        if a.scale > SCALE_EXCESS * plan.input_scale() {
+            return Err(Error::ScaleMismatch { left: a.scale, right: plan.input_scale() });
         }
         let mut a = a.clone();
         a.drop_to_level(plan.input_level())?;
-        if plan.data() == SlotData::Real {
+        if plan.order() == Order::SlotsToCoeffsFirst {
             a = self.to_coefficients(evaluator, a)?;
         }
         let ratio = self.context.prime(0) / a.scale;
         let raised = self.raise(evaluator, a, target)?;
         let in_slots = apply(evaluator, &self.coeffs_to_slots, raised)?;
         let conjugate = evaluator.conjugate(&in_slots)?;
-        let eval_mod = |x: &Ciphertext| self.eval_mod(evaluator, x, ratio);
-        match plan.data() {
-            SlotData::Real => eval_mod(&evaluator.add(&in_slots, &conjugate)?),
-            SlotData::Complex => {
-                let real = evaluator.add(&in_slots, &conjugate)?;
-                // i·(z̄ − z) = 2·Im z.
-                let mut imaginary = evaluator.sub(&conjugate, &in_slots)?;
-                evaluator.multiply_imaginary_unit_assign(&mut imaginary)?;
-                let (real, imaginary) = rayon::join(|| eval_mod(&real), || eval_mod(&imaginary));
-                let (mut sum, mut imaginary) = (real?, imaginary?);
-                evaluator.multiply_imaginary_unit_assign(&mut imaginary)?;
-                evaluator.add_assign(&mut sum, &imaginary)?;
-                self.to_coefficients(evaluator, sum)
-            }
+        // 2i·Re z = i·(z + z̄) and 2i·Im z = z − z̄.
+        let real = || {
+            let mut sum = evaluator.add(&in_slots, &conjugate)?;
+            evaluator.multiply_imaginary_unit_assign(&mut sum)?;
+            self.exponential(evaluator, &sum, ratio)
+        };
+        let imaginary =
+            || self.exponential(evaluator, &evaluator.sub(&in_slots, &conjugate)?, ratio);
+        // 2·sin θ = −i·exp(iθ) + conj(−i·exp(iθ)) for the real part, 2i·sin θ = exp(iθ) − conj(exp(iθ))
+        // for the imaginary one.
+        let result = if plan.eval_mods() == 1 {
+            let mut y = real()?;
+            evaluator.multiply_imaginary_unit_assign(&mut y)?;
+            let y = evaluator.negate(&y)?;
+            evaluator.add(&y, &evaluator.conjugate(&y)?)?
+        } else {
+            let (y, w) = rayon::join(real, imaginary);
+            let (mut y, w) = (y?, w?);
+            evaluator.multiply_imaginary_unit_assign(&mut y)?;
+            let mirrored = evaluator.negate(&evaluator.add(&y, &w)?)?;
+            let sum = evaluator.sub(&w, &y)?;
+            evaluator.add(&sum, &evaluator.conjugate(&mirrored)?)?
+        };
+        match plan.order() {
+            Order::SlotsToCoeffsFirst => Ok(result),
+            Order::Conventional => self.to_coefficients(evaluator, result),
         }
     }
 
@@ -156,8 +167,8 @@ impl Bootstrapper {
         evaluator: &Evaluator,
         mut a: Ciphertext,
     ) -> Result<Ciphertext, Error> {
-        let factor = a.scale / self.plan.scale();
-        a.scale = self.plan.scale();
+        let factor = a.scale / self.slots_to_coeffs[0].shape().input_scale;
+        a.scale /= factor;
         let mut in_coefficients = apply(evaluator, &self.slots_to_coeffs, a)?;
         in_coefficients.scale *= factor;
         Ok(in_coefficients)
@@ -195,29 +206,42 @@ impl Bootstrapper {
             .map(|n| n as i64)
     }
 
-    /// From x/K, x = I + m/q0, to the message, given q0 over its scale. The result has the plan's scale.
-    fn eval_mod(
+    /// From i·x/K, x = I + m/q0, to exp(2πix), or 4/3·exp(2πix) − 1/6·exp(4πix), given q0 over the scale
+    /// of the message. Its scale is the plan's output scale, if twice the sine is to be the message.
+    fn exponential(
         &self,
         evaluator: &Evaluator,
         x: &Ciphertext,
         ratio: f64,
     ) -> Result<Ciphertext, Error> {
+        let EvalMod { squarings, harmonics, .. } = *self.plan.eval_mod();
         // The sine of 2πm/q0 is 2π/ratio times the value, as long as that is small.
-        let sine_scale = self.plan.scale() * ratio / (2.0 * PI);
-        let first_dropped = top(x.basis()) - self.cosine.depth() as usize;
-        let doublings = self.plan.eval_mod().doublings as usize;
-        // From the scale of the result back through y → 2y² − 1.
-        let target_scale = (0..doublings)
-            .rev()
-            .fold(sine_scale, |scale, i| (scale * self.context.prime(first_dropped - i)).sqrt());
-        let mut y = evaluator.evaluate_chebyshev(x, &self.cosine, target_scale)?;
-        for _ in 0..doublings {
-            y = evaluator.double_angle(&y)?;
+        let scale = self.plan.output_scale() * ratio / (4.0 * PI);
+        // From the scale of the result back through the products, all of them squares but for factors.
+        let first_dropped = top(x.basis()) - self.exponential.depth() as usize;
+        let products = (squarings + harmonics - 1) as usize;
+        let target_scale = (0..products).rev().fold(scale, |scale, i| {
+            let factor = if i == squarings as usize { SECOND_HARMONIC } else { 1.0 };
+            (scale * self.context.prime(first_dropped - i) / factor).sqrt()
+        });
+        let mut y = evaluator.evaluate_chebyshev(x, &self.exponential, target_scale)?;
+        for _ in 0..squarings {
+            y = evaluator.multiply_rescale(&y, &y)?;
         }
-        y.scale = self.plan.scale();
+        if harmonics == 2 {
+            // y·(4/3 − y/6).
+            let mut factor = evaluator.negate(&y)?;
+            factor.scale *= SECOND_HARMONIC;
+            evaluator.add_constant_assign(&mut factor, 4.0 / 3.0)?;
+            y = evaluator.multiply_rescale(&y, &factor)?;
+        }
+        y.scale = self.plan.output_scale();
         Ok(y)
     }
 }
+
+/// The second harmonic is subtracted with the inverse of this.
+const SECOND_HARMONIC: f64 = 6.0;
 
 fn apply(
     evaluator: &Evaluator,

@@ -26,7 +26,8 @@ impl Powers<'_> {
 }
 
 impl Evaluator {
-    /// Evaluates a polynomial on every slot; the slots must hold values in \[-1, 1\].
+    /// Evaluates a polynomial on every slot; the slots must hold values in \[-1, 1\], or in i·\[-1, 1\]
+    /// with [`PolynomialBasis::Imaginary`](crate::model::chebyshev::PolynomialBasis).
     ///
     /// The result has exactly `target_scale` and is exactly `plan.depth()` levels below `x`. The
     /// scale of `x` should be close to the primes it loses (within a few percent): the scale of T_i
@@ -53,30 +54,23 @@ impl Evaluator {
         self.node(plan.root(), &powers, depth, target_scale)
     }
 
-    /// T_index = 2·T_a·T_b − T_{a−b}, rescaled.
+    /// T_index = 2·T_a·T_b ∓ T_{a−b}, rescaled.
     fn power(&self, power: &Power, powers: &Powers) -> Result<Ciphertext, Error> {
         let consumed = power_depth(power.index) as usize - 1;
         let basis = lowered(powers.input.basis(), consumed);
         let a = powers.get(power.a).restricted(basis);
+        let mut sum = if power.a == power.b {
+            self.tensor(&a, &a)?
+        } else {
+            self.tensor(&a, &powers.get(power.b).restricted(basis))?
+        };
+        let product = sum.clone();
+        self.add_tensor_assign(&mut sum, &product)?;
         if power.a == power.b {
-            return self.double_angle(&a);
+            self.add_constant_to_tensor(&mut sum, power.rest)?;
+        } else {
+            self.add_to_tensor(&mut sum, powers.get(power.a - power.b), power.rest)?;
         }
-        let mut sum = self.tensor(&a, &powers.get(power.b).restricted(basis))?;
-        let product = sum.clone();
-        self.add_tensor_assign(&mut sum, &product)?;
-        self.add_to_tensor(&mut sum, powers.get(power.a - power.b), -1.0)?;
-        self.relinearize_rescale(&sum)
-    }
-
-    /// `2·a² − 1`, rescaled: from the cosine of an angle to that of its double.
-    ///
-    /// # Errors
-    /// Those of [`Evaluator::multiply_rescale`].
-    pub fn double_angle(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
-        let mut sum = self.tensor(a, a)?;
-        let product = sum.clone();
-        self.add_tensor_assign(&mut sum, &product)?;
-        self.add_constant_to_tensor(&mut sum, -1.0)?;
         self.relinearize_rescale(&sum)
     }
 

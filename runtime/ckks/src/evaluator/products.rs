@@ -147,10 +147,11 @@ impl Evaluator {
         ring.add_lifted_assign(&mut u0, &product.d0, special);
         ring.add_lifted_assign(&mut u1, &product.d1, special);
         let divisor = special.union(dropped);
+        let (c0, c1) = rayon::join(|| ring.mod_down(u0, divisor), || ring.mod_down(u1, divisor));
         let Tensor { scale, slots, context, .. } = *product;
         Ok(Ciphertext {
-            c0: ring.mod_down(u0, divisor),
-            c1: ring.mod_down(u1, divisor),
+            c0,
+            c1,
             scale: dropped.iter().fold(scale, |scale, i| scale / self.context.prime(i)),
             slots,
             context,
@@ -165,12 +166,10 @@ impl Evaluator {
         self.context.check_own(a.context)?;
         a.basis_below(1, "rescaling")?;
         let (ring, dropped) = (self.context.ring(), a.level());
-        Ok(Ciphertext {
-            scale: a.scale / self.context.prime(dropped),
-            c0: ring.rescale(a.c0, dropped),
-            c1: ring.rescale(a.c1, dropped),
-            ..a
-        })
+        let Ciphertext { c0, c1, scale, slots, context } = a;
+        let (c0, c1) = rayon::join(|| ring.rescale(c0, dropped), || ring.rescale(c1, dropped));
+        let scale = scale / self.context.prime(dropped);
+        Ok(Ciphertext { c0, c1, scale, slots, context })
     }
 
     /// Every slot times the imaginary unit, exactly.

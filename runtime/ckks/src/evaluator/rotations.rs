@@ -1,5 +1,7 @@
 //! Rotations and conjugation: Galois automorphisms followed by key switching.
 
+use rayon::prelude::*;
+
 use super::Evaluator;
 use crate::keys::{Decomposition, SwitchingKey};
 use crate::ring::Poly;
@@ -36,13 +38,13 @@ impl Evaluator {
             .iter()
             .map(|&r| self.keys.rotation(&self.context, r, a.slots))
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut c1 = None;
+        let rotates = keys.iter().any(Option::is_some);
+        let c1 = rotates.then(|| Decomposition::new(&self.context, &a.c1));
         let rotate = |key: Option<(u64, &SwitchingKey)>| {
-            let Some((element, key)) = key else { return Ok(a.clone()) };
-            let c1 = c1.get_or_insert_with(|| Decomposition::new(&self.context, &a.c1));
+            let (Some((element, key)), Some(c1)) = (key, &c1) else { return Ok(a.clone()) };
             Ok(self.automorphism(a, key.apply_decomposed(&self.context, c1)?, element))
         };
-        keys.into_iter().map(rotate).collect()
+        keys.into_par_iter().map(rotate).collect()
     }
 
     /// The complex conjugate of every slot.
@@ -93,13 +95,10 @@ impl Evaluator {
     fn automorphism(&self, a: &Ciphertext, switched: (Poly, Poly), element: u64) -> Ciphertext {
         let ring = self.context.ring();
         let special = self.context.special_basis();
-        let mut c0 = ring.mod_down(switched.0, special);
-        ring.add_assign(&mut c0, &a.c0);
-        let c1 = ring.mod_down(switched.1, special);
-        Ciphertext {
-            c0: ring.automorphism(&c0, element),
-            c1: ring.automorphism(&c1, element),
-            ..*a
-        }
+        let (c0, c1) = rayon::join(
+            || ring.mod_down_automorphism(switched.0, special, Some(&a.c0), element),
+            || ring.mod_down_automorphism(switched.1, special, None, element),
+        );
+        Ciphertext { c0, c1, ..*a }
     }
 }

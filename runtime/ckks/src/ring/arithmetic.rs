@@ -1,6 +1,11 @@
 //! Operations that leave the basis alone: transforms, sums, products, automorphisms.
 
-use super::{Basis, Domain, Poly, Ring};
+use std::sync::Arc;
+
+use super::{Basis, Domain, Kernels, Poly, Ring};
+
+/// Words that several kernels work on in turn, while they are in the nearest cache.
+const CHUNK: usize = 512;
 
 impl Ring {
     /// Brings a polynomial to the NTT domain, in place.
@@ -62,8 +67,17 @@ impl Ring {
     /// # Panics
     /// If one of them is not in the NTT domain.
     pub fn mul(&self, a: &Poly, b: &Poly) -> Poly {
-        let mut product = a.restricted(a.basis().intersection(b.basis()));
-        self.mul_assign(&mut product, b);
+        let mut product = self.scratch(a.basis().intersection(b.basis()), Domain::Ntt);
+        for factor in [a, b] {
+            self.assert_domain(factor, Domain::Ntt);
+        }
+        product.for_each_limb(|i, product| {
+            let factors = a.limb(i).chunks(CHUNK).zip(b.limb(i).chunks(CHUNK));
+            for (product, (a, b)) in product.chunks_mut(CHUNK).zip(factors) {
+                product.copy_from_slice(a);
+                self.kernels.mul(self.modulus(i), product, b);
+            }
+        });
         product
     }
 
@@ -99,8 +113,6 @@ impl Ring {
     /// # Panics
     /// If the domains differ or there are not as many scalars as common primes.
     pub fn add_scaled_assign(&self, acc: &mut Poly, a: &Poly, scalars: &[u64]) {
-        /// Words multiplied before they are added, while they are in the nearest cache.
-        const CHUNK: usize = 1024;
         self.assert_own(acc);
         self.assert_domain(a, acc.domain());
         let common = acc.basis().intersection(a.basis());
@@ -159,12 +171,11 @@ impl Ring {
     /// If `g` is even.
     pub fn automorphism(&self, poly: &Poly, galois_element: u64) -> Poly {
         self.assert_own(poly);
-        assert!(galois_element % 2 == 1, "Galois element {galois_element} is even");
-        let g = galois_element % (2 * self.degree() as u64);
+        let permutation = self.permutation(galois_element);
         let mut image = self.scratch(poly.basis(), poly.domain());
         match poly.domain() {
             Domain::Coefficient => image.for_each_limb(|i, image| {
-                let m = self.modulus(i);
+                let (m, g) = (self.modulus(i), galois_element);
                 let mask = 2 * image.len() - 1;
                 for (j, &c) in poly.limb(i).iter().enumerate() {
                     // X^N = -1: exponents from N on come back with the sign changed.
@@ -177,15 +188,16 @@ impl Ring {
                 }
             }),
             Domain::Ntt => {
-                let permutation =
-                    self.permutations.get_or_compute(g, || SlotPermutation::new(self.log_n, g));
-                image.for_each_limb(|i, image| {
-                    let SlotPermutation { blocks, lanes } = &*permutation;
-                    self.kernels.permute(image, poly.limb(i), blocks, lanes);
-                });
+                image.for_each_limb(|i, image| permutation.apply(self.kernels, image, poly.limb(i)))
             }
         }
         image
+    }
+
+    pub(super) fn permutation(&self, galois_element: u64) -> Arc<SlotPermutation> {
+        assert!(galois_element % 2 == 1, "Galois element {galois_element} is even");
+        let g = galois_element % (2 * self.degree() as u64);
+        self.permutations.get_or_compute(g, || SlotPermutation::new(self.log_n, g))
     }
 
     pub(super) fn assert_domain(&self, poly: &Poly, domain: Domain) {
@@ -193,7 +205,7 @@ impl Ring {
         assert_eq!(poly.domain(), domain, "the polynomial is in the wrong domain");
     }
 
-    fn assert_fits(&self, a: &Poly, b: &Poly) {
+    pub(super) fn assert_fits(&self, a: &Poly, b: &Poly) {
         self.assert_own(a);
         self.assert_own(b);
         assert_eq!(a.domain(), b.domain(), "the operands are in different domains");
@@ -217,9 +229,9 @@ impl Ring {
 /// the table has one word for eight values.
 pub(super) struct SlotPermutation {
     /// For each output block: source block times 8, plus the number of the lane permutation.
-    pub(super) blocks: Vec<u32>,
+    blocks: Vec<u32>,
     /// Source lane of each output lane.
-    pub(super) lanes: [[u8; 8]; 8],
+    lanes: [[u8; 8]; 8],
 }
 
 impl SlotPermutation {
@@ -240,6 +252,10 @@ impl SlotPermutation {
             blocks: (0..1 << log_blocks).map(block).collect(),
             lanes: std::array::from_fn(|c| std::array::from_fn(|k| lane(c as u64, k as u64))),
         }
+    }
+
+    pub(super) fn apply(&self, kernels: Kernels, image: &mut [u64], limb: &[u64]) {
+        kernels.permute(image, limb, &self.blocks, &self.lanes);
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::borrow::Borrow;
 
+use rayon::prelude::*;
+
 use super::rns::{TARGET_BLOCK, Terms};
 use super::{Basis, Domain, Poly, Ring};
 
@@ -51,7 +53,7 @@ impl Ring {
         self.assert_domain(poly, Domain::Ntt);
         self.assert_key(key, digits.len(), target);
         let converters: Vec<_> = digits.iter().map(|&digit| self.converter(digit)).collect();
-        let terms: Vec<_> = converters.iter().map(|c| Terms::new(self, poly, c)).collect();
+        let terms: Vec<_> = converters.par_iter().map(|c| Terms::new(self, poly, c)).collect();
         let (mut b, mut a) = (self.scratch(target, Domain::Ntt), self.scratch(target, Domain::Ntt));
         b.for_each_block_pair(&mut a, TARGET_BLOCK, |indices, mut b, mut a| {
             let here = Basis::from_indices(indices.iter().copied());
@@ -67,7 +69,7 @@ impl Ring {
                         return poly.limb(i);
                     }
                     let limb = raised.limb_mut(i);
-                    self.primes[i].ntt.forward(limb);
+                    self.primes[i].ntt.forward_lazy(limb);
                     &*limb
                 });
                 self.limb_inner_product(i, limbs, key, (b, a));

@@ -100,7 +100,7 @@ impl Ring {
             log_n,
             kernels,
             primes: primes.collect::<Result<_, _>>()?,
-            pool: Arc::default(),
+            pool: Arc::new(Pool::new(1 << log_n)),
             permutations: Cache::default(),
             converters: Cache::default(),
         })
@@ -153,14 +153,15 @@ impl Ring {
         zero
     }
 
-    /// Gives the memory of dropped polynomials back to the operating system.
+    /// Gives memory of dropped polynomials back to the operating system, as far as no polynomial in
+    /// use lies next to it.
     pub fn trim(&self) {
         self.pool.trim();
     }
 
     fn scratch(&self, basis: Basis, domain: Domain) -> Poly {
         assert!(basis.is_subset(self.basis()), "{basis:?} has primes that the ring lacks");
-        Poly::scratch(&self.pool, self.degree(), basis, domain)
+        Poly::scratch(&self.pool, basis, domain)
     }
 
     fn assert_own(&self, poly: &Poly) {

@@ -1,4 +1,4 @@
-//! Polynomials: a pooled limb-major buffer with its basis and domain.
+//! Polynomials: pooled limbs with their basis and domain.
 //!
 //! Only storage, access and raw bytes; arithmetic belongs to [`super::Ring`].
 
@@ -9,32 +9,27 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::pool::{Buffer, Pool};
+use super::pool::{Limb, Limbs, Pool};
 use super::{Basis, Domain};
-
-/// Words between the ends of neighbouring limbs: an odd number of cache lines, so that equal
-/// positions of different limbs do not compete for the same cache sets.
-const LIMB_PADDING: usize = 5 * 8;
 
 /// Parallel loops are worth their start only above this number of residues.
 const PARALLEL_THRESHOLD: usize = 1 << 16;
 
 /// A polynomial of degree below `N` modulo the primes of a basis.
 ///
-/// Every residue is canonical, in `[0, q)`. The buffer comes from the pool of the ring that made
-/// the polynomial and returns there on drop.
+/// Every residue is canonical, in `[0, q)`. The limbs come from the pool of the ring that made
+/// the polynomial and return there on drop.
 pub struct Poly {
-    buffer: Buffer,
-    degree: usize,
+    /// One for each prime of the basis, ascending.
+    limbs: Limbs,
     basis: Basis,
     domain: Domain,
 }
 
 impl Poly {
     /// A polynomial with arbitrary contents, to be overwritten.
-    pub(super) fn scratch(pool: &Arc<Pool>, degree: usize, basis: Basis, domain: Domain) -> Self {
-        let buffer = pool.take(basis.len().max(1) * (degree + LIMB_PADDING));
-        Self { buffer, degree, basis, domain }
+    pub(super) fn scratch(pool: &Arc<Pool>, basis: Basis, domain: Domain) -> Self {
+        Self { limbs: pool.take(basis.len()), basis, domain }
     }
 
     /// The primes it has limbs for.
@@ -49,7 +44,7 @@ impl Poly {
 
     /// Number `N` of residues per limb.
     pub fn degree(&self) -> usize {
-        self.degree
+        self.limbs.pool().degree()
     }
 
     /// The `N` residues modulo the prime with this index.
@@ -57,8 +52,7 @@ impl Poly {
     /// # Panics
     /// If the basis does not contain the index.
     pub fn limb(&self, index: usize) -> &[u64] {
-        let start = self.start(index);
-        &self.buffer[start..start + self.degree]
+        &self.limbs[self.position(index)]
     }
 
     /// The `N` residues modulo the prime with this index; what is written must be below the prime.
@@ -66,19 +60,18 @@ impl Poly {
     /// # Panics
     /// If the basis does not contain the index.
     pub fn limb_mut(&mut self, index: usize) -> &mut [u64] {
-        let (start, degree) = (self.start(index), self.degree);
-        &mut self.buffer[start..start + degree]
+        let position = self.position(index);
+        &mut self.limbs[position]
     }
 
     /// The limbs in ascending order of prime index.
     pub fn limbs(&self) -> impl Iterator<Item = (usize, &[u64])> {
-        self.basis.iter().zip(self.buffer.chunks(self.stride()).map(|c| &c[..self.degree]))
+        self.basis.iter().zip(self.limbs.iter().map(Deref::deref))
     }
 
     /// The limbs in ascending order of prime index.
     pub(super) fn limbs_mut(&mut self) -> impl Iterator<Item = (usize, &mut [u64])> {
-        let (degree, stride) = (self.degree, self.stride());
-        self.basis.iter().zip(self.buffer.chunks_mut(stride).map(move |c| &mut c[..degree]))
+        self.basis.iter().zip(self.limbs.iter_mut().map(DerefMut::deref_mut))
     }
 
     /// Writes the limbs, ascending, each residue as eight little-endian bytes.
@@ -86,7 +79,7 @@ impl Poly {
     /// # Errors
     /// Whatever the writer reports.
     pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(8 * self.degree);
+        let mut bytes = Vec::with_capacity(8 * self.degree());
         for (_, limb) in self.limbs() {
             bytes.clear();
             bytes.extend(limb.iter().flat_map(|residue| residue.to_le_bytes()));
@@ -107,17 +100,13 @@ impl Poly {
         size: usize,
         f: impl Fn(&[usize], LimbBlock<'_>) + Sync,
     ) {
-        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
-        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
-        let words = &mut self.buffer[..used];
+        let (size, parallel) = self.tasks(size);
         let indices: Vec<usize> = self.basis.iter().collect();
-        let run = |(words, indices): (&mut [u64], &[usize])| {
-            f(indices, LimbBlock { words, degree });
-        };
+        let run = |(limbs, indices): (&mut [Limb], &[usize])| f(indices, LimbBlock(limbs));
         if parallel {
-            words.par_chunks_mut(chunk).zip(indices.par_chunks(size)).for_each(run);
+            self.limbs.par_chunks_mut(size).zip(indices.par_chunks(size)).for_each(run);
         } else {
-            words.chunks_mut(chunk).zip(indices.chunks(size)).for_each(run);
+            self.limbs.chunks_mut(size).zip(indices.chunks(size)).for_each(run);
         }
     }
 
@@ -130,18 +119,17 @@ impl Poly {
         f: impl Fn(&[usize], LimbBlock<'_>, LimbBlock<'_>) + Sync,
     ) {
         assert_eq!(self.basis, other.basis, "pairs of limbs need one basis");
-        let (degree, (size, parallel)) = (self.degree, self.tasks(size));
-        let (chunk, used) = (size * self.stride(), self.basis.len() * self.stride());
-        let (a, b) = (&mut self.buffer[..used], &mut other.buffer[..used]);
+        let (size, parallel) = self.tasks(size);
+        let (a, b) = (&mut self.limbs, &mut other.limbs);
         let indices: Vec<usize> = self.basis.iter().collect();
-        let run = |((a, b), indices): ((&mut [u64], &mut [u64]), &[usize])| {
-            f(indices, LimbBlock { words: a, degree }, LimbBlock { words: b, degree });
+        let run = |((a, b), indices): ((&mut [Limb], &mut [Limb]), &[usize])| {
+            f(indices, LimbBlock(a), LimbBlock(b));
         };
         if parallel {
-            let blocks = a.par_chunks_mut(chunk).zip(b.par_chunks_mut(chunk));
+            let blocks = a.par_chunks_mut(size).zip(b.par_chunks_mut(size));
             blocks.zip(indices.par_chunks(size)).for_each(run);
         } else {
-            a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(indices.chunks(size)).for_each(run);
+            a.chunks_mut(size).zip(b.chunks_mut(size)).zip(indices.chunks(size)).for_each(run);
         }
     }
 
@@ -151,13 +139,8 @@ impl Poly {
     /// If `basis` is not a subset of the polynomial's.
     pub fn restrict(&mut self, basis: Basis) {
         assert!(basis.is_subset(self.basis), "{basis:?} is not a subset of {:?}", self.basis);
-        let stride = self.stride();
-        for (to, index) in basis.iter().enumerate() {
-            let from = self.basis.position(index);
-            if from != to {
-                self.buffer.copy_within(from * stride..(from + 1) * stride, to * stride);
-            }
-        }
+        let indices: Vec<usize> = self.basis.iter().collect();
+        self.limbs.retain(|position| basis.contains(indices[position]));
         self.basis = basis;
     }
 
@@ -167,7 +150,7 @@ impl Poly {
     /// If `basis` is not a subset of the polynomial's.
     pub fn restricted(&self, basis: Basis) -> Self {
         assert!(basis.is_subset(self.basis), "{basis:?} is not a subset of {:?}", self.basis);
-        let mut copy = Self::scratch(self.buffer.pool(), self.degree, basis, self.domain);
+        let mut copy = Self::scratch(self.limbs.pool(), basis, self.domain);
         copy.for_each_limb(|i, limb| limb.copy_from_slice(self.limb(i)));
         copy
     }
@@ -177,27 +160,23 @@ impl Poly {
     }
 
     pub(super) fn is_from(&self, pool: &Arc<Pool>) -> bool {
-        Arc::ptr_eq(self.buffer.pool(), pool)
+        Arc::ptr_eq(self.limbs.pool(), pool)
     }
 
     /// How many limbs to give to a task, at most `largest`, and whether to run tasks in parallel:
     /// then the number of tasks is a multiple of the number of threads where possible.
     fn tasks(&self, largest: usize) -> (usize, bool) {
         let (limbs, threads) = (self.basis.len(), rayon::current_num_threads());
-        if threads == 1 || limbs < 2 || limbs * self.degree < PARALLEL_THRESHOLD {
+        if threads == 1 || limbs < 2 || limbs * self.degree() < PARALLEL_THRESHOLD {
             return (largest, false);
         }
         let tasks = limbs.div_ceil(largest).next_multiple_of(threads).min(limbs);
         (limbs.div_ceil(tasks), true)
     }
 
-    fn stride(&self) -> usize {
-        self.degree + LIMB_PADDING
-    }
-
-    fn start(&self, index: usize) -> usize {
+    fn position(&self, index: usize) -> usize {
         assert!(self.basis.contains(index), "no limb {index} in basis {:?}", self.basis);
-        self.basis.position(index) * self.stride()
+        self.basis.position(index)
     }
 }
 
@@ -209,7 +188,7 @@ impl Clone for Poly {
 
 impl PartialEq for Poly {
     fn eq(&self, other: &Self) -> bool {
-        (self.degree, self.basis, self.domain) == (other.degree, other.basis, other.domain)
+        (self.degree(), self.basis, self.domain) == (other.degree(), other.basis, other.domain)
             && self.limbs().eq(other.limbs())
     }
 }
@@ -218,7 +197,7 @@ impl PartialEq for Poly {
 impl std::fmt::Debug for Poly {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Poly")
-            .field("degree", &self.degree)
+            .field("degree", &self.degree())
             .field("basis", &self.basis)
             .field("domain", &self.domain)
             .finish_non_exhaustive()
@@ -226,21 +205,17 @@ impl std::fmt::Debug for Poly {
 }
 
 /// Neighbouring limbs of a polynomial.
-pub(super) struct LimbBlock<'a> {
-    words: &'a mut [u64],
-    degree: usize,
-}
+pub(super) struct LimbBlock<'a>(&'a mut [Limb]);
 
 impl LimbBlock<'_> {
     /// The limb at a position within the block.
     pub(super) fn limb_mut(&mut self, position: usize) -> &mut [u64] {
-        self.iter_mut().nth(position).expect("the block has this limb")
+        &mut self.0[position]
     }
 
     /// The limbs in order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut [u64]> {
-        let degree = self.degree;
-        self.words.chunks_mut(degree + LIMB_PADDING).map(move |chunk| &mut chunk[..degree])
+        self.0.iter_mut().map(DerefMut::deref_mut)
     }
 }
 
@@ -271,6 +246,6 @@ impl DerefMut for SecretPoly {
 
 impl Drop for SecretPoly {
     fn drop(&mut self) {
-        self.0.buffer[..].zeroize();
+        self.0.limbs.iter_mut().for_each(|limb| limb.zeroize());
     }
 }

@@ -1,71 +1,196 @@
-//! Recycling of polynomial buffers, so that hot paths neither allocate nor fault pages in.
+//! Recycling of limb buffers, so that hot paths neither allocate nor fault pages in.
 //!
-//! It only hands out memory; what the words mean is the business of [`super::Poly`].
+//! All buffers have the size of one limb, so that a free one serves every polynomial, whatever its
+//! basis. They are cut from slabs on huge pages. What the words mean is the business of
+//! [`super::Poly`].
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aligned_vec::{AVec, ConstAlign, avec};
+use memmap2::MmapMut;
 
-type Words = AVec<u64, ConstAlign<64>>;
+/// Words between neighbouring limbs: an odd number of cache lines, so that equal positions of
+/// different limbs do not compete for the same cache sets.
+const LIMB_PADDING: usize = 5 * 8;
 
-/// Free buffers by length in words.
-#[derive(Default)]
+/// A slab has the room of this many limbs without their padding.
+const SLAB_LIMBS: usize = 32;
+
+/// Bytes of a huge page, and the alignment of slabs that have one.
+const HUGE_PAGE: usize = 1 << 21;
+
+/// Buffers of the limbs of one ring.
 pub(super) struct Pool {
-    free: Mutex<BTreeMap<usize, Vec<Words>>>,
+    degree: usize,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    slabs: Vec<Slab>,
+    free: Vec<Limb>,
 }
 
 impl Pool {
-    /// A buffer of at least `len` words, 64-byte aligned, with **arbitrary contents** (left by an
-    /// earlier user). One up to twice as long is taken if that avoids an allocation.
-    pub(super) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        let reused = self.lock().range_mut(len..=2 * len).find_map(|(_, free)| free.pop());
-        let words = reused.unwrap_or_else(|| avec![[64]| 0; len]);
-        Buffer { words, pool: Arc::clone(self) }
+    /// For limbs of `degree` words.
+    pub(super) fn new(degree: usize) -> Self {
+        Self { degree, memory: Mutex::default() }
     }
 
-    /// Returns all free buffers to the operating system.
+    /// Words of a limb.
+    pub(super) fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// Limbs with **arbitrary contents** (left by an earlier user), 64-byte aligned.
+    pub(super) fn take(self: &Arc<Self>, count: usize) -> Limbs {
+        let mut memory = self.lock();
+        while memory.free.len() < count {
+            let slab = Slab::new(self.degree);
+            memory.free.extend(slab.limbs(self.degree));
+            memory.slabs.push(slab);
+        }
+        let rest = memory.free.len() - count;
+        Limbs { limbs: memory.free.split_off(rest), pool: Arc::clone(self) }
+    }
+
+    /// Returns the slabs that are not in use at all to the operating system.
     pub(super) fn trim(&self) {
-        self.lock().clear();
+        let mut memory = self.lock();
+        let Memory { slabs, free } = &mut *memory;
+        free.sort_unstable_by_key(Limb::address);
+        slabs.retain(|slab| {
+            let addresses = slab.map.as_ptr_range();
+            let position =
+                |end: *const u8| free.partition_point(|limb| limb.address() < end.addr());
+            let unused = position(addresses.start)..position(addresses.end);
+            let in_use = unused.len() < slab.count;
+            if !in_use {
+                free.drain(unused);
+            }
+            in_use
+        });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Vec<Words>>> {
-        // Every critical section leaves the map consistent, a panic elsewhere does not matter.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        // Every critical section leaves the lists consistent, a panic elsewhere does not matter.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A buffer on loan from a [`Pool`], given back on drop.
-pub(super) struct Buffer {
-    words: Words,
+/// Mapped memory that limbs are cut from.
+struct Slab {
+    map: MmapMut,
+    /// Bytes before the first limb.
+    start: usize,
+    /// Limbs in it.
+    count: usize,
+}
+
+impl Slab {
+    fn new(degree: usize) -> Self {
+        let bytes = SLAB_LIMBS * degree * size_of::<u64>();
+        let alignment = if bytes < HUGE_PAGE { Limb::ALIGNMENT } else { HUGE_PAGE };
+        // As for any allocation, there is nothing to be done when memory runs out.
+        let map = MmapMut::map_anon(bytes + alignment).expect("out of memory");
+        #[cfg(target_os = "linux")]
+        if bytes >= HUGE_PAGE {
+            // Slower without, nothing else: kernels may lack huge pages.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        let start = map.as_ptr().align_offset(alignment);
+        Self { map, start, count: bytes / stride_bytes(degree) }
+    }
+
+    /// All limbs of a new slab.
+    fn limbs(&self, degree: usize) -> impl Iterator<Item = Limb> {
+        // SAFETY: the map is longer than the offset of its alignment.
+        let start = unsafe { self.map.as_ptr().add(self.start) }.cast_mut();
+        (0..self.count).map(move |i| {
+            // SAFETY: `count` strides fit the map behind its start.
+            let words = unsafe { start.add(i * stride_bytes(degree)) }.cast();
+            let words = NonNull::new(words).expect("maps are not at address zero");
+            Limb(NonNull::slice_from_raw_parts(words, degree))
+        })
+    }
+}
+
+fn stride_bytes(degree: usize) -> usize {
+    (degree + LIMB_PADDING) * size_of::<u64>()
+}
+
+/// The words of a limb: a part of a slab that no other limb refers to.
+///
+/// It does not keep its slab alive; [`Limbs`], which never gives one away, does.
+pub(super) struct Limb(NonNull<[u64]>);
+
+// SAFETY: a limb is the only reference to its words, as a box would be.
+unsafe impl Send for Limb {}
+// SAFETY: shared access reads only.
+unsafe impl Sync for Limb {}
+
+impl Limb {
+    /// Bytes; limbs of all degrees have lengths that are multiples.
+    const ALIGNMENT: usize = 64;
+
+    fn address(&self) -> usize {
+        self.0.addr().get()
+    }
+}
+
+impl Deref for Limb {
+    type Target = [u64];
+    fn deref(&self) -> &[u64] {
+        // SAFETY: mapped, initialised (by zeros at first), and borrowed with the limb.
+        unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len()) }
+    }
+}
+
+impl DerefMut for Limb {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        // SAFETY: as above, and no other limb has these words.
+        unsafe { slice::from_raw_parts_mut(self.0.as_ptr().cast(), self.0.len()) }
+    }
+}
+
+/// Limbs on loan from a [`Pool`], given back on drop.
+pub(super) struct Limbs {
+    limbs: Vec<Limb>,
     pool: Arc<Pool>,
 }
 
-impl Buffer {
-    /// The pool that this buffer belongs to.
+impl Limbs {
+    /// The pool that they belong to.
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
-}
 
-impl Deref for Buffer {
-    type Target = [u64];
-    fn deref(&self) -> &[u64] {
-        &self.words
+    /// Gives back the limbs whose positions are not wanted.
+    pub(super) fn retain(&mut self, wanted: impl Fn(usize) -> bool) {
+        let mut position = 0..;
+        let unwanted = |_: &mut Limb| !position.next().is_some_and(&wanted);
+        self.pool.lock().free.extend(self.limbs.extract_if(.., unwanted));
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [u64] {
-        &mut self.words
+impl Deref for Limbs {
+    type Target = [Limb];
+    fn deref(&self) -> &[Limb] {
+        &self.limbs
     }
 }
 
-impl Drop for Buffer {
+impl DerefMut for Limbs {
+    fn deref_mut(&mut self) -> &mut [Limb] {
+        &mut self.limbs
+    }
+}
+
+impl Drop for Limbs {
     fn drop(&mut self) {
-        let words = std::mem::replace(&mut self.words, Words::new(64));
-        self.pool.lock().entry(words.len()).or_default().push(words);
+        self.pool.lock().free.append(&mut self.limbs);
     }
 }
 
@@ -73,18 +198,52 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
+    /// How many limbs there are, and how many of them are free.
+    fn size(pool: &Pool) -> (usize, usize) {
+        let memory = pool.lock();
+        (memory.slabs.iter().map(|slab| slab.count).sum(), memory.free.len())
+    }
+
+    fn addresses(limbs: &Limbs) -> Vec<usize> {
+        limbs.iter().map(Limb::address).collect()
+    }
+
     #[test]
-    fn buffers_come_back() {
-        let pool = Arc::new(Pool::default());
-        let first = pool.take(1000);
-        let address = first.as_ptr();
-        assert!(address.addr().is_multiple_of(64));
-        drop(first);
-        let smaller = pool.take(600);
-        assert_eq!(smaller.as_ptr(), address);
-        assert_ne!(pool.take(600).as_ptr(), address);
-        drop(smaller);
+    fn limbs_are_apart_and_come_back() {
+        for degree in [16, 1 << 10, 1 << 15] {
+            let pool = Arc::new(Pool::new(degree));
+            let mut limbs = pool.take(100);
+            for (i, limb) in limbs.iter_mut().enumerate() {
+                assert!(limb.len() == degree && limb.address().is_multiple_of(Limb::ALIGNMENT));
+                limb.fill(i as u64);
+            }
+            assert!(limbs.iter().enumerate().all(|(i, limb)| limb.iter().all(|&w| w == i as u64)));
+            let mut before = addresses(&limbs);
+            limbs.retain(|i| i % 2 == 1);
+            assert!(limbs.iter().zip(0..).all(|(limb, i)| limb[degree - 1] == 2 * i + 1));
+            drop(limbs);
+            let (all, free) = size(&pool);
+            assert_eq!(all, free);
+            let mut after = addresses(&pool.take(all));
+            assert_eq!(size(&pool), (all, free));
+            before.sort_unstable();
+            after.sort_unstable();
+            assert!(before.iter().all(|address| after.binary_search(address).is_ok()));
+        }
+    }
+
+    #[test]
+    fn trimming_keeps_what_is_in_use() {
+        let pool = Arc::new(Pool::new(1 << 10));
+        let mut kept = pool.take(1);
+        kept[0].fill(7);
+        drop(pool.take(5 * SLAB_LIMBS));
         pool.trim();
-        assert!(pool.lock().is_empty());
+        let (all, free) = size(&pool);
+        assert!(all < SLAB_LIMBS && free == all - 1);
+        assert!(kept[0].iter().all(|&word| word == 7));
+        drop(kept);
+        pool.trim();
+        assert_eq!(size(&pool), (0, 0));
     }
 }

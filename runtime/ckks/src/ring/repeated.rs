@@ -13,14 +13,21 @@ use super::{Basis, Domain, Poly, Ring};
 /// A polynomial in X^run in the NTT domain, with one residue for each run of equal ones.
 #[derive(Debug, Clone)]
 pub struct RepeatedPoly {
-    /// Its degree is the number of runs.
-    runs: Poly,
+    /// One residue for each run, limb by limb.
+    residues: Box<[u64]>,
+    basis: Basis,
 }
 
 impl RepeatedPoly {
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        8 * self.runs.degree() * self.runs.basis().len()
+        size_of_val(&*self.residues)
+    }
+
+    /// The residues modulo a prime of the basis.
+    fn limb(&self, index: usize) -> &[u64] {
+        let runs = self.residues.len() / self.basis.len();
+        &self.residues[self.basis.position(index) * runs..][..runs]
     }
 }
 
@@ -38,19 +45,13 @@ impl Ring {
     pub fn compress(&self, poly: &Poly, run: usize) -> RepeatedPoly {
         assert!(self.compresses(run), "runs of {run} are not worth storing");
         self.assert_domain(poly, Domain::Ntt);
-        let degree = self.degree() / run;
-        let mut runs = Poly::scratch(&self.pool, degree, poly.basis(), Domain::Ntt);
-        for (i, limb) in runs.limbs_mut() {
-            for (residue, run) in limb.iter_mut().zip(poly.limb(i).chunks_exact(run)) {
-                *residue = run[0];
-                assert!(
-                    run.iter().all(|r| r == residue),
-                    "the polynomial is not in X^{}",
-                    run.len()
-                );
-            }
-        }
-        RepeatedPoly { runs }
+        let first = |residues: &[u64]| {
+            let repeats = residues.iter().all(|&residue| residue == residues[0]);
+            assert!(repeats, "the polynomial is not in X^{run}");
+            residues[0]
+        };
+        let runs = poly.limbs().flat_map(|(_, limb)| limb.chunks_exact(run));
+        RepeatedPoly { residues: runs.map(first).collect(), basis: poly.basis() }
     }
 
     /// [`Ring::inner_product`] with digits whose residues come in runs.
@@ -66,17 +67,14 @@ impl Ring {
         assert_eq!(digits.len(), key.len(), "as many digits as key pairs are needed");
         self.assert_key(key, key.len(), basis);
         for digit in digits {
-            assert!(basis.is_subset(digit.runs.basis()), "a digit lacks primes of {basis:?}");
+            assert!(basis.is_subset(digit.basis), "a digit lacks primes of {basis:?}");
         }
         let (mut b, mut a) = (self.scratch(basis, Domain::Ntt), self.scratch(basis, Domain::Ntt));
         b.for_each_block_pair(&mut a, 1, |indices, mut b, mut a| {
             let i = indices[0];
             let pairs = key.iter().map(Borrow::borrow).map(|(b, a)| (b.limb(i), a.limb(i)));
-            let terms: Vec<_> = digits
-                .iter()
-                .zip(pairs)
-                .map(|(digit, (b, a))| (digit.runs.limb(i), b, a))
-                .collect();
+            let terms: Vec<_> =
+                digits.iter().zip(pairs).map(|(digit, (b, a))| (digit.limb(i), b, a)).collect();
             let out = (b.limb_mut(0), a.limb_mut(0));
             self.kernels.repeated_inner_product(self.modulus(i), out, &terms);
         });

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use super::kernels::ConversionTarget;
+use super::poly::LimbBlock;
 use super::{Basis, Domain, Poly, Ring};
 
 /// Target limbs made before their transforms: the sources are then read once for all of them, and
@@ -65,18 +66,42 @@ impl Ring {
         let domain = poly.domain();
         poly.restrict(poly.basis().difference(special));
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
-            let here = Basis::from_indices(indices.iter().copied());
-            let mut remainders = self.scratch(here, Domain::Coefficient);
-            terms.recombine(self, &mut remainders.limbs_mut().collect::<Vec<_>>());
-            for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
-                if domain == Domain::Ntt {
-                    self.primes[i].ntt.forward(remainder);
-                }
-                let inverse = converter.targets[i].product_inverse;
-                self.kernels.sub_mul_scalar(self.modulus(i), limb, remainder, inverse);
-            }
+            terms.divide(self, domain, indices, &mut block);
         });
         poly
+    }
+
+    /// [`Ring::mod_down`], then adding, then [`Ring::automorphism`]: what ends a rotation, limb by
+    /// limb while they are in cache. The addend may have more primes than the result.
+    ///
+    /// # Panics
+    /// Those of the three operations, and if the polynomial is not in the NTT domain.
+    pub fn mod_down_automorphism(
+        &self,
+        mut poly: Poly,
+        special: Basis,
+        addend: Option<&Poly>,
+        galois_element: u64,
+    ) -> Poly {
+        self.assert_domain(&poly, Domain::Ntt);
+        let permutation = self.permutation(galois_element);
+        let converter = self.converter(special);
+        let terms = Terms::new(self, &poly, &converter);
+        poly.restrict(poly.basis().difference(special));
+        if let Some(addend) = addend {
+            self.assert_fits(&poly, addend);
+        }
+        let mut image = self.scratch(poly.basis(), Domain::Ntt);
+        poly.for_each_block_pair(&mut image, TARGET_BLOCK, |indices, mut block, mut images| {
+            terms.divide(self, Domain::Ntt, indices, &mut block);
+            for ((&i, limb), image) in indices.iter().zip(block.iter_mut()).zip(images.iter_mut()) {
+                if let Some(addend) = addend {
+                    self.kernels.add(self.modulus(i), limb, addend.limb(i));
+                }
+                permutation.apply(self.kernels, image, limb);
+            }
+        });
+        image
     }
 
     /// Divides by one prime and rounds: [`Ring::mod_down`] by `{dropped}`.
@@ -208,6 +233,20 @@ impl<'a> Terms<'a> {
         Self { converter, residues, quotient }
     }
 
+    /// `limb = (limb - x) / Q` for the limbs of a block, `x` being the centered integers.
+    fn divide(&self, ring: &Ring, domain: Domain, indices: &[usize], block: &mut LimbBlock<'_>) {
+        let here = Basis::from_indices(indices.iter().copied());
+        let mut remainders = ring.scratch(here, Domain::Coefficient);
+        self.recombine(ring, &mut remainders.limbs_mut().collect::<Vec<_>>());
+        for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
+            if domain == Domain::Ntt {
+                ring.primes[i].ntt.forward_lazy(remainder);
+            }
+            let inverse = self.converter.targets[i].product_inverse;
+            ring.kernels.sub_mul_scalar(ring.modulus(i), limb, remainder, inverse);
+        }
+    }
+
     /// The centered integers modulo primes that are not sources, in the coefficient domain: `targets`
     /// are prime indices and the limbs to fill.
     pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
@@ -297,6 +336,22 @@ mod tests {
             }
             let in_ntt_domain = ring.mod_down(transformed(&ring, &poly), special);
             prop_assert_eq!(in_ntt_domain, transformed(&ring, &down));
+        }
+
+        #[test]
+        fn a_rotation_ends_in_one_pass((bits, special, rest) in split(), galois: u64, seed: u64) {
+            let ring = ring(5, &bits);
+            let mut rng = rng(seed);
+            let poly = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng);
+            let addend = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng);
+            let mut sum = ring.mod_down(poly.clone(), special);
+            prop_assert_eq!(sum.basis(), rest);
+            let g = galois | 1;
+            let alone = ring.mod_down_automorphism(poly.clone(), special, None, g);
+            prop_assert_eq!(alone, ring.automorphism(&sum, g));
+            ring.add_assign(&mut sum, &addend);
+            let image = ring.mod_down_automorphism(poly, special, Some(&addend), g);
+            prop_assert_eq!(image, ring.automorphism(&sum, g));
         }
 
         #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pic_ckks::model::bootstrapping::{BootstrappingPlan, BootstrappingSpec, EvalMod, SlotData};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::ring::sample::ChaCha20Rng;
 use pic_ckks::{Bootstrapper, Complex64, Context, EvaluationKeys, Evaluator, SecretKey};
@@ -10,17 +12,23 @@ use rand_core::{Rng, SeedableRng};
 
 const LOG_SCALE: f64 = 38.0;
 
-fn plan(log_n: u32, log_slots: u32, data: SlotData) -> BootstrappingPlan {
-    let eval_mod = EvalMod { bound: 16.1, degree: 30, doublings: 3 };
+fn plan(
+    log_n: u32,
+    log_slots: u32,
+    data: SlotData,
+    order: Order,
+    harmonics: u32,
+) -> BootstrappingPlan {
+    let eval_mod = EvalMod { bound: 14.0, degree: 28, squarings: 3, harmonics };
     let split = |parts: u32| -> Vec<u32> {
         let parts = parts.min(log_slots);
         (0..parts).map(|i| log_slots / parts + u32::from(i < log_slots % parts)).collect()
     };
     let (slots_to_coeffs, coeffs_to_slots) = (split(2), split(3));
     let levels = 3;
-    let low = match data {
-        SlotData::Real => [vec![38.0; slots_to_coeffs.len()], vec![LOG_SCALE; levels]],
-        SlotData::Complex => [vec![LOG_SCALE; levels], vec![38.0; slots_to_coeffs.len()]],
+    let low = match order {
+        Order::SlotsToCoeffsFirst => [vec![38.0; slots_to_coeffs.len()], vec![LOG_SCALE; levels]],
+        Order::Conventional => [vec![LOG_SCALE; levels], vec![38.0; slots_to_coeffs.len()]],
     };
     let high = vec![48.0; eval_mod.depth() + coeffs_to_slots.len()];
     let moduli = [vec![48.0], low.concat(), high].concat();
@@ -35,22 +43,32 @@ fn plan(log_n: u32, log_slots: u32, data: SlotData) -> BootstrappingPlan {
         parameters: parameters.unwrap(),
         slots: 1 << log_slots,
         data,
+        order,
         levels,
-        log_scale: LOG_SCALE,
-        log_ratio: 10.0,
+        log_input_scale: LOG_SCALE,
+        log_output_scale: LOG_SCALE,
+        log_ratio: if harmonics == 1 { 10.0 } else { 7.0 },
         slots_to_coeffs,
         coeffs_to_slots,
         eval_mod,
+        log_eval_mod_scale: 48.0,
     })
     .unwrap()
 }
 
 #[test]
 fn values_survive_bootstrapping() {
-    for (log_slots, data) in
-        [(9, SlotData::Real), (9, SlotData::Complex), (5, SlotData::Real), (1, SlotData::Complex)]
-    {
-        let plan = plan(10, log_slots, data);
+    let (first, conventional) = (Order::SlotsToCoeffsFirst, Order::Conventional);
+    for (log_slots, data, order, harmonics) in [
+        (9, SlotData::Real, first, 1),
+        (9, SlotData::Real, first, 2),
+        (9, SlotData::Complex, first, 1),
+        (9, SlotData::Complex, conventional, 2),
+        (5, SlotData::Real, first, 2),
+        (5, SlotData::Real, conventional, 1),
+        (1, SlotData::Complex, first, 1),
+    ] {
+        let plan = plan(10, log_slots, data, order, harmonics);
         let context = Context::new(plan.parameters().clone()).unwrap();
         let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -74,10 +92,10 @@ fn values_survive_bootstrapping() {
             let decrypted = context.decode_complex(&secret.decrypt(&result).unwrap()).unwrap();
             let error =
                 decrypted.iter().zip(&values).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
-            println!("{data:?} {log_slots} {target}: {}", error.log2());
+            println!("{data:?} {order:?} {log_slots} {harmonics} {target}: {}", error.log2());
             assert!(
                 error < 2f64.powi(-15),
-                "{data:?}, 2^{log_slots} slots, target {target}: {error}"
+                "{data:?}, {order:?}, 2^{log_slots} slots, target {target}: {error}"
             );
         }
     }

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use pic_ckks::model::bootstrapping::{BootstrappingPlan, BootstrappingSpec, EvalMod, SlotData};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::ring::sample::ChaCha20Rng;
 use pic_ckks::{Bootstrapper, Complex64, Context, EvaluationKeys, Evaluator, SecretKey};
@@ -20,7 +22,9 @@ const AGREEMENT: [f64; 2] = [0.15, 0.6];
 #[derive(Clone, Copy)]
 struct Sizes {
     data: SlotData,
+    order: Order,
     log_slots: u32,
+    harmonics: u32,
     ratio: f64,
     q0: f64,
     scale: f64,
@@ -33,7 +37,9 @@ struct Sizes {
 
 const REAL: Sizes = Sizes {
     data: SlotData::Real,
+    order: Order::SlotsToCoeffsFirst,
     log_slots: 11,
+    harmonics: 1,
     ratio: 10.0,
     q0: 47.0,
     scale: 40.0,
@@ -43,19 +49,26 @@ const REAL: Sizes = Sizes {
     special: 49.9,
 };
 
-const COMPLEX: Sizes = Sizes { data: SlotData::Complex, q0: 48.0, scale: 38.0, ..REAL };
+const CONVENTIONAL: Sizes = Sizes {
+    data: SlotData::Complex,
+    order: Order::Conventional,
+    q0: 48.0,
+    scale: 36.0,
+    ratio: 12.0,
+    ..REAL
+};
 
 impl Sizes {
     fn plan(&self) -> BootstrappingPlan {
-        let eval_mod = EvalMod { bound: 14.01, degree: 30, doublings: 3 };
+        let eval_mod = EvalMod { bound: 14.1, degree: 31, squarings: 3, harmonics: self.harmonics };
         let split = |parts: u32| -> Vec<u32> {
             let rest = self.log_slots % parts;
             (0..parts).map(|i| self.log_slots / parts + u32::from(i < rest)).collect()
         };
         let (slots_to_coeffs, application) = ([self.slots_to_coeffs; 2], [self.scale; LEVELS]);
-        let low = match self.data {
-            SlotData::Real => [slots_to_coeffs, application],
-            SlotData::Complex => [application, slots_to_coeffs],
+        let low = match self.order {
+            Order::SlotsToCoeffsFirst => [slots_to_coeffs, application],
+            Order::Conventional => [application, slots_to_coeffs],
         };
         let high = [vec![self.eval_mod; eval_mod.depth()], vec![self.coeffs_to_slots; 3]];
         let moduli = [&[self.q0], &low.concat()[..], &high.concat()].concat();
@@ -67,7 +80,10 @@ impl Sizes {
             slots: 1 << self.log_slots,
             data: self.data,
             levels: LEVELS,
-            log_scale: self.scale,
+            order: self.order,
+            log_input_scale: self.scale,
+            log_output_scale: self.scale,
+            log_eval_mod_scale: self.eval_mod,
             log_ratio: self.ratio,
             slots_to_coeffs: split(2),
             coeffs_to_slots: split(3),
@@ -89,7 +105,7 @@ fn errors(plan: &BootstrappingPlan) -> Vec<f64> {
     let mut unit = || rng.next_u64() as f64 / 2f64.powi(63) - 1.0;
     let value = |_| Complex64::new(unit(), if complex { unit() } else { 0.0 });
     let values: Vec<Complex64> = (0..plan.slots()).map(value).collect();
-    let message = context.encode_complex(&values, plan.scale(), plan.input_level()).unwrap();
+    let message = context.encode_complex(&values, plan.input_scale(), plan.input_level()).unwrap();
     let before = secret.encrypt(&message, &mut rng).unwrap().expand(&context).unwrap();
     let after = bootstrapper.bootstrap(&evaluator, &before, LEVELS).unwrap();
     let [before, after] =
@@ -115,8 +131,11 @@ fn estimates_agree_with_measurements() {
         ("rounding to q0", Sizes { q0: 31.0, ..REAL }),
         ("SlotsToCoeffs", Sizes { slots_to_coeffs: 22.0, ..REAL }),
         ("the result's scale", Sizes { scale: 26.0, ..REAL }),
-        ("EvalMod of complex data", COMPLEX),
-        ("a coarse scale of complex data", Sizes { q0: 40.0, scale: 26.0, ratio: 14.0, ..COMPLEX }),
+        ("two harmonics", Sizes { harmonics: 2, ratio: 7.0, eval_mod: 42.0, ..REAL }),
+        ("the fifth power", Sizes { harmonics: 2, ratio: 4.5, q0: 44.0, ..REAL }),
+        ("complex data", Sizes { data: SlotData::Complex, eval_mod: 43.0, ..REAL }),
+        ("the conventional order", CONVENTIONAL),
+        ("a coarse scale", Sizes { q0: 40.0, scale: 26.0, ratio: 14.0, ..CONVENTIONAL }),
     ] {
         let plan = sizes.plan();
         let errors = errors(&plan);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BootstrappingPlan, SlotData, Stage, StageStep};
+use super::{BootstrappingPlan, Stage, StageStep};
+use crate::chebyshev::ChebyshevPlan;
 use crate::work::{Counter, TransformSteps, Work};
 
 /// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
@@ -11,6 +12,11 @@ const SHORTEST_RUN: usize = 32;
 impl BootstrappingPlan {
     /// The work of bootstrapping to a number of application levels.
     pub fn cost(&self, target: usize) -> Work {
+        self.cost_with(&self.eval_mod().exponential(), target)
+    }
+
+    /// [`BootstrappingPlan::cost`], given the plan of EvalMod's polynomial, which takes long to make.
+    pub(super) fn cost_with(&self, exponential: &ChebyshevPlan, target: usize) -> Work {
         let parameters = self.parameters();
         let counter = Counter::new(parameters, self.omitted(target));
         let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
@@ -25,21 +31,17 @@ impl BootstrappingPlan {
         };
         let raise = switch(1) + counter.limbs(all, 0, all) + switch(all);
         let trace = counter.key_switch(top) * self.trace_rotations();
-        let cosine = self.eval_mod().chebyshev_plan();
-        let doublings = eval_mod - cosine.depth() as usize;
-        let doublings =
-            (0..self.eval_mod().doublings as usize).map(|k| counter.product(doublings - k));
-        let reduction = counter.polynomial(&cosine, eval_mod) + doublings.sum();
-        let ciphertexts = match self.data() {
-            SlotData::Real => 1,
-            SlotData::Complex => 2,
-        };
+        let polynomial_end = eval_mod - exponential.depth() as usize;
+        let end = eval_mod - self.eval_mod().depth();
+        let products = (end + 1..=polynomial_end).map(|level| counter.product(level)).sum();
+        let reduction = counter.polynomial(exponential, eval_mod) + products;
         transforms(self.slots_to_coeffs())
             + raise
             + trace
             + transforms(self.coeffs_to_slots())
             + counter.key_switch(eval_mod)
-            + reduction * ciphertexts
+            + reduction * self.eval_mods()
+            + counter.key_switch(end)
     }
 
     /// Bytes of the keys in memory, each for the highest level at which it is used.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{BootstrappingPlan, SPARSE_WEIGHT, SlotData};
+use super::{BootstrappingPlan, Order, SPARSE_WEIGHT, SlotData};
 use crate::security::sparse_security;
 use crate::work::Prices;
 
@@ -13,9 +13,9 @@ impl fmt::Display for BootstrappingPlan {
         let bits = |primes: &[u64]| primes.iter().map(|&q| (q as f64).log2()).sum::<f64>();
         let (stages, level) = (self.0.slots_to_coeffs.len(), self.input_level());
         let application = level + 1..level + 1 + self.levels();
-        let slots_to_coeffs = match self.data() {
-            SlotData::Real => 1..1 + stages,
-            SlotData::Complex => application.end..application.end + stages,
+        let slots_to_coeffs = match self.order() {
+            Order::SlotsToCoeffsFirst => 1..1 + stages,
+            Order::Conventional => application.end..application.end + stages,
         };
         let eval_mod = 1 + stages + self.levels()..self.eval_mod_level() + 1;
         let coeffs_to_slots = self.eval_mod_level() + 1..parameters.max_level() + 1;
@@ -42,12 +42,18 @@ impl fmt::Display for BootstrappingPlan {
             SlotData::Real => "real",
             SlotData::Complex => "complex",
         };
+        let order = match self.order() {
+            Order::SlotsToCoeffsFirst => "SlotsToCoeffs first",
+            Order::Conventional => "conventional order",
+        };
         writeln!(
             f,
-            "slots: {} {data}, scale 2^{:.1}, message ratio 2^{:.1}",
+            "slots: {} {data}, {order}; scales, log2: input {:.1}, raised {:.1}, EvalMod {:.1}, output {:.1}",
             self.slots(),
-            self.scale().log2(),
-            self.ratio().log2()
+            self.0.log_input_scale,
+            (parameters.moduli()[0] as f64).log2() - self.0.log_ratio,
+            self.0.log_eval_mod_scale,
+            self.0.log_output_scale
         )?;
         writeln!(
             f,
@@ -57,10 +63,12 @@ impl fmt::Display for BootstrappingPlan {
         let reduction = self.eval_mod();
         writeln!(
             f,
-            "EvalMod: |x| <= {:.3}, degree {}, {} doublings; exceeded with probability 2^{:.1}",
+            "EvalMod: message ratio 2^{:.1}, |x| <= {:.3}, degree {}, {} squarings, {} harmonics; exceeded with probability 2^{:.1}",
+            self.0.log_ratio,
             reduction.bound,
             reduction.degree,
-            reduction.doublings,
+            reduction.squarings,
+            reduction.harmonics,
             self.log2_failure()
         )?;
         let error = self.error(1.0 / 3.0);

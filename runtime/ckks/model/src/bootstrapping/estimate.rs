@@ -56,7 +56,8 @@ impl ErrorEstimate {
         /// e^-γ: as many values are expected beyond the expected maximum of many (Gumbel).
         const BEYOND: f64 = 0.561_459_483_566_885;
         let (mut fewest, mut most) = (-20.0, 60.0);
-        for _ in 0..30 {
+        // To a thousandth of a bit.
+        for _ in 0..16 {
             let bits: f64 = (fewest + most) / 2.0;
             let more = self.parts as f64 * self.exceeding((-bits).exp2()) > BEYOND;
             *(if more { &mut most } else { &mut fewest }) = bits;

@@ -5,7 +5,7 @@
 //! integer nearest to a sum u of h independent uniforms on (−1/2, 1/2], minus ε. So |I| > J means
 //! |u − ε| ≥ J + 1/2, a tail of the Irwin–Hall distribution, known in closed form.
 
-use super::{BootstrappingPlan, SPARSE_WEIGHT, SlotData};
+use super::{BootstrappingPlan, SPARSE_WEIGHT};
 
 /// Raised messages are taken to stay within this many times 1/ratio: values of \[−1, 1\] with an
 /// error of up to a quarter.
@@ -15,10 +15,7 @@ impl BootstrappingPlan {
     /// log2 of the probability (at most) that some coefficient of a raised ciphertext lies outside the
     /// interval of EvalMod, so that bootstrapping returns a wrong value.
     pub fn log2_failure(&self) -> f64 {
-        let evaluated = match self.data() {
-            SlotData::Real => self.slots(),
-            SlotData::Complex => 2 * self.slots(),
-        };
+        let evaluated = self.eval_mods() * self.slots();
         (evaluated as f64).log2() + log2_exceeding(self.eval_mod().bound, EXCESS / self.ratio())
     }
 }

@@ -3,16 +3,19 @@
 //! A ciphertext that has used up its levels is raised to a larger modulus, where it encrypts
 //! m + q0·I for a small integer polynomial I, and I is removed by evaluating x mod 1:
 //!
-//! - *Real data, SlotsToCoeffs first*: SlotsToCoeffs on the lowest levels, where it is cheap; raising;
-//!   CoeffsToSlots; the real part; EvalMod once.
-//! - *Complex data, conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of
-//!   both, SlotsToCoeffs.
+//! - *SlotsToCoeffs first*: SlotsToCoeffs on the lowest levels, where it is cheap; raising;
+//!   CoeffsToSlots; EvalMod. Real data are then in the real parts alone, for one EvalMod; complex data
+//!   take two. Errors stay in the slots where they arise.
+//! - *Conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of both,
+//!   SlotsToCoeffs. It starts from level 0, but the error of a coefficient spreads over all slots, √2n
+//!   times as large, and data whose coefficients are large (constant vectors) meet the cubic error of the
+//!   sine with all their size.
 //!
 //! # The chain
-//! `q0 | SlotsToCoeffs | application | EvalMod | CoeffsToSlots` for real data,
-//! `q0 | application | SlotsToCoeffs | EvalMod | CoeffsToSlots` for complex data. Primes are consumed
-//! from the top. Bootstrapping to `target` application levels raises the modulus to all of these but the
-//! application primes above the target, so that it costs as much as is gained.
+//! `q0 | SlotsToCoeffs | application | EvalMod | CoeffsToSlots` with SlotsToCoeffs first,
+//! `q0 | application | SlotsToCoeffs | EvalMod | CoeffsToSlots` in the conventional order. Primes are
+//! consumed from the top. Bootstrapping to `target` application levels raises the modulus to all of these
+//! but the application primes above the target, so that it costs as much as is gained.
 //!
 //! # The secret
 //! The integers I are as large as the secret is dense. For raising, the ciphertext is switched to a
@@ -39,20 +42,29 @@ use crate::security::max_log_sparse_modulus;
 use crate::{Parameters, SecurityLevel};
 
 pub use estimate::ErrorEstimate;
-pub use eval_mod::EvalMod;
+pub use eval_mod::{EvalMod, SECOND_HARMONIC};
 pub use planner::{BootstrappingRequest, LOG2_FAILURE, PlanningError};
 pub use stage::Stage;
 
 /// Hamming weight of the ephemeral secret.
 pub const SPARSE_WEIGHT: usize = 32;
 
-/// What the slots hold, and with it the order of the steps.
+/// What the slots hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SlotData {
-    /// Real numbers: SlotsToCoeffs first, one EvalMod.
+    /// Real numbers.
     Real,
-    /// Complex numbers: conventional order, two EvalMods.
+    /// Complex numbers.
     Complex,
+}
+
+/// The order of the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Order {
+    /// SlotsToCoeffs on the lowest levels, before raising.
+    SlotsToCoeffsFirst,
+    /// SlotsToCoeffs after EvalMod.
+    Conventional,
 }
 
 /// An unchecked plan.
@@ -64,10 +76,14 @@ pub struct BootstrappingSpec {
     pub slots: usize,
     /// What they hold.
     pub data: SlotData,
+    /// The order of the steps.
+    pub order: Order,
     /// Number of application primes.
     pub levels: usize,
-    /// log2 of the scale at which ciphertexts come and go, for values in \[−1, 1\].
-    pub log_scale: f64,
+    /// log2 of the scale at which ciphertexts come, for values in \[−1, 1\].
+    pub log_input_scale: f64,
+    /// log2 of the scale at which they go. Rounding in EvalMod counts in proportion to it.
+    pub log_output_scale: f64,
     /// log2 of the ratio of q0 to the scale at which the modulus is raised.
     pub log_ratio: f64,
     /// Butterflies merged in each stage of SlotsToCoeffs, in the order of application.
@@ -76,6 +92,8 @@ pub struct BootstrappingSpec {
     pub coeffs_to_slots: Vec<u32>,
     /// Reduction modulo one.
     pub eval_mod: EvalMod,
+    /// log2 of the scale of its input, in units of x/K. Rounding there counts K·ratio times.
+    pub log_eval_mod_scale: f64,
 }
 
 /// A checked plan.
@@ -177,11 +195,14 @@ impl BootstrappingPlan {
             let outside = !range.contains(&value);
             if outside { Err(BootstrappingError::Number { name, value, domain }) } else { Ok(()) }
         };
-        let EvalMod { bound, degree, doublings } = spec.eval_mod;
+        let EvalMod { bound, degree, squarings, harmonics } = spec.eval_mod;
         number("the bound of EvalMod", bound, "[1, 1024)", 1.0..1024.0)?;
         number("the degree of EvalMod", degree as f64, "[2, 127]", 2.0..128.0)?;
-        number("the number of doublings", doublings.into(), "[0, 10]", 0.0..11.0)?;
-        number("log2 of the scale", spec.log_scale, "[10, 60)", 10.0..60.0)?;
+        number("the number of squarings", squarings.into(), "[0, 10]", 0.0..11.0)?;
+        number("the number of harmonics", harmonics.into(), "[1, 2]", 1.0..3.0)?;
+        number("log2 of the input scale", spec.log_input_scale, "[10, 60)", 10.0..60.0)?;
+        number("log2 of the output scale", spec.log_output_scale, "[10, 60)", 10.0..60.0)?;
+        number("log2 of EvalMod's scale", spec.log_eval_mod_scale, "[10, 60)", 10.0..60.0)?;
         number("log2 of the message ratio", spec.log_ratio, "[2, 40)", 2.0..40.0)?;
         let parts = spec.slots_to_coeffs.len() + spec.eval_mod.depth() + spec.coeffs_to_slots.len();
         let (needed, actual) =
@@ -215,6 +236,19 @@ impl BootstrappingPlan {
         self.0.data
     }
 
+    /// The order of the steps.
+    pub fn order(&self) -> Order {
+        self.0.order
+    }
+
+    /// How often EvalMod runs: once for the real parts, and once for the imaginary parts if they matter.
+    pub fn eval_mods(&self) -> usize {
+        match (self.0.order, self.0.data) {
+            (Order::SlotsToCoeffsFirst, SlotData::Real) => 1,
+            _ => 2,
+        }
+    }
+
     /// Most application levels that bootstrapping can restore.
     pub fn levels(&self) -> usize {
         self.0.levels
@@ -225,9 +259,14 @@ impl BootstrappingPlan {
         &self.0.eval_mod
     }
 
-    /// The scale at which ciphertexts come in and go out.
-    pub fn scale(&self) -> f64 {
-        self.0.log_scale.exp2()
+    /// The scale at which ciphertexts come.
+    pub fn input_scale(&self) -> f64 {
+        self.0.log_input_scale.exp2()
+    }
+
+    /// The scale at which they go.
+    pub fn output_scale(&self) -> f64 {
+        self.0.log_output_scale.exp2()
     }
 
     /// q0 over the scale at which the modulus is raised.
@@ -237,9 +276,9 @@ impl BootstrappingPlan {
 
     /// The level at which ciphertexts are bootstrapped; what they have above is given away.
     pub fn input_level(&self) -> usize {
-        match self.0.data {
-            SlotData::Real => self.0.slots_to_coeffs.len(),
-            SlotData::Complex => 0,
+        match self.0.order {
+            Order::SlotsToCoeffsFirst => self.0.slots_to_coeffs.len(),
+            Order::Conventional => 0,
         }
     }
 
@@ -248,7 +287,7 @@ impl BootstrappingPlan {
         self.input_level() + target
     }
 
-    /// The level at which EvalMod begins.
+    /// The level at which EvalMod begins; it ends so many primes below.
     pub fn eval_mod_level(&self) -> usize {
         self.0.parameters.max_level() - self.0.coeffs_to_slots.len()
     }
@@ -265,23 +304,21 @@ impl BootstrappingPlan {
         self.output_level(target) + 1..self.output_level(self.0.levels) + 1
     }
 
-    /// The scale of EvalMod: that of its input, close to its primes.
+    /// The scale of EvalMod's input.
     pub fn eval_mod_scale(&self) -> f64 {
-        self.parameters().moduli()[self.eval_mod_level()] as f64
+        self.0.log_eval_mod_scale.exp2()
     }
 
-    /// The scales after the polynomial of EvalMod and after each doubling, in units of y = sin 2πx:
-    /// such that the last one is that of a ciphertext of values ratio·y/2π at the scale at which
-    /// ciphertexts go out.
+    /// The scales after the polynomial of EvalMod and after each product that follows: such that with the
+    /// last one, twice the imaginary part of exp(2πix) is the message at the output scale.
     pub fn eval_mod_scales(&self) -> Vec<f64> {
-        let doublings = self.0.eval_mod.doublings as usize;
-        // The doublings consume the primes above that of the level at which EvalMod ends.
+        let EvalMod { squarings, harmonics, .. } = self.0.eval_mod;
+        let products = (squarings + harmonics - 1) as usize;
         let last = self.eval_mod_level() + 1 - self.0.eval_mod.depth();
-        let primes = &self.parameters().moduli()[last..last + doublings];
-        let mut scales = vec![self.scale() * self.ratio() / (2.0 * PI)];
-        for &q in primes {
-            let scale = scales[scales.len() - 1];
-            scales.push((scale * q as f64).sqrt());
+        let mut scales = vec![self.output_scale() * self.ratio() / (4.0 * PI)];
+        for (i, &q) in self.parameters().moduli()[last..last + products].iter().enumerate() {
+            let factor = if harmonics == 2 && i == 0 { SECOND_HARMONIC } else { 1.0 };
+            scales.push((scales[i] * q as f64 / factor).sqrt());
         }
         scales.reverse();
         scales
@@ -290,14 +327,15 @@ impl BootstrappingPlan {
     /// The steps of SlotsToCoeffs, in the order of application.
     pub fn slots_to_coeffs(&self) -> Vec<StageStep> {
         let radices = &self.0.slots_to_coeffs;
-        let top = match self.0.data {
-            SlotData::Real => radices.len(),
-            SlotData::Complex => self.0.levels + radices.len(),
+        let top = match self.0.order {
+            Order::SlotsToCoeffsFirst => radices.len(),
+            Order::Conventional => self.0.levels + radices.len(),
         };
-        let from = self.scale();
-        let to = match self.0.data {
-            SlotData::Real => self.parameters().moduli()[0] as f64 / self.ratio(),
-            SlotData::Complex => self.scale(),
+        let (from, to) = match self.0.order {
+            Order::SlotsToCoeffsFirst => {
+                (self.input_scale(), self.parameters().moduli()[0] as f64 / self.ratio())
+            }
+            Order::Conventional => (self.output_scale(), self.output_scale()),
         };
         // Geometric between the two ends.
         let scale = |i: usize| from * (to / from).powf(i as f64 / radices.len() as f64);
@@ -360,11 +398,14 @@ mod tests {
             slots: 1 << 9,
             data: SlotData::Real,
             levels: 3,
-            log_scale: 30.0,
+            order: Order::SlotsToCoeffsFirst,
+            log_input_scale: 30.0,
+            log_output_scale: 30.0,
+            log_eval_mod_scale: 41.0,
             log_ratio: 9.0,
             slots_to_coeffs: vec![4, 5],
             coeffs_to_slots: vec![5, 4],
-            eval_mod: EvalMod { bound: 12.0, degree: 30, doublings: 3 },
+            eval_mod: EvalMod { bound: 12.0, degree: 30, squarings: 3, harmonics: 1 },
         }
     }
 

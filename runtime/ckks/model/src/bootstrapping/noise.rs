@@ -9,16 +9,19 @@
 //! | raising and switching back, trace | x = I + value/ratio | key switches relative to q0 |
 //! | CoeffsToSlots | x/2K | as SlotsToCoeffs; rounding dominates |
 //! | conjugation | x/K | a key switch |
-//! | EvalMod | y = sin 2πx | every operation, amplified by what follows |
+//! | EvalMod | y = exp 2πix | every operation, amplified by what follows |
+//! | conjugation | value | a key switch |
 //!
-//! The amplification depends on I, which differs from slot to slot: with y_k the value before the last
-//! r − k doublings and θ = 2π(I − 1/4)/2^r, dy/dy_k = ±2^(r − k)/sin(2^k·θ). So the error is a mixture
-//! of distributions by the I, and by the value, whose cube over ratio² is lost.
+//! The amplification of EvalMod depends a little on I, and what the sine loses on the value, so that the
+//! error is a mixture of distributions. A squaring on the unit circle amplifies by 2, the second harmonic
+//! by |4/3 − y/3| = 1 at y ≈ 1. Half of a complex error's square counts, that of the imaginary part.
 
 use std::f64::consts::PI;
 
+use num_complex::Complex64;
+
 use super::estimate::{Component, ErrorEstimate};
-use super::{BootstrappingPlan, EvalMod, SPARSE_WEIGHT, SlotData, StageStep, failure};
+use super::{BootstrappingPlan, EvalMod, Order, SPARSE_WEIGHT, SlotData, StageStep, failure};
 use crate::chebyshev::ChebyshevPlan;
 use crate::noise::{GiantStep, NoiseModel, Signal};
 use crate::security::ERROR_STD;
@@ -28,73 +31,79 @@ use crate::security::ERROR_STD;
 const VALUES: usize = 16;
 
 /// Integers that are less likely than this in a slot are left out.
-const NEGLIGIBLE: f64 = 1e-12;
+const NEGLIGIBLE: f64 = 1e-10;
 
 impl BootstrappingPlan {
-    /// Estimates the error that bootstrapping adds to values of a mean square (1/3 if they fill
-    /// \[−1, 1\]), uniform on an interval around zero if they are real. What complex data lose to the
-    /// cube is bounded for any data whose parts have this mean square.
+    /// Estimates the error that bootstrapping adds to values whose parts have a mean square (1/3 if they
+    /// fill \[−1, 1\]). With SlotsToCoeffs first, parts are uniform on an interval around zero; in the
+    /// conventional order, what is lost to the sine is bounded for any data of this mean square.
     pub fn error(&self, mean_square: f64) -> ErrorEstimate {
-        self.error_with(&self.eval_mod().chebyshev_plan(), mean_square)
+        self.error_with(&self.eval_mod().exponential(), mean_square)
     }
 
     /// [`BootstrappingPlan::error`], given the plan of EvalMod's polynomial, which takes long to make.
     pub(super) fn error_with(&self, polynomial: &ChebyshevPlan, mean_square: f64) -> ErrorEstimate {
         let eval_mod = EvalModNoise::new(self, polynomial);
+        let noise = NoiseModel::new(self.parameters(), self.slots());
         let per_value = (self.ratio() / (2.0 * PI)).powi(2);
         let message = self.message_variance(mean_square);
         let raised = self.raised_errors().scaled((2.0 * PI).powi(2) * per_value);
-        match self.data() {
-            SlotData::Real => {
+        let end = self.eval_mod_level() - self.eval_mod().depth();
+        let conjugation = noise.key_switch(end, self.output_scale());
+        let normal = message + raised.normal;
+        let laplace = raised.laplace + conjugation;
+        let parts = match self.data() {
+            SlotData::Real => self.slots(),
+            SlotData::Complex => 2 * self.slots(),
+        };
+        match self.order() {
+            Order::SlotsToCoeffsFirst => {
                 let largest = (3.0 * mean_square).sqrt();
                 let value = |i: usize| largest * (i as f64 + 0.5) / VALUES as f64;
-                let component = |(integer, weight)| {
-                    let normal = message + raised.normal;
-                    let laplace = raised.laplace + eval_mod.variance(integer) * per_value;
-                    (0..VALUES)
-                        .map(value)
-                        .map(move |value| (integer, weight, value, normal, laplace))
-                };
-                let components = integers(self.eval_mod()).flat_map(component);
-                let components =
-                    components.map(|(integer, weight, value, normal, laplace)| Component {
+                let mut components = Vec::new();
+                for (integer, weight) in integers(self.eval_mod()) {
+                    let laplace = laplace + eval_mod.variance(integer) * per_value;
+                    components.extend((0..VALUES).map(value).map(|value| Component {
                         weight: weight / VALUES as f64,
                         mean: eval_mod.bias(integer, value),
                         normal,
                         laplace,
-                    });
-                ErrorEstimate { components: components.collect(), parts: self.slots() }
+                    }));
+                }
+                ErrorEstimate { components, parts }
             }
-            SlotData::Complex => {
-                // The errors of EvalMod are complex in both of its ciphertexts.
+            Order::Conventional => {
                 let own = |(integer, weight)| {
                     let bias = eval_mod.bias(integer, 0.0);
-                    weight * (2.0 * eval_mod.variance(integer) * per_value + bias.powi(2))
+                    weight * (eval_mod.variance(integer) * per_value + bias.powi(2))
                 };
                 let own: f64 = integers(self.eval_mod()).map(own).sum();
+                // Of the absolute value.
+                let mean_square = mean_square * (parts / self.slots()) as f64;
                 let signal = Signal {
-                    mean_square: 2.0 * mean_square / self.slots() as f64,
-                    variance: message + raised.normal + raised.laplace + own,
+                    mean_square: mean_square / self.slots() as f64,
+                    variance: normal + laplace + own,
                 };
-                let laplace =
-                    NoiseModel::new(self.parameters(), self.slots()).rescale(self.scale());
+                let laplace = noise.rescale(self.output_scale());
                 let normal = self.slots_to_coeffs_noise(signal).variance - laplace;
-                // Σ|a|³ ≤ (Σ a²)^(3/2) for the coefficients a.
-                let mean = (2.0 * PI / self.ratio()).powi(2) / 6.0 * (2.0 * mean_square).powf(1.5);
+                // Σ|a|^k ≤ (Σ a²)^(k/2) for the coefficients a, k = 3 or 5.
+                let power = if self.eval_mod().harmonics == 1 { 1.5 } else { 2.5 };
+                let mean = self.eval_mod().distortion(self.ratio()) * mean_square.powf(power);
                 let components = vec![Component { weight: 1.0, mean, normal, laplace }];
-                ErrorEstimate { components, parts: 2 * self.slots() }
+                ErrorEstimate { components, parts }
             }
         }
     }
 
     /// Variance of a coefficient's error before the modulus is raised.
     fn message_variance(&self, mean_square: f64) -> f64 {
-        let before = match self.data() {
-            SlotData::Real => {
-                let input = Signal { mean_square, variance: 0.0 };
+        let before = match self.order() {
+            Order::SlotsToCoeffsFirst => {
+                let parts = if self.data() == SlotData::Real { 1.0 } else { 2.0 };
+                let input = Signal { mean_square: parts * mean_square, variance: 0.0 };
                 self.slots_to_coeffs_noise(input).variance / self.slots() as f64
             }
-            SlotData::Complex => 0.0,
+            Order::Conventional => 0.0,
         };
         let q0 = self.parameters().moduli()[0] as f64;
         let rounding = (1 + SPARSE_WEIGHT) as f64 / 12.0;
@@ -186,7 +195,7 @@ struct EvalModNoise<'a> {
     plan: &'a BootstrappingPlan,
     noise: NoiseModel<'a>,
     polynomial: &'a ChebyshevPlan,
-    /// Scale of the polynomial's value, then of each doubling's.
+    /// Scale of the polynomial's value, then of each product's.
     scales: Vec<f64>,
 }
 
@@ -196,37 +205,34 @@ impl<'a> EvalModNoise<'a> {
         Self { plan, noise, polynomial, scales: plan.eval_mod_scales() }
     }
 
-    /// Variance of the error of y that conjugation and EvalMod cause.
+    /// Variance of the error of Im y that conjugation and EvalMod cause.
     fn variance(&self, integer: i64) -> f64 {
-        let EvalMod { bound, doublings, .. } = *self.plan.eval_mod();
+        let EvalMod { bound, squarings, .. } = *self.plan.eval_mod();
         let (level, scale) = (self.plan.eval_mod_level(), self.plan.eval_mod_scale());
-        let amplification = |doubled: u32| {
-            let left = f64::from(1u32 << (doublings - doubled));
-            let sine = (2.0 * PI * (integer as f64 - 0.25) / left).sin();
-            (left / sine).powi(2)
-        };
         let polynomial = self.noise.chebyshev(
             self.polynomial,
             level,
             scale,
             self.noise.key_switch(level, scale),
             self.scales[0],
-            &[integer as f64 / bound],
+            &[Complex64::new(0.0, integer as f64 / bound)],
         );
         let level = level - self.polynomial.depth() as usize;
-        let doubling = |(k, scale): (usize, &f64)| {
-            let own = self.noise.relinearize_rescale(level - k, scale * scale);
-            own * amplification(k as u32 + 1)
-        };
-        polynomial * amplification(0)
-            + self.scales.iter().take(doublings as usize).enumerate().map(doubling).sum::<f64>()
+        let amplification = |squared: u32| 4f64.powi(squarings.saturating_sub(squared) as i32);
+        let products = self.scales.windows(2).zip(0..).map(|(scales, i)| {
+            let level = level - i as usize;
+            let scale = scales[1] * self.plan.parameters().moduli()[level] as f64;
+            self.noise.relinearize_rescale(level, scale) * amplification(i + 1)
+        });
+        polynomial * amplification(0) + products.sum::<f64>()
     }
 
     /// The error of a value without noise: that of the polynomial, and of the sine.
     fn bias(&self, integer: i64, value: f64) -> f64 {
         let (eval_mod, ratio) = (self.plan.eval_mod(), self.plan.ratio());
         let x = integer as f64 + value / ratio;
-        let y = eval_mod.double(self.polynomial.evaluate(x / eval_mod.bound));
-        y * ratio / (2.0 * PI) - value
+        let u = Complex64::new(0.0, x / eval_mod.bound);
+        let sine = eval_mod.sine(self.polynomial.evaluate_complex(u));
+        sine * ratio / (2.0 * PI) - value
     }
 }

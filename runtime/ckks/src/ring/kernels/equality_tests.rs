@@ -73,6 +73,12 @@ proptest! {
             let (x, y) = ring.inner_product(ring.basis(), &[a.clone(), b.clone()], &[(b, c.clone()), (c, a)]);
             vec![x, y]
         });
+        check("gadget product", Domain::Ntt, &|ring, [a, b, c]| {
+            let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
+            let key = [(b.clone(), c.clone()), (c, b)];
+            let (x, y) = ring.gadget_product(&a, &digits, ring.basis(), &key);
+            vec![x, y]
+        });
         for domain in [Domain::Coefficient, Domain::Ntt] {
             let part = Basis::from_indices([0, 2]);
             check("mod_up", domain, &|ring, [a, ..]| vec![ring.mod_up(&a, part, ring.basis())]);

@@ -103,7 +103,7 @@ impl Kernels {
         dispatch!(self, mul_scalar(m, a, s));
     }
 
-    /// `a = (a - b) · s`, position by position.
+    /// `a = (a - b) · s`, position by position; `b` may come from [`Ntt::forward_lazy`].
     pub(super) fn sub_mul_scalar(self, m: &Modulus, a: &mut [u64], b: &[u64], s: u64) {
         dispatch!(self, sub_mul_scalar(m, a, b, s));
     }
@@ -123,7 +123,7 @@ impl Kernels {
     }
 
     /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for up to 129 terms `(a, b0, b1)`, position by
-    /// position.
+    /// position; the `a` may come from [`Ntt::forward_lazy`].
     pub(super) fn inner_product(
         self,
         m: &Modulus,
@@ -193,6 +193,17 @@ impl Ntt {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: rings are the only users, and refuse kernels that are not available.
             Self::Ifma(ntt) => unsafe { ntt.forward(limb) },
+        }
+    }
+
+    /// [`Ntt::forward`], but for the final reduction where that is a saving: congruent words that
+    /// only kernels that say so accept.
+    pub(super) fn forward_lazy(&self, limb: &mut [u64]) {
+        match self {
+            Self::Portable(ntt) => ntt.forward(limb),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: rings are the only users, and refuse kernels that are not available.
+            Self::Ifma(ntt) => unsafe { ntt.forward_lazy(limb) },
         }
     }
 

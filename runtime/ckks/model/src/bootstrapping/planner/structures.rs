@@ -6,8 +6,9 @@ use super::{
     BootstrappingRequest, LARGEST, MOST_EVAL_MOD_LEVELS, MOST_LEVELS, PlanningError, SMALLEST,
     Sizes,
 };
+use crate::bootstrapping::StageStep;
 use crate::bootstrapping::cost::linear;
-use crate::bootstrapping::{BootstrappingPlan, StageStep};
+use crate::chebyshev::ChebyshevPlan;
 use crate::parameters::{ParametersError, ParametersSpec};
 use crate::primes::primes_near;
 use crate::security::ERROR_STD;
@@ -74,6 +75,7 @@ impl BootstrappingRequest {
         limit: f64,
     ) -> Result<Vec<Candidate>, PlanningError> {
         let pool = Pool::new(self.log_n)?;
+        let polynomial = sizes.polynomial.exponential();
         let log_slots = self.slots.trailing_zeros();
         let stages = || STAGES.filter(|&parts| splits(log_slots, parts).next().is_some());
         let mut candidates = Vec::new();
@@ -98,7 +100,7 @@ impl BootstrappingRequest {
                     seconds: f64::INFINITY,
                 };
                 if log_qp <= limit {
-                    self.choose_radices(&mut candidate, &pool)?;
+                    self.choose_radices(&mut candidate, &pool, &polynomial)?;
                 }
                 candidates.push(candidate);
             }
@@ -107,44 +109,44 @@ impl BootstrappingRequest {
     }
 
     /// The radices that cost least in the given structure, and what the plan then costs.
-    fn choose_radices(&self, candidate: &mut Candidate, pool: &Pool) -> Result<(), PlanningError> {
+    fn choose_radices(
+        &self,
+        candidate: &mut Candidate,
+        pool: &Pool,
+        polynomial: &ChebyshevPlan,
+    ) -> Result<(), PlanningError> {
         let log_slots = self.slots.trailing_zeros();
         let Candidate { sizes, structure, special, .. } = candidate;
         let length = self.chain(sizes, structure).len();
         let parameters = pool.parameters(length, special.len(), structure.digit)?;
         let counter = Counter::new(&parameters, 0..0);
         let prices = Prices::default();
-        let cheapest = |parts,
-                        order: fn(&BootstrappingPlan) -> Vec<StageStep>,
-                        set: fn(&mut Structure) -> &mut Vec<u32>| {
-            let cost = |radices: &Vec<u32>| {
-                let mut structure = structure.clone();
-                *set(&mut structure) = radices.clone();
-                let plan = self.with_parameters(parameters.clone(), sizes, &structure)?;
-                Ok::<_, PlanningError>(
-                    prices.seconds(order(&plan).iter().map(|step| linear(&counter, step)).sum()),
-                )
-            };
-            let mut best: Option<(f64, Vec<u32>)> = None;
-            for radices in splits(log_slots, parts) {
-                let seconds = cost(&radices)?;
-                if best.as_ref().is_none_or(|(least, _)| seconds < *least) {
-                    best = Some((seconds, radices));
+        // The radices of one transform do not change the cost of the other.
+        let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
+            let mut best = (f64::INFINITY, stages.to_vec());
+            for radices in splits(log_slots, stages.len()) {
+                let seconds = costs(radices.clone())?;
+                if seconds < best.0 {
+                    best = (seconds, radices);
                 }
             }
-            Ok::<_, PlanningError>(best.expect("the structure has as many stages").1)
+            Ok::<_, PlanningError>(best.1)
         };
-        let forth =
-            cheapest(structure.slots_to_coeffs.len(), BootstrappingPlan::slots_to_coeffs, |s| {
-                &mut s.slots_to_coeffs
-            })?;
-        let back =
-            cheapest(structure.coeffs_to_slots.len(), BootstrappingPlan::coeffs_to_slots, |s| {
-                &mut s.coeffs_to_slots
-            })?;
+        let seconds = |steps: Vec<StageStep>| {
+            prices.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
+        };
+        let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
+        let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {
+            let plan = plan(Structure { slots_to_coeffs, ..structure.clone() })?;
+            Ok(seconds(plan.slots_to_coeffs()))
+        })?;
+        let back = cheapest(&structure.coeffs_to_slots, &|coeffs_to_slots| {
+            let plan = plan(Structure { coeffs_to_slots, ..structure.clone() })?;
+            Ok(seconds(plan.coeffs_to_slots()))
+        })?;
         (structure.slots_to_coeffs, structure.coeffs_to_slots) = (forth, back);
-        let plan = self.with_parameters(parameters.clone(), sizes, structure)?;
-        candidate.seconds = prices.seconds(plan.cost(self.levels));
+        let plan = plan(structure.clone())?;
+        candidate.seconds = prices.seconds(plan.cost_with(polynomial, self.levels));
         Ok(())
     }
 }

@@ -82,8 +82,11 @@ pub(super) fn mul_scalar(m: &Modulus, a: &mut [u64], s: u64) {
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn sub_mul_scalar(m: &Modulus, a: &mut [u64], b: &[u64], s: u64) {
     let (c, s) = (Constants::new(m), Factor::splat(factor_words(m, s)));
+    // One conditional subtraction leaves room for the sum below 2^52.
+    let offset = splat(m.value() * (ntt::lazy_bound(m) - 2));
     for (a, b) in vectors_mut(a).zip(vectors(b)) {
-        let difference = vector::add(vector::sub(load(a), load(b)), c.q);
+        let b = conditional_sub(load(b), c.two_q);
+        let difference = vector::add(vector::sub(load(a), b), offset);
         store(a, c.reduce_once(c.mul_factor(difference, s)));
     }
 }
@@ -109,7 +112,8 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
     for tile in (0..degree).step_by(TILE) {
         for target in &mut *targets {
             let c = Constants::new(target.m);
-            let reduction = SumReduction::new(target.m, sources.len());
+            // Sources are below 2^50.
+            let reduction = SumReduction::new(target.m, 1 + sources.len().div_ceil(4));
             for row in (tile..degree.min(tile + TILE)).step_by(ROW) {
                 let mut sums = [Accumulator::zero(); ROW / LANES];
                 for (source, &w) in sources.iter().zip(target.weights) {
@@ -162,7 +166,7 @@ fn sums_of_products(
     row_of: impl Fn(&[u64], usize) -> [Vector; ROW / LANES],
 ) {
     let product = Product::new(m);
-    let reduction = SumReduction::new(m, terms.len());
+    let reduction = SumReduction::new(m, 1 + terms.len());
     let reduce =
         |sum: Accumulator| product.undo_montgomery(reduction.below(4, sum.fold(&product.c)));
     for row in (0..out.0.len()).step_by(ROW) {
@@ -226,17 +230,17 @@ impl Product {
 /// Brings folded sums of products down to a few multiples of q.
 struct SumReduction {
     /// `2^i · q`.
-    multiples: [Vector; 6],
+    multiples: [Vector; 8],
     /// Sums are below `2^log_bound · q`.
     log_bound: usize,
 }
 
 impl SumReduction {
-    /// For sums of up to 129 products `x·y` with `x < 2^50`, `y < q`: folded, below `(1 + terms/4)·q`.
+    /// For folded sums below `bound · q`, `bound` at most 256. Each product `x·y` with `x < 2^52` and
+    /// `y < q` contributes less than q, the folding another.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    fn new(m: &Modulus, terms: usize) -> Self {
-        let bound = 1 + terms.div_ceil(4);
+    fn new(m: &Modulus, bound: usize) -> Self {
         Self {
             multiples: std::array::from_fn(|i| splat(m.value() << i)),
             log_bound: bound.next_power_of_two().ilog2() as usize,

@@ -9,9 +9,11 @@
 //! `W[i] = ψ^brv(i)`, the factors of the sub-block with heap index `k` are powers and fixed multiples
 //! of `g = W[4k]`: `W[2k] = g²`, `W[k] = g⁴`, `W[2i + 1] = W[2i]·ψ^(N/2)`, `W[4k + 2] = g·ψ^(N/4)`.
 //!
-//! Forward butterflies keep values below 4q with one conditional subtraction each. Primes below 2^46
-//! leave room for a wider window instead, `log2(N)·q` to either side of an offset, and no reduction
-//! before the end.
+//! Butterflies reduce one of their operands by a conditional subtraction: forward, values stay below
+//! 4q, backward below 2q. Primes below 2^46 leave room for wider windows instead. Forward that is
+//! `log2(N)·q` to either side of an offset, with no reduction before the end. Backward, where sums
+//! double, values are below 8q between groups of up to four layers and below 64q inside; only what
+//! has been nothing but sums for three layers, one vector in eight, has to be reduced.
 
 use aligned_vec::{AVec, ConstAlign};
 
@@ -21,8 +23,8 @@ use crate::ring::Modulus;
 /// The smallest degree, `2^7`: the inverse transform does blocks of 64 in pairs.
 pub(in crate::ring) const MIN_LOG_DEGREE: u32 = 7;
 
-/// Below this size of prime, forward transforms do not reduce between layers: an offset of 17q, an
-/// input below q and 17 layers stay below `2^52`.
+/// Up to this size of prime, windows are wide: forward, an offset of 17q, an input below q and 17
+/// layers stay below `2^52`, as does 64q backward.
 const WIDE_WINDOW_BITS: u32 = 46;
 
 /// Base-2 logarithm of the blocks that are done in registers.
@@ -85,14 +87,26 @@ impl Ntt {
     /// Coefficients to values.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     pub(in crate::ring) fn forward(&self, limb: &mut [u64]) {
+        self.forward_to::<true>(limb);
+    }
+
+    /// Coefficients to values that are not reduced, below [`lazy_bound`].
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    pub(in crate::ring) fn forward_lazy(&self, limb: &mut [u64]) {
+        self.forward_to::<false>(limb);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn forward_to<const CANONICAL: bool>(&self, limb: &mut [u64]) {
         assert_eq!(limb.len(), 1 << self.log_n);
-        let pass = Forward::new(self);
+        let (pass, d) = (Forward::new(self), limb.as_mut_ptr());
         // SAFETY: the limb has the 2^log_n words that the tables are made for.
         unsafe {
-            if self.m.bits() <= WIDE_WINDOW_BITS {
-                pass.block::<true>(limb.as_mut_ptr(), self.log_n, 1);
+            if has_wide_window(&self.m) {
+                pass.block::<true, CANONICAL>(d, self.log_n, 1);
             } else {
-                pass.block::<false>(limb.as_mut_ptr(), self.log_n, 1);
+                pass.block::<false, CANONICAL>(d, self.log_n, 1);
             }
         }
     }
@@ -103,17 +117,42 @@ impl Ntt {
         assert_eq!(limb.len(), 1 << self.log_n);
         let d = limb.as_mut_ptr();
         // SAFETY: the limb has the 2^log_n words that the tables are made for.
-        unsafe { Inverse::new(self, factor).block::<true>(d, d, self.log_n, 1) }
+        unsafe { self.inverse_from(d, d, factor) }
     }
 
     /// Values to coefficients times `factor`, out of place.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     pub(in crate::ring) fn inverse_scaled_into(&self, out: &mut [u64], limb: &[u64], factor: u64) {
         assert_eq!((out.len(), limb.len()), (1 << self.log_n, 1 << self.log_n));
-        let (source, d) = (limb.as_ptr(), out.as_mut_ptr());
         // SAFETY: both limbs have the 2^log_n words that the tables are made for.
-        unsafe { Inverse::new(self, factor).block::<true>(source, d, self.log_n, 1) }
+        unsafe { self.inverse_from(limb.as_ptr(), out.as_mut_ptr(), factor) }
     }
+
+    /// # Safety
+    /// Both have `2^log_n` words; they may be the same.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    unsafe fn inverse_from(&self, source: *const u64, d: *mut u64, factor: u64) {
+        let pass = Inverse::new(self, factor);
+        // SAFETY: as the caller says.
+        unsafe {
+            if has_wide_window(&self.m) {
+                pass.block::<true, true>(source, d, self.log_n, 1);
+            } else {
+                pass.block::<false, true>(source, d, self.log_n, 1);
+            }
+        }
+    }
+}
+
+fn has_wide_window(m: &Modulus) -> bool {
+    m.bits() <= WIDE_WINDOW_BITS
+}
+
+/// What values of [`Ntt::forward_lazy`] are below, in multiples of q: 4 or, after 17 layers, 35.
+/// That is at most `2^52`.
+pub(super) fn lazy_bound(m: &Modulus) -> u64 {
+    if has_wide_window(m) { 35 } else { 4 }
 }
 
 /// How many layers to do in one pass over a block of `2^log_len`.
@@ -135,6 +174,7 @@ struct Twiddles<'a> {
     heads: &'a [[u64; 2]],
     tails: &'a [[u64; LANES]],
     multipliers: [Factor; 3],
+    one: Factor,
     /// Heap index of the first block of 64.
     first_block: usize,
 }
@@ -150,6 +190,7 @@ impl<'a> Twiddles<'a> {
             heads: &tables.heads,
             tails,
             multipliers: [Factor::splat(a), Factor::splat(b), Factor::splat(c)],
+            one: Factor::splat(factor_words(m, 1)),
             first_block: tails.len(),
         }
     }
@@ -218,7 +259,6 @@ struct Forward<'a> {
     twiddles: Twiddles<'a>,
     /// Keeps the wide window positive.
     offset: Vector,
-    one: Factor,
 }
 
 impl<'a> Forward<'a> {
@@ -228,7 +268,6 @@ impl<'a> Forward<'a> {
         Self {
             twiddles: Twiddles::new(&ntt.m, &ntt.forward),
             offset: splat(u64::from(ntt.log_n) * ntt.m.value()),
-            one: Factor::splat(factor_words(&ntt.m, 1)),
         }
     }
 
@@ -237,7 +276,12 @@ impl<'a> Forward<'a> {
     /// # Safety
     /// `d` has that many words, `log_len > 6`, `k·2^log_len < 2N`.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn block<const WIDE: bool>(&self, d: *mut u64, log_len: u32, k: usize) {
+    unsafe fn block<const WIDE: bool, const CANONICAL: bool>(
+        &self,
+        d: *mut u64,
+        log_len: u32,
+        k: usize,
+    ) {
         let layers = layers_of_pass(log_len);
         let log_child = log_len - layers;
         // SAFETY: the pass covers the block, the children are its parts.
@@ -251,9 +295,9 @@ impl<'a> Forward<'a> {
             for e in 0..1 << layers {
                 let (d, k) = (d.add(e << log_child), (k << layers) + e);
                 if log_child > LOG_BLOCK {
-                    self.block::<WIDE>(d, log_child, k);
+                    self.block::<WIDE, CANONICAL>(d, log_child, k);
                 } else {
-                    self.last_layers::<WIDE>(d, k);
+                    self.last_layers::<WIDE, CANONICAL>(d, k);
                 }
             }
         }
@@ -300,21 +344,21 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// The last six layers of a block of 64, and the reduction to canonical residues.
+    /// The last six layers of a block of 64, and the reduction to canonical residues if wanted.
     ///
     /// # Safety
     /// `d` has 64 words, `k` is the heap index of the block.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn last_layers<const WIDE: bool>(&self, d: *mut u64, k: usize) {
+    unsafe fn last_layers<const WIDE: bool, const CANONICAL: bool>(&self, d: *mut u64, k: usize) {
         // SAFETY: there are 8 vectors at d, and nothing else refers to them.
         let rows = unsafe { &mut *d.cast::<[[u64; LANES]; 8]>() };
         // SAFETY: k is the heap index of a block of 64, those of its parts follow from it.
         let (heads, tails) = unsafe { (self.twiddles.heads(k), self.twiddles.tails(k)) };
         let x = self.three_layers::<WIDE>(load_block(rows), heads);
         let mut x = self.three_layers::<WIDE>(transpose(x), tails);
-        for x in &mut x {
-            *x = self.canonical::<WIDE>(*x);
+        if CANONICAL {
+            x = x.map(|x| self.canonical::<WIDE>(x));
         }
         store_block(rows, transpose(x));
     }
@@ -349,7 +393,7 @@ impl<'a> Forward<'a> {
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn canonical<const WIDE: bool>(&self, x: Vector) -> Vector {
         let c = &self.twiddles.c;
-        if WIDE { c.reduce_once(c.mul_factor(x, self.one)) } else { c.reduce_twice(x) }
+        if WIDE { c.reduce_once(c.mul_factor(x, self.twiddles.one)) } else { c.reduce_twice(x) }
     }
 }
 
@@ -360,6 +404,8 @@ struct Inverse<'a> {
     scale: Factor,
     /// The same times the twiddle of the last layer.
     scaled_twiddle: Factor,
+    /// For each layer of a group, a multiple of q that what it subtracts is below in a wide window.
+    offsets: [Vector; 4],
 }
 
 impl<'a> Inverse<'a> {
@@ -375,6 +421,7 @@ impl<'a> Inverse<'a> {
             twiddles: Twiddles::new(m, &ntt.inverse),
             scale: Factor::splat(factor_words(m, scale)),
             scaled_twiddle: c.factor(splat(scaled_twiddle)),
+            offsets: [8, 16, 32, 8].map(|multiple| splat(multiple * m.value())),
         }
     }
 
@@ -384,7 +431,7 @@ impl<'a> Inverse<'a> {
     /// # Safety
     /// Both have that many words and may be the same, `log_len > 6`, `k·2^log_len < 2N`.
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn block<const TOP: bool>(
+    unsafe fn block<const WIDE: bool, const TOP: bool>(
         &self,
         source: *const u64,
         d: *mut u64,
@@ -400,16 +447,16 @@ impl<'a> Inverse<'a> {
                 let (source, d) = (source.add(e << log_child), d.add(e << log_child));
                 let k = (k << layers) + e;
                 if log_child > LOG_BLOCK {
-                    self.block::<false>(source, d, log_child, k);
+                    self.block::<WIDE, false>(source, d, log_child, k);
                 } else {
-                    self.first_layers(source, d, k);
+                    self.first_layers::<WIDE>(source, d, k);
                 }
             }
             match layers {
-                1 => self.pass::<1, 2, TOP>(d, log_len, k),
-                2 => self.pass::<2, 4, TOP>(d, log_len, k),
-                3 => self.pass::<3, 8, TOP>(d, log_len, k),
-                _ => self.pass::<4, 16, TOP>(d, log_len, k),
+                1 => self.pass::<1, 2, WIDE, TOP>(d, log_len, k),
+                2 => self.pass::<2, 4, WIDE, TOP>(d, log_len, k),
+                3 => self.pass::<3, 8, WIDE, TOP>(d, log_len, k),
+                _ => self.pass::<4, 16, WIDE, TOP>(d, log_len, k),
             }
         }
     }
@@ -421,7 +468,7 @@ impl<'a> Inverse<'a> {
     /// Both have 128 words and may be the same, `k` is the heap index of the first block.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn first_layers(&self, source: *const u64, d: *mut u64, k: usize) {
+    unsafe fn first_layers<const WIDE: bool>(&self, source: *const u64, d: *mut u64, k: usize) {
         type Blocks = [[[u64; LANES]; 8]; 2];
         // SAFETY: there are 16 vectors at each, and nothing else refers to them. All are read before
         // the first is written. k and k + 1 are heap indices of blocks of 64.
@@ -429,25 +476,27 @@ impl<'a> Inverse<'a> {
             let [a, b] = &*source.cast::<Blocks>();
             let (heads_a, tails_a) = (self.twiddles.heads(k), self.twiddles.tails(k));
             let (heads_b, tails_b) = (self.twiddles.heads(k + 1), self.twiddles.tails(k + 1));
-            let a = self.three_layers(transpose(load_block(a)), tails_a);
-            let b = self.three_layers(transpose(load_block(b)), tails_b);
+            let a = self.three_layers::<WIDE>(transpose(load_block(a)), tails_a);
+            let b = self.three_layers::<WIDE>(transpose(load_block(b)), tails_b);
             let [out_a, out_b] = &mut *d.cast::<Blocks>();
-            store_block(out_a, self.three_layers(transpose(a), heads_a));
-            store_block(out_b, self.three_layers(transpose(b), heads_b));
+            store_block(out_a, self.three_layers::<WIDE>(transpose(a), heads_a));
+            store_block(out_b, self.three_layers::<WIDE>(transpose(b), heads_b));
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    fn three_layers(&self, mut x: [Vector; 8], w: [Factor; 7]) -> [Vector; 8] {
+    fn three_layers<const WIDE: bool>(&self, mut x: [Vector; 8], w: [Factor; 7]) -> [Vector; 8] {
         for l in (0..3).rev() {
             let half = 4 >> l;
             for b in 0..1 << l {
                 for i in 2 * b * half..(2 * b + 1) * half {
-                    (x[i], x[i + half]) = self.butterfly(x[i], x[i + half], w[first_factor(l) + b]);
+                    (x[i], x[i + half]) =
+                        self.butterfly::<WIDE>(x[i], x[i + half], w[first_factor(l) + b], 2 - l);
                 }
             }
         }
+        self.settle::<8, WIDE>(&mut x, 3);
         x
     }
 
@@ -457,7 +506,7 @@ impl<'a> Inverse<'a> {
     /// As for [`Inverse::block`], and the block has at least `8·RADIX` words.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    unsafe fn pass<const LAYERS: usize, const RADIX: usize, const TOP: bool>(
+    unsafe fn pass<const LAYERS: usize, const RADIX: usize, const WIDE: bool, const TOP: bool>(
         &self,
         d: *mut u64,
         log_len: u32,
@@ -478,11 +527,15 @@ impl<'a> Inverse<'a> {
                     let w = unsafe { self.twiddles.head((k << l) + b) };
                     for i in 2 * b * half..(2 * b + 1) * half {
                         (x[i], x[i + half]) = if TOP && l == 0 {
-                            self.last_butterfly(x[i], x[i + half])
+                            self.last_butterfly::<WIDE>(x[i], x[i + half], LAYERS - 1)
                         } else {
-                            self.butterfly(x[i], x[i + half], w)
+                            self.butterfly::<WIDE>(x[i], x[i + half], w, LAYERS - 1 - l)
                         };
                     }
+                }
+                let (done, canonical) = (LAYERS - l, TOP && l == 0);
+                if (done >= 3 || l == 0) && !canonical {
+                    self.settle::<RADIX, WIDE>(&mut x, done);
                 }
             }
             for (r, x) in x.iter().enumerate() {
@@ -491,21 +544,60 @@ impl<'a> Inverse<'a> {
         }
     }
 
-    /// `(x + y, w·(x - y))`, from and to `[0, 2q)`.
+    /// Brings a wide window back below 8q after up to three layers of a group, or after the fourth.
+    ///
+    /// A vector that was a product `n` layers ago is below `2·2^n·q`, so that after three layers only
+    /// every eighth, which never was, is above 8q, and after a fourth only the second.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    fn butterfly(&self, x: Vector, y: Vector, w: Factor) -> (Vector, Vector) {
+    fn settle<const RADIX: usize, const WIDE: bool>(&self, x: &mut [Vector; RADIX], layers: usize) {
+        let Twiddles { c, one, .. } = &self.twiddles;
+        if WIDE && layers == 4 {
+            x[1] = c.mul_factor(x[1], *one);
+        } else if WIDE {
+            x[0] = c.mul_factor(x[0], *one);
+            if RADIX > 8 {
+                x[8] = c.mul_factor(x[8], *one);
+            }
+        }
+    }
+
+    /// `x - y`, made positive, in layer `layer` of a group.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn difference<const WIDE: bool>(&self, x: Vector, y: Vector, layer: usize) -> Vector {
+        add(sub(x, y), if WIDE { self.offsets[layer] } else { self.twiddles.c.two_q })
+    }
+
+    /// `(x + y, w·(x - y))`. Products are below 2q; sums, too, unless the window is wide.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+    fn butterfly<const WIDE: bool>(
+        &self,
+        x: Vector,
+        y: Vector,
+        w: Factor,
+        layer: usize,
+    ) -> (Vector, Vector) {
         let c = &self.twiddles.c;
-        let difference = add(sub(x, y), c.two_q);
-        (conditional_sub(add(x, y), c.two_q), c.mul_factor(difference, w))
+        let sum = add(x, y);
+        (
+            if WIDE { sum } else { conditional_sub(sum, c.two_q) },
+            c.mul_factor(self.difference::<WIDE>(x, y, layer), w),
+        )
     }
 
     /// The butterfly of the last layer with the scaling, to canonical residues.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    fn last_butterfly(&self, x: Vector, y: Vector) -> (Vector, Vector) {
+    fn last_butterfly<const WIDE: bool>(
+        &self,
+        x: Vector,
+        y: Vector,
+        layer: usize,
+    ) -> (Vector, Vector) {
         let c = &self.twiddles.c;
-        let difference = add(sub(x, y), c.two_q);
+        let difference = self.difference::<WIDE>(x, y, layer);
         (
             c.reduce_once(c.mul_factor(add(x, y), self.scale)),
             c.reduce_once(c.mul_factor(difference, self.scaled_twiddle)),

@@ -29,6 +29,8 @@
 //!   this form with any other set of powers is cheaper (tested exhaustively).
 
 use std::collections::{BTreeSet, HashMap};
+
+use num_complex::Complex64;
 use thiserror::Error;
 
 /// Highest supported degree; beyond it, f64 coefficients and scales lose more than they gain.
@@ -208,13 +210,18 @@ impl ChebyshevPlan {
 
     /// Executes the plan on a number, as an executor would on a ciphertext.
     pub fn evaluate(&self, x: f64) -> f64 {
+        self.evaluate_complex(x.into()).re
+    }
+
+    /// [`ChebyshevPlan::evaluate`] on a complex number.
+    pub fn evaluate_complex(&self, x: Complex64) -> Complex64 {
         self.root.evaluate(&self.power_values(x))
     }
 
     /// T_i(x) by index i, for the powers of the plan, T_0 and T_1; other entries are zero.
-    pub(crate) fn power_values(&self, x: f64) -> Vec<f64> {
-        let mut values = vec![0.0; self.degree + 2];
-        (values[0], values[1]) = (1.0, x);
+    pub(crate) fn power_values(&self, x: Complex64) -> Vec<Complex64> {
+        let mut values = vec![Complex64::ZERO; self.degree + 2];
+        (values[0], values[1]) = (Complex64::ONE, x);
         for p in &self.powers {
             values[p.index as usize] = 2.0 * values[p.a as usize] * values[p.b as usize]
                 + p.rest * values[(p.a - p.b) as usize];
@@ -231,11 +238,11 @@ impl Node {
     }
 
     /// The value, given those of the powers by index.
-    pub(crate) fn evaluate(&self, powers: &[f64]) -> f64 {
+    pub(crate) fn evaluate(&self, powers: &[Complex64]) -> Complex64 {
         let linear = self.linear.iter().map(|&(i, c)| c * powers[i as usize]);
         let products =
             self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);
-        self.constant + linear.sum::<f64>() + products.sum::<f64>()
+        self.constant + linear.sum::<Complex64>() + products.sum::<Complex64>()
     }
 }
 

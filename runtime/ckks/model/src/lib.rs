@@ -1,5 +1,5 @@
 //! What can be known of a CKKS computation without running it: parameters and their security,
-//! primes, polynomial evaluation plans, noise.
+//! primes, polynomial evaluation plans, noise, work, bootstrapping.
 //!
 //! A compiler plans with these facts and `pic-ckks` executes by them, so that there is one truth.
 //! Nothing here encrypts, and nothing here depends on the ring arithmetic.
@@ -10,6 +10,7 @@ pub mod noise;
 mod parameters;
 pub mod primes;
 pub mod security;
+pub mod work;
 
 pub use chebyshev::ChebyshevPlan;
 pub use parameters::{MAX_PRIMES, Parameters, ParametersError, ParametersSpec};

@@ -21,10 +21,13 @@
 //! | key switching before that division | N·σ²·Σ_j D_j² / (12·P²), D_j the digits' products |
 //!
 //! The coefficients of real values come in pairs ±a, which round alike: their error is all in the
-//! real part, and twice as large there. The estimates are for real values.
+//! real part, and twice as large there. The estimates are for real values, but for plaintexts where
+//! [`NoiseModel::with_complex_plaintexts`] says otherwise.
 //!
 //! (After Costache, Curtis, Hales, Murphy, Ogilvie and Player, "On the precision loss in approximate
 //! homomorphic encryption", 2023, adapted to centered digits.)
+
+use num_complex::Complex64;
 
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, Power, power_depth};
@@ -38,6 +41,8 @@ const ENCODING: f64 = 1.0 / 6.0;
 pub struct NoiseModel<'a> {
     parameters: &'a Parameters,
     slots: usize,
+    /// Slot variance of rounding a plaintext at scale one.
+    encoding: f64,
 }
 
 /// What is known of a vector of slots.
@@ -61,23 +66,29 @@ pub struct GiantStep {
 impl<'a> NoiseModel<'a> {
     /// Estimates for vectors of `slots` slots.
     pub fn new(parameters: &'a Parameters, slots: usize) -> Self {
-        Self { parameters, slots }
+        Self { parameters, slots, encoding: slots as f64 * ENCODING }
     }
 
-    /// Rounding a real vector to integers at a scale.
+    /// The same with plaintexts that hold complex values and repeat with a period: all but
+    /// 2·period of their coefficients are zero, and not rounded.
+    pub fn with_complex_plaintexts(self, period: usize) -> Self {
+        Self { encoding: period as f64 / 12.0, ..self }
+    }
+
+    /// Rounding a plaintext to integers at a scale.
     pub fn encoding(&self, scale: f64) -> f64 {
-        self.in_slots(ENCODING, scale)
+        self.encoding / scale.powi(2)
     }
 
     /// A fresh encryption with the secret key, encoding included.
     pub fn fresh_secret(&self, scale: f64) -> f64 {
-        self.in_slots(ENCODING + ERROR_STD.powi(2), scale)
+        self.encoding(scale) + self.in_slots(ERROR_STD.powi(2), scale)
     }
 
     /// A fresh encryption with the public key, encoding included.
     pub fn fresh_public(&self, scale: f64) -> f64 {
         let error = ERROR_STD.powi(2) * (1.0 + 2.0 * self.secret_norm());
-        self.in_slots(ENCODING + error, scale)
+        self.encoding(scale) + self.in_slots(error, scale)
     }
 
     /// The rounding of a rescaling to a scale; the error before it stays as it is.
@@ -141,7 +152,8 @@ impl<'a> NoiseModel<'a> {
     ///
     /// Errors are propagated to first order: each operation's own error, and that of the input, is
     /// multiplied by the derivative of the result with respect to the value it sits on, found by
-    /// running the plan backwards. For the input that derivative is p'.
+    /// running the plan backwards. For the input that derivative is p'. Samples are real, or
+    /// imaginary for plans in that basis.
     pub fn chebyshev(
         &self,
         plan: &ChebyshevPlan,
@@ -149,7 +161,7 @@ impl<'a> NoiseModel<'a> {
         input_scale: f64,
         input_variance: f64,
         target_scale: f64,
-        samples: &[f64],
+        samples: &[impl Copy + Into<Complex64>],
     ) -> f64 {
         let mut scales = vec![input_scale; plan.degree() + 2];
         for &Power { index, a, b, .. } in plan.powers() {
@@ -157,12 +169,15 @@ impl<'a> NoiseModel<'a> {
             scales[index as usize] = scales[a as usize] * scales[b as usize] / q;
         }
         let backwards = Backwards { noise: self, level, scales, plan };
-        let total: f64 =
-            samples.iter().map(|&x| backwards.variance(x, input_variance, target_scale)).sum();
+        let total: f64 = samples
+            .iter()
+            .map(|&x| backwards.variance(x.into(), input_variance, target_scale))
+            .sum();
         total / samples.len() as f64
     }
 
-    fn relinearize_rescale(&self, level: usize, scale: f64) -> f64 {
+    /// What relinearising and rescaling a product in one step adds; `scale` is that of the product.
+    pub fn relinearize_rescale(&self, level: usize, scale: f64) -> f64 {
         self.in_slots(self.inner_key_switch(level), scale) + self.rescale(scale / self.prime(level))
     }
 
@@ -206,21 +221,22 @@ struct Backwards<'a> {
 }
 
 impl Backwards<'_> {
-    fn variance(&self, x: f64, input_variance: f64, target_scale: f64) -> f64 {
+    fn variance(&self, x: Complex64, input_variance: f64, target_scale: f64) -> f64 {
         let values = self.plan.power_values(x);
-        let mut derivatives = vec![0.0; values.len()];
+        let mut derivatives = vec![Complex64::ZERO; values.len()];
         let (root, depth) = (self.plan.root(), self.plan.depth() as usize);
-        let mut total = self.node(root, 1.0, depth, target_scale, &values, &mut derivatives);
+        let mut total =
+            self.node(root, Complex64::ONE, depth, target_scale, &values, &mut derivatives);
         for &Power { index, a, b, rest } in self.plan.powers().iter().rev() {
             let derivative = derivatives[index as usize];
             let level = self.level + 1 - power_depth(index) as usize;
             let scale = self.scales[a as usize] * self.scales[b as usize];
-            total += derivative.powi(2) * self.noise.relinearize_rescale(level, scale);
+            total += derivative.norm_sqr() * self.noise.relinearize_rescale(level, scale);
             derivatives[a as usize] += 2.0 * derivative * values[b as usize];
             derivatives[b as usize] += 2.0 * derivative * values[a as usize];
             derivatives[(a - b) as usize] += rest * derivative;
         }
-        total + derivatives[1].powi(2) * input_variance
+        total + derivatives[1].norm_sqr() * input_variance
     }
 
     /// The contribution of a node with the given derivative and of the quotients below it; adds to
@@ -228,11 +244,11 @@ impl Backwards<'_> {
     fn node(
         &self,
         node: &Node,
-        derivative: f64,
+        derivative: Complex64,
         consumed: usize,
         scale: f64,
-        values: &[f64],
-        derivatives: &mut [f64],
+        values: &[Complex64],
+        derivatives: &mut [Complex64],
     ) -> f64 {
         let level = self.level + 1 - consumed;
         let sum_scale = scale * self.noise.prime(level);
@@ -241,7 +257,7 @@ impl Backwards<'_> {
         } else {
             self.noise.relinearize_rescale(level, sum_scale)
         };
-        let mut total = derivative.powi(2) * own;
+        let mut total = derivative.norm_sqr() * own;
         for &(i, coefficient) in &node.linear {
             derivatives[i as usize] += derivative * coefficient;
         }

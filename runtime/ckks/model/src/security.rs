@@ -1,8 +1,8 @@
 //! How large a modulus a ring degree can carry: the published tables, as data.
 //!
 //! Source: Bossuat et al., "Security Guidelines for Implementing Homomorphic Encryption", 2024:
-//! classical attacks, ternary secret, σ = 3.2. Sparse secrets have other bounds and are not
-//! covered here.
+//! classical attacks, ternary secret, σ = 3.2. The sparse secret that bootstrapping raises the
+//! modulus under has a table of its own; other sparse secrets are not covered.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -66,6 +66,33 @@ pub fn max_log_qp(log_n: u32, level: SecurityLevel) -> Option<f64> {
     row.get(column).map(|&bits| f64::from(bits))
 }
 
+/// Bits of security of keys under a ternary secret of Hamming weight 32: log2 N, the largest log2 of
+/// the modulus, bits.
+///
+/// By the lattice estimator (Albrecht, Player and Scott, "On the concrete hardness of Learning with
+/// Errors", 2015), hybrid attacks included, σ = 3.2.
+const SPARSE_SECURITY: [(u32, f64, u32); 4] =
+    [(15, 60.0, 164), (15, 80.0, 156), (15, 90.0, 153), (16, 100.0, 174)];
+
+/// Bits of security of keys modulo 2^`log_modulus` under a ternary secret of Hamming weight 32. `None`
+/// outside the table. A larger ring is at least as secure as a smaller one.
+pub fn sparse_security(log_n: u32, log_modulus: f64) -> Option<u32> {
+    let covers =
+        |&&(row_log_n, limit, _): &&(u32, f64, u32)| row_log_n <= log_n && log_modulus <= limit;
+    SPARSE_SECURITY.iter().filter(covers).map(|&(_, _, bits)| bits).max()
+}
+
+/// The largest log2 of a modulus of keys under a ternary secret of Hamming weight 32. `None` where the
+/// table has no modulus of this security; infinite for [`SecurityLevel::Insecure`].
+pub fn max_log_sparse_modulus(log_n: u32, level: SecurityLevel) -> Option<f64> {
+    if level == SecurityLevel::Insecure {
+        return Some(f64::INFINITY);
+    }
+    let covers =
+        |&&(row_log_n, _, bits): &&(u32, f64, u32)| row_log_n <= log_n && bits >= level.bits();
+    SPARSE_SECURITY.iter().filter(covers).map(|&(_, limit, _)| limit).reduce(f64::max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +116,27 @@ mod tests {
         }
         assert_eq!(max_log_qp(15, Bits128), Some(868.0));
         assert_eq!(max_log_qp(4, Insecure), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn sparse_secrets_are_bounded_by_their_own_table() {
+        use SecurityLevel::{Bits128, Bits192, Bits256, Insecure};
+        assert_eq!(
+            [59.0, 60.5, 90.0, 90.1].map(|m| sparse_security(15, m)),
+            [Some(164), Some(156), Some(153), None]
+        );
+        assert_eq!(
+            [90.0, 100.0, 100.1].map(|m| sparse_security(16, m)),
+            [Some(174), Some(174), None]
+        );
+        assert_eq!(sparse_security(14, 1.0), None);
+        assert_eq!(
+            [14, 15, 16, 17].map(|log_n| max_log_sparse_modulus(log_n, Bits128)),
+            [None, Some(90.0), Some(100.0), Some(100.0)]
+        );
+        for level in [Bits192, Bits256] {
+            assert_eq!(max_log_sparse_modulus(17, level), None);
+        }
+        assert_eq!(max_log_sparse_modulus(4, Insecure), Some(f64::INFINITY));
     }
 }

@@ -2,6 +2,7 @@
 //! numbers. Where a module has no better reason for its tolerance, it is [`common::TOLERANCE`].
 
 mod bootstrapping;
+mod bootstrapping_noise;
 mod common;
 
 mod encryption;

@@ -11,9 +11,13 @@
 
 use std::f64::consts::PI;
 
+use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::chebyshev::{ChebyshevPlan, PolynomialBasis, power_depth};
+
+/// One over the share of the second harmonic that is subtracted: y·(4/3 − y/6).
+pub const SECOND_HARMONIC: f64 = 6.0;
 
 /// An approximation of x mod 1 near the integers of an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,27 @@ impl EvalMod {
     pub fn exponential(&self) -> ChebyshevPlan {
         ChebyshevPlan::in_basis(PolynomialBasis::Imaginary, &self.coefficients())
             .expect("checked plans have polynomials of supported degrees")
+    }
+
+    /// What comes out for sin 2πx, with or without the second harmonic, given the value of the polynomial.
+    pub(super) fn sine(&self, polynomial: Complex64) -> f64 {
+        let y = (0..self.squarings).fold(polynomial, |y, _| y * y);
+        if self.harmonics == 1 { y.im } else { (y * (4.0 / 3.0 - y / SECOND_HARMONIC)).im }
+    }
+
+    /// The largest error of the sine at the integers of the interval, where it should be zero.
+    pub(super) fn largest_error(&self) -> f64 {
+        let coefficients = self.coefficients();
+        let value = |x: f64| {
+            // H_{k+1} = 2x·H_k + H_{k−1}, by Clenshaw's recurrence.
+            let u = Complex64::new(0.0, x / self.bound);
+            let step = |(b1, b2): (Complex64, Complex64), c: &f64| (2.0 * u * b1 + b2 + c, b1);
+            let zero = (Complex64::ZERO, Complex64::ZERO);
+            let (b1, b2) = coefficients[1..].iter().rev().fold(zero, step);
+            self.sine(u * b1 + b2 + coefficients[0])
+        };
+        let largest = self.bound as i64;
+        (-largest..=largest).map(|integer| value(integer as f64).abs()).fold(0.0, f64::max)
     }
 
     /// Coefficients of the polynomial in the imaginary basis: the interpolation of
@@ -92,6 +117,23 @@ mod tests {
         }
         assert_eq!(eval_mod.depth(), 9);
         assert_eq!(EvalMod { harmonics: 2, ..eval_mod }.depth(), 10);
+    }
+
+    #[test]
+    fn errors_are_those_of_the_plan() {
+        for (degree, harmonics) in [(20, 1), (24, 2), (30, 1)] {
+            let eval_mod = EvalMod { bound: 12.003, degree, squarings: 3, harmonics };
+            let plan = eval_mod.exponential();
+            let error = |integer: i32| {
+                let u = Complex64::new(0.0, f64::from(integer) / eval_mod.bound);
+                eval_mod.sine(plan.evaluate_complex(u)).abs()
+            };
+            let largest = (-12..=12).map(error).fold(0.0, f64::max);
+            assert!(
+                (eval_mod.largest_error() - largest).abs() < 1e-3 * largest + 1e-12,
+                "{degree}"
+            );
+        }
     }
 
     #[test]

@@ -23,17 +23,27 @@
 //! Troncoso-Pastoriza and Hubaux, "Bootstrapping for Approximate Homomorphic Encryption with Negligible
 //! Failure-Probability by Using Sparse-Secret Encapsulation", ACNS 2022).
 
+mod cost;
+mod display;
+mod estimate;
 mod eval_mod;
+pub mod failure;
+mod noise;
+mod planner;
 mod stage;
 
+use std::f64::consts::PI;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::Parameters;
+use crate::security::max_log_sparse_modulus;
+use crate::{Parameters, SecurityLevel};
 
-pub use eval_mod::EvalMod;
+pub use estimate::ErrorEstimate;
+pub use eval_mod::{EvalMod, SECOND_HARMONIC};
+pub use planner::{BootstrappingRequest, LOG2_FAILURE, PlanningError};
 pub use stage::Stage;
 
 /// Hamming weight of the ephemeral secret.
@@ -120,6 +130,20 @@ pub enum BootstrappingError {
         /// Length of the chain.
         actual: usize,
     },
+    /// The keys of the ephemeral secret have too large a modulus for the claimed security.
+    #[error(
+        "the ephemeral secret has keys of {log_modulus:.1} bits, above the {limit} bits that N = 2^{log_n} carries at {security} security"
+    )]
+    Encapsulation {
+        /// log2 of the ring degree.
+        log_n: u32,
+        /// log2(q0·p).
+        log_modulus: f64,
+        /// Largest log2 that the table of sparse secrets allows, 0 if none.
+        limit: f64,
+        /// The security claimed.
+        security: SecurityLevel,
+    },
     /// A number is outside its domain.
     #[error("{name} is {value}, outside {domain}")]
     Number {
@@ -186,7 +210,15 @@ impl BootstrappingPlan {
         if needed != actual {
             return Err(BootstrappingError::Chain { needed, actual });
         }
-        Ok(Self(spec))
+        let plan = Self(spec);
+        let (log_n, security) = (plan.parameters().log_n(), plan.parameters().security());
+        let log_modulus = plan.log_encapsulation_modulus();
+        let limit = max_log_sparse_modulus(log_n, security).unwrap_or(0.0);
+        if log_modulus > limit {
+            let error = BootstrappingError::Encapsulation { log_n, log_modulus, limit, security };
+            return Err(error);
+        }
+        Ok(plan)
     }
 
     /// The parameters.
@@ -260,6 +292,13 @@ impl BootstrappingPlan {
         self.0.parameters.max_level() - self.0.coeffs_to_slots.len()
     }
 
+    /// log2(q0·p), the modulus of the keys of the ephemeral secret.
+    pub fn log_encapsulation_modulus(&self) -> f64 {
+        let parameters = self.parameters();
+        let p = parameters.special()[parameters.encapsulation_prime()];
+        (parameters.moduli()[0] as f64).log2() + (p as f64).log2()
+    }
+
     /// The primes left out when bootstrapping to a target: application primes above it.
     pub fn omitted(&self, target: usize) -> Range<usize> {
         self.output_level(target) + 1..self.output_level(self.0.levels) + 1
@@ -268,6 +307,21 @@ impl BootstrappingPlan {
     /// The scale of EvalMod's input.
     pub fn eval_mod_scale(&self) -> f64 {
         self.0.log_eval_mod_scale.exp2()
+    }
+
+    /// The scales after the polynomial of EvalMod and after each product that follows: such that with the
+    /// last one, twice the imaginary part of exp(2πix) is the message at the output scale.
+    pub fn eval_mod_scales(&self) -> Vec<f64> {
+        let EvalMod { squarings, harmonics, .. } = self.0.eval_mod;
+        let products = (squarings + harmonics - 1) as usize;
+        let last = self.eval_mod_level() + 1 - self.0.eval_mod.depth();
+        let mut scales = vec![self.output_scale() * self.ratio() / (4.0 * PI)];
+        for (i, &q) in self.parameters().moduli()[last..last + products].iter().enumerate() {
+            let factor = if harmonics == 2 && i == 0 { SECOND_HARMONIC } else { 1.0 };
+            scales.push((scales[i] * q as f64 / factor).sqrt());
+        }
+        scales.reverse();
+        scales
     }
 
     /// The steps of SlotsToCoeffs, in the order of application.
@@ -322,5 +376,55 @@ impl TryFrom<BootstrappingSpec> for BootstrappingPlan {
 impl From<BootstrappingPlan> for BootstrappingSpec {
     fn from(plan: BootstrappingPlan) -> Self {
         plan.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SecurityLevel;
+
+    fn spec(
+        log_n: u32,
+        q0_bits: f64,
+        special_bits: &[f64],
+        security: SecurityLevel,
+    ) -> BootstrappingSpec {
+        let moduli = [&[q0_bits][..], &[28.0; 2], &[30.0; 3], &[41.0; 8 + 2]].concat();
+        let parameters =
+            Parameters::from_bits(log_n, &moduli, special_bits, moduli.len(), security).unwrap();
+        BootstrappingSpec {
+            parameters,
+            slots: 1 << 9,
+            data: SlotData::Real,
+            levels: 3,
+            order: Order::SlotsToCoeffsFirst,
+            log_input_scale: 30.0,
+            log_output_scale: 30.0,
+            log_eval_mod_scale: 41.0,
+            log_ratio: 9.0,
+            slots_to_coeffs: vec![4, 5],
+            coeffs_to_slots: vec![5, 4],
+            eval_mod: EvalMod { bound: 12.0, degree: 30, squarings: 3, harmonics: 1 },
+        }
+    }
+
+    #[test]
+    fn keys_of_the_ephemeral_secret_are_bounded_by_its_security() {
+        let plan = |log_n, q0_bits, special_bits, security| {
+            BootstrappingPlan::new(spec(log_n, q0_bits, &[special_bits], security))
+        };
+        assert!(plan(15, 40.0, 49.0, SecurityLevel::Bits128).is_ok());
+        assert!(plan(16, 49.0, 49.9, SecurityLevel::Bits128).is_ok());
+        let error = plan(15, 42.0, 49.0, SecurityLevel::Bits128).unwrap_err();
+        let BootstrappingError::Encapsulation { log_modulus, limit: 90.0, .. } = error else {
+            panic!("{error}")
+        };
+        assert!((log_modulus - 91.0).abs() < 0.01);
+        assert!(matches!(
+            plan(16, 36.0, 41.0, SecurityLevel::Bits192),
+            Err(BootstrappingError::Encapsulation { limit: 0.0, .. })
+        ));
+        assert!(plan(15, 42.0, 49.0, SecurityLevel::Insecure).is_ok());
     }
 }

@@ -49,6 +49,12 @@ impl Stage {
         })
     }
 
+    /// The share of a diagonal's entries that are not zero; each row has 2^radix of them in all.
+    pub fn density(&self, offset: i64) -> f64 {
+        let distance = (offset.unsigned_abs() >> self.first) as f64;
+        if self.wraps() { 1.0 } else { 1.0 - distance / f64::from(1u32 << self.radix) }
+    }
+
     /// Number of diagonals.
     pub fn diagonals(&self) -> usize {
         if self.wraps() { 1 << self.radix } else { (2 << self.radix) - 1 }

@@ -1,0 +1,103 @@
+//! What bootstrapping costs: elementary work for each target level, keys and matrices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BootstrappingPlan, Stage, StageStep};
+use crate::chebyshev::ChebyshevPlan;
+use crate::work::{Counter, TransformSteps, Work};
+
+/// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
+const SHORTEST_RUN: usize = 32;
+
+impl BootstrappingPlan {
+    /// The work of bootstrapping to a number of application levels.
+    pub fn cost(&self, target: usize) -> Work {
+        self.cost_with(&self.eval_mod().exponential(), target)
+    }
+
+    /// [`BootstrappingPlan::cost`], given the plan of EvalMod's polynomial, which takes long to make.
+    pub(super) fn cost_with(&self, exponential: &ChebyshevPlan, target: usize) -> Work {
+        let parameters = self.parameters();
+        let counter = Counter::new(parameters, self.omitted(target));
+        let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
+        let all = counter.primes(top);
+        let transforms = |steps: Vec<StageStep>| -> Work {
+            steps.iter().map(|step| linear(&counter, step)).sum()
+        };
+        // Each switch raises c1, multiplies by a pair of one digit and divides by one special prime;
+        // c0 is raised once.
+        let switch = |primes: usize| {
+            counter.limbs(1 + primes, 2 * primes + 2, primes + 1) + counter.divide(1, primes) * 2
+        };
+        let raise = switch(1) + counter.limbs(all, 0, all) + switch(all);
+        let trace = counter.key_switch(top) * self.trace_rotations();
+        let polynomial_end = eval_mod - exponential.depth() as usize;
+        let end = eval_mod - self.eval_mod().depth();
+        let products = (end + 1..=polynomial_end).map(|level| counter.product(level)).sum();
+        let reduction = counter.polynomial(exponential, eval_mod) + products;
+        transforms(self.slots_to_coeffs())
+            + raise
+            + trace
+            + transforms(self.coeffs_to_slots())
+            + counter.key_switch(eval_mod)
+            + reduction * self.eval_mods()
+            + counter.key_switch(end)
+    }
+
+    /// Bytes of the keys in memory, each for the highest level at which it is used.
+    pub fn key_bytes(&self) -> u64 {
+        let parameters = self.parameters();
+        let counter = Counter::new(parameters, 0..0);
+        let slots = self.slots() as i64;
+        let mut rotations = BTreeMap::<i64, usize>::new();
+        let trace = (0..self.trace_rotations()).map(|i| (slots << i, parameters.max_level()));
+        let transforms = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
+        let used = transforms.flat_map(|step| {
+            let (babies, giants) = rotations_of(&step.stage);
+            let rotations = babies.into_iter().chain(giants);
+            rotations.map(move |rotation| (rotation.rem_euclid(slots), step.level))
+        });
+        for (rotation, level) in trace.chain(used) {
+            let highest = rotations.entry(rotation).or_default();
+            *highest = level.max(*highest);
+        }
+        let rotations: u64 = rotations.values().map(|&level| counter.key_bytes(level)).sum();
+        let encapsulation = (2 + parameters.moduli().len() + 1) * 16 * parameters.degree();
+        // Conjugation and relinearisation.
+        rotations + 2 * counter.key_bytes(self.eval_mod_level()) + encapsulation as u64
+    }
+
+    /// Bytes of the matrices in transformed form.
+    pub fn matrix_bytes(&self) -> u64 {
+        let counter = Counter::new(self.parameters(), 0..0);
+        let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
+        let bytes = |step: StageStep| {
+            let repetitions = self.parameters().max_slots() / step.stage.period();
+            let run = if repetitions < SHORTEST_RUN { 1 } else { repetitions };
+            step.stage.diagonals() as u64 * counter.diagonal_bytes(step.level, run)
+        };
+        steps.map(bytes).sum()
+    }
+
+    fn trace_rotations(&self) -> usize {
+        (self.parameters().max_slots() / self.slots()).trailing_zeros() as usize
+    }
+}
+
+/// The distinct rotations of baby and of giant steps, but for none.
+fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
+    let (mut giants, mut babies): (BTreeSet<_>, BTreeSet<_>) = stage.terms(stage.babies()).unzip();
+    giants.remove(&0);
+    babies.remove(&0);
+    (babies, giants)
+}
+
+/// The work of a stage.
+pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
+    let (babies, giants) = rotations_of(&step.stage);
+    let products = step.stage.diagonals();
+    counter.linear(
+        &TransformSteps { babies: babies.len(), giants: giants.len(), products },
+        step.level,
+    )
+}

@@ -1,0 +1,143 @@
+//! The estimated distribution of an error, and the bits of precision that it leaves.
+//!
+//! Errors that a linear transform has mixed are normally distributed over the slots. A rounding that has
+//! not been mixed is r·s in each slot, with r the rounded away part and s the secret: the same s
+//! every time, and normally distributed over the slots itself. A normal distribution whose variance is
+//! distributed exponentially, as |s|² is, is a Laplace distribution: largest errors are larger and mean
+//! errors smaller than those of a normal distribution of the same variance.
+
+use std::f64::consts::SQRT_2;
+
+/// The estimated distribution of the error of the real part (equally, of the imaginary part) of one
+/// slot. Values in \[−1, 1\] with an error of 2^-b have b bits of precision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorEstimate {
+    pub(super) components: Vec<Component>,
+    /// Real and imaginary parts that hold data.
+    pub(super) parts: usize,
+}
+
+/// One of a mixture of distributions: a constant plus a normal plus a Laplace distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Component {
+    pub weight: f64,
+    pub mean: f64,
+    /// Variance of the normal part.
+    pub normal: f64,
+    /// Variance of the Laplace part.
+    pub laplace: f64,
+}
+
+impl ErrorEstimate {
+    /// Mean of the squared error.
+    pub fn mean_square(&self) -> f64 {
+        self.components.iter().map(|c| c.weight * (c.mean.powi(2) + c.normal + c.laplace)).sum()
+    }
+
+    /// Negative log2 of the mean of the absolute error.
+    pub fn mean_bits(&self) -> f64 {
+        /// Steps of the integral of P(|e| > t) over log2 t, per octave, and octaves around the standard
+        /// deviation.
+        const STEPS: i32 = 8;
+        const OCTAVES: [i32; 2] = [-12, 6];
+        let sd = self.mean_square().sqrt();
+        let integrand = |step: i32| {
+            let t = sd * (f64::from(step) / f64::from(STEPS)).exp2();
+            t * self.exceeding(t)
+        };
+        let steps = OCTAVES[0] * STEPS..OCTAVES[1] * STEPS;
+        let integral =
+            steps.map(integrand).sum::<f64>() * std::f64::consts::LN_2 / f64::from(STEPS);
+        -integral.log2()
+    }
+
+    /// Negative log2 of the expected largest absolute error of all slots.
+    pub fn minimum_bits(&self) -> f64 {
+        /// e^-γ: as many values are expected beyond the expected maximum of many (Gumbel).
+        const BEYOND: f64 = 0.561_459_483_566_885;
+        let (mut fewest, mut most) = (-20.0, 60.0);
+        // To a thousandth of a bit.
+        for _ in 0..16 {
+            let bits: f64 = (fewest + most) / 2.0;
+            let more = self.parts as f64 * self.exceeding((-bits).exp2()) > BEYOND;
+            *(if more { &mut most } else { &mut fewest }) = bits;
+        }
+        fewest
+    }
+
+    /// The probability of an absolute error above t > 0.
+    fn exceeding(&self, t: f64) -> f64 {
+        self.components.iter().map(|c| c.weight * (c.above(t - c.mean) + c.above(t + c.mean))).sum()
+    }
+}
+
+impl Component {
+    /// The probability that the normal and the Laplace part add up to more than t.
+    fn above(&self, t: f64) -> f64 {
+        /// Where the Laplace part is this much narrower, it does not show; and standard deviations
+        /// beyond which nothing is. They keep the exponentials finite.
+        const NARROW: f64 = 8.0;
+        const FAR: f64 = 40.0;
+        let total = (self.normal + self.laplace).sqrt();
+        if t.abs() > FAR * total {
+            return if t > 0.0 { 0.0 } else { 1.0 };
+        }
+        let (sd, width) = (self.normal.sqrt(), (self.laplace / 2.0).sqrt());
+        if sd > NARROW * width {
+            return normal_above(t / total);
+        }
+        let (a, b) = (t / sd, sd / width);
+        let right = (b * b / 2.0 - t / width).exp() * normal_above(b - a);
+        let left = (b * b / 2.0 + t / width).exp() * normal_above(b + a);
+        normal_above(a) + (right - left) / 2.0
+    }
+}
+
+/// The probability of a standard normal variable above t.
+fn normal_above(t: f64) -> f64 {
+    libm::erfc(t / SQRT_2) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits of random errors of one component, on average over runs.
+    #[test]
+    fn bits_agree_with_random_errors() {
+        const RUNS: usize = 200;
+        let mut state = 1u64;
+        let mut uniform = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        let mut normal = || {
+            let radius = (-2.0 * uniform().ln()).sqrt();
+            radius * (2.0 * std::f64::consts::PI * uniform()).cos()
+        };
+        for (mean, normal_part, laplace) in
+            [(0.0, 1.0, 0.0), (0.0, 0.001, 1.0), (0.0, 0.5, 0.5), (2.0, 1.0, 0.3), (0.1, 0.9, 0.02)]
+        {
+            let parts = 1 << 10;
+            let component = Component { weight: 1.0, mean, normal: normal_part, laplace };
+            let estimate = ErrorEstimate { components: vec![component], parts };
+            let (mut sum, mut largest) = (0.0, 0.0);
+            for _ in 0..RUNS {
+                let error = |_| {
+                    // Half the squared length of a plane vector of normals is exponential.
+                    let exponential = (normal().powi(2) + normal().powi(2)) / 2.0;
+                    let variance = normal_part + laplace * exponential;
+                    (mean + variance.sqrt() * normal()).abs()
+                };
+                let errors: Vec<f64> = (0..parts).map(error).collect();
+                sum += errors.iter().sum::<f64>() / parts as f64;
+                largest += errors.into_iter().fold(0.0, f64::max);
+            }
+            let bits = [sum, largest].map(|sum| -(sum / RUNS as f64).log2());
+            let estimated = [estimate.mean_bits(), estimate.minimum_bits()];
+            for (bits, estimated) in bits.iter().zip(estimated) {
+                assert!((bits - estimated).abs() < 0.03, "{component:?}: {bits} {estimated}");
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Finds the cheapest plan that is precise, secure and reliable enough.
+//!
+//! The two halves of the question hardly depend on each other. *Sizes* of primes, ratio and polynomial
+//! follow from the precision wanted: each is made as small as it may be when everything else is
+//! generous. *Structures*, how many stages the transforms have and how keys are cut into digits,
+//! decide what a plan costs; those whose modulus fits the ring are tried in the order of cost, and the
+//! first that keeps what it must is taken.
+//!
+//! SlotsToCoeffs always comes first: the conventional order spreads the error of a coefficient over all
+//! slots, and its SlotsToCoeffs works on more limbs.
+
+mod sizes;
+mod structures;
+
+use std::ops::RangeInclusive;
+
+use thiserror::Error;
+
+use super::{BootstrappingError, BootstrappingPlan, BootstrappingSpec, Order, SlotData};
+use crate::parameters::{LOG_N_RANGE, ParametersError};
+use crate::security::{max_log_qp, max_log_sparse_modulus};
+use crate::{Parameters, SecurityLevel};
+use sizes::{STEP, Sizes};
+use structures::{Candidate, Structure};
+
+/// log2 of the probability of a failure of one ciphertext, at most.
+pub const LOG2_FAILURE: f64 = -60.0;
+
+/// By how many bits the estimated minimum precision exceeds the one wanted: the largest error of a
+/// ciphertext varies by about as much.
+const MARGIN: f64 = 0.7;
+
+/// Mean square of values that are uniform in \[−1, 1\].
+const UNIFORM: f64 = 1.0 / 3.0;
+
+/// Largest primes, in bits, with room for many near them.
+const LARGEST: f64 = 49.9;
+
+/// Smallest primes but for the application's, in bits: there are few below that suit large rings.
+const SMALLEST: f64 = 25.0;
+
+/// Levels of EvalMod, at most.
+const MOST_EVAL_MOD_LEVELS: u32 = 9;
+
+/// Application levels, at most.
+const MOST_LEVELS: usize = 60;
+
+/// What bootstrapping is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BootstrappingRequest {
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Slots of the ciphertexts, a power of two from 2 to N/2.
+    pub slots: usize,
+    /// What they hold.
+    pub data: SlotData,
+    /// Application levels.
+    pub levels: usize,
+    /// Size of the application primes in bits, and of the scale at which ciphertexts come.
+    pub log_scale: f64,
+    /// log2 of the scale at which they go. A few bits more than the primes have make rounding count less.
+    pub log_output_scale: f64,
+    /// Bits of precision wanted of the least precise slot, for values in \[−1, 1\].
+    pub precision: f64,
+    /// Security of both secrets.
+    pub security: SecurityLevel,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum PlanningError {
+    /// The ring has no modulus of this security, or none for the ephemeral secret.
+    #[error("no bootstrapping with N = 2^{log_n} at {security} security")]
+    Security {
+        /// log2 of the ring degree.
+        log_n: u32,
+        /// The security wanted.
+        security: SecurityLevel,
+    },
+    /// More precise than bootstrapping can be with primes below 2^50.
+    #[error("{wanted:.1} bits of precision wanted, at most about {best:.1} are possible")]
+    Precision {
+        /// Minimum bits wanted.
+        wanted: f64,
+        /// Minimum bits, estimated, with the largest primes and any modulus.
+        best: f64,
+    },
+    /// The modulus of all plans that would be precise enough is too large for the ring.
+    #[error(
+        "bootstrapping needs log2 QP = {needed:.0}, above the {limit} bits of the ring: choose a larger ring, fewer levels or less precision"
+    )]
+    Modulus {
+        /// The smallest log2(QP) found.
+        needed: f64,
+        /// Largest log2(QP) of the ring.
+        limit: f64,
+    },
+    /// The request makes no sense for any plan.
+    #[error(transparent)]
+    Bootstrapping(#[from] BootstrappingError),
+    /// Primes of the wanted sizes do not exist.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+}
+
+impl BootstrappingRequest {
+    /// The cheapest plan, by the estimated seconds of one thread, that meets the request with a
+    /// probability of failure of at most 2^[`LOG2_FAILURE`].
+    ///
+    /// # Errors
+    /// [`PlanningError`].
+    pub fn plan(&self) -> Result<BootstrappingPlan, PlanningError> {
+        self.check()?;
+        let limit = max_log_qp(self.log_n, self.security).unwrap_or(0.0);
+        let sizes = self.sizes()?;
+        let mut candidates = Vec::new();
+        for sizes in sizes {
+            candidates.extend(self.candidates(sizes, limit)?);
+        }
+        let needed = candidates.iter().map(|c| c.log_qp).fold(f64::INFINITY, f64::min);
+        candidates.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        candidates
+            .iter()
+            .filter(|candidate| candidate.log_qp <= limit)
+            .find_map(|candidate| self.verified(candidate))
+            .ok_or(PlanningError::Modulus { needed, limit })
+    }
+    fn check(&self) -> Result<(), PlanningError> {
+        let Self { log_n, slots, levels, log_scale, log_output_scale, precision, .. } = *self;
+        let security = self.security;
+        let carries = max_log_qp(log_n, security).and(max_log_sparse_modulus(log_n, security));
+        if carries.is_none() || !LOG_N_RANGE.contains(&log_n) {
+            return Err(PlanningError::Security { log_n, security });
+        }
+        let highest = 1 << (log_n - 1);
+        if !slots.is_power_of_two() || !(2..=highest).contains(&slots) {
+            return Err(BootstrappingError::Slots { slots, highest }.into());
+        }
+        let number = |name, value: f64, domain, range: RangeInclusive<f64>| {
+            let outside = !range.contains(&value);
+            if outside { Err(BootstrappingError::Number { name, value, domain }) } else { Ok(()) }
+        };
+        number("the number of levels", levels as f64, "[0, 60]", 0.0..=MOST_LEVELS as f64)?;
+        number("log2 of the scale", log_scale, "[20, 49.9]", 20.0..=LARGEST)?;
+        number("log2 of the output scale", log_output_scale, "[20, 55]", 20.0..=55.0)?;
+        number("the precision", precision, "[1, 40]", 1.0..=40.0)?;
+        Ok(())
+    }
+
+    fn wanted(&self) -> f64 {
+        self.precision + MARGIN
+    }
+
+    /// The candidate as a plan, if that keeps what it must, with slightly larger primes if need be.
+    fn verified(&self, candidate: &Candidate) -> Option<BootstrappingPlan> {
+        const TRIES: usize = 4;
+        let Candidate { mut sizes, structure, .. } = candidate.clone();
+        for _ in 0..TRIES {
+            let chain = self.chain(&sizes, &structure);
+            let special = self.special(&chain, structure.digit)?;
+            let plan = self.build(&sizes, &structure, &special, self.security).ok()?;
+            let precise = plan.error(UNIFORM).minimum_bits() >= self.wanted();
+            if precise && plan.log2_failure() <= LOG2_FAILURE {
+                return Some(plan);
+            }
+            sizes.eval_mod = (sizes.eval_mod + STEP).min(LARGEST - 2.0 * sizes.excess[1]);
+            sizes.coeffs_to_slots = (sizes.coeffs_to_slots + STEP).min(LARGEST);
+        }
+        None
+    }
+
+    fn build(
+        &self,
+        sizes: &Sizes,
+        structure: &Structure,
+        special: &[f64],
+        security: SecurityLevel,
+    ) -> Result<BootstrappingPlan, PlanningError> {
+        let chain = self.chain(sizes, structure);
+        let digits = chain.len().div_ceil(structure.digit);
+        let parameters = Parameters::from_bits(self.log_n, &chain, special, digits, security)?;
+        self.with_parameters(parameters, sizes, structure)
+    }
+
+    fn with_parameters(
+        &self,
+        parameters: Parameters,
+        sizes: &Sizes,
+        structure: &Structure,
+    ) -> Result<BootstrappingPlan, PlanningError> {
+        Ok(BootstrappingPlan::new(BootstrappingSpec {
+            parameters,
+            slots: self.slots,
+            data: self.data,
+            levels: self.levels,
+            order: Order::SlotsToCoeffsFirst,
+            log_input_scale: self.log_scale,
+            log_output_scale: self.log_output_scale,
+            log_eval_mod_scale: sizes.eval_mod_scale(),
+            log_ratio: sizes.ratio,
+            slots_to_coeffs: structure.slots_to_coeffs.clone(),
+            coeffs_to_slots: structure.coeffs_to_slots.clone(),
+            eval_mod: sizes.polynomial,
+        })?)
+    }
+
+    /// Sizes of the chain's primes.
+    fn chain(&self, sizes: &Sizes, structure: &Structure) -> Vec<f64> {
+        let slots_to_coeffs = vec![sizes.slots_to_coeffs; structure.slots_to_coeffs.len()];
+        let application = vec![self.log_scale; self.levels];
+        let back = vec![sizes.coeffs_to_slots; structure.coeffs_to_slots.len()];
+        [vec![sizes.q0], slots_to_coeffs, application, sizes.eval_mod_primes(), back].concat()
+    }
+
+    fn sparse_limit(&self) -> f64 {
+        max_log_sparse_modulus(self.log_n, self.security).unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::Prices;
+
+    const REQUEST: BootstrappingRequest = BootstrappingRequest {
+        log_n: 15,
+        slots: 1 << 14,
+        data: SlotData::Real,
+        levels: 5,
+        log_scale: 30.0,
+        log_output_scale: 32.0,
+        precision: 13.0,
+        security: SecurityLevel::Bits128,
+    };
+
+    fn seconds(plan: &BootstrappingPlan) -> f64 {
+        Prices::default().seconds(plan.cost(plan.levels()))
+    }
+
+    #[test]
+    fn plans_keep_what_they_must() {
+        let requests = [
+            REQUEST,
+            BootstrappingRequest {
+                slots: 1 << 10,
+                levels: 4,
+                log_scale: 35.0,
+                log_output_scale: 35.0,
+                ..REQUEST
+            },
+            BootstrappingRequest { slots: 2, precision: 15.0, ..REQUEST },
+            BootstrappingRequest {
+                log_n: 16,
+                slots: 1 << 15,
+                levels: 12,
+                log_scale: 40.0,
+                log_output_scale: 40.0,
+                ..REQUEST
+            },
+            BootstrappingRequest {
+                log_n: 16,
+                slots: 1 << 13,
+                data: SlotData::Complex,
+                levels: 10,
+                log_scale: 40.0,
+                log_output_scale: 40.0,
+                precision: 16.0,
+                ..REQUEST
+            },
+        ];
+        for request in requests {
+            let plan = request.plan().unwrap();
+            let parameters = plan.parameters();
+            assert_eq!((plan.slots(), plan.data()), (request.slots, request.data));
+            assert_eq!((plan.levels(), parameters.log_n()), (request.levels, request.log_n));
+            assert_eq!(parameters.security(), request.security);
+            let [most, most_sparse] =
+                if request.log_n == 15 { [868.0, 90.0] } else { [1747.0, 100.0] };
+            assert!(parameters.log_qp() <= most, "{plan}");
+            assert!(plan.log_encapsulation_modulus() <= most_sparse, "{plan}");
+            assert!(plan.log2_failure() <= -60.0, "{plan}");
+            assert!(plan.error(1.0 / 3.0).minimum_bits() >= request.precision + 0.7, "{plan}");
+            let application = &parameters.moduli()[plan.omitted(0)];
+            assert_eq!(application.len(), request.levels);
+            for &q in application {
+                assert!(((q as f64).log2() - request.log_scale).abs() < 0.1);
+            }
+            assert_eq!(plan.output_scale().log2(), request.log_output_scale);
+            let text = plan.to_string();
+            let facts = [
+                format!("N = 2^{}", request.log_n),
+                format!(
+                    "{:.1} application ({})",
+                    request.log_scale * request.levels as f64,
+                    request.levels
+                ),
+                format!("slots: {} {:?}", request.slots, request.data).to_lowercase(),
+                "weight 32".into(),
+                format!("{:.1} at least", plan.error(1.0 / 3.0).minimum_bits()),
+                format!("{:.3} s on one thread", seconds(&plan)),
+            ];
+            for fact in facts {
+                assert!(text.contains(&fact), "{text} lacks {fact}");
+            }
+        }
+    }
+
+    #[test]
+    fn less_is_cheaper() {
+        let cost = |levels, precision| {
+            seconds(&BootstrappingRequest { levels, precision, ..REQUEST }.plan().unwrap())
+        };
+        let all = cost(5, 13.0);
+        assert!(cost(5, 9.0) < all);
+        assert!(cost(3, 13.0) < all);
+        let plan = REQUEST.plan().unwrap();
+        let seconds = |target| Prices::default().seconds(plan.cost(target));
+        for target in 0..5 {
+            assert!(seconds(target) < seconds(target + 1));
+        }
+        assert_eq!(seconds(5), all);
+    }
+
+    /// What an engineer would write down by hand is no cheaper.
+    #[test]
+    fn the_plan_is_no_dearer_than_one_by_hand() {
+        let eval_mod =
+            super::super::EvalMod { bound: 13.95, degree: 27, squarings: 3, harmonics: 1 };
+        let moduli = [&[36.0, 28.0, 28.0][..], &[30.0; 5], &[41.0; 8 + 3]].concat();
+        let parameters =
+            Parameters::from_bits(15, &moduli, &[43.5; 4], 5, SecurityLevel::Bits128).unwrap();
+        let by_hand = BootstrappingPlan::new(BootstrappingSpec {
+            parameters,
+            slots: 1 << 14,
+            data: SlotData::Real,
+            levels: 5,
+            order: Order::SlotsToCoeffsFirst,
+            log_input_scale: 30.0,
+            log_output_scale: 32.0,
+            log_eval_mod_scale: 41.0,
+            log_ratio: 9.0,
+            slots_to_coeffs: vec![7, 7],
+            coeffs_to_slots: vec![4, 5, 5],
+            eval_mod,
+        })
+        .unwrap();
+        let precision = by_hand.error(UNIFORM).minimum_bits() - MARGIN;
+        let planned = BootstrappingRequest { precision, ..REQUEST }.plan().unwrap();
+        assert!(seconds(&planned) <= seconds(&by_hand), "{planned}\n{by_hand}");
+    }
+
+    #[test]
+    fn impossible_requests_are_refused_with_numbers() {
+        let refused = |request: BootstrappingRequest| request.plan().unwrap_err();
+        assert!(matches!(
+            refused(BootstrappingRequest { precision: 25.0, ..REQUEST }),
+            PlanningError::Precision { wanted: 25.0, best } if (10.0..20.0).contains(&best)
+        ));
+        assert!(matches!(
+            refused(BootstrappingRequest { levels: 20, ..REQUEST }),
+            PlanningError::Modulus { needed, limit: 868.0 } if (1000.0..1400.0).contains(&needed)
+        ));
+        for (log_n, security) in [(14, SecurityLevel::Bits128), (16, SecurityLevel::Bits192)] {
+            assert_eq!(
+                refused(BootstrappingRequest { log_n, security, ..REQUEST }),
+                PlanningError::Security { log_n, security }
+            );
+        }
+        assert_eq!(
+            refused(BootstrappingRequest { slots: 3, ..REQUEST }),
+            BootstrappingError::Slots { slots: 3, highest: 1 << 14 }.into()
+        );
+        for request in [
+            BootstrappingRequest { log_scale: 55.0, ..REQUEST },
+            BootstrappingRequest { log_scale: f64::NAN, ..REQUEST },
+            BootstrappingRequest { precision: -1.0, ..REQUEST },
+            BootstrappingRequest { levels: usize::MAX, ..REQUEST },
+        ] {
+            assert!(matches!(
+                refused(request),
+                PlanningError::Bootstrapping(BootstrappingError::Number { .. })
+            ));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How large primes, message ratio and polynomial must be for a precision.
+
+use std::f64::consts::PI;
+
+use super::structures::{Structure, splits};
+use super::{
+    BootstrappingRequest, LARGEST, LOG2_FAILURE, MARGIN, MOST_EVAL_MOD_LEVELS, PlanningError,
+    SMALLEST, UNIFORM,
+};
+use crate::SecurityLevel;
+use crate::bootstrapping::failure::smallest_bound;
+use crate::bootstrapping::{EvalMod, SlotData};
+use crate::chebyshev::{ChebyshevPlan, MAX_DEGREE};
+
+/// Sizes are searched in steps of this many bits.
+pub(super) const STEP: f64 = 0.5;
+
+type Field = fn(&mut Sizes) -> &mut f64;
+
+/// Bits that each size but that of EvalMod may cost.
+const LOSS: f64 = 0.1;
+
+/// By how many bits the scale of EvalMod's input, and that of the second power, may exceed the later
+/// ones. Rounding counts most in these two, and there is only one prime to pay for each.
+const EXCESSES: [[f64; 2]; 3] = [[0.0, 0.0], [1.5, 2.5], [2.5, 4.5]];
+
+/// Squarings in EvalMod, at most.
+const MOST_SQUARINGS: u32 = 4;
+
+/// Sizes in bits, and the polynomial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) ratio: f64,
+    pub(super) q0: f64,
+    pub(super) slots_to_coeffs: f64,
+    /// Of the primes of EvalMod, but for the first two.
+    pub(super) eval_mod: f64,
+    /// Of [`EXCESSES`].
+    pub(super) excess: [f64; 2],
+    pub(super) coeffs_to_slots: f64,
+    pub(super) polynomial: EvalMod,
+}
+
+impl Sizes {
+    /// log2 of the scale of EvalMod's input.
+    pub(super) fn eval_mod_scale(&self) -> f64 {
+        self.eval_mod + self.excess[0]
+    }
+
+    /// Sizes of the primes of EvalMod, the first one last: squaring brings one scale to the next.
+    pub(super) fn eval_mod_primes(&self) -> Vec<f64> {
+        let [first, second] = self.excess;
+        let mut primes = vec![self.eval_mod; self.polynomial.depth()];
+        let top = primes.len() - 1;
+        primes[top] += 2.0 * first - second;
+        primes[top - 1] += 2.0 * second;
+        primes
+    }
+}
+
+impl BootstrappingRequest {
+    /// For each number of squarings and harmonics, the smallest sizes that are precise enough.
+    pub(super) fn sizes(&self) -> Result<Vec<Sizes>, PlanningError> {
+        let mut best = f64::NEG_INFINITY;
+        let mut found = Vec::new();
+        let choices = (1..=2).flat_map(|h| (0..=MOST_SQUARINGS).map(move |s| (h, s)));
+        for (harmonics, squarings) in choices {
+            let Some(generous) = self.generous(harmonics, squarings) else { continue };
+            let polynomial = generous.polynomial.exponential();
+            best = best.max(self.bits(&generous, &polynomial)?);
+            found.extend(self.shrunk(generous, &polynomial)?);
+        }
+        if found.is_empty() {
+            let best = best - MARGIN - 3.0 * LOSS;
+            return Err(PlanningError::Precision { wanted: self.precision, best });
+        }
+        Ok(found)
+    }
+
+    /// log2 of the message ratio. Noise grows with it, and the error of the sine falls with its k-th
+    /// power, so that most noise is allowed where the sine's error is 1/(k + 1) of what is allowed in all.
+    fn log_ratio(&self, harmonics: u32) -> f64 {
+        let power = f64::from(2 * harmonics);
+        let eval_mod = EvalMod { bound: 1.0, degree: 1, squarings: 0, harmonics };
+        let sine = eval_mod.distortion(1.0).log2();
+        ((self.wanted() + sine + (power + 1.0).log2()) / power).max(2.0)
+    }
+
+    /// The largest sizes, with the smallest polynomial that is good enough.
+    fn generous(&self, harmonics: u32, squarings: u32) -> Option<Sizes> {
+        /// The polynomial's error is this many bits below the error wanted.
+        const BELOW: f64 = 3.0;
+        /// There are at least two levels, with primes of their own.
+        const SMALLEST_DEGREE: usize = 3;
+        let ratio = self.log_ratio(harmonics);
+        let evaluated = match self.data {
+            SlotData::Real => self.slots,
+            SlotData::Complex => 2 * self.slots,
+        };
+        let bound = smallest_bound(evaluated, ratio.exp2(), LOG2_FAILURE);
+        let error = (-self.wanted() - BELOW).exp2() * 2.0 * PI / ratio.exp2();
+        let polynomial = (SMALLEST_DEGREE..=MAX_DEGREE)
+            .map(|degree| EvalMod { bound, degree, squarings, harmonics })
+            .take_while(|eval_mod| eval_mod.depth() <= MOST_EVAL_MOD_LEVELS as usize)
+            .find(|eval_mod| eval_mod.largest_error() < error)?;
+        Some(Sizes {
+            ratio,
+            q0: ((self.sparse_limit() - 1.0) / 2.0).min(LARGEST),
+            slots_to_coeffs: LARGEST,
+            eval_mod: LARGEST,
+            excess: [0.0; 2],
+            coeffs_to_slots: LARGEST,
+            polynomial,
+        })
+    }
+
+    /// Each size made as small as it may be, those of EvalMod first, of which there are most primes.
+    fn shrunk(
+        &self,
+        generous: Sizes,
+        polynomial: &ChebyshevPlan,
+    ) -> Result<Option<Sizes>, PlanningError> {
+        let mut floor = self.wanted() + 3.0 * LOSS;
+        let mut best: Option<(f64, Sizes)> = None;
+        for excess in EXCESSES {
+            let sizes = Sizes { excess, eval_mod: LARGEST - 2.0 * excess[1], ..generous };
+            if self.bits(&sizes, polynomial)? < floor {
+                continue;
+            }
+            let sizes = self.smallest(sizes, |s| &mut s.eval_mod, SMALLEST, floor, polynomial)?;
+            let total = sizes.eval_mod_primes().iter().sum();
+            if best.as_ref().is_none_or(|(least, _)| total < *least) {
+                best = Some((total, sizes));
+            }
+        }
+        let Some((_, mut sizes)) = best else { return Ok(None) };
+        let fields: [(Field, f64); 3] = [
+            (|s| &mut s.coeffs_to_slots, SMALLEST),
+            (|s| &mut s.slots_to_coeffs, SMALLEST),
+            (|s| &mut s.q0, sizes.ratio + SMALLEST),
+        ];
+        for (field, lowest) in fields {
+            floor = self.bits(&sizes, polynomial)?.min(floor) - LOSS;
+            sizes = self.smallest(sizes, field, lowest, floor, polynomial)?;
+        }
+        Ok(Some(sizes))
+    }
+
+    /// One size made as small as it may be with `floor` bits, which its present value gives.
+    fn smallest(
+        &self,
+        mut sizes: Sizes,
+        field: Field,
+        lowest: f64,
+        floor: f64,
+        polynomial: &ChebyshevPlan,
+    ) -> Result<Sizes, PlanningError> {
+        let highest = *field(&mut sizes);
+        let (mut enough, mut too_many) = (0, ((highest - lowest) / STEP).floor() as usize + 1);
+        while too_many - enough > 1 {
+            let middle = (enough + too_many) / 2;
+            *field(&mut sizes) = highest - middle as f64 * STEP;
+            let precise = self.bits(&sizes, polynomial)? >= floor;
+            *(if precise { &mut enough } else { &mut too_many }) = middle;
+        }
+        *field(&mut sizes) = highest - enough as f64 * STEP;
+        Ok(sizes)
+    }
+
+    /// Estimated minimum bits with these sizes and a generous structure.
+    fn bits(&self, sizes: &Sizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
+        let log_slots = self.slots.trailing_zeros();
+        let halves = |parts| splits(log_slots, parts).next().unwrap_or_else(|| vec![log_slots]);
+        let structure =
+            Structure { slots_to_coeffs: halves(2), coeffs_to_slots: halves(3), digit: 2 };
+        let special = [LARGEST; 3];
+        let plan = self.build(sizes, &structure, &special, SecurityLevel::Insecure)?;
+        Ok(plan.error_with(polynomial, UNIFORM).minimum_bits())
+    }
+}

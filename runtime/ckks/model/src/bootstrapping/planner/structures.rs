@@ -1,0 +1,204 @@
+//! Which stages and digits a plan may have, what modulus they need and what they cost.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    BootstrappingRequest, LARGEST, MOST_EVAL_MOD_LEVELS, MOST_LEVELS, PlanningError, SMALLEST,
+    Sizes,
+};
+use crate::bootstrapping::StageStep;
+use crate::bootstrapping::cost::linear;
+use crate::chebyshev::ChebyshevPlan;
+use crate::parameters::{ParametersError, ParametersSpec};
+use crate::primes::primes_near;
+use crate::security::ERROR_STD;
+use crate::work::{Counter, Prices};
+use crate::{Parameters, SecurityLevel};
+
+/// Stages of a transform.
+const STAGES: RangeInclusive<usize> = 1..=4;
+
+/// Butterflies merged in one stage, at most.
+const LARGEST_RADIX: u32 = 8;
+
+/// Special primes, at most.
+const MOST_SPECIAL: usize = 12;
+
+/// Chain primes, at most.
+const MOST_CHAIN: usize = 1 + MOST_LEVELS + 2 * *STAGES.end() + MOST_EVAL_MOD_LEVELS as usize;
+
+/// What costs.
+#[derive(Debug, Clone)]
+pub(super) struct Structure {
+    pub(super) slots_to_coeffs: Vec<u32>,
+    pub(super) coeffs_to_slots: Vec<u32>,
+    /// Chain primes in a digit.
+    pub(super) digit: usize,
+}
+
+/// Sizes with a structure.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) sizes: Sizes,
+    pub(super) structure: Structure,
+    /// Sizes of the special primes.
+    pub(super) special: Vec<f64>,
+    pub(super) log_qp: f64,
+    pub(super) seconds: f64,
+}
+
+impl BootstrappingRequest {
+    /// Sizes of the special primes: together a little larger than the largest digit, so that key
+    /// switching adds little to rounding; as few as possible; one that serves encapsulation.
+    pub(super) fn special(&self, chain: &[f64], digit: usize) -> Option<Vec<f64>> {
+        let q0 = chain[0];
+        let largest = chain.chunks(digit).map(|digit| digit.iter().sum()).fold(0.0, f64::max);
+        let digits = chain.len().div_ceil(digit) as f64;
+        // For each digit D, the variance of key switching is σ²·18/12·(D/P)² times that of rounding; in
+        // all, this P makes it a tenth.
+        let total = largest + 0.5 * (15.0 * ERROR_STD.powi(2) * digits).log2();
+        // Encapsulation takes the smallest prime from `lowest`, or else the largest of all.
+        let (lowest, highest) = (q0 + 3.01, (self.sparse_limit() - q0 - 0.01).min(LARGEST));
+        let cap = if lowest > highest { highest } else { LARGEST };
+        (1..=MOST_SPECIAL).find_map(|count| {
+            let first = (total / count as f64).max(lowest).min(highest);
+            let others = ((total - first) / (count - 1) as f64).max(SMALLEST);
+            let fits = if count == 1 { first >= total } else { others <= cap };
+            fits.then(|| [vec![first], vec![others; count - 1]].concat())
+        })
+    }
+
+    /// All structures for the sizes; those too large for the ring without their cost.
+    pub(super) fn candidates(
+        &self,
+        sizes: Sizes,
+        limit: f64,
+    ) -> Result<Vec<Candidate>, PlanningError> {
+        let pool = Pool::new(self.log_n)?;
+        let polynomial = sizes.polynomial.exponential();
+        let log_slots = self.slots.trailing_zeros();
+        let stages = || STAGES.filter(|&parts| splits(log_slots, parts).next().is_some());
+        let mut candidates = Vec::new();
+        for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
+            let any = |parts| splits(log_slots, parts).next().expect("there is one");
+            let mut structure =
+                Structure { slots_to_coeffs: any(forth), coeffs_to_slots: any(back), digit: 1 };
+            let chain = self.chain(&sizes, &structure);
+            for digit in 1..=MOST_SPECIAL.min(chain.len()) {
+                // The whole of P is used by digits of this size only.
+                if chain.len().div_ceil(chain.len().div_ceil(digit)) != digit {
+                    continue;
+                }
+                let Some(special) = self.special(&chain, digit) else { continue };
+                let log_qp = chain.iter().chain(&special).sum();
+                structure.digit = digit;
+                let mut candidate = Candidate {
+                    sizes,
+                    structure: structure.clone(),
+                    special,
+                    log_qp,
+                    seconds: f64::INFINITY,
+                };
+                if log_qp <= limit {
+                    self.choose_radices(&mut candidate, &pool, &polynomial)?;
+                }
+                candidates.push(candidate);
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// The radices that cost least in the given structure, and what the plan then costs.
+    fn choose_radices(
+        &self,
+        candidate: &mut Candidate,
+        pool: &Pool,
+        polynomial: &ChebyshevPlan,
+    ) -> Result<(), PlanningError> {
+        let log_slots = self.slots.trailing_zeros();
+        let Candidate { sizes, structure, special, .. } = candidate;
+        let length = self.chain(sizes, structure).len();
+        let parameters = pool.parameters(length, special.len(), structure.digit)?;
+        let counter = Counter::new(&parameters, 0..0);
+        let prices = Prices::default();
+        // The radices of one transform do not change the cost of the other.
+        let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
+            let mut best = (f64::INFINITY, stages.to_vec());
+            for radices in splits(log_slots, stages.len()) {
+                let seconds = costs(radices.clone())?;
+                if seconds < best.0 {
+                    best = (seconds, radices);
+                }
+            }
+            Ok::<_, PlanningError>(best.1)
+        };
+        let seconds = |steps: Vec<StageStep>| {
+            prices.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
+        };
+        let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
+        let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {
+            let plan = plan(Structure { slots_to_coeffs, ..structure.clone() })?;
+            Ok(seconds(plan.slots_to_coeffs()))
+        })?;
+        let back = cheapest(&structure.coeffs_to_slots, &|coeffs_to_slots| {
+            let plan = plan(Structure { coeffs_to_slots, ..structure.clone() })?;
+            Ok(seconds(plan.coeffs_to_slots()))
+        })?;
+        (structure.slots_to_coeffs, structure.coeffs_to_slots) = (forth, back);
+        let plan = plan(structure.clone())?;
+        candidate.seconds = prices.seconds(plan.cost_with(polynomial, self.levels));
+        Ok(())
+    }
+}
+
+/// Primes for plans whose cost alone matters, found once.
+struct Pool {
+    log_n: u32,
+    chain: Vec<u64>,
+    special: Vec<u64>,
+}
+
+impl Pool {
+    fn new(log_n: u32) -> Result<Self, PlanningError> {
+        let primes =
+            |bits, count| primes_near(bits, log_n, count, &[]).map_err(ParametersError::from);
+        Ok(Self { log_n, chain: primes(33.0, MOST_CHAIN)?, special: primes(49.5, MOST_SPECIAL)? })
+    }
+
+    fn parameters(
+        &self,
+        length: usize,
+        special: usize,
+        digit: usize,
+    ) -> Result<Parameters, ParametersError> {
+        Parameters::new(ParametersSpec {
+            log_n: self.log_n,
+            moduli: self.chain[..length].to_vec(),
+            special: self.special[..special].to_vec(),
+            digits: length.div_ceil(digit),
+            security: SecurityLevel::Insecure,
+        })
+    }
+}
+
+/// All ways to merge butterflies into so many stages of nearly equal radix.
+pub(super) fn splits(log_slots: u32, parts: usize) -> impl Iterator<Item = Vec<u32>> {
+    const UNEVEN: u32 = 2;
+    fn extend(rest: u32, parts: usize, radices: &mut Vec<u32>, found: &mut Vec<Vec<u32>>) {
+        if parts == 0 {
+            let (least, most) = (radices.iter().min(), radices.iter().max());
+            if rest == 0 && most <= least.map(|l| l + UNEVEN).as_ref() {
+                found.push(radices.clone());
+            }
+            return;
+        }
+        for radix in 1..=rest.min(LARGEST_RADIX) {
+            radices.push(radix);
+            extend(rest - radix, parts - 1, radices, found);
+            radices.pop();
+        }
+    }
+    let mut found = Vec::new();
+    extend(log_slots, parts, &mut Vec::new(), &mut found);
+    found.into_iter()
+}

@@ -1,0 +1,279 @@
+//! Elementary work of operations on ciphertexts, and what it costs.
+//!
+//! Counts follow what `pic_ckks` executes: hybrid key switching, double-hoisted linear transforms, one
+//! division for relinearising and rescaling. Memory traffic is in the prices, not counted.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul, Range};
+
+use crate::Parameters;
+use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
+
+/// Elementary work of an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Number-theoretic transforms, in coefficients × log2 N.
+    pub transforms: f64,
+    /// Modular multiplications, in coefficients.
+    pub multiplications: f64,
+    /// Base conversion, in coefficients × (source × target limb).
+    pub conversions: f64,
+}
+
+/// Prices of elementary work, in seconds on one thread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prices {
+    /// Per coefficient × log2 N of a transform.
+    pub transform: f64,
+    /// Per coefficient of a modular multiplication.
+    pub multiplication: f64,
+    /// Per coefficient and pair of limbs of a base conversion.
+    pub conversion: f64,
+}
+
+impl Default for Prices {
+    /// Of one core with AVX-512-IFMA. Multiplications are those of key switching and linear transforms,
+    /// which stream keys and diagonals from memory.
+    fn default() -> Self {
+        Self { transform: 7.0e-11, multiplication: 4.5e-10, conversion: 8.5e-11 }
+    }
+}
+
+impl Prices {
+    /// Seconds on one thread.
+    pub fn seconds(&self, work: Work) -> f64 {
+        work.transforms * self.transform
+            + work.multiplications * self.multiplication
+            + work.conversions * self.conversion
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            transforms: self.transforms + other.transforms,
+            multiplications: self.multiplications + other.multiplications,
+            conversions: self.conversions + other.conversions,
+        }
+    }
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<usize> for Work {
+    type Output = Self;
+
+    fn mul(self, times: usize) -> Self {
+        let times = times as f64;
+        Self {
+            transforms: self.transforms * times,
+            multiplications: self.multiplications * times,
+            conversions: self.conversions * times,
+        }
+    }
+}
+
+impl Sum for Work {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), Self::add)
+    }
+}
+
+/// Operations of a linear transform of one ciphertext to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransformSteps {
+    /// Rotations of the input.
+    pub babies: usize,
+    /// Rotations of inner sums.
+    pub giants: usize,
+    /// Diagonals.
+    pub products: usize,
+}
+
+/// Counts the work of operations at a level, on all primes up to it but some.
+#[derive(Debug, Clone)]
+pub struct Counter<'a> {
+    parameters: &'a Parameters,
+    omitted: Range<usize>,
+}
+
+impl<'a> Counter<'a> {
+    /// For ciphertexts without the `omitted` chain primes.
+    pub fn new(parameters: &'a Parameters, omitted: Range<usize>) -> Self {
+        Self { parameters, omitted }
+    }
+
+    /// Work on whole limbs.
+    pub fn limbs(&self, transforms: usize, multiplications: usize, conversions: usize) -> Work {
+        let n = self.parameters.degree() as f64;
+        Work {
+            transforms: transforms as f64 * n * f64::from(self.parameters.log_n()),
+            multiplications: multiplications as f64 * n,
+            conversions: conversions as f64 * n,
+        }
+    }
+
+    /// Chain primes of a ciphertext.
+    pub fn primes(&self, level: usize) -> usize {
+        self.without_omitted(0..level + 1)
+    }
+
+    /// Chain primes and special primes.
+    fn extended(&self, level: usize) -> usize {
+        self.primes(level) + self.parameters.special().len()
+    }
+
+    fn without_omitted(&self, range: Range<usize>) -> usize {
+        let overlap =
+            range.end.min(self.omitted.end).saturating_sub(range.start.max(self.omitted.start));
+        range.len() - overlap
+    }
+
+    /// Sizes of the digits that a ciphertext touches.
+    fn digits(&self, level: usize) -> impl Iterator<Item = usize> {
+        let sizes = self.parameters.digit_ranges(level).map(|range| self.without_omitted(range));
+        sizes.filter(|&size| size > 0)
+    }
+
+    /// Cutting a polynomial into digits and raising each to all primes.
+    fn decompose(&self, level: usize) -> Work {
+        let (all, own) = (self.extended(level), self.primes(level));
+        let raise = |size| self.limbs(all - size, 0, size * (all - size));
+        self.limbs(own, own, 0) + self.digits(level).map(raise).sum()
+    }
+
+    /// Products of all digits with both halves of a key.
+    fn inner_product(&self, level: usize) -> Work {
+        self.limbs(0, 2 * self.digits(level).count() * self.extended(level), 0)
+    }
+
+    /// Dividing one polynomial by `dropped` of its primes, with `left` remaining.
+    pub fn divide(&self, dropped: usize, left: usize) -> Work {
+        self.limbs(dropped + left, left, dropped * left)
+    }
+
+    /// A rotation or conjugation.
+    pub fn key_switch(&self, level: usize) -> Work {
+        let division = self.divide(self.parameters.special().len(), self.primes(level));
+        self.decompose(level) + self.inner_product(level) + division * 2
+    }
+
+    /// Dividing both halves by the special primes and the last prime of the chain.
+    fn divide_rescale(&self, level: usize) -> Work {
+        self.divide(self.parameters.special().len() + 1, self.primes(level) - 1) * 2
+    }
+
+    fn relinearize_rescale(&self, level: usize) -> Work {
+        let lift = self.limbs(0, 2 * self.primes(level), 0);
+        self.decompose(level) + self.inner_product(level) + lift + self.divide_rescale(level)
+    }
+
+    /// Dropping the last prime of the chain.
+    pub fn rescale(&self, level: usize) -> Work {
+        self.divide(1, self.primes(level) - 1) * 2
+    }
+
+    /// A product of ciphertexts, relinearised and rescaled.
+    pub fn product(&self, level: usize) -> Work {
+        self.limbs(0, 4 * self.primes(level), 0) + self.relinearize_rescale(level)
+    }
+
+    /// A linear transform, its diagonals held in transformed form.
+    pub fn linear(&self, steps: &TransformSteps, level: usize) -> Work {
+        let extended = self.extended(level);
+        let baby = self.inner_product(level) + self.limbs(0, self.primes(level), 0);
+        let giant = self.divide(self.parameters.special().len(), self.primes(level))
+            + self.decompose(level)
+            + self.inner_product(level)
+            + self.limbs(0, extended, 0);
+        self.decompose(level)
+            + baby * steps.babies
+            + self.limbs(0, 2 * extended, 0) * steps.products
+            + giant * steps.giants
+            + self.divide_rescale(level)
+    }
+
+    /// A polynomial of an operand at a level.
+    pub fn polynomial(&self, plan: &ChebyshevPlan, level: usize) -> Work {
+        let power = |index| self.product(level + 1 - power_depth(index) as usize);
+        let powers: Work = plan.powers().iter().map(|p| power(p.index)).sum();
+        powers + self.node(plan.root(), level + 1 - plan.depth() as usize)
+    }
+
+    /// A node whose terms are summed at a level.
+    fn node(&self, node: &Node, level: usize) -> Work {
+        let quotients = node.products.iter().map(|p| self.node(&p.quotient, level + 1)).sum();
+        let (linear, products) = (node.linear.len(), node.products.len());
+        let division =
+            if products == 0 { self.rescale(level) } else { self.relinearize_rescale(level) };
+        self.limbs(0, self.primes(level) * (2 * linear + 4 * products), 0) + division + quotients
+    }
+
+    /// Bytes of a key-switching key for a level, both halves in memory.
+    pub fn key_bytes(&self, level: usize) -> u64 {
+        16 * (self.digits(level).count() * self.extended(level) * self.parameters.degree()) as u64
+    }
+
+    /// Bytes of a transformed diagonal at a level, of which one in `run` residues is stored.
+    pub fn diagonal_bytes(&self, level: usize, run: usize) -> u64 {
+        8 * (self.extended(level) * self.parameters.degree() / run) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SecurityLevel;
+
+    fn parameters() -> Parameters {
+        let moduli = [50.0, 40.0, 40.0, 40.0, 40.0, 40.0];
+        Parameters::from_bits(13, &moduli, &[49.0; 2], 3, SecurityLevel::Insecure).unwrap()
+    }
+
+    fn limbs(work: Work) -> [f64; 3] {
+        [work.transforms / 13.0, work.multiplications, work.conversions].map(|x| x / 8192.0)
+    }
+
+    #[test]
+    fn a_key_switch_matches_a_hand_count() {
+        let p = parameters();
+        // Level 4: digits of 2, 2 and 1 primes raised to 7, then two divisions by 2 leaving 5.
+        let work = Counter::new(&p, 0..0).key_switch(4);
+        assert_eq!(limbs(work), [5. + 16. + 14., 5. + 2. * 3. * 7. + 10., 10. + 10. + 6. + 20.]);
+        // Without primes 2 and 3: digits of 2 and 1 primes raised to 5.
+        let work = Counter::new(&p, 2..4).key_switch(4);
+        assert_eq!(limbs(work), [3. + 7. + 10., 3. + 2. * 2. * 5. + 6., 6. + 4. + 12.]);
+    }
+
+    #[test]
+    fn a_polynomial_is_its_products_and_sums() {
+        let p = parameters();
+        let counter = Counter::new(&p, 0..0);
+        // 1 + 2·T_1 + T_2 is (2 + 2·T_1)·T_1, as T_1² = (1 + T_2)/2: a scalar product, then a product
+        // one level below.
+        let plan = ChebyshevPlan::new(&[1.0, 2.0, 1.0]).unwrap();
+        assert!(plan.powers().is_empty());
+        let by_hand = counter.limbs(0, 2 * 6, 0) + counter.rescale(5) + counter.product(4);
+        assert_eq!(counter.polynomial(&plan, 5), by_hand);
+    }
+
+    #[test]
+    fn transforms_cost_their_rotations() {
+        let p = parameters();
+        let counter = Counter::new(&p, 0..0);
+        let steps = TransformSteps { babies: 3, giants: 0, products: 1 };
+        let work = |steps| Prices::default().seconds(counter.linear(&steps, 5));
+        let rotation = Prices::default().seconds(counter.key_switch(5));
+        // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
+        let babies = work(steps) - work(TransformSteps { babies: 0, ..steps });
+        assert!(babies < 0.5 * 3.0 * rotation);
+        let giant = work(TransformSteps { giants: 1, ..steps }) - work(steps);
+        assert!((0.6..1.0).contains(&(giant / rotation)));
+    }
+}

@@ -77,7 +77,7 @@ impl Evaluator {
         self.relinearize_rescale(&self.tensor(a, b)?)
     }
 
-    /// `a · b` before relinearisation; cheaper for a square, when both are the same object.
+    /// `a · b` before relinearisation.
     ///
     /// # Errors
     /// Those of [`Evaluator::multiply`] that do not concern keys.
@@ -85,15 +85,7 @@ impl Evaluator {
         self.check_pair(a, b)?;
         let scale = a.scale * b.scale;
         self.check_capacity(scale, a.basis())?;
-        let ring = self.context.ring();
-        let mut d1 = ring.mul(&a.c0, &b.c1);
-        if std::ptr::eq(a, b) {
-            let half = d1.clone();
-            ring.add_assign(&mut d1, &half);
-        } else {
-            ring.mul_add_assign(&mut d1, &a.c1, &b.c0);
-        }
-        let (d0, d2) = (ring.mul(&a.c0, &b.c0), ring.mul(&a.c1, &b.c1));
+        let [d0, d1, d2] = self.context.ring().tensor((&a.c0, &a.c1), (&b.c0, &b.c1));
         Ok(Tensor { d0, d1, d2, scale, slots: a.slots, context: a.context })
     }
 

@@ -92,6 +92,36 @@ impl Ring {
         product
     }
 
+    /// `(a0 + a1·Y)(b0 + b1·Y)` in the NTT domain, by powers of `Y`.
+    ///
+    /// # Panics
+    /// If they are not all in the NTT domain and on one basis.
+    pub fn tensor(&self, (a0, a1): (&Poly, &Poly), (b0, b1): (&Poly, &Poly)) -> [Poly; 3] {
+        self.assert_domain(a0, Domain::Ntt);
+        for other in [a1, b0, b1] {
+            self.assert_fits(a0, other);
+            assert_eq!(a0.basis(), other.basis(), "the factors have different bases");
+        }
+        let scratch = || self.scratch(a0.basis(), Domain::Ntt);
+        let (mut d0, mut d1) = (scratch(), scratch());
+        d0.for_each_block_pair(&mut d1, 1, |indices, mut d0, mut d1| {
+            let m = self.modulus(indices[0]);
+            let [a0, a1, b0, b1] = [a0, a1, b0, b1].map(|factor| factor.limb(indices[0]));
+            let (d0, d1) = (d0.limb_mut(0), d1.limb_mut(0));
+            for start in (0..d0.len()).step_by(CHUNK) {
+                let range = start..d0.len().min(start + CHUNK);
+                let [a0, a1, b0, b1] = [a0, a1, b0, b1].map(|factor| &factor[range.clone()]);
+                let (d0, d1) = (&mut d0[range.clone()], &mut d1[range]);
+                d0.copy_from_slice(a0);
+                d1.copy_from_slice(a0);
+                self.kernels.mul(m, d0, b0);
+                self.kernels.mul(m, d1, b1);
+                self.kernels.mul_add(m, d1, a1, b0);
+            }
+        });
+        [d0, d1, self.mul(a1, b1)]
+    }
+
     /// `acc += a · b` in the NTT domain. `a` and `b` may have more primes than `acc`; they are
     /// ignored.
     ///
@@ -308,11 +338,28 @@ mod tests {
         }
 
         #[test]
+        fn tensor_is_the_product_of_linear_polynomials(
+            log_n in 4u32..=11,
+            bits in prop::collection::vec(20u32..=50, 2),
+            seed: u64,
+        ) {
+            let ring = ring(log_n, &bits);
+            let mut rng = rng(seed);
+            let [a0, a1, b0, b1] =
+                [0; 4].map(|_| random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng));
+            let mut middle = ring.mul(&a0, &b1);
+            ring.add_assign(&mut middle, &ring.mul(&a1, &b0));
+            let expected = [ring.mul(&a0, &b0), middle, ring.mul(&a1, &b1)];
+            prop_assert_eq!(ring.tensor((&a0, &a1), (&b0, &b1)), expected);
+        }
+
+        #[test]
         fn ntt_round_trips(log_n in 4u32..=12, bits in 20u32..=50, seed: u64) {
             let ring = ring(log_n, &[bits, 50]);
             let poly = random_poly(&ring, ring.basis(), Domain::Coefficient, &mut rng(seed));
             let mut there_and_back = poly.clone();
             ring.ntt(&mut there_and_back);
+            prop_assert_eq!(&ring.coefficients(&there_and_back), &poly);
             ring.intt(&mut there_and_back);
             prop_assert_eq!(there_and_back, poly);
         }

@@ -1,6 +1,6 @@
 //! What can go wrong when the library is used, or fed.
 
-use crate::model::ParametersError;
+use crate::model::{ParametersError, SecurityLevel};
 use crate::ring::RingError;
 use thiserror::Error;
 
@@ -107,6 +107,18 @@ pub enum Error {
         key: usize,
         /// Level of the operand.
         operand: usize,
+    },
+    /// The modulus of the encapsulation keys is too large for their sparse secret.
+    #[error(
+        "encapsulation keys of {log_modulus:.1} bits are above the {limit} bits that their sparse secret carries at {security} security"
+    )]
+    SparseSecret {
+        /// log2 of q0 times the special prime used.
+        log_modulus: f64,
+        /// The largest log2 of the table; 0 where the ring is too small for any.
+        limit: f64,
+        /// The security of the parameters.
+        security: SecurityLevel,
     },
     /// Bootstrapping was asked for more levels than its plan has.
     #[error("bootstrapping to {target} levels; its plan has {highest}")]

@@ -1,7 +1,8 @@
 //! Elementary work of operations on ciphertexts, and what it costs.
 //!
 //! Counts follow what `pic_ckks` executes: hybrid key switching, double-hoisted linear transforms, one
-//! division for relinearising and rescaling. Memory traffic is in the prices, not counted.
+//! division for relinearising and rescaling. Of the memory traffic, what is counted is larger than caches:
+//! keys, diagonals and operands.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Range};
@@ -18,6 +19,8 @@ pub struct Work {
     pub multiplications: f64,
     /// Base conversion, in coefficients × (source × target limb).
     pub conversions: f64,
+    /// Words read from memory or written to it.
+    pub words: f64,
 }
 
 /// Prices of elementary work, in seconds on one thread.
@@ -29,13 +32,14 @@ pub struct Prices {
     pub multiplication: f64,
     /// Per coefficient and pair of limbs of a base conversion.
     pub conversion: f64,
+    /// Per word read or written.
+    pub word: f64,
 }
 
 impl Default for Prices {
-    /// Of one core with AVX-512-IFMA. Multiplications are those of key switching and linear transforms,
-    /// which stream keys and diagonals from memory.
+    /// Of one core with AVX-512-IFMA and 30 GB/s of memory bandwidth.
     fn default() -> Self {
-        Self { transform: 7.0e-11, multiplication: 4.5e-10, conversion: 8.5e-11 }
+        Self { transform: 7.0e-11, multiplication: 1.1e-10, conversion: 8.5e-11, word: 2.7e-10 }
     }
 }
 
@@ -45,6 +49,7 @@ impl Prices {
         work.transforms * self.transform
             + work.multiplications * self.multiplication
             + work.conversions * self.conversion
+            + work.words * self.word
     }
 }
 
@@ -56,6 +61,7 @@ impl Add for Work {
             transforms: self.transforms + other.transforms,
             multiplications: self.multiplications + other.multiplications,
             conversions: self.conversions + other.conversions,
+            words: self.words + other.words,
         }
     }
 }
@@ -75,6 +81,7 @@ impl Mul<usize> for Work {
             transforms: self.transforms * times,
             multiplications: self.multiplications * times,
             conversions: self.conversions * times,
+            words: self.words * times,
         }
     }
 }
@@ -94,6 +101,8 @@ pub struct TransformSteps {
     pub giants: usize,
     /// Diagonals.
     pub products: usize,
+    /// How many of them are read from memory, in units of whole ones.
+    pub read: usize,
 }
 
 /// Counts the work of operations at a level, on all primes up to it but some.
@@ -116,7 +125,13 @@ impl<'a> Counter<'a> {
             transforms: transforms as f64 * n * f64::from(self.parameters.log_n()),
             multiplications: multiplications as f64 * n,
             conversions: conversions as f64 * n,
+            words: 0.0,
         }
+    }
+
+    /// Reading or writing whole limbs.
+    fn moved(&self, limbs: usize) -> Work {
+        Work { words: (limbs * self.parameters.degree()) as f64, ..Work::default() }
     }
 
     /// Chain primes of a ciphertext.
@@ -150,7 +165,8 @@ impl<'a> Counter<'a> {
 
     /// Products of all digits with both halves of a key.
     fn inner_product(&self, level: usize) -> Work {
-        self.limbs(0, 2 * self.digits(level).count() * self.extended(level), 0)
+        let limbs = 2 * self.digits(level).count() * self.extended(level);
+        self.limbs(0, limbs, 0) + self.moved(limbs)
     }
 
     /// Dividing one polynomial by `dropped` of its primes, with `left` remaining.
@@ -181,7 +197,13 @@ impl<'a> Counter<'a> {
 
     /// A product of ciphertexts, relinearised and rescaled.
     pub fn product(&self, level: usize) -> Work {
-        self.limbs(0, 4 * self.primes(level), 0) + self.relinearize_rescale(level)
+        self.tensor(level) + self.relinearize_rescale(level)
+    }
+
+    /// Four products of polynomials that give three.
+    fn tensor(&self, level: usize) -> Work {
+        let primes = self.primes(level);
+        self.limbs(0, 4 * primes, 0) + self.moved(7 * primes)
     }
 
     /// A linear transform, its diagonals held in transformed form.
@@ -195,6 +217,7 @@ impl<'a> Counter<'a> {
         self.decompose(level)
             + baby * steps.babies
             + self.limbs(0, 2 * extended, 0) * steps.products
+            + self.moved(extended) * steps.read
             + giant * steps.giants
             + self.divide_rescale(level)
     }
@@ -212,7 +235,10 @@ impl<'a> Counter<'a> {
         let (linear, products) = (node.linear.len(), node.products.len());
         let division =
             if products == 0 { self.rescale(level) } else { self.relinearize_rescale(level) };
-        self.limbs(0, self.primes(level) * (2 * linear + 4 * products), 0) + division + quotients
+        self.limbs(0, 2 * self.primes(level) * linear, 0)
+            + self.tensor(level) * products
+            + division
+            + quotients
     }
 
     /// Bytes of a key-switching key for a level, both halves in memory.
@@ -267,7 +293,7 @@ mod tests {
     fn transforms_cost_their_rotations() {
         let p = parameters();
         let counter = Counter::new(&p, 0..0);
-        let steps = TransformSteps { babies: 3, giants: 0, products: 1 };
+        let steps = TransformSteps { babies: 3, giants: 0, products: 1, read: 1 };
         let work = |steps| Prices::default().seconds(counter.linear(&steps, 5));
         let rotation = Prices::default().seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.

@@ -10,8 +10,9 @@ use rand_core::CryptoRng;
 
 use super::{SecretKey, error, mask, uniform};
 use crate::model::bootstrapping::SPARSE_WEIGHT;
+use crate::model::security::max_log_sparse_modulus;
 use crate::ring::{Basis, Poly, SecretPoly, sample};
-use crate::{Ciphertext, Context};
+use crate::{Ciphertext, Context, Error};
 
 /// Keys from the main secret to a sparse one and back.
 #[derive(Debug, Clone)]
@@ -43,6 +44,20 @@ impl EncapsulationKeys {
         Self {
             to_sparse: Pair::generate(context, secret.poly(), &sparse, low, rng),
             from_sparse: Pair::generate(context, &sparse, secret.poly(), high, rng),
+        }
+    }
+
+    /// Refuses parameters under which the sparse secret would be less secure than the main one.
+    pub(super) fn check_security(context: &Context) -> Result<(), Error> {
+        let parameters = context.parameters();
+        let security = parameters.security();
+        let [low, _] = Self::bases(context);
+        let log_modulus = context.log_modulus(low);
+        let limit = max_log_sparse_modulus(parameters.log_n(), security).unwrap_or(0.0);
+        if log_modulus <= limit {
+            Ok(())
+        } else {
+            Err(Error::SparseSecret { log_modulus, limit, security })
         }
     }
 

@@ -53,7 +53,7 @@ impl EvaluationKeys {
     /// Makes the requested keys.
     ///
     /// # Errors
-    /// [`Error::LevelTooHigh`].
+    /// [`Error::LevelTooHigh`], [`Error::SparseSecret`].
     pub fn generate(
         secret: &SecretKey,
         request: &KeyRequest,
@@ -61,6 +61,9 @@ impl EvaluationKeys {
     ) -> Result<Self, Error> {
         let context = secret.context();
         let ring = context.ring();
+        if request.encapsulation {
+            EncapsulationKeys::check_security(context)?;
+        }
         let relinearization = request.relinearization.map(|level| {
             let square = SecretPoly::from(ring.mul(secret.poly(), secret.poly()));
             SwitchingKey::generate(context, &square, secret.poly(), level, rng)

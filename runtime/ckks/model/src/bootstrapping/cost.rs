@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BootstrappingPlan, Stage, StageStep};
+use crate::Parameters;
 use crate::chebyshev::ChebyshevPlan;
 use crate::work::{Counter, TransformSteps, Work};
 
@@ -22,7 +23,7 @@ impl BootstrappingPlan {
         let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
         let all = counter.primes(top);
         let transforms = |steps: Vec<StageStep>| -> Work {
-            steps.iter().map(|step| linear(&counter, step)).sum()
+            steps.iter().map(|step| linear(&counter, parameters, step)).sum()
         };
         // Each switch raises c1, multiplies by a pair of one digit and divides by one special prime;
         // c0 is raised once.
@@ -72,8 +73,7 @@ impl BootstrappingPlan {
         let counter = Counter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
         let bytes = |step: StageStep| {
-            let repetitions = self.parameters().max_slots() / step.stage.period();
-            let run = if repetitions < SHORTEST_RUN { 1 } else { repetitions };
+            let run = stored_run(self.parameters(), &step.stage);
             step.stage.diagonals() as u64 * counter.diagonal_bytes(step.level, run)
         };
         steps.map(bytes).sum()
@@ -93,11 +93,15 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 }
 
 /// The work of a stage.
-pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
+pub(super) fn linear(counter: &Counter<'_>, parameters: &Parameters, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
-    let products = step.stage.diagonals();
-    counter.linear(
-        &TransformSteps { babies: babies.len(), giants: giants.len(), products },
-        step.level,
-    )
+    let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
+    let read = products / stored_run(parameters, &step.stage);
+    counter.linear(&TransformSteps { babies, giants, products, read }, step.level)
+}
+
+/// Of how many residues of the stage's diagonals one is stored.
+fn stored_run(parameters: &Parameters, stage: &Stage) -> usize {
+    let repetitions = parameters.max_slots() / stage.period();
+    if repetitions < SHORTEST_RUN { 1 } else { repetitions }
 }

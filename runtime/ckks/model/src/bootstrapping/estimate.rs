@@ -21,6 +21,8 @@ pub struct ErrorEstimate {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Component {
     pub weight: f64,
+    /// Which of the values it is for.
+    pub value: usize,
     pub mean: f64,
     /// Variance of the normal part.
     pub normal: f64,
@@ -32,6 +34,18 @@ impl ErrorEstimate {
     /// Mean of the squared error.
     pub fn mean_square(&self) -> f64 {
         self.components.iter().map(|c| c.weight * (c.mean.powi(2) + c.normal + c.laplace)).sum()
+    }
+
+    /// Mean square of the systematic part: the value alone causes it, and it adds up in proportion when
+    /// the same value is bootstrapped again. The rest is new each time.
+    pub fn systematic(&self) -> f64 {
+        let values = self.components.iter().map(|c| c.value).max().map_or(0, |last| last + 1);
+        let mut moments = vec![(0.0, 0.0); values];
+        for Component { weight, mean, value, .. } in &self.components {
+            moments[*value].0 += weight;
+            moments[*value].1 += weight * mean;
+        }
+        moments.iter().filter(|m| m.0 > 0.0).map(|(weight, sum)| sum * sum / weight).sum()
     }
 
     /// Negative log2 of the mean of the absolute error.
@@ -119,7 +133,7 @@ mod tests {
             [(0.0, 1.0, 0.0), (0.0, 0.001, 1.0), (0.0, 0.5, 0.5), (2.0, 1.0, 0.3), (0.1, 0.9, 0.02)]
         {
             let parts = 1 << 10;
-            let component = Component { weight: 1.0, mean, normal: normal_part, laplace };
+            let component = Component { value: 0, weight: 1.0, mean, normal: normal_part, laplace };
             let estimate = ErrorEstimate { components: vec![component], parts };
             let (mut sum, mut largest) = (0.0, 0.0);
             for _ in 0..RUNS {

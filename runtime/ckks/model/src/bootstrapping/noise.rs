@@ -59,13 +59,14 @@ impl BootstrappingPlan {
         match self.order() {
             Order::SlotsToCoeffsFirst => {
                 let largest = (3.0 * mean_square).sqrt();
-                let value = |i: usize| largest * (i as f64 + 0.5) / VALUES as f64;
+                let at = |i: usize| largest * (i as f64 + 0.5) / VALUES as f64;
                 let mut components = Vec::new();
                 for (integer, weight) in integers(self.eval_mod()) {
                     let laplace = laplace + eval_mod.variance(integer) * per_value;
-                    components.extend((0..VALUES).map(value).map(|value| Component {
+                    components.extend((0..VALUES).map(|value| Component {
                         weight: weight / VALUES as f64,
-                        mean: eval_mod.bias(integer, value),
+                        value,
+                        mean: eval_mod.bias(integer, at(value)),
                         normal,
                         laplace,
                     }));
@@ -89,7 +90,7 @@ impl BootstrappingPlan {
                 // Σ|a|^k ≤ (Σ a²)^(k/2) for the coefficients a, k = 3 or 5.
                 let power = if self.eval_mod().harmonics == 1 { 1.5 } else { 2.5 };
                 let mean = self.eval_mod().distortion(self.ratio()) * mean_square.powf(power);
-                let components = vec![Component { weight: 1.0, mean, normal, laplace }];
+                let components = vec![Component { weight: 1.0, value: 0, mean, normal, laplace }];
                 ErrorEstimate { components, parts }
             }
         }

@@ -67,11 +67,6 @@ impl Ciphertext {
         self.c1.restrict(basis);
     }
 
-    /// A copy on fewer primes.
-    pub(crate) fn restricted(&self, basis: Basis) -> Self {
-        Self { c0: self.c0.restricted(basis), c1: self.c1.restricted(basis), ..*self }
-    }
-
     /// The basis after losing `count` levels.
     pub(crate) fn basis_below(
         &self,

@@ -58,14 +58,8 @@ impl Evaluator {
     fn power(&self, power: &Power, powers: &Powers) -> Result<Ciphertext, Error> {
         let consumed = power_depth(power.index) as usize - 1;
         let basis = lowered(powers.input.basis(), consumed);
-        let a = powers.get(power.a).restricted(basis);
-        let mut sum = if power.a == power.b {
-            self.tensor(&a, &a)?
-        } else {
-            self.tensor(&a, &powers.get(power.b).restricted(basis))?
-        };
-        let product = sum.clone();
-        self.add_tensor_assign(&mut sum, &product)?;
+        let mut sum = self.tensor_on(basis, powers.get(power.a), powers.get(power.b))?;
+        self.double_tensor_assign(&mut sum);
         if power.a == power.b {
             self.add_constant_to_tensor(&mut sum, power.rest)?;
         } else {
@@ -86,10 +80,10 @@ impl Evaluator {
         let sum_scale = scale * self.context.prime(top(basis));
         let mut sum: Option<Tensor> = None;
         for product in &node.products {
-            let power = powers.get(product.power).restricted(basis);
+            let power = powers.get(product.power);
             let quotient =
                 self.node(&product.quotient, powers, consumed - 1, sum_scale / power.scale)?;
-            let product = self.tensor(&quotient, &power)?;
+            let product = self.tensor_on(basis, &quotient, power)?;
             match &mut sum {
                 Some(sum) => self.add_tensor_assign(sum, &product)?,
                 None => sum = Some(product),

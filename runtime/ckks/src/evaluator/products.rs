@@ -83,10 +83,28 @@ impl Evaluator {
     /// Those of [`Evaluator::multiply`] that do not concern keys.
     pub fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Tensor, Error> {
         self.check_pair(a, b)?;
+        self.tensor_on(a.basis(), a, b)
+    }
+
+    /// [`Evaluator::tensor`] on a basis; the operands may have more primes.
+    pub(super) fn tensor_on(
+        &self,
+        basis: Basis,
+        a: &Ciphertext,
+        b: &Ciphertext,
+    ) -> Result<Tensor, Error> {
         let scale = a.scale * b.scale;
-        self.check_capacity(scale, a.basis())?;
-        let [d0, d1, d2] = self.context.ring().tensor((&a.c0, &a.c1), (&b.c0, &b.c1));
+        self.check_capacity(scale, basis)?;
+        let [d0, d1, d2] = self.context.ring().tensor(basis, (&a.c0, &a.c1), (&b.c0, &b.c1));
         Ok(Tensor { d0, d1, d2, scale, slots: a.slots, context: a.context })
+    }
+
+    /// `a *= 2` for a product, exactly.
+    pub(super) fn double_tensor_assign(&self, a: &mut Tensor) {
+        let two = vec![2; a.d0.basis().len()];
+        for poly in [&mut a.d0, &mut a.d1, &mut a.d2] {
+            self.context.ring().mul_scalars_assign(poly, &two);
+        }
     }
 
     /// `a += b` for products.

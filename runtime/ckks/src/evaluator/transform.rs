@@ -100,7 +100,8 @@ impl TransformShape {
     /// long as values and scale keep their coefficients within 31 bits.
     pub fn estimate_bytes(&self, context: &Context, terms: usize, ntt_budget: usize) -> usize {
         let primes = self.level + 1 + context.parameters().special().len();
-        let ntt_bytes = 8 * context.ring().degree() * primes;
+        let run = stored_run(context, context.parameters().max_slots() / self.slots);
+        let ntt_bytes = 8 * context.ring().degree() * primes / run;
         let as_ntt = terms.min(ntt_budget / ntt_bytes);
         as_ntt * ntt_bytes + (terms - as_ntt) * 4 * 2 * self.slots
     }
@@ -203,18 +204,22 @@ fn diagonal(
 ) -> Result<Diagonal, Error> {
     let ring = context.ring();
     compact.check_capacity(context, basis)?;
-    let stored_run = if ring.compresses(run) { run } else { 1 };
-    let bytes = 8 * ring.degree() * basis.len() / stored_run;
+    let bytes = 8 * ring.degree() * basis.len() / stored_run(context, run);
     if bytes > *budget {
         return Ok(Diagonal::Compact(compact));
     }
     *budget -= bytes;
     let poly = compact.residues(context, basis);
-    Ok(if stored_run > 1 {
+    Ok(if ring.compresses(run) {
         Diagonal::Repeated(ring.compress(&poly, run))
     } else {
         Diagonal::Ntt(poly)
     })
+}
+
+/// Of how many residues one is stored, if they come in such runs.
+fn stored_run(context: &Context, run: usize) -> usize {
+    if context.ring().compresses(run) { run } else { 1 }
 }
 
 impl Evaluator {

@@ -78,7 +78,11 @@ impl Ring {
     /// # Panics
     /// If one of them is not in the NTT domain.
     pub fn mul(&self, a: &Poly, b: &Poly) -> Poly {
-        let mut product = self.scratch(a.basis().intersection(b.basis()), Domain::Ntt);
+        self.mul_on(a.basis().intersection(b.basis()), a, b)
+    }
+
+    fn mul_on(&self, basis: Basis, a: &Poly, b: &Poly) -> Poly {
+        let mut product = self.scratch(basis, Domain::Ntt);
         for factor in [a, b] {
             self.assert_domain(factor, Domain::Ntt);
         }
@@ -92,17 +96,22 @@ impl Ring {
         product
     }
 
-    /// `(a0 + a1·Y)(b0 + b1·Y)` in the NTT domain, by powers of `Y`.
+    /// `(a0 + a1·Y)(b0 + b1·Y)` in the NTT domain and on a basis, by powers of `Y`. The factors may have
+    /// more primes; they are ignored.
     ///
     /// # Panics
-    /// If they are not all in the NTT domain and on one basis.
-    pub fn tensor(&self, (a0, a1): (&Poly, &Poly), (b0, b1): (&Poly, &Poly)) -> [Poly; 3] {
-        self.assert_domain(a0, Domain::Ntt);
-        for other in [a1, b0, b1] {
-            self.assert_fits(a0, other);
-            assert_eq!(a0.basis(), other.basis(), "the factors have different bases");
+    /// If they are not all in the NTT domain, or lack primes of the basis.
+    pub fn tensor(
+        &self,
+        basis: Basis,
+        (a0, a1): (&Poly, &Poly),
+        (b0, b1): (&Poly, &Poly),
+    ) -> [Poly; 3] {
+        for factor in [a0, a1, b0, b1] {
+            self.assert_domain(factor, Domain::Ntt);
+            assert!(basis.is_subset(factor.basis()), "a factor lacks primes of {basis:?}");
         }
-        let scratch = || self.scratch(a0.basis(), Domain::Ntt);
+        let scratch = || self.scratch(basis, Domain::Ntt);
         let (mut d0, mut d1) = (scratch(), scratch());
         d0.for_each_block_pair(&mut d1, 1, |indices, mut d0, mut d1| {
             let m = self.modulus(indices[0]);
@@ -119,7 +128,7 @@ impl Ring {
                 self.kernels.mul_add(m, d1, a1, b0);
             }
         });
-        [d0, d1, self.mul(a1, b1)]
+        [d0, d1, self.mul_on(basis, a1, b1)]
     }
 
     /// `acc += a · b` in the NTT domain. `a` and `b` may have more primes than `acc`; they are
@@ -350,7 +359,7 @@ mod tests {
             let mut middle = ring.mul(&a0, &b1);
             ring.add_assign(&mut middle, &ring.mul(&a1, &b0));
             let expected = [ring.mul(&a0, &b0), middle, ring.mul(&a1, &b1)];
-            prop_assert_eq!(ring.tensor((&a0, &a1), (&b0, &b1)), expected);
+            prop_assert_eq!(ring.tensor(ring.basis(), (&a0, &a1), (&b0, &b1)), expected);
         }
 
         #[test]

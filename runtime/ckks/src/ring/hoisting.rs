@@ -228,8 +228,11 @@ impl Ring {
 struct Prepared<'a> {
     operand: &'a Operand<'a>,
     digits: &'a [Poly],
-    rotations: Vec<Option<(&'a [&'a (Poly, Poly)], Arc<SlotPermutation>)>>,
+    rotations: Vec<Option<PreparedRotation<'a>>>,
 }
+
+/// A key and the permutation that follows it.
+type PreparedRotation<'a> = (&'a [&'a (Poly, Poly)], Arc<SlotPermutation>);
 
 impl Residues<'_> {
     /// Those of a tile; a run that is longer than it gives one.

@@ -79,6 +79,9 @@ impl Parties {
         let request = bootstrapper.key_request();
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng).unwrap();
         assert_eq!(keys.bytes() as u64, plan.key_bytes());
+        let mut bytes = Vec::new();
+        keys.write_to(&context, &mut bytes).unwrap();
+        let keys = EvaluationKeys::from_bytes(&context, &bytes).unwrap();
         assert_eq!(bootstrapper.bytes() as u64, plan.matrix_bytes());
         let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
         Self { context, secret, bootstrapper, evaluator, rng }

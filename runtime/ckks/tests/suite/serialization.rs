@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::common::*;
 use pic_ckks::{
-    Ciphertext, Error, EvaluationKeys, Evaluator, FormatError, PublicKey, SecretKey,
+    Ciphertext, Error, EvaluationKeys, Evaluator, FormatError, KeyRequest, PublicKey, SecretKey,
     SeededCiphertext,
 };
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ struct Samples {
 fn samples() -> Samples {
     let mut s = Shape { log_n: 4, levels: 2, digits: 2 }.setup(1, &request(2, &[]));
     let values = s.random(8);
-    let request = request(1, &[1, 3]);
+    let request = KeyRequest { encapsulation: true, ..request(1, &[1, 3]) };
     let keys = EvaluationKeys::generate(&s.secret, &request, &mut s.rng).unwrap();
     let mut evaluation = Vec::new();
     keys.write_to(&s.context, &mut evaluation).unwrap();
@@ -71,8 +71,9 @@ fn what_is_read_works() {
     assert!(samples.seeded.len() < samples.ciphertext.len() / 2 + 100);
 
     let keys = EvaluationKeys::from_bytes(&context, &samples.evaluation).unwrap();
-    // Four keys of one digit: two polynomials of 16 words for each of two moduli, two special primes.
-    assert_eq!(keys.bytes(), 4 * 2 * 8 * 16 * (2 + 2));
+    // Two polynomials of 16 words for each prime: four keys of one digit on two moduli and two special
+    // primes; encapsulation on one and on three moduli, with one special prime.
+    assert_eq!(keys.bytes(), 2 * 8 * 16 * (4 * (2 + 2) + (1 + 1) + (3 + 1)));
     let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
     let square = evaluator.multiply_rescale(&x, &x).unwrap();
     let squares: Vec<_> = samples.values.iter().map(|v| v * v).collect();
@@ -120,7 +121,7 @@ fn headers_are_checked() {
         };
         assert!(matches!(changed(0), Error::Format(FormatError::Kind(_))));
         assert!(matches!(changed(4), Error::Format(FormatError::Kind(_))));
-        assert_eq!(changed(5), Error::Format(FormatError::Version(0x41)));
+        assert_eq!(changed(5), Error::Format(FormatError::Version(0x42)));
         assert_eq!(changed(6), Error::Format(FormatError::OtherParameters));
     }
     assert_eq!(
@@ -154,7 +155,10 @@ fn fields_are_checked() {
     assert_eq!(with(2, header + 4, &2u64.to_le_bytes()), field("Galois element"));
     assert_eq!(with(2, header + 4, &33u64.to_le_bytes()), field("Galois element"));
     assert!(matches!(with(2, header + 12, &[0xff; 4]), Error::LevelTooHigh { .. }));
-    assert!(matches!(with(2, header, &[0xff; 4]), Error::Format(FormatError::Truncated { .. })));
+    // More keys than there are: what follows is taken for another one.
+    assert_eq!(with(2, header, &[0xff; 4]), field("Galois element"));
+    let flag = samples.evaluation.len() - 2 * 32 - 8 * 16 * (2 + 4) - 1;
+    assert_eq!(with(2, flag, &[2]), field("encapsulation"));
 }
 
 proptest! {

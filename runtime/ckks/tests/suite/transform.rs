@@ -58,8 +58,7 @@ proptest! {
         };
         let terms = terms(&matrix, slots, babies);
         let count = terms.len();
-        let primes = shape.levels + 1 + s.context.parameters().special().len();
-        let budget = as_ntt * 8 * (1 << shape.log_n) * primes;
+        let budget = as_ntt * transform_shape.estimate_bytes(&s.context, 1, usize::MAX);
         let transform = LinearTransform::new(&s.context, transform_shape, terms, budget).unwrap();
         let estimate = transform_shape.estimate_bytes(&s.context, count, budget);
         // Diagonals of this scale take 8 bytes a coefficient, not the 4 of the estimate.

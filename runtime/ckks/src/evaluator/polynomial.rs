@@ -63,7 +63,8 @@ impl Evaluator {
         if power.a == power.b {
             self.add_constant_to_tensor(&mut sum, power.rest)?;
         } else {
-            self.add_to_tensor(&mut sum, powers.get(power.a - power.b), power.rest)?;
+            let rest = (powers.get(power.a - power.b), power.rest);
+            self.add_combination_to_tensor(&mut sum, &[rest])?;
         }
         self.relinearize_rescale(&sum)
     }
@@ -89,19 +90,16 @@ impl Evaluator {
                 None => sum = Some(product),
             }
         }
+        let linear: Vec<_> = node.linear.iter().map(|&(i, c)| (powers.get(i), c)).collect();
         let value = match sum {
             Some(mut sum) => {
-                for &(i, coefficient) in &node.linear {
-                    self.add_to_tensor(&mut sum, powers.get(i), coefficient)?;
-                }
+                self.add_combination_to_tensor(&mut sum, &linear)?;
                 self.add_constant_to_tensor(&mut sum, node.constant)?;
                 self.relinearize_rescale(&sum)?
             }
             None => {
                 let mut sum = self.zero(powers.input, basis, sum_scale);
-                for &(i, coefficient) in &node.linear {
-                    self.add_scaled_assign(&mut sum, powers.get(i), coefficient)?;
-                }
+                self.add_combination_assign(&mut sum, &linear)?;
                 self.add_constant_assign(&mut sum, node.constant)?;
                 self.rescale(sum)?
             }

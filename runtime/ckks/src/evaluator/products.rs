@@ -193,39 +193,39 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `sum += coefficient·a`, the coefficient encoded at the ratio of the scales. The term may be at
-    /// a higher level.
-    pub(super) fn add_scaled_assign(
+    /// `sum += Σ coefficient·a`, the coefficients encoded at the ratio of the scales. The terms may be at
+    /// higher levels.
+    pub(super) fn add_combination_assign(
         &self,
         sum: &mut Ciphertext,
-        a: &Ciphertext,
-        coefficient: f64,
+        terms: &[(&Ciphertext, f64)],
     ) -> Result<(), Error> {
-        self.add_scaled_polys(&mut sum.c0, &mut sum.c1, sum.scale, a, coefficient)
+        self.add_combined_polys([&mut sum.c0, &mut sum.c1], sum.scale, terms)
     }
 
-    /// [`Evaluator::add_scaled_assign`] to a product.
-    pub(super) fn add_to_tensor(
+    /// [`Evaluator::add_combination_assign`] to a product.
+    pub(super) fn add_combination_to_tensor(
         &self,
         sum: &mut Tensor,
-        a: &Ciphertext,
-        coefficient: f64,
+        terms: &[(&Ciphertext, f64)],
     ) -> Result<(), Error> {
-        self.add_scaled_polys(&mut sum.d0, &mut sum.d1, sum.scale, a, coefficient)
+        self.add_combined_polys([&mut sum.d0, &mut sum.d1], sum.scale, terms)
     }
 
-    fn add_scaled_polys(
+    fn add_combined_polys(
         &self,
-        sum0: &mut Poly,
-        sum1: &mut Poly,
+        [sum0, sum1]: [&mut Poly; 2],
         scale: f64,
-        a: &Ciphertext,
-        coefficient: f64,
+        terms: &[(&Ciphertext, f64)],
     ) -> Result<(), Error> {
-        let ring = self.context.ring();
-        let residues = self.scalar(coefficient, scale / a.scale, sum0.basis())?;
-        ring.add_scaled_assign(sum0, &a.c0, &residues);
-        ring.add_scaled_assign(sum1, &a.c1, &residues);
+        let (mut terms0, mut terms1) = (Vec::new(), Vec::new());
+        for &(a, coefficient) in terms {
+            let residues = self.scalar(coefficient, scale / a.scale, sum0.basis())?;
+            terms0.push((&a.c0, residues.clone()));
+            terms1.push((&a.c1, residues));
+        }
+        self.context.ring().add_combination_assign(sum0, &terms0);
+        self.context.ring().add_combination_assign(sum1, &terms1);
         Ok(())
     }
 

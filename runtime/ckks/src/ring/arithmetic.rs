@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kernels::CHUNK;
+use super::kernels::{CHUNK, ConversionTarget};
 use super::{Basis, Domain, Kernels, Poly, Ring};
 
 impl Ring {
@@ -178,6 +178,39 @@ impl Ring {
                 product.copy_from_slice(a);
                 self.kernels.mul_scalar(m, product, scalar);
                 self.kernels.add(m, acc, product);
+            }
+        });
+    }
+
+    /// `acc += Σ a` times a constant for each limb, in either domain: with each polynomial come the residues
+    /// for the primes of `acc`, ascending. The polynomials may have more primes; they are ignored.
+    ///
+    /// # Panics
+    /// If the domains differ, a polynomial lacks primes or scalars, or there are more than 128 terms.
+    pub fn add_combination_assign(&self, acc: &mut Poly, terms: &[(&Poly, Vec<u64>)]) {
+        let basis = acc.basis();
+        assert!(terms.len() <= 128, "{} terms are more than are summed at once", terms.len());
+        for (a, scalars) in terms {
+            self.assert_fits(acc, a);
+            assert_eq!(scalars.len(), basis.len(), "one scalar is needed for every limb");
+        }
+        if terms.is_empty() {
+            return;
+        }
+        acc.for_each_limb(|i, acc| {
+            let m = self.modulus(i);
+            let weights: Vec<u64> = terms
+                .iter()
+                .map(|(_, scalars)| self.kernels.weight(m, scalars[basis.position(i)]))
+                .collect();
+            let mut buffer = [0; CHUNK];
+            for (start, acc) in (0..).step_by(CHUNK).zip(acc.chunks_mut(CHUNK)) {
+                let sources: Vec<&[u64]> =
+                    terms.iter().map(|(a, _)| &a.limb(i)[start..start + acc.len()]).collect();
+                let out = &mut buffer[..acc.len()];
+                let target = ConversionTarget { m, weights: &weights, out };
+                self.kernels.convert(&mut [target], &sources);
+                self.kernels.add(m, acc, &buffer[..acc.len()]);
             }
         });
     }
@@ -391,6 +424,12 @@ mod tests {
             let mut rng = rng(seed);
             let [a, b, c] = [0; 3].map(|_| random_poly(&ring, basis, Domain::Ntt, &mut rng));
             let scalars = [a.limb(0)[0], b.limb(1)[1]];
+            let mut combined = a.clone();
+            ring.add_combination_assign(&mut combined, &[(&b, scalars.into()), (&c, vec![3, 7])]);
+            let mut expected = a.clone();
+            ring.add_scaled_assign(&mut expected, &b, &scalars);
+            ring.add_scaled_assign(&mut expected, &c, &[3, 7]);
+            prop_assert_eq!(combined, expected);
             type Operation<'a> = &'a dyn Fn(&mut Poly);
             type Formula = fn(i128, i128, i128, i128) -> i128;
             let cases: [(Operation, Formula); 7] = [

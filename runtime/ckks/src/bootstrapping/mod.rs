@@ -5,13 +5,11 @@
 
 mod dft;
 
-use std::f64::consts::PI;
 use std::sync::Arc;
 
-use crate::context::top;
 use crate::evaluator::check_slots;
 use crate::model::ChebyshevPlan;
-use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, StageStep};
+use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, SECOND_HARMONIC, StageStep};
 use crate::ring::Basis;
 use crate::{
     Ciphertext, Complex64, Context, Error, Evaluator, KeyRequest, LinearTransform, Term,
@@ -105,8 +103,8 @@ impl Bootstrapper {
     ///
     /// # Errors
     /// [`Error::BootstrappingTarget`], [`Error::ContextMismatch`], [`Error::SlotsMismatch`],
-    /// [`Error::ScaleMismatch`] if the scale is above the plan's input scale, [`Error::LevelsExhausted`], and those
-    /// of missing keys.
+    /// [`Error::ScaleMismatch`] if the scale is above the plan's input scale,
+    /// [`Error::LevelsExhausted`], and those of missing keys.
     pub fn bootstrap(
         &self,
         evaluator: &Evaluator,
@@ -215,16 +213,8 @@ impl Bootstrapper {
         ratio: f64,
     ) -> Result<Ciphertext, Error> {
         let EvalMod { squarings, harmonics, .. } = *self.plan.eval_mod();
-        // The sine of 2πm/q0 is 2π/ratio times the value, as long as that is small.
-        let scale = self.plan.output_scale() * ratio / (4.0 * PI);
-        // From the scale of the result back through the products, all of them squares but for factors.
-        let first_dropped = top(x.basis()) - self.exponential.depth() as usize;
-        let products = (squarings + harmonics - 1) as usize;
-        let target_scale = (0..products).rev().fold(scale, |scale, i| {
-            let factor = if i == squarings as usize { SECOND_HARMONIC } else { 1.0 };
-            (scale * self.context.prime(first_dropped - i) / factor).sqrt()
-        });
-        let mut y = evaluator.evaluate_chebyshev(x, &self.exponential, target_scale)?;
+        let scale = self.plan.eval_mod_scales(ratio)[0];
+        let mut y = evaluator.evaluate_chebyshev(x, &self.exponential, scale)?;
         for _ in 0..squarings {
             y = evaluator.multiply_rescale(&y, &y)?;
         }
@@ -239,9 +229,6 @@ impl Bootstrapper {
         Ok(y)
     }
 }
-
-/// The second harmonic is subtracted with the inverse of this.
-const SECOND_HARMONIC: f64 = 6.0;
 
 fn apply(
     evaluator: &Evaluator,

@@ -310,12 +310,13 @@ impl BootstrappingPlan {
     }
 
     /// The scales after the polynomial of EvalMod and after each product that follows: such that with the
-    /// last one, twice the imaginary part of exp(2πix) is the message at the output scale.
-    pub fn eval_mod_scales(&self) -> Vec<f64> {
+    /// last one, twice the imaginary part of exp(2πix) is the message at the output scale, given q0 over
+    /// the scale at which the modulus was raised ([`BootstrappingPlan::ratio`], or nearly).
+    pub fn eval_mod_scales(&self, ratio: f64) -> Vec<f64> {
         let EvalMod { squarings, harmonics, .. } = self.0.eval_mod;
         let products = (squarings + harmonics - 1) as usize;
         let last = self.eval_mod_level() + 1 - self.0.eval_mod.depth();
-        let mut scales = vec![self.output_scale() * self.ratio() / (4.0 * PI)];
+        let mut scales = vec![self.output_scale() * ratio / (4.0 * PI)];
         for (i, &q) in self.parameters().moduli()[last..last + products].iter().enumerate() {
             let factor = if harmonics == 2 && i == 0 { SECOND_HARMONIC } else { 1.0 };
             scales.push((scales[i] * q as f64 / factor).sqrt());

@@ -203,7 +203,7 @@ struct EvalModNoise<'a> {
 impl<'a> EvalModNoise<'a> {
     fn new(plan: &'a BootstrappingPlan, polynomial: &'a ChebyshevPlan) -> Self {
         let noise = NoiseModel::new(plan.parameters(), plan.slots());
-        Self { plan, noise, polynomial, scales: plan.eval_mod_scales() }
+        Self { plan, noise, polynomial, scales: plan.eval_mod_scales(plan.ratio()) }
     }
 
     /// Variance of the error of Im y that conjugation and EvalMod cause.

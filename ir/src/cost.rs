@@ -1,28 +1,15 @@
 //! What operations cost: counts of elementary work, priced by constants measured on a machine.
 //!
 //! Counts follow the hybrid key switching and the double-hoisted linear transform that the runtime
-//! executes; `pic bench` measures the prices.
-
-use std::iter::Sum;
-use std::ops::{Add, AddAssign, Mul};
+//! executes; `pic bench` measures the prices. Memory traffic is not counted apart: it is part of the price of
+//! multiplications.
 
 use pic_ckks_model::Parameters;
 use pic_ckks_model::chebyshev::{ChebyshevPlan, Node, power_depth};
+pub use pic_ckks_model::work::Work;
 use serde::{Deserialize, Serialize};
 
 use crate::transform::Steps;
-
-/// Elementary work of an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Work {
-    /// Number-theoretic transforms, in units of N·log2 N coefficients (one limb of size N counts
-    /// N·log2 N).
-    pub transforms: f64,
-    /// Modular multiplications, in coefficients.
-    pub multiplications: f64,
-    /// Base conversion, in coefficients × (source × target limb).
-    pub conversions: f64,
-}
 
 /// Prices of elementary work, seconds on one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,43 +50,6 @@ impl CostModel {
     }
 }
 
-impl Add for Work {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            transforms: self.transforms + other.transforms,
-            multiplications: self.multiplications + other.multiplications,
-            conversions: self.conversions + other.conversions,
-        }
-    }
-}
-
-impl AddAssign for Work {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
-}
-
-impl Mul<usize> for Work {
-    type Output = Self;
-
-    fn mul(self, times: usize) -> Self {
-        let times = times as f64;
-        Self {
-            transforms: self.transforms * times,
-            multiplications: self.multiplications * times,
-            conversions: self.conversions * times,
-        }
-    }
-}
-
-impl Sum for Work {
-    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::default(), Self::add)
-    }
-}
-
 /// Counts the work of operations under given parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter<'a> {
@@ -114,6 +64,7 @@ impl Counter<'_> {
             transforms: transforms as f64 * n * f64::from(self.parameters.log_n()),
             multiplications: multiplications as f64 * n,
             conversions: conversions as f64 * n,
+            words: 0.0,
         }
     }
 

@@ -165,15 +165,48 @@ fn goals_change_the_choice() {
 #[test]
 fn bench_writes_a_cost_model_that_compile_reads() {
     let folder = copies("bench", &["other.onnx"]);
-    let figures = json(&folder, "bench --log-n 13 --budget 10ms --output cost.json");
-    for figure in figures.as_array().unwrap() {
-        assert_keys(
-            figure,
-            &["operation", "log_n", "limbs", "special", "threads", "milliseconds", "peak_bytes"],
-        );
-    }
+    let report =
+        json(&folder, "bench --log-n 13 --budget 1ms --only operations --output cost.json");
+    assert_keys(&report, &["threads", "figures", "bootstraps", "cost_model"]);
+    check_figures(&report, "operations");
+    let written = std::fs::read(folder.join("cost.json")).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(written, report["cost_model"]);
     let arguments = format!("{} --cost cost.json --emit profile", compile("other"));
     assert!(succeed(&folder, &arguments).stdout.contains("profile over"));
+}
+
+#[test]
+fn bench_measures_what_is_asked_for_alone() {
+    let report = json(&fresh_folder("kernels"), "bench --log-n 15 --budget 1ms --only kernels");
+    check_figures(&report, "kernels");
+    assert!(report["cost_model"].is_null() && report["bootstraps"].as_array().unwrap().is_empty());
+    let transform = &report["figures"][0];
+    let most = transform["target"]["one_thread_seconds"].as_f64().unwrap();
+    assert_eq!(transform["met"], transform["one_thread_seconds"].as_f64().unwrap() <= most);
+}
+
+fn check_figures(report: &Value, part: &str) {
+    let figures = report["figures"].as_array().unwrap();
+    assert!(!figures.is_empty());
+    for figure in figures {
+        assert_keys(
+            figure,
+            &[
+                "part",
+                "what",
+                "log_n",
+                "limbs",
+                "one_thread_seconds",
+                "all_threads_seconds",
+                "target",
+                "met",
+                "peak_bytes",
+            ],
+        );
+        assert_eq!(figure["part"], part);
+        assert!(figure["one_thread_seconds"].as_f64().unwrap() > 0.0);
+    }
 }
 
 #[test]

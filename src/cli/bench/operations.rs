@@ -1,69 +1,75 @@
-//! The operations that are timed, under one parameter set, with the work that the cost model
-//! counts for them.
+//! Operations on ciphertexts at parameters as programs of growing depth use them, with the work that
+//! the cost model counts for them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pic_ckks::model::chebyshev::ChebyshevPlan;
 use pic_ckks::model::{Parameters, SecurityLevel};
-use pic_ckks::ring::Domain;
 use pic_ckks::{
     Ciphertext, Context, Error, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, Plaintext,
-    SecretKey, Term, TransformShape, secret_rng,
+    PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 use pic_ir::cost::{Counter, Work};
-use pic_ir::transform::{Diagonal, Steps, split_rotation};
+use pic_ir::transform::Steps;
 
-/// Size of the primes. Timings hardly depend on it.
+use super::Part;
+use super::measure::{Figure, Run, Stopwatch, Task, timed};
+use crate::cli::error::Failure;
+
+/// Sizes of the primes; q0 has room above the scale. Timings hardly depend on them.
+const Q0_BITS: f64 = 45.0;
 const PRIME_BITS: f64 = 40.0;
 const SPECIAL_BITS: f64 = 45.0;
 const SCALE: f64 = (1u64 << 40) as f64;
 
-/// Diagonals of the linear transform, and the width of its giant steps.
-const DIAGONALS: i32 = 16;
-const STEP: u32 = 4;
+/// Rotations of one operand; those of the linear transform are among them.
+const HOISTED: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-/// Degree of the polynomial.
-const DEGREE: usize = 15;
+/// Diagonals of the linear transform, from the main one up, and the width of its giant steps.
+const DIAGONALS: i64 = 12;
+const STEP: i64 = 4;
 
-/// A parameter set of the benchmark.
-#[derive(Clone, Copy, Debug)]
-pub struct Case {
-    /// log2 of the ring degree.
-    pub log_n: u32,
+/// A parameter set, 128-bit secure.
+struct Case {
+    log_n: u32,
     /// Primes of the chain.
-    pub limbs: usize,
+    limbs: usize,
     /// Special primes, and primes in a digit.
-    pub special: usize,
+    special: usize,
+    /// Polynomials that are evaluated.
+    polynomials: &'static [(&'static str, usize)],
 }
 
-/// Operands and keys for one [`Case`].
-pub struct Bench {
-    context: Arc<Context>,
-    secret: SecretKey,
-    evaluator: Evaluator,
-    ciphertext: Ciphertext,
-    values: Vec<f64>,
-    steps: Steps,
-    transform: LinearTransform,
-    polynomial: ChebyshevPlan,
-}
+const CASES: [Case; 8] = [
+    Case { log_n: 13, limbs: 4, special: 1, polynomials: &[("chebyshev_7", 7)] },
+    Case { log_n: 14, limbs: 8, special: 2, polynomials: &[("chebyshev_15", 15)] },
+    Case { log_n: 15, limbs: 8, special: 2, polynomials: &[("chebyshev_15", 15)] },
+    Case { log_n: 15, limbs: 11, special: 4, polynomials: &[] },
+    Case { log_n: 15, limbs: 14, special: 3, polynomials: DEEP },
+    Case { log_n: 16, limbs: 11, special: 4, polynomials: &[] },
+    Case { log_n: 16, limbs: 14, special: 5, polynomials: DEEP },
+    Case { log_n: 16, limbs: 24, special: 8, polynomials: &[] },
+];
 
-/// Code to time.
-type Run<'a> = Box<dyn Fn() -> Result<(), Error> + Send + Sync + 'a>;
+const DEEP: &[(&str, usize)] = &[("chebyshev_27", 27), ("chebyshev_59", 59)];
 
-/// Something to time.
-pub struct Operation<'a> {
-    /// Its name.
-    pub name: &'static str,
-    /// What the cost model counts for it, if anything.
-    pub work: Option<Work>,
-    /// Does it once.
-    pub run: Run<'a>,
+/// Times all operations at the ring degrees that are wanted.
+pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Failure> {
+    let mut figures = Vec::new();
+    for case in CASES.iter().filter(|case| wanted.contains(&case.log_n)) {
+        let stage = format!("N = 2^{}, {} limbs", case.log_n, case.limbs);
+        let operands = Operands::new(case)?;
+        let tasks = operands.tasks(case)?;
+        figures.extend(stopwatch.figures(Part::Operations, &stage, case.log_n, tasks)?);
+    }
+    Ok(figures)
 }
 
 impl Case {
-    fn parameters(self) -> Parameters {
-        let chain = vec![PRIME_BITS; self.limbs];
+    fn parameters(&self) -> Parameters {
+        let mut chain = vec![PRIME_BITS; self.limbs];
+        chain[0] = Q0_BITS;
         let special = vec![SPECIAL_BITS; self.special];
         let digits = self.limbs.div_ceil(self.special);
         Parameters::from_bits(self.log_n, &chain, &special, digits, SecurityLevel::Bits128)
@@ -71,144 +77,135 @@ impl Case {
     }
 }
 
-impl Bench {
-    /// Makes keys and operands.
-    pub fn new(case: Case) -> Result<Self, Error> {
+/// Operands and keys for one [`Case`].
+struct Operands {
+    context: Arc<Context>,
+    secret: SecretKey,
+    public: PublicKey,
+    evaluator: Evaluator,
+    values: Vec<f64>,
+    message: Plaintext,
+    a: Ciphertext,
+    b: Ciphertext,
+    transform: LinearTransform,
+}
+
+impl Operands {
+    fn new(case: &Case) -> Result<Self, Error> {
         let context = Context::new(case.parameters())?;
         let level = context.parameters().max_level();
-        let slots = context.parameters().max_slots();
-        let values: Vec<f64> = (0..slots).map(|k| (k % 17) as f64 / 17.0 - 0.5).collect();
-
-        let rotations = -DIAGONALS / 2..DIAGONALS / 2;
-        let diagonal = |rotation| Diagonal { output: 0, input: 0, rotation };
-        let steps = Steps::new(&rotations.clone().map(diagonal).collect(), STEP);
-        let shape = TransformShape {
-            inputs: 1,
-            outputs: 1,
-            slots,
-            level,
-            input_scale: SCALE,
-            output_scale: SCALE,
-        };
-        let term = |rotation| {
-            let (giant, baby) = split_rotation(rotation, STEP);
-            let term = Term { output: 0, input: 0, giant: giant.into(), baby: baby.into() };
-            (term, values.clone())
-        };
-        let transform = LinearTransform::new(&context, shape, rotations.map(term), usize::MAX)?;
-
         let mut rng = secret_rng()?;
         let secret = SecretKey::generate(&context, &mut rng);
         let request = KeyRequest {
             relinearization: Some(level),
-            rotations: transform.rotations().into_iter().map(|r| (r, level)).collect(),
-            conjugation: None,
-            encapsulation: false,
+            rotations: BTreeMap::from(HOISTED.map(|rotation| (rotation, level))),
+            ..KeyRequest::default()
         };
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng)?;
+
+        let slots = context.parameters().max_slots();
+        let values: Vec<f64> = (0..slots).map(|k| (k as f64).sin()).collect();
         let message = context.encode(&values, SCALE, level)?;
+        let [a, b] = [(); 2].map(|()| secret.encrypt(&message, &mut rng)?.expand(&context));
         Ok(Self {
-            ciphertext: secret.encrypt(&message, &mut rng)?.expand(&context)?,
+            transform: transform(&context, &values)?,
+            public: PublicKey::generate(&secret, &mut rng),
             evaluator: Evaluator::new(Arc::clone(&context), Arc::new(keys))?,
-            polynomial: ChebyshevPlan::new(&[0.05; DEGREE + 1]).expect("a finite polynomial"),
+            a: a?,
+            b: b?,
             context,
             secret,
             values,
-            steps,
-            transform,
+            message,
         })
     }
 
-    /// Everything that is timed, from the ring up.
-    pub fn operations(&self) -> Vec<Operation<'_>> {
-        let level = self.ciphertext.level();
-        let limbs = level + 1;
-        let parameters = self.context.parameters();
-        let counter = Counter { parameters };
-        let ring = self.context.ring();
-        let basis = self.ciphertext.basis();
-        let special = self.context.special_basis();
-        let n = parameters.degree() as f64;
-        let operand = ring.zero(basis, Domain::Coefficient);
-        let factor = ring.zero(basis, Domain::Ntt);
-        let (a, evaluator) = (&self.ciphertext, &self.evaluator);
-        let rotation = self.transform.rotations().into_iter().next_back().unwrap_or_default();
-
-        let coefficients = limbs as f64 * n;
-        let transforms = coefficients * f64::from(parameters.log_n());
-        let conversions = coefficients * special.len() as f64;
-
-        let mut operations = Vec::new();
-        let mut add = |name, work, run| operations.push(Operation { name, work, run });
-        add(
-            "ntt",
-            Some(Work { transforms, ..Work::default() }),
-            Box::new({
-                let operand = operand.clone();
-                move || {
-                    ring.ntt(&mut operand.clone());
-                    Ok(())
-                }
-            }) as Run,
-        );
-        add(
-            "multiply_polynomials",
-            Some(Work { multiplications: coefficients, ..Work::default() }),
-            Box::new(move || {
-                ring.mul(&factor, &factor);
-                Ok(())
-            }),
-        );
-        add(
-            "convert_basis",
-            Some(Work { multiplications: coefficients, conversions, ..Work::default() }),
-            Box::new(move || {
-                ring.convert(&operand, special);
-                Ok(())
-            }),
-        );
-        add("encode", None, Box::new(move || self.encode().map(drop)));
-        add(
-            "encrypt",
-            None,
-            Box::new(|| self.secret.encrypt(&self.encode()?, &mut secret_rng()?).map(drop)),
-        );
-        add(
-            "decrypt_decode",
-            None,
-            Box::new(|| self.context.decode(&self.secret.decrypt(a)?).map(drop)),
-        );
-        add(
-            "rescale",
-            Some(counter.rescale(level)),
-            Box::new(|| evaluator.rescale(a.clone()).map(drop)),
-        );
-        add(
-            "rotate",
-            Some(counter.key_switch(level)),
-            Box::new(move || evaluator.rotate(a, rotation).map(drop)),
-        );
-        add(
-            "multiply_relinearize_rescale",
-            Some(counter.product(level)),
-            Box::new(|| evaluator.multiply_rescale(a, a).map(drop)),
-        );
-        add(
-            "linear_transform_16",
-            Some(counter.linear(&self.steps, 1, 0, level)),
-            Box::new(|| evaluator.transform(std::slice::from_ref(a), &self.transform).map(drop)),
-        );
-        if level >= self.polynomial.depth() as usize {
-            add(
-                "polynomial_15",
-                Some(counter.polynomial(&self.polynomial, level)),
-                Box::new(|| evaluator.evaluate_chebyshev(a, &self.polynomial, SCALE).map(drop)),
-            );
+    fn tasks(&self, case: &Case) -> Result<Vec<Task<'_>>, Error> {
+        let Self { context, secret, public, evaluator, values, message, a, b, transform } = self;
+        let level = a.level();
+        let counter = Counter { parameters: context.parameters() };
+        let (mut rng, mut public_rng) = (secret_rng()?, secret_rng()?);
+        let task = |what, work, run| Task { what, limbs: case.limbs, count: 1.0, work, run };
+        let mut tasks = vec![
+            task(
+                "encode",
+                None,
+                Box::new(move || timed(|| context.encode(values, SCALE, level))) as Run,
+            ),
+            task("encrypt", None, Box::new(move || timed(|| secret.encrypt(message, &mut rng)))),
+            task(
+                "encrypt_public_key",
+                None,
+                Box::new(move || timed(|| public.encrypt(message, &mut public_rng))),
+            ),
+            task(
+                "decrypt_decode",
+                None,
+                Box::new(move || timed(|| context.decode(&secret.decrypt(a)?))),
+            ),
+            task(
+                "rescale",
+                Some(counter.rescale(level)),
+                Box::new(move || {
+                    let a = a.clone();
+                    timed(|| evaluator.rescale(a))
+                }),
+            ),
+            task(
+                "rotate",
+                Some(counter.key_switch(level)),
+                Box::new(move || timed(|| evaluator.rotate(a, HOISTED[0]))),
+            ),
+            task(
+                "rotate_hoisted_8",
+                None,
+                Box::new(move || timed(|| evaluator.rotate_hoisted(a, &HOISTED))),
+            ),
+            task(
+                "multiply_relinearize_rescale",
+                Some(counter.product(level)),
+                Box::new(move || timed(|| evaluator.multiply_rescale(a, b))),
+            ),
+            task(
+                "linear_transform_12",
+                Some(transform_work(counter, level)),
+                Box::new(move || timed(|| evaluator.transform(std::slice::from_ref(a), transform))),
+            ),
+        ];
+        for &(what, degree) in case.polynomials {
+            let coefficients: Vec<f64> = (0..=degree).map(|i| 0.5 / (i + 1) as f64).collect();
+            let plan = ChebyshevPlan::new(&coefficients).expect("the coefficients are finite");
+            let work = counter.polynomial(&plan, level);
+            let run = move || timed(|| evaluator.evaluate_chebyshev(a, &plan, SCALE));
+            tasks.push(task(what, Some(work), Box::new(run)));
         }
-        operations
+        Ok(tasks)
     }
+}
 
-    fn encode(&self) -> Result<Plaintext, Error> {
-        self.context.encode(&self.values, SCALE, self.ciphertext.level())
-    }
+fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error> {
+    let shape = TransformShape {
+        inputs: 1,
+        outputs: 1,
+        slots: values.len(),
+        level: context.parameters().max_level(),
+        input_scale: SCALE,
+        output_scale: SCALE,
+    };
+    let terms = (0..DIAGONALS).map(|rotation| {
+        let (giant, baby) = (rotation / STEP * STEP, rotation % STEP);
+        (Term { output: 0, input: 0, giant, baby }, values.to_vec())
+    });
+    LinearTransform::new(context, shape, terms, usize::MAX)
+}
+
+fn transform_work(counter: Counter, level: usize) -> Work {
+    let steps = Steps {
+        step: STEP as u32,
+        products: DIAGONALS as usize,
+        rotated_inputs: 1,
+        babies: (1..STEP as i32).map(|baby| (0, baby)).collect(),
+        giants: (1..(DIAGONALS / STEP) as i32).map(|giant| (0, giant * STEP as i32)).collect(),
+    };
+    counter.linear(&steps, 1, 0, level)
 }

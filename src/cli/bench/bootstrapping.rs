@@ -1,0 +1,170 @@
+//! Bootstrapping at 128-bit secure parameters, to all levels and to fewer: time against precision.
+
+use std::sync::Arc;
+
+use pic::Progress;
+use pic_ckks::model::SecurityLevel;
+use pic_ckks::model::bootstrapping::{BootstrappingRequest, SlotData};
+use pic_ckks::{
+    Bootstrapper, Ciphertext, Complex64, Context, Error, EvaluationKeys, Evaluator, SecretKey,
+    secret_rng,
+};
+use serde::Serialize;
+
+use super::Part;
+use super::measure::{Figure, Run, Stopwatch, Task, timed};
+use crate::cli::error::Failure;
+
+/// What is asked of the planner.
+const CASES: [(&str, BootstrappingRequest); 4] = [
+    ("bootstrap_full_real", SMALL),
+    ("bootstrap_full_complex", BootstrappingRequest { data: SlotData::Complex, ..LARGE }),
+    ("bootstrap_full_real", LARGE),
+    ("bootstrap_sparse_real", BootstrappingRequest { slots: 1 << 14, ..LARGE }),
+];
+
+const SMALL: BootstrappingRequest = BootstrappingRequest {
+    log_n: 15,
+    slots: 1 << 14,
+    data: SlotData::Real,
+    levels: 5,
+    log_scale: 30.0,
+    log_output_scale: 32.0,
+    precision: 13.0,
+    security: SecurityLevel::Bits128,
+};
+
+const LARGE: BootstrappingRequest = BootstrappingRequest {
+    log_n: 16,
+    slots: 1 << 15,
+    levels: 10,
+    log_scale: 40.0,
+    log_output_scale: 42.0,
+    precision: 18.0,
+    ..SMALL
+};
+
+/// Bootstrapping to one number of levels; the keys of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bootstrap {
+    /// Time and memory.
+    #[serde(flatten)]
+    pub figure: Figure,
+    /// Slots of the ciphertext.
+    pub slots: usize,
+    /// Levels left for the application.
+    pub levels_left: usize,
+    /// Bits of the mean error, for values in \[−1, 1\].
+    pub mean_bits: f64,
+    /// Bits of the largest error.
+    pub minimum_bits: f64,
+    /// Keys in memory.
+    pub key_bytes: usize,
+    /// Matrices in memory.
+    pub matrix_bytes: usize,
+}
+
+/// Bootstraps at the ring degrees that are wanted, one parameter set after the other.
+pub fn bootstraps(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Bootstrap>, Failure> {
+    let mut bootstraps = Vec::new();
+    for (what, request) in CASES.iter().filter(|(_, request)| wanted.contains(&request.log_n)) {
+        bootstraps.extend(bootstrap(stopwatch, what, request)?);
+    }
+    Ok(bootstraps)
+}
+
+fn bootstrap(
+    stopwatch: &Stopwatch,
+    what: &'static str,
+    request: &BootstrappingRequest,
+) -> Result<Vec<Bootstrap>, Failure> {
+    let BootstrappingRequest { log_n, slots, levels, .. } = *request;
+    let stage = format!("bootstrapping, N = 2^{log_n}, {slots} slots");
+    stopwatch.session.progress.stage(&format!("{stage}: keys"), 0);
+    let operands = Operands::new(request)?;
+    let limbs = operands.bootstrapper.plan().parameters().moduli().len();
+    let mut targets = vec![levels, levels / 2, 1, 0];
+    targets.dedup();
+    let task = |&target: &usize| {
+        let operands = &operands;
+        let run: Run = Box::new(move || timed(|| operands.bootstrap(target)));
+        Task { what, limbs, count: 1.0, work: None, run }
+    };
+    let tasks = targets.iter().map(task).collect();
+    let figures = stopwatch.figures(Part::Bootstrapping, &stage, log_n, tasks)?;
+    let measured = |(figure, levels_left): (Figure, usize)| {
+        let [mean_bits, minimum_bits] = operands.bits(levels_left)?;
+        Ok(Bootstrap {
+            figure: if levels_left == levels { figure.judged() } else { figure },
+            slots,
+            levels_left,
+            mean_bits,
+            minimum_bits,
+            key_bytes: operands.key_bytes,
+            matrix_bytes: operands.bootstrapper.bytes(),
+        })
+    };
+    figures.into_iter().zip(targets).map(measured).collect()
+}
+
+/// Keys, matrices and a ciphertext for one request.
+struct Operands {
+    context: Arc<Context>,
+    secret: SecretKey,
+    bootstrapper: Bootstrapper,
+    evaluator: Evaluator,
+    key_bytes: usize,
+    values: Vec<Complex64>,
+    ciphertext: Ciphertext,
+}
+
+impl Operands {
+    fn new(request: &BootstrappingRequest) -> Result<Self, Error> {
+        let plan = request.plan().expect("the requests of the benchmark have plans");
+        let context = Context::new(plan.parameters().clone())?;
+        let values = values(request);
+        let message = context.encode_complex(&values, plan.input_scale(), plan.input_level())?;
+        let bootstrapper = Bootstrapper::new(&context, plan, usize::MAX)?;
+        let mut rng = secret_rng()?;
+        let secret = SecretKey::generate(&context, &mut rng);
+        let keys = EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng)?;
+        Ok(Self {
+            ciphertext: secret.encrypt(&message, &mut rng)?.expand(&context)?,
+            key_bytes: keys.bytes(),
+            evaluator: Evaluator::new(Arc::clone(&context), Arc::new(keys))?,
+            context,
+            secret,
+            bootstrapper,
+            values,
+        })
+    }
+
+    fn bootstrap(&self, target: usize) -> Result<Ciphertext, Error> {
+        self.bootstrapper.bootstrap(&self.evaluator, &self.ciphertext, target)
+    }
+
+    /// Bits of the mean and of the largest error of a real or imaginary part that holds data.
+    fn bits(&self, target: usize) -> Result<[f64; 2], Error> {
+        let plaintext = self.secret.decrypt(&self.bootstrap(target)?)?;
+        let decoded = self.context.decode_complex(&plaintext)?;
+        let complex = self.bootstrapper.plan().data() == SlotData::Complex;
+        let parts = |(a, b): (&Complex64, &Complex64)| {
+            let error = a - b;
+            [Some(error.re.abs()), complex.then_some(error.im.abs())]
+        };
+        let errors: Vec<f64> = decoded.iter().zip(&self.values).flat_map(parts).flatten().collect();
+        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
+        let largest = errors.into_iter().fold(0.0, f64::max);
+        Ok([-mean.log2(), -largest.log2()])
+    }
+}
+
+/// Spread evenly over \[−1, 1\], without an order that a Fourier transform would see.
+fn values(request: &BootstrappingRequest) -> Vec<Complex64> {
+    let spread = |k: usize, step: f64| 2.0 * ((k * k) as f64 * step).fract() - 1.0;
+    let imaginary = |k| match request.data {
+        SlotData::Real => 0.0,
+        SlotData::Complex => spread(k, 3f64.sqrt()),
+    };
+    (0..request.slots).map(|k| Complex64::new(spread(k, 2f64.sqrt()), imaginary(k))).collect()
+}

@@ -1,0 +1,117 @@
+//! What every figure must reach: seconds on one thread and on two, of cores with AVX-512-IFMA.
+//!
+//! They follow from what other libraries need for the same operation on the same machine.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use super::measure::Seconds;
+
+/// Most seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Target {
+    /// On one thread.
+    #[serde(rename = "one_thread_seconds")]
+    pub one_thread: f64,
+    /// On two threads.
+    #[serde(rename = "two_threads_seconds")]
+    pub two_threads: Option<f64>,
+}
+
+impl Target {
+    /// Whether measured seconds meet it. All threads of a machine count as two.
+    pub fn met_by(self, seconds: Seconds) -> bool {
+        let two = self.two_threads.is_none_or(|most| seconds.all_threads <= most);
+        seconds.one_thread <= self.one_thread && two
+    }
+}
+
+/// The target of an operation, if it has one.
+pub fn target(what: &str, log_n: u32, limbs: usize) -> Option<Target> {
+    let line = TARGETS
+        .iter()
+        .find(|line| line.what == what && line.log_n == log_n && line.limbs.contains(&limbs))?;
+    Some(Target { one_thread: line.one_thread, two_threads: line.two_threads })
+}
+
+struct Line {
+    what: &'static str,
+    log_n: u32,
+    limbs: RangeInclusive<usize>,
+    one_thread: f64,
+    two_threads: Option<f64>,
+}
+
+const fn line(
+    what: &'static str,
+    log_n: u32,
+    limbs: RangeInclusive<usize>,
+    one_thread: f64,
+    two_threads: Option<f64>,
+) -> Line {
+    Line { what, log_n, limbs, one_thread, two_threads }
+}
+
+const ANY: RangeInclusive<usize> = 0..=usize::MAX;
+
+const TARGETS: [Line; 27] = [
+    // Seconds a limb.
+    line("ntt_50_bits_cold", 16, ANY, 70e-6, None),
+    line("ntt_50_bits_cold", 15, ANY, 32e-6, None),
+    line("intt_50_bits_cold", 16, ANY, 70e-6, None),
+    line("intt_50_bits_cold", 15, ANY, 32e-6, None),
+    line("ntt_46_bits_hot", 16, ANY, 45e-6, None),
+    line("intt_46_bits_hot", 16, ANY, 45e-6, None),
+    // Seconds a coefficient and pair of limbs, and a coefficient.
+    line("convert_basis", 16, ANY, 0.06e-9, None),
+    line("convert_basis", 15, ANY, 0.06e-9, None),
+    line("multiply_residues", 16, ANY, 0.25e-9, None),
+    line("multiply_residues", 15, ANY, 0.25e-9, None),
+    // Operations.
+    line("rotate", 16, 24..=25, 25e-3, Some(15e-3)),
+    line("rotate", 16, 10..=11, 9e-3, Some(6e-3)),
+    line("rotate", 15, 11..=11, 4e-3, None),
+    line("multiply_relinearize_rescale", 16, 24..=25, 36e-3, Some(22e-3)),
+    line("multiply_relinearize_rescale", 16, 10..=11, 13e-3, Some(8e-3)),
+    line("multiply_relinearize_rescale", 15, 11..=11, 6e-3, None),
+    line("rotate_hoisted_8", 16, 10..=11, 35e-3, Some(22e-3)),
+    line("chebyshev_27", 16, 13..=14, 120e-3, None),
+    line("chebyshev_59", 16, 13..=14, 180e-3, None),
+    line("encode", 16, 10..=11, 3e-3, None),
+    line("encrypt", 16, 10..=11, 8e-3, None),
+    line("encrypt_public_key", 16, 10..=11, 8e-3, None),
+    line("decrypt_decode", 16, 10..=11, 4e-3, None),
+    // Bootstrapping to all levels.
+    line("bootstrap_full_complex", 16, ANY, 2.0, Some(1.2)),
+    line("bootstrap_full_real", 16, ANY, 2.0, Some(1.2)),
+    line("bootstrap_sparse_real", 16, ANY, 1.5, Some(0.9)),
+    line("bootstrap_full_real", 15, ANY, 0.5, Some(0.3)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_depend_on_the_size() {
+        let most = |limbs| target("rotate", 16, limbs).map(|target| target.one_thread);
+        assert_eq!(most(24), Some(25e-3));
+        assert_eq!(most(11), Some(9e-3));
+        assert_eq!(most(17), None);
+        assert_eq!(target("rotate", 14, 11), None);
+    }
+
+    #[test]
+    fn both_thread_counts_have_to_be_fast_enough() {
+        let target = Target { one_thread: 2.0, two_threads: Some(1.2) };
+        let met = |one_thread, all_threads| target.met_by(Seconds { one_thread, all_threads });
+        assert!(met(2.0, 1.2));
+        assert!(!met(2.1, 1.0));
+        assert!(!met(1.5, 1.3));
+        assert!(
+            Target { two_threads: None, ..target }
+                .met_by(Seconds { one_thread: 1.9, all_threads: 1.9 })
+        );
+    }
+}

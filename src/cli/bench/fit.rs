@@ -1,6 +1,7 @@
 //! The constants of the cost model that come closest to what was measured.
 
 use nalgebra::{DMatrix, DVector};
+use pic_ckks::model::work::Prices;
 use pic_ir::cost::CostModel;
 
 use super::Part;
@@ -30,9 +31,11 @@ pub fn fit(figures: &[Figure], threads: usize) -> Option<Fit> {
         [work.transforms, work.multiplications, work.conversions].map(|w| w / seconds.one_thread)
     });
     let matrix = DMatrix::from_row_iterator(priced.len(), 3, rows.flatten());
-    let ([transform, multiplication, conversion], deviation) = non_negative_least_squares(&matrix);
+    let (prices, deviation) = non_negative_least_squares(&matrix);
+    let [transform, multiplication, conversion] = prices;
+    let prices = Prices { transform, multiplication, conversion };
     let speedup = (gains.iter().sum::<f64>() / gains.len() as f64).exp();
-    let model = CostModel { transform, multiplication, conversion, threads, speedup };
+    let model = CostModel { prices, threads, speedup };
     Some(Fit { model, deviation })
 }
 
@@ -73,13 +76,8 @@ mod tests {
 
     #[test]
     fn the_fit_recovers_the_prices_behind_the_figures() {
-        let truth = CostModel {
-            transform: 7e-11,
-            multiplication: 4e-10,
-            conversion: 8e-11,
-            threads: 4,
-            speedup: 2.5,
-        };
+        let prices = Prices { transform: 7e-11, multiplication: 4e-10, conversion: 8e-11 };
+        let truth = CostModel { prices, threads: 4, speedup: 2.5 };
         let works = [(1e7, 1e6, 0.0), (1e6, 5e6, 2e6), (0.0, 1e6, 9e6), (3e7, 3e7, 3e7)];
         let figures = works.map(|(transforms, multiplications, conversions)| {
             let work = Work { transforms, multiplications, conversions };
@@ -99,9 +97,9 @@ mod tests {
         });
         let found = fit(&figures, 4).unwrap();
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-6;
-        assert!(close(found.model.transform, truth.transform));
-        assert!(close(found.model.multiplication, truth.multiplication));
-        assert!(close(found.model.conversion, truth.conversion));
+        assert!(close(found.model.prices.transform, prices.transform));
+        assert!(close(found.model.prices.multiplication, prices.multiplication));
+        assert!(close(found.model.prices.conversion, prices.conversion));
         assert!(close(found.model.speedup, truth.speedup));
         assert!(found.deviation < 1e-6);
     }

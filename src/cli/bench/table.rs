@@ -85,9 +85,9 @@ fn cost_model(fit: &Fit) -> String {
     format!(
         "cost model: {:.2e} s a transformed coefficient and stage, {:.2e} s a product, {:.2e} s a converted\n\
          coefficient and pair of limbs; {} threads are {:.2} times as fast as one; deviation {}\n",
-        m.transform,
-        m.multiplication,
-        m.conversion,
+        m.prices.transform,
+        m.prices.multiplication,
+        m.prices.conversion,
         m.threads,
         m.speedup,
         percent(fit.deviation)

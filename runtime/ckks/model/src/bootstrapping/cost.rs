@@ -96,8 +96,6 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
     let products = step.stage.diagonals();
-    counter.linear(
-        &TransformSteps { babies: babies.len(), giants: giants.len(), products },
-        step.level,
-    )
+    let (babies, giants) = (babies.len(), giants.len());
+    counter.linear(&TransformSteps { inputs: 1, outputs: 1, babies, giants, products }, step.level)
 }

@@ -8,8 +8,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::work::{Counter, Work};
 use pic_ir::activations::{Activations, Approximation};
-use pic_ir::cost::{Counter, Work};
+use pic_ir::cost::linear;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
 use pic_ir::precision;
@@ -504,7 +505,7 @@ impl<'a> Search<'a> {
     }
 
     fn predict(&self, program: &Program, layouts: &Layouts) -> Prediction {
-        let counter = Counter { parameters: &program.parameters };
+        let counter = Counter::new(&program.parameters, 0..0);
         let mut work = Work::default();
         let (mut plaintexts, mut values, mut workspace) = (0, 0, 0);
         for (value, transform) in program.values.iter().zip(&layouts.transforms) {
@@ -521,8 +522,8 @@ impl<'a> Search<'a> {
                 }
                 program::Op::Linear { .. } => {
                     let t = transform.as_ref().expect("linear nodes have transforms");
-                    work += counter.linear(&t.steps, t.outputs, t.folds, level);
-                    plaintexts += counter.plaintext_bytes(&t.steps, level);
+                    work += linear(&counter, &t.steps, t.outputs, t.folds, level);
+                    plaintexts += counter.diagonal_bytes(level, 1) * t.steps.products as u64;
                     workspace = workspace.max(
                         counter.extended_bytes(level)
                             * (t.steps.babies.len() + t.outputs + 2) as u64,

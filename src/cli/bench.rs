@@ -77,7 +77,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     if wanted(Part::Operations) {
         figures.extend(operations::figures(&stopwatch, &log_n)?);
     }
-    let figures: Vec<Figure> = figures.into_iter().map(Figure::judged).collect();
+    let figures: Vec<Figure> = figures.into_iter().map(|f| f.judged(threads)).collect();
     let mut bootstraps = Vec::new();
     if wanted(Part::Bootstrapping) {
         bootstraps = bootstrapping::bootstraps(&stopwatch, &log_n)?;

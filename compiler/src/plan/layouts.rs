@@ -12,7 +12,8 @@ use std::sync::Arc;
 use petgraph::graph::NodeIndex;
 use petgraph::unionfind::UnionFind;
 use pic_ckks_model::Parameters;
-use pic_ir::cost::{CostModel, Counter};
+use pic_ckks_model::work::Counter;
+use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Op};
@@ -115,7 +116,7 @@ impl<'a> LayoutPlanner<'a> {
     /// Chooses layouts for ciphertexts of the given parameters.
     pub fn choose(&mut self, parameters: &Parameters) -> Layouts {
         let pricing = Pricing {
-            counter: Counter { parameters },
+            counter: Counter::new(parameters, 0..0),
             cost: self.cost,
             level: parameters.max_level().div_ceil(2).max(1),
             log_slots: parameters.log_n() - 1,
@@ -234,7 +235,7 @@ struct Pricing<'a> {
 
 impl Pricing<'_> {
     fn seconds(&self, t: &Transform) -> f64 {
-        self.cost.seconds(self.counter.linear(&t.steps, t.outputs, t.folds, self.level))
+        self.cost.seconds(linear(&self.counter, &t.steps, t.outputs, t.folds, self.level))
     }
 
     fn best_transform(&self, structure: &Structure, outputs: usize) -> Transform {

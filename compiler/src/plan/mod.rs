@@ -14,9 +14,10 @@ pub use separate::separate;
 pub use setting::{HEADROOM_BITS, Setting};
 pub use structure::structure;
 
+use pic_ckks_model::work::{Counter, Work};
 use pic_ckks_model::{ChebyshevPlan, Parameters, ParametersError};
 use pic_ir::activations::Activations;
-use pic_ir::cost::{CostModel, Counter, Work};
+use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
 
@@ -35,7 +36,7 @@ pub fn instance(
     cost: &CostModel,
 ) -> Result<Instance, ParametersError> {
     let parameters = setting.parameters(levels)?;
-    let counter = Counter { parameters: &parameters };
+    let counter = Counter::new(&parameters, 0..0);
     let seconds = |work: &dyn Fn(usize) -> Work, depth: usize| -> Vec<f64> {
         let at = |level| if level < depth { f64::INFINITY } else { cost.seconds(work(level)) };
         (0..=levels).map(at).collect()
@@ -52,7 +53,7 @@ pub fn instance(
                 let t = layouts.transforms[index.index()]
                     .as_ref()
                     .expect("linear nodes have transforms");
-                fixed(seconds(&|level| counter.linear(&t.steps, t.outputs, t.folds, level), 1))
+                fixed(seconds(&|level| linear(&counter, &t.steps, t.outputs, t.folds, level), 1))
             }
             Op::Activation(_) => {
                 let alternative = |&(plan, loss): &(&ChebyshevPlan, f64)| {

@@ -83,6 +83,7 @@ fn bootstrap(
     stopwatch.session.progress.stage(&format!("{stage}: keys"), 0);
     let operands = Operands::new(request)?;
     let limbs = operands.bootstrapper.plan().parameters().moduli().len();
+    let threads = stopwatch.threads();
     let mut targets = vec![levels, levels / 2, 1, 0];
     targets.dedup();
     let task = |&target: &usize| {
@@ -95,7 +96,7 @@ fn bootstrap(
     let measured = |(figure, levels_left): (Figure, usize)| {
         let [mean_bits, minimum_bits] = operands.bits(levels_left)?;
         Ok(Bootstrap {
-            figure: if levels_left == levels { figure.judged() } else { figure },
+            figure: if levels_left == levels { figure.judged(threads) } else { figure },
             slots,
             levels_left,
             mean_bits,

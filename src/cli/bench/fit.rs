@@ -1,6 +1,7 @@
 //! The constants of the cost model that come closest to what was measured.
 
 use nalgebra::{DMatrix, DVector};
+use pic_ckks::model::work::Prices;
 use pic_ir::cost::CostModel;
 
 use super::Part;
@@ -27,22 +28,28 @@ pub fn fit(figures: &[Figure], threads: usize) -> Option<Fit> {
         return None;
     }
     let rows = priced.iter().map(|(work, seconds)| {
-        [work.transforms, work.multiplications, work.conversions].map(|w| w / seconds.one_thread)
+        [work.transforms, work.multiplications, work.conversions, work.words]
+            .map(|w| w / seconds.one_thread)
     });
-    let matrix = DMatrix::from_row_iterator(priced.len(), 3, rows.flatten());
-    let ([transform, multiplication, conversion], deviation) = non_negative_least_squares(&matrix);
+    let matrix = DMatrix::from_row_iterator(priced.len(), UNKNOWNS, rows.flatten());
+    let (prices, deviation) = non_negative_least_squares(&matrix);
+    let [transform, multiplication, conversion, word] = prices;
+    let prices = Prices { transform, multiplication, conversion, word };
     let speedup = (gains.iter().sum::<f64>() / gains.len() as f64).exp();
-    let model = CostModel { transform, multiplication, conversion, threads, speedup };
+    let model = CostModel { prices, threads, speedup };
     Some(Fit { model, deviation })
 }
 
-/// `x ≥ 0` with the least `|A·x − 1|²`, and the root mean square of what remains. Three unknowns:
+/// Prices to find.
+const UNKNOWNS: usize = 4;
+
+/// `x ≥ 0` with the least `|A·x − 1|²`, and the root mean square of what remains. The unknowns are few:
 /// every subset of them is tried.
-fn non_negative_least_squares(matrix: &DMatrix<f64>) -> ([f64; 3], f64) {
+fn non_negative_least_squares(matrix: &DMatrix<f64>) -> ([f64; UNKNOWNS], f64) {
     let ones = DVector::from_element(matrix.nrows(), 1.0);
-    let mut best = ([0.0; 3], f64::INFINITY);
-    for subset in 1..8usize {
-        let columns: Vec<usize> = (0..3).filter(|k| subset >> k & 1 == 1).collect();
+    let mut best = ([0.0; UNKNOWNS], f64::INFINITY);
+    for subset in 1..1usize << UNKNOWNS {
+        let columns: Vec<usize> = (0..UNKNOWNS).filter(|k| subset >> k & 1 == 1).collect();
         let chosen = matrix.select_columns(&columns);
         // Columns differ by their units only: scaled to length 1 the rank is plain to see.
         let lengths: Vec<f64> = chosen.column_iter().map(|c| c.norm()).collect();
@@ -54,7 +61,7 @@ fn non_negative_least_squares(matrix: &DMatrix<f64>) -> ([f64; 3], f64) {
         let Ok(solution) = scaled.clone().svd(true, true).solve(&ones, 1e-9) else { continue };
         let rest = (&scaled * &solution - &ones).norm_squared() / ones.len() as f64;
         if solution.iter().all(|&x| x >= 0.0) && rest.sqrt() < best.1 {
-            let mut prices = [0.0; 3];
+            let mut prices = [0.0; UNKNOWNS];
             for ((&k, x), length) in columns.iter().zip(solution.iter()).zip(lengths) {
                 prices[k] = x / length;
             }
@@ -73,16 +80,18 @@ mod tests {
 
     #[test]
     fn the_fit_recovers_the_prices_behind_the_figures() {
-        let truth = CostModel {
-            transform: 7e-11,
-            multiplication: 4e-10,
-            conversion: 8e-11,
-            threads: 4,
-            speedup: 2.5,
-        };
-        let works = [(1e7, 1e6, 0.0), (1e6, 5e6, 2e6), (0.0, 1e6, 9e6), (3e7, 3e7, 3e7)];
-        let figures = works.map(|(transforms, multiplications, conversions)| {
-            let work = Work { transforms, multiplications, conversions, ..Work::default() };
+        let prices =
+            Prices { transform: 7e-11, multiplication: 1e-10, conversion: 8e-11, word: 3e-10 };
+        let truth = CostModel { prices, threads: 4, speedup: 2.5 };
+        let works = [
+            [1e7, 1e6, 0.0, 1e6],
+            [1e6, 5e6, 2e6, 0.0],
+            [0.0, 1e6, 9e6, 4e6],
+            [3e7, 3e7, 3e7, 1e7],
+            [1e6, 1e6, 1e6, 9e6],
+        ];
+        let figures = works.map(|[transforms, multiplications, conversions, words]| {
+            let work = Work { transforms, multiplications, conversions, words };
             let all_threads = truth.seconds(work);
             let one_thread = all_threads * truth.speedup;
             Figure {
@@ -99,16 +108,18 @@ mod tests {
         });
         let found = fit(&figures, 4).unwrap();
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-6;
-        assert!(close(found.model.transform, truth.transform));
-        assert!(close(found.model.multiplication, truth.multiplication));
-        assert!(close(found.model.conversion, truth.conversion));
+        assert!(close(found.model.prices.transform, prices.transform));
+        assert!(close(found.model.prices.multiplication, prices.multiplication));
+        assert!(close(found.model.prices.conversion, prices.conversion));
+        assert!(close(found.model.prices.word, prices.word));
         assert!(close(found.model.speedup, truth.speedup));
         assert!(found.deviation < 1e-6);
     }
 
     #[test]
     fn prices_are_never_negative() {
-        let matrix = DMatrix::from_row_slice(3, 3, &[1., 1., 0., 2., 1., 0., 0., 1., 0.]);
+        let rows = [[1., 1., 0., 0.], [2., 1., 0., 0.], [0., 1., 0., 0.]];
+        let matrix = DMatrix::from_row_iterator(3, UNKNOWNS, rows.concat());
         let (prices, _) = non_negative_least_squares(&matrix);
         assert!(prices.iter().all(|&p| p >= 0.0) && prices[1] > 0.0);
     }

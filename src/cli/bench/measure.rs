@@ -56,10 +56,10 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// With its target, if there is one.
-    pub fn judged(self) -> Self {
+    /// With its target, if there is one, given how many threads all are.
+    pub fn judged(self, threads: usize) -> Self {
         let target = target(self.what, self.log_n, self.limbs);
-        let met = target.map(|target| target.met_by(self.seconds));
+        let met = target.map(|target| target.met_by(self.seconds, threads));
         Self { target, met, ..self }
     }
 }
@@ -107,49 +107,41 @@ impl<'a> Stopwatch<'a> {
     ) -> Result<Vec<Figure>, Failure> {
         self.session.progress.stage(stage, tasks.len() as u64);
         let figure = |(done, mut task): (usize, Task)| {
-            let Task { what, limbs, count, work, .. } = task;
             memory::reset_peak();
-            let seconds = self.time(&mut task.run)?;
-            let seconds = Seconds {
-                one_thread: seconds.one_thread / count,
-                all_threads: seconds.all_threads / count,
-            };
+            let seconds = self.time(&mut task)?;
             let peak_bytes = memory::peak_bytes();
             self.session.progress.advance(done as u64 + 1);
-            Ok(Figure {
-                part,
-                what,
-                log_n,
-                limbs,
-                seconds,
-                target: None,
-                met: None,
-                peak_bytes,
-                work,
-            })
+            let Task { what, limbs, work, .. } = task;
+            let (target, met) = (None, None);
+            Ok(Figure { part, what, log_n, limbs, seconds, target, met, peak_bytes, work })
         };
         tasks.into_iter().enumerate().map(figure).collect()
     }
 
-    fn time(&self, run: &mut Run) -> Result<Seconds, Error> {
+    /// How many threads all threads are.
+    pub fn threads(&self) -> usize {
+        self.pools[1].current_num_threads()
+    }
+
+    fn time(&self, task: &mut Task) -> Result<Seconds, Error> {
         let [one, all] = &self.pools;
-        let one_thread = one.install(|| self.fastest(run))?;
-        let single = all.current_num_threads() == 1;
-        let all_threads = if single { one_thread } else { all.install(|| self.fastest(run))? };
+        let one_thread = one.install(|| self.fastest(task))?;
+        let all_threads =
+            if self.threads() == 1 { one_thread } else { all.install(|| self.fastest(task))? };
         Ok(Seconds { one_thread, all_threads })
     }
 
     /// The first runs also warm up caches and pools; the fastest of all counts.
-    fn fastest(&self, run: &mut Run) -> Result<f64, Error> {
+    fn fastest(&self, task: &mut Task) -> Result<f64, Error> {
         const LEAST: usize = 3;
         let begin = Instant::now();
         let mut fastest = Duration::MAX;
         let mut runs = 0;
         while runs < LEAST || begin.elapsed() < self.budget {
-            fastest = fastest.min(run()?);
+            fastest = fastest.min((task.run)()?);
             runs += 1;
         }
-        Ok(fastest.as_secs_f64())
+        Ok(fastest.as_secs_f64() / task.count)
     }
 }
 

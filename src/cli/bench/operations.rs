@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pic_ckks::model::chebyshev::ChebyshevPlan;
+use pic_ckks::model::work::{Counter, TransformSteps};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
     Ciphertext, Context, Error, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, Plaintext,
     PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
-use pic_ir::cost::{Counter, Work};
-use pic_ir::transform::Steps;
 
 use super::Part;
 use super::measure::{Figure, Run, Stopwatch, Task, timed};
@@ -29,6 +28,16 @@ const HOISTED: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 /// Diagonals of the linear transform, from the main one up, and the width of its giant steps.
 const DIAGONALS: i64 = 12;
 const STEP: i64 = 4;
+
+/// What the linear transform does.
+const STEPS: TransformSteps = TransformSteps {
+    inputs: 1,
+    outputs: 1,
+    babies: STEP as usize - 1,
+    giants: (DIAGONALS / STEP) as usize - 1,
+    products: DIAGONALS as usize,
+    read: DIAGONALS as usize,
+};
 
 /// A parameter set, 128-bit secure.
 struct Case {
@@ -123,7 +132,7 @@ impl Operands {
     fn tasks(&self, case: &Case) -> Result<Vec<Task<'_>>, Error> {
         let Self { context, secret, public, evaluator, values, message, a, b, transform } = self;
         let level = a.level();
-        let counter = Counter { parameters: context.parameters() };
+        let counter = Counter::new(context.parameters(), 0..0);
         let (mut rng, mut public_rng) = (secret_rng()?, secret_rng()?);
         let task = |what, work, run| Task { what, limbs: case.limbs, count: 1.0, work, run };
         let mut tasks = vec![
@@ -168,7 +177,7 @@ impl Operands {
             ),
             task(
                 "linear_transform_12",
-                Some(transform_work(counter, level)),
+                Some(counter.linear(&STEPS, level)),
                 Box::new(move || timed(|| evaluator.transform(std::slice::from_ref(a), transform))),
             ),
         ];
@@ -197,15 +206,4 @@ fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error
         (Term { output: 0, input: 0, giant, baby }, values.to_vec())
     });
     LinearTransform::new(context, shape, terms, usize::MAX)
-}
-
-fn transform_work(counter: Counter, level: usize) -> Work {
-    let steps = Steps {
-        step: STEP as u32,
-        products: DIAGONALS as usize,
-        rotated_inputs: 1,
-        babies: (1..STEP as i32).map(|baby| (0, baby)).collect(),
-        giants: (1..(DIAGONALS / STEP) as i32).map(|giant| (0, giant * STEP as i32)).collect(),
-    };
-    counter.linear(&steps, 1, 0, level)
 }

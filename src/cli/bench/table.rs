@@ -84,10 +84,12 @@ fn cost_model(fit: &Fit) -> String {
     let m = &fit.model;
     format!(
         "cost model: {:.2e} s a transformed coefficient and stage, {:.2e} s a product, {:.2e} s a converted\n\
-         coefficient and pair of limbs; {} threads are {:.2} times as fast as one; deviation {}\n",
-        m.transform,
-        m.multiplication,
-        m.conversion,
+         coefficient and pair of limbs, {:.2e} s a word from or to memory; {} threads are {:.2} times as fast\n\
+         as one; deviation {}\n",
+        m.prices.transform,
+        m.prices.multiplication,
+        m.prices.conversion,
+        m.prices.word,
         m.threads,
         m.speedup,
         percent(fit.deviation)

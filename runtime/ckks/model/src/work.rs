@@ -7,6 +7,8 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Range};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
 
@@ -24,7 +26,7 @@ pub struct Work {
 }
 
 /// Prices of elementary work, in seconds on one thread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prices {
     /// Per coefficient × log2 N of a transform.
     pub transform: f64,
@@ -92,10 +94,14 @@ impl Sum for Work {
     }
 }
 
-/// Operations of a linear transform of one ciphertext to one.
+/// Operations of a linear transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransformSteps {
-    /// Rotations of the input.
+    /// Ciphertexts that are rotated before multiplication.
+    pub inputs: usize,
+    /// Ciphertexts that come out.
+    pub outputs: usize,
+    /// Rotations of inputs.
     pub babies: usize,
     /// Rotations of inner sums.
     pub giants: usize,
@@ -214,12 +220,12 @@ impl<'a> Counter<'a> {
             + self.decompose(level)
             + self.inner_product(level)
             + self.limbs(0, extended, 0);
-        self.decompose(level)
+        self.decompose(level) * steps.inputs
             + baby * steps.babies
             + self.limbs(0, 2 * extended, 0) * steps.products
             + self.moved(extended) * steps.read
             + giant * steps.giants
-            + self.divide_rescale(level)
+            + self.divide_rescale(level) * steps.outputs
     }
 
     /// A polynomial of an operand at a level.
@@ -244,6 +250,16 @@ impl<'a> Counter<'a> {
     /// Bytes of a key-switching key for a level, both halves in memory.
     pub fn key_bytes(&self, level: usize) -> u64 {
         16 * (self.digits(level).count() * self.extended(level) * self.parameters.degree()) as u64
+    }
+
+    /// Bytes of a ciphertext.
+    pub fn ciphertext_bytes(&self, level: usize) -> u64 {
+        16 * (self.primes(level) * self.parameters.degree()) as u64
+    }
+
+    /// Bytes of a ciphertext that is not yet divided by the special primes.
+    pub fn extended_bytes(&self, level: usize) -> u64 {
+        16 * (self.extended(level) * self.parameters.degree()) as u64
     }
 
     /// Bytes of a transformed diagonal at a level, of which one in `run` residues is stored.
@@ -293,7 +309,8 @@ mod tests {
     fn transforms_cost_their_rotations() {
         let p = parameters();
         let counter = Counter::new(&p, 0..0);
-        let steps = TransformSteps { babies: 3, giants: 0, products: 1, read: 1 };
+        let steps =
+            TransformSteps { inputs: 1, outputs: 1, babies: 3, giants: 0, products: 1, read: 1 };
         let work = |steps| Prices::default().seconds(counter.linear(&steps, 5));
         let rotation = Prices::default().seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.

@@ -97,7 +97,8 @@ pub(super) fn linear(counter: &Counter<'_>, parameters: &Parameters, step: &Stag
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
     let read = products / stored_run(parameters, &step.stage);
-    counter.linear(&TransformSteps { babies, giants, products, read }, step.level)
+    let steps = TransformSteps { inputs: 1, outputs: 1, babies, giants, products, read };
+    counter.linear(&steps, step.level)
 }
 
 /// Of how many residues of the stage's diagonals one is stored.

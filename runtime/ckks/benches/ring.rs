@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pic_ckks::ring::{Basis, Domain, Kernels, Poly, Ring, ntt_primes_below};
+use pic_ckks::ring::{Basis, Digits, Domain, Kernels, KeySwitch, Poly, Ring, ntt_primes_below};
 
 const COLD_LIMBS: usize = 32;
 
@@ -85,7 +85,7 @@ fn base_conversion(c: &mut Criterion) {
     }
 }
 
-/// ModUp, inner product with a random key, ModDown.
+/// ModUp, inner product with a random key, ModDown, automorphism.
 fn key_switch(c: &mut Criterion) {
     let mut group = c.benchmark_group("key switch");
     group.sample_size(20);
@@ -102,20 +102,24 @@ fn key_switch(c: &mut Criterion) {
             let key: Vec<(Poly, Poly)> = (0..digits.len() as u8)
                 .map(|i| (random(&ring, all, 2 * i), random(&ring, all, 2 * i + 1)))
                 .collect();
+            let key: Vec<_> = key.iter().collect();
             let poly = random(&ring, all.difference(special), 100);
+            let switch = |digits| KeySwitch {
+                digits,
+                key: &key,
+                basis: poly.basis(),
+                special,
+                dropped: Basis::EMPTY,
+                addends: [Some(&poly), None],
+                galois_element: 5,
+            };
             let parameter = format!("{kernels}, 2^{log_n}, {limbs} limbs, {} digits", digits.len());
             group.bench_function(BenchmarkId::new("one rotation", &parameter), |b| {
-                b.iter(|| {
-                    let (b, a) = ring.gadget_product(&poly, &digits, all, &key);
-                    black_box((ring.mod_down(b, special), ring.mod_down(a, special)))
-                });
+                b.iter(|| black_box(ring.switch_key(&switch(Digits::Of(&poly, &digits)))));
             });
             let raised: Vec<Poly> = digits.iter().map(|&d| ring.mod_up(&poly, d, all)).collect();
             group.bench_function(BenchmarkId::new("hoisted rotation", &parameter), |b| {
-                b.iter(|| {
-                    let (b, a) = ring.inner_product(all, &raised, &key);
-                    black_box((ring.mod_down(b, special), ring.mod_down(a, special)))
-                });
+                b.iter(|| black_box(ring.switch_key(&switch(Digits::Raised(&raised)))));
             });
             group.bench_function(BenchmarkId::new("rescale", &parameter), |b| {
                 b.iter_batched(

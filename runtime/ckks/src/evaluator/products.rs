@@ -150,14 +150,9 @@ impl Evaluator {
 
     fn relinearize_and_drop(&self, product: &Tensor, dropped: Basis) -> Result<Ciphertext, Error> {
         self.context.check_own(product.context)?;
-        let ring = self.context.ring();
-        let special = self.context.special_basis();
         let key = self.keys.relinearization()?;
-        let (mut u0, mut u1) = key.apply(&self.context, &product.d2)?;
-        ring.add_lifted_assign(&mut u0, &product.d0, special);
-        ring.add_lifted_assign(&mut u1, &product.d1, special);
-        let divisor = special.union(dropped);
-        let (c0, c1) = rayon::join(|| ring.mod_down(u0, divisor), || ring.mod_down(u1, divisor));
+        let addends = [Some(&product.d0), Some(&product.d1)];
+        let (c0, c1) = key.switch(&self.context, &product.d2, addends, dropped, 1)?;
         let Tensor { scale, slots, context, .. } = *product;
         Ok(Ciphertext {
             c0,

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Evaluator;
 use crate::keys::{Decomposition, SwitchingKey};
-use crate::ring::Poly;
+use crate::ring::Basis;
 use crate::{Ciphertext, Error};
 
 impl Evaluator {
@@ -17,9 +17,7 @@ impl Evaluator {
         self.context.check_own(a.context)?;
         match self.keys.rotation(&self.context, rotation, a.slots)? {
             None => Ok(a.clone()),
-            Some((element, key)) => {
-                Ok(self.automorphism(a, key.apply(&self.context, &a.c1)?, element))
-            }
+            Some((element, key)) => self.automorphism(a, element, key),
         }
     }
 
@@ -39,10 +37,11 @@ impl Evaluator {
             .map(|&r| self.keys.rotation(&self.context, r, a.slots))
             .collect::<Result<Vec<_>, Error>>()?;
         let rotates = keys.iter().any(Option::is_some);
-        let c1 = rotates.then(|| Decomposition::new(&self.context, &a.c1));
+        let digits = rotates.then(|| Decomposition::new(&self.context, &a.c1));
         let rotate = |key: Option<(u64, &SwitchingKey)>| {
-            let (Some((element, key)), Some(c1)) = (key, &c1) else { return Ok(a.clone()) };
-            Ok(self.automorphism(a, key.apply_decomposed(&self.context, c1)?, element))
+            let (Some((element, key)), Some(digits)) = (key, &digits) else { return Ok(a.clone()) };
+            let (c0, c1) = key.switch_decomposed(&self.context, digits, &a.c0, element)?;
+            Ok(Ciphertext { c0, c1, ..*a })
         };
         keys.into_par_iter().map(rotate).collect()
     }
@@ -54,7 +53,7 @@ impl Evaluator {
     pub fn conjugate(&self, a: &Ciphertext) -> Result<Ciphertext, Error> {
         self.context.check_own(a.context)?;
         let (element, key) = self.keys.conjugation(&self.context)?;
-        Ok(self.automorphism(a, key.apply(&self.context, &a.c1)?, element))
+        self.automorphism(a, element, key)
     }
 
     /// Σ_{i < count} of a rotated by i·step: log2(count) rotations when count is a power of two.
@@ -91,14 +90,14 @@ impl Evaluator {
         sum.ok_or(Error::NoOperands("rotate-and-sum"))
     }
 
-    /// The automorphism of `a`, given `switched`: P·c1·s modulo QP under the secret's preimage.
-    fn automorphism(&self, a: &Ciphertext, switched: (Poly, Poly), element: u64) -> Ciphertext {
-        let ring = self.context.ring();
-        let special = self.context.special_basis();
-        let (c0, c1) = rayon::join(
-            || ring.mod_down_automorphism(switched.0, special, Some(&a.c0), element),
-            || ring.mod_down_automorphism(switched.1, special, None, element),
-        );
-        Ciphertext { c0, c1, ..*a }
+    fn automorphism(
+        &self,
+        a: &Ciphertext,
+        element: u64,
+        key: &SwitchingKey,
+    ) -> Result<Ciphertext, Error> {
+        let addends = [Some(&a.c0), None];
+        let (c0, c1) = key.switch(&self.context, &a.c1, addends, Basis::EMPTY, element)?;
+        Ok(Ciphertext { c0, c1, ..*a })
     }
 }

@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 use super::{SecretKey, error, mask, uniform};
 use crate::model::bootstrapping::SPARSE_WEIGHT;
 use crate::model::security::max_log_sparse_modulus;
-use crate::ring::{Basis, Poly, SecretPoly, sample};
+use crate::ring::{Basis, Digits, KeySwitch, Poly, SecretPoly, sample};
 use crate::{Ciphertext, Context, Error};
 
 /// Keys from the main secret to a sparse one and back.
@@ -71,12 +71,10 @@ impl EncapsulationKeys {
     /// Raises a ciphertext modulo q0 to a larger basis: it then encrypts m + q0·I, I small.
     pub(crate) fn raise(&self, context: &Context, a: &Ciphertext, target: Basis) -> Ciphertext {
         let ring = context.ring();
-        let (mut c0, c1) = self.to_sparse.apply(context, &a.c1, a.basis());
-        ring.add_assign(&mut c0, &a.c0);
+        let (c0, c1) = self.to_sparse.apply(context, &a.c0, &a.c1, a.basis());
         let c0 = ring.convert(&c0, target);
-        let (mut d0, d1) = self.from_sparse.apply(context, &c1, target);
-        ring.add_assign(&mut d0, &c0);
-        Ciphertext { c0: d0, c1: d1, ..*a }
+        let (c0, c1) = self.from_sparse.apply(context, &c0, &c1, target);
+        Ciphertext { c0, c1, ..*a }
     }
 
     /// Memory held, in bytes.
@@ -102,12 +100,16 @@ impl Pair {
         Self { polys: (b, a), seed }
     }
 
-    /// An encryption of c·from on the target basis, c small on any basis.
-    fn apply(&self, context: &Context, c: &Poly, target: Basis) -> (Poly, Poly) {
-        let (ring, special) = (context.ring(), context.encapsulation_basis());
-        let target = target.union(special);
-        let raised = ring.convert(c, target);
-        let (u0, u1) = ring.inner_product(target, &[raised], std::slice::from_ref(&self.polys));
-        (ring.mod_down(u0, special), ring.mod_down(u1, special))
+    /// `(c0, 0) + c1·from` on the target basis, which c0 is on; c1 is small, on any basis.
+    fn apply(&self, context: &Context, c0: &Poly, c1: &Poly, target: Basis) -> (Poly, Poly) {
+        context.ring().switch_key(&KeySwitch {
+            digits: Digits::Of(c1, &[c1.basis()]),
+            key: &[&self.polys],
+            basis: target,
+            special: context.encapsulation_basis(),
+            dropped: Basis::EMPTY,
+            addends: [Some(c0), None],
+            galois_element: 1,
+        })
     }
 }

@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 
 use super::{error, mask, uniform};
 use crate::context::top;
-use crate::ring::{Basis, Poly, SecretPoly, sample};
+use crate::ring::{Basis, Digits, KeySwitch, Poly, SecretPoly, sample};
 use crate::{Context, Error};
 
 /// A key from one secret to another, for operands up to a level.
@@ -53,18 +53,49 @@ impl SwitchingKey {
         let (indices, digits): (Vec<_>, Vec<_>) = digits(context, c.basis()).unzip();
         let parts = self.parts(&indices, c.basis())?;
         let target = c.basis().union(context.special_basis());
-        Ok(context.ring().gadget_product(c, &digits, target, &parts))
+        Ok(context.ring().gadget_product(target, Digits::Of(c, &digits), &parts))
     }
 
-    /// [`SwitchingKey::apply`] for one of several keys applied to the same polynomial.
-    pub(crate) fn apply_decomposed(
+    /// `addends + c·s'` for a polynomial c on chain primes, divided by the primes to be dropped and
+    /// under an automorphism; the element is 1 for none.
+    pub(crate) fn switch(
+        &self,
+        context: &Context,
+        c: &Poly,
+        addends: [Option<&Poly>; 2],
+        dropped: Basis,
+        galois_element: u64,
+    ) -> Result<(Poly, Poly), Error> {
+        let (indices, digits): (Vec<_>, Vec<_>) = digits(context, c.basis()).unzip();
+        let key = self.parts(&indices, c.basis())?;
+        Ok(context.ring().switch_key(&KeySwitch {
+            digits: Digits::Of(c, &digits),
+            key: &key,
+            basis: c.basis(),
+            special: context.special_basis(),
+            dropped,
+            addends,
+            galois_element,
+        }))
+    }
+
+    /// The automorphism of `addend + c·s'` for one of several keys applied to the same c.
+    pub(crate) fn switch_decomposed(
         &self,
         context: &Context,
         c: &Decomposition,
+        addend: &Poly,
+        galois_element: u64,
     ) -> Result<(Poly, Poly), Error> {
-        let parts = self.parts_for(c)?;
-        let target = c.basis.union(context.special_basis());
-        Ok(context.ring().inner_product(target, &c.raised, &parts))
+        Ok(context.ring().switch_key(&KeySwitch {
+            digits: Digits::Raised(&c.raised),
+            key: &self.parts_for(c)?,
+            basis: c.basis,
+            special: context.special_basis(),
+            dropped: Basis::EMPTY,
+            addends: [Some(addend), None],
+            galois_element,
+        }))
     }
 
     /// The parts of the key that meet the digits of a decomposed operand.

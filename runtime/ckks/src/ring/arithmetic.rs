@@ -171,15 +171,22 @@ impl Ring {
             if !common.contains(i) {
                 return;
             }
-            let (m, scalar) = (self.modulus(i), scalars[common.position(i)]);
-            let mut buffer = [0; CHUNK];
-            for (acc, a) in acc.chunks_mut(CHUNK).zip(a.limb(i).chunks(CHUNK)) {
-                let product = &mut buffer[..a.len()];
-                product.copy_from_slice(a);
-                self.kernels.mul_scalar(m, product, scalar);
-                self.kernels.add(m, acc, product);
-            }
+            self.add_scaled_limb(i, acc, a.limb(i), scalars[common.position(i)]);
         });
+    }
+
+    /// `acc += scalar · a` modulo prime i, for limbs or equal parts of them.
+    pub(super) fn add_scaled_limb(&self, i: usize, acc: &mut [u64], a: &[u64], scalar: u64) {
+        if scalar == 1 {
+            return self.kernels.add(self.modulus(i), acc, a);
+        }
+        let mut buffer = [0; CHUNK];
+        for (acc, a) in acc.chunks_mut(CHUNK).zip(a.chunks(CHUNK)) {
+            let product = &mut buffer[..a.len()];
+            product.copy_from_slice(a);
+            self.kernels.mul_scalar(self.modulus(i), product, scalar);
+            self.kernels.add(self.modulus(i), acc, product);
+        }
     }
 
     /// `acc += Σ a` times a constant for each limb, in either domain: with each polynomial come the residues

@@ -249,6 +249,7 @@ impl Residues<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Digits;
     use super::super::test_support::{random_poly, ring, rng};
     use super::*;
 
@@ -272,7 +273,8 @@ mod tests {
                 let Some(galois) = galois else {
                     return (ring.lift(c0, special), ring.lift(c1, special));
                 };
-                let (mut u0, u1) = ring.inner_product(basis, &digits, &key);
+                let pairs: Vec<_> = key.iter().collect();
+                let (mut u0, u1) = ring.gadget_product(basis, Digits::Raised(&digits), &pairs);
                 ring.add_lifted_assign(&mut u0, c0, special);
                 (ring.automorphism(&u0, galois), ring.automorphism(&u1, galois))
             })

@@ -8,6 +8,7 @@
 //! | `arithmetic` | transforms, sums, products, automorphisms |
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
+//! | `switch` | whole key switches |
 //! | `hoisting` | sums of products with rotated operands |
 //! | `repeated` | polynomials in a power of X |
 //! | `integers` | from signed integers, back to real numbers, raw bytes |
@@ -31,17 +32,20 @@ mod pool;
 mod repeated;
 mod rns;
 pub mod sample;
+mod switch;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use basis::{Basis, Domain};
 pub use error::RingError;
+pub use gadget::Digits;
 pub use hoisting::{Operand, Residues, Rotation};
 pub use kernels::Kernels;
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use poly::{Poly, SecretPoly};
 pub use repeated::RepeatedPoly;
+pub use switch::KeySwitch;
 
 use arithmetic::SlotPermutation;
 use kernels::Ntt;

@@ -74,6 +74,11 @@ impl Poly {
         self.basis.iter().zip(self.limbs.iter_mut().map(DerefMut::deref_mut))
     }
 
+    /// All limbs.
+    pub(super) fn block(&mut self) -> LimbBlock<'_> {
+        LimbBlock(&mut self.limbs)
+    }
+
     /// Writes the limbs, ascending, each residue as eight little-endian bytes.
     ///
     /// # Errors

@@ -28,8 +28,7 @@ impl Ring {
     /// # Panics
     /// If the polynomial lacks primes of the digit, or the digit is empty.
     pub fn mod_up(&self, poly: &Poly, digit: Basis, target: Basis) -> Poly {
-        let converter = self.converter(digit);
-        let terms = Terms::new(self, poly, &converter);
+        let terms = Terms::new(self, poly, digit);
         let mut raised = self.scratch(target, poly.domain());
         raised.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let (own, mut others): (Vec<_>, Vec<_>) = indices
@@ -61,47 +60,13 @@ impl Ring {
     /// # Panics
     /// If the polynomial lacks special primes, or `special` is empty.
     pub fn mod_down(&self, mut poly: Poly, special: Basis) -> Poly {
-        let converter = self.converter(special);
-        let terms = Terms::new(self, &poly, &converter);
+        let terms = Terms::new(self, &poly, special);
         let domain = poly.domain();
         poly.restrict(poly.basis().difference(special));
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
             terms.divide(self, domain, indices, &mut block);
         });
         poly
-    }
-
-    /// [`Ring::mod_down`], then adding, then [`Ring::automorphism`]: what ends a rotation, limb by
-    /// limb while they are in cache. The addend may have more primes than the result.
-    ///
-    /// # Panics
-    /// Those of the three operations, and if the polynomial is not in the NTT domain.
-    pub fn mod_down_automorphism(
-        &self,
-        mut poly: Poly,
-        special: Basis,
-        addend: Option<&Poly>,
-        galois_element: u64,
-    ) -> Poly {
-        self.assert_domain(&poly, Domain::Ntt);
-        let permutation = self.permutation(galois_element);
-        let converter = self.converter(special);
-        let terms = Terms::new(self, &poly, &converter);
-        poly.restrict(poly.basis().difference(special));
-        if let Some(addend) = addend {
-            self.assert_fits(&poly, addend);
-        }
-        let mut image = self.scratch(poly.basis(), Domain::Ntt);
-        poly.for_each_block_pair(&mut image, TARGET_BLOCK, |indices, mut block, mut images| {
-            terms.divide(self, Domain::Ntt, indices, &mut block);
-            for ((&i, limb), image) in indices.iter().zip(block.iter_mut()).zip(images.iter_mut()) {
-                if let Some(addend) = addend {
-                    self.kernels.add(self.modulus(i), limb, addend.limb(i));
-                }
-                permutation.apply(self.kernels, image, limb);
-            }
-        });
-        image
     }
 
     /// Divides by one prime and rounds: [`Ring::mod_down`] by `{dropped}`.
@@ -171,9 +136,24 @@ struct Target {
 }
 
 impl BaseConverter {
+    /// The primes to convert from.
+    pub(super) fn sources(&self) -> Basis {
+        self.sources
+    }
+
+    /// `(Q/q)^-1 mod q` for a source prime q.
+    pub(super) fn cofactor_inverse(&self, source: usize) -> u64 {
+        self.cofactor_inverses[self.sources.position(source)]
+    }
+
     /// The product of the source primes modulo another prime.
     pub(super) fn product(&self, target: usize) -> u64 {
         self.targets[target].product
+    }
+
+    /// The inverse of [`BaseConverter::product`].
+    pub(super) fn product_inverse(&self, target: usize) -> u64 {
+        self.targets[target].product_inverse
     }
 
     fn new(ring: &Ring, sources: Basis) -> Self {
@@ -208,21 +188,22 @@ impl BaseConverter {
 }
 
 /// The `y_i` and `v` of one polynomial.
-pub(super) struct Terms<'a> {
-    converter: &'a BaseConverter,
+pub(super) struct Terms {
+    converter: Arc<BaseConverter>,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
     /// `v`, as the only limb.
     quotient: Poly,
 }
 
-impl<'a> Terms<'a> {
-    pub(super) fn new(ring: &Ring, poly: &Poly, converter: &'a BaseConverter) -> Self {
+impl Terms {
+    /// Those of a polynomial, for its limbs in `sources`.
+    pub(super) fn new(ring: &Ring, poly: &Poly, sources: Basis) -> Self {
         ring.assert_own(poly);
-        let sources = converter.sources;
+        let converter = ring.converter(sources);
         let mut residues = ring.scratch(sources, Domain::Coefficient);
         residues.for_each_limb(|i, limb| {
-            let factor = converter.cofactor_inverses[sources.position(i)];
+            let factor = converter.cofactor_inverse(i);
             match poly.domain() {
                 Domain::Ntt => ring.primes[i].ntt.inverse_scaled_into(limb, poly.limb(i), factor),
                 Domain::Coefficient => {
@@ -231,6 +212,15 @@ impl<'a> Terms<'a> {
                 }
             }
         });
+        Self::from_residues(ring, converter, residues)
+    }
+
+    /// Those with the given `y_i`.
+    pub(super) fn from_residues(
+        ring: &Ring,
+        converter: Arc<BaseConverter>,
+        residues: Poly,
+    ) -> Self {
         let mut quotient = ring.scratch(Basis::single(0), Domain::Coefficient);
         let limbs: Vec<&[u64]> = residues.limbs().map(|(_, limb)| limb).collect();
         ring.kernels.quotient(quotient.limb_mut(0), &limbs, &converter.reciprocals);
@@ -238,22 +228,35 @@ impl<'a> Terms<'a> {
     }
 
     /// `limb = (limb - x) / Q` for the limbs of a block, `x` being the centered integers.
-    fn divide(&self, ring: &Ring, domain: Domain, indices: &[usize], block: &mut LimbBlock<'_>) {
-        let here = Basis::from_indices(indices.iter().copied());
-        let mut remainders = ring.scratch(here, Domain::Coefficient);
-        self.recombine(ring, &mut remainders.limbs_mut().collect::<Vec<_>>());
+    pub(super) fn divide(
+        &self,
+        ring: &Ring,
+        domain: Domain,
+        indices: &[usize],
+        block: &mut LimbBlock<'_>,
+    ) {
+        let mut remainders = self.modulo(ring, indices);
         for ((i, remainder), limb) in remainders.limbs_mut().zip(block.iter_mut()) {
             if domain == Domain::Ntt {
                 ring.primes[i].ntt.forward_lazy(remainder);
             }
-            let inverse = self.converter.targets[i].product_inverse;
+            let inverse = self.converter.product_inverse(i);
             ring.kernels.sub_mul_scalar(ring.modulus(i), limb, remainder, inverse);
         }
     }
 
+    /// The centered integers modulo those of the given primes that are not sources, in the coefficient
+    /// domain.
+    pub(super) fn modulo(&self, ring: &Ring, indices: &[usize]) -> Poly {
+        let basis = Basis::from_indices(indices.iter().copied()).difference(self.converter.sources);
+        let mut integers = ring.scratch(basis, Domain::Coefficient);
+        self.recombine(ring, &mut integers.limbs_mut().collect::<Vec<_>>());
+        integers
+    }
+
     /// The centered integers modulo primes that are not sources, in the coefficient domain: `targets`
     /// are prime indices and the limbs to fill.
-    pub(super) fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
+    fn recombine(&self, ring: &Ring, targets: &mut [(usize, &mut [u64])]) {
         let residues = self.residues.limbs().map(|(_, limb)| limb);
         let terms: Vec<&[u64]> = residues.chain([self.quotient.limb(0)]).collect();
         let conversion = targets.iter_mut().map(|(i, limb)| ConversionTarget {
@@ -340,22 +343,6 @@ mod tests {
             }
             let in_ntt_domain = ring.mod_down(transformed(&ring, &poly), special);
             prop_assert_eq!(in_ntt_domain, transformed(&ring, &down));
-        }
-
-        #[test]
-        fn a_rotation_ends_in_one_pass((bits, special, rest) in split(), galois: u64, seed: u64) {
-            let ring = ring(5, &bits);
-            let mut rng = rng(seed);
-            let poly = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng);
-            let addend = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng);
-            let mut sum = ring.mod_down(poly.clone(), special);
-            prop_assert_eq!(sum.basis(), rest);
-            let g = galois | 1;
-            let alone = ring.mod_down_automorphism(poly.clone(), special, None, g);
-            prop_assert_eq!(alone, ring.automorphism(&sum, g));
-            ring.add_assign(&mut sum, &addend);
-            let image = ring.mod_down_automorphism(poly, special, Some(&addend), g);
-            prop_assert_eq!(image, ring.automorphism(&sum, g));
         }
 
         #[test]

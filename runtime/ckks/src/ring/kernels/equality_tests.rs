@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 
 use crate::ring::test_support::{primes, random_poly, rng};
-use crate::ring::{Basis, Domain, Kernels, Operand, Poly, Residues, Ring, Rotation};
+use crate::ring::{
+    Basis, Digits, Domain, Kernels, KeySwitch, Operand, Poly, Residues, Ring, Rotation,
+};
 
 /// The same ring with both kinds of kernels.
 fn both(log_n: u32, bits: &[u32]) -> Option<[Ring; 2]> {
@@ -77,7 +79,8 @@ proptest! {
             vec![ring.automorphism(&a, galois | 1)]
         });
         check("inner product", Domain::Ntt, &|ring, [a, b, c]| {
-            let (x, y) = ring.inner_product(ring.basis(), &[a.clone(), b.clone()], &[(b, c.clone()), (c, a)]);
+            let (digits, key) = ([a.clone(), b.clone()], [(b, c.clone()), (c, a)]);
+            let (x, y) = ring.gadget_product(ring.basis(), Digits::Raised(&digits), &[&key[0], &key[1]]);
             vec![x, y]
         });
         check("hoisted sums", Domain::Ntt, &|ring, [a, b, c]| {
@@ -97,8 +100,22 @@ proptest! {
         check("gadget product", Domain::Ntt, &|ring, [a, b, c]| {
             let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
             let key = [(b.clone(), c.clone()), (c, b)];
-            let (x, y) = ring.gadget_product(&a, &digits, ring.basis(), &key);
+            let (x, y) = ring.gadget_product(ring.basis(), Digits::Of(&a, &digits), &[&key[0], &key[1]]);
             vec![x, y]
+        });
+        check("key switch", Domain::Ntt, &|ring, [a, b, c]| {
+            let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
+            let key = [(b.clone(), c.clone()), (c, b)];
+            let (c0, c1) = ring.switch_key(&KeySwitch {
+                digits: Digits::Of(&a, &digits),
+                key: &[&key[0], &key[1]],
+                basis: Basis::from_indices([0, 1, 2]),
+                special: Basis::single(3),
+                dropped: Basis::single(2),
+                addends: [Some(&a), None],
+                galois_element: galois | 1,
+            });
+            vec![c0, c1]
         });
         for domain in [Domain::Coefficient, Domain::Ntt] {
             let part = Basis::from_indices([0, 2]);
@@ -126,9 +143,10 @@ proptest! {
             for i in values.basis().iter() {
                 values.limb_mut(i).copy_from_slice(largest.limb(i));
             }
-            let key: Vec<_> = (0..terms).map(|_| (values.clone(), values.clone())).collect();
+            let pair = (values.clone(), values.clone());
             let digits: Vec<_> = (0..terms).map(|_| values.clone()).collect();
-            let (b, a) = ring.inner_product(values.basis(), &digits, &key);
+            let (b, a) =
+                ring.gadget_product(values.basis(), Digits::Raised(&digits), &vec![&pair; terms]);
             ring.intt(&mut values);
             [transformed, raised, b, a, values]
         });

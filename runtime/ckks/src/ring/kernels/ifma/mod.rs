@@ -208,11 +208,13 @@ fn sums_of_products(
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 8]; 8]) {
-    let lanes = lanes.map(|lanes| load(&lanes.map(u64::from)));
+    // In words: vectors that are indexed would live on the stack, which is not always aligned for them
+    // (seen with rustc 1.95).
+    let lanes = lanes.map(|lanes| lanes.map(u64::from));
     let a = a.as_chunks().0;
     for (out, &block) in vectors_mut(out).zip(blocks) {
         let x = load(&a[(block >> 3) as usize]);
-        store(out, _mm512_permutexvar_epi64(lanes[(block & 7) as usize], x));
+        store(out, _mm512_permutexvar_epi64(load(&lanes[(block & 7) as usize]), x));
     }
 }
 

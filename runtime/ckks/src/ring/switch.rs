@@ -2,8 +2,8 @@
 //!
 //! Products modulo the primes to divide by come first and yield the remainders of the division. Those
 //! modulo the other primes never exist all together: the remainders are taken off block by block. One
-//! key at a time: several in a pass would read stored digits less often, but their remainders more
-//! often, and measure slower. What the operands mean is the business of the scheme.
+//! key at a time, also where several share their digits: remainders of more would have to be kept. What
+//! the operands mean is the business of the scheme.
 
 use std::sync::Arc;
 

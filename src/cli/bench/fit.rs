@@ -18,8 +18,7 @@ pub struct Fit {
 /// The prices that come closest to the figures of one thread, in relative terms, and the gain of
 /// all threads over one, as a geometric mean over operations. Nothing without operations.
 ///
-/// Transforms and conversions go together in all operations; kernels, if they were measured, tell them
-/// apart.
+/// The kinds of work go together in all operations; kernels, if they were measured, tell them apart.
 pub fn fit(figures: &[Figure], threads: usize) -> Option<Fit> {
     let priced: Vec<_> = figures.iter().filter_map(|f| Some((f.work?, f.seconds))).collect();
     let operations = figures.iter().filter(|f| f.part == Part::Operations && f.work.is_some());

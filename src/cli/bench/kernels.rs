@@ -1,8 +1,7 @@
 //! The kernels of the ring: transforms, base conversion and products, on random residues.
 //!
 //! *Cold* runs over as many primes as a large chain has, each with its own tables and residues, as
-//! operations on ciphertexts do; *hot* repeats one limb, which stays in cache. The former belong to the
-//! cost model.
+//! operations on ciphertexts do; *hot* repeats one limb, which stays in cache.
 
 use std::time::Instant;
 
@@ -100,7 +99,8 @@ fn product<'a>(what: &'static str, ring: &'a Ring) -> Task<'a> {
             Ok(())
         })
     });
-    Task { what, limbs: 1, count: ring.degree() as f64, work: None, run }
+    let work = Some(Work { multiplications: 1.0, ..Work::default() });
+    Task { what, limbs: 1, count: ring.degree() as f64, work, run }
 }
 
 fn random(ring: &Ring, basis: Basis, seed: u8) -> Poly {

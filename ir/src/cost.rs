@@ -21,7 +21,7 @@ pub struct CostModel {
 impl Default for CostModel {
     /// Of two cores with AVX-512-IFMA.
     fn default() -> Self {
-        Self { prices: Prices::default(), threads: 2, speedup: 1.3 }
+        Self { prices: Prices::default(), threads: 2, speedup: 1.4 }
     }
 }
 

@@ -39,9 +39,9 @@ pub struct Prices {
 }
 
 impl Default for Prices {
-    /// Of one core with AVX-512-IFMA and 30 GB/s of memory bandwidth.
+    /// Of one core with AVX-512-IFMA, as `pic bench` fits them.
     fn default() -> Self {
-        Self { transform: 7.0e-11, multiplication: 1.1e-10, conversion: 8.5e-11, word: 2.7e-10 }
+        Self { transform: 6.8e-11, multiplication: 1.6e-10, conversion: 6.9e-11, word: 4.4e-10 }
     }
 }
 

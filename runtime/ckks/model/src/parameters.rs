@@ -201,6 +201,11 @@ impl Parameters {
         chosen.expect("validated parameters have a special prime").0
     }
 
+    /// log2(q0·p), the modulus of the keys of the sparse secret, p being the encapsulation prime.
+    pub fn log_encapsulation_modulus(&self) -> f64 {
+        log2_product(&[self.moduli()[0], self.special()[self.encapsulation_prime()]])
+    }
+
     /// Number of digits of the whole chain.
     pub fn digits(&self) -> usize {
         self.0.digits

@@ -285,7 +285,8 @@ impl Evaluator {
             check_slots(shape.slots, input.slots)?;
             check_scales(shape.input_scale, input.scale)?;
             let basis = self.context.basis_at(shape.level)?;
-            if !input.basis().is_subset(basis) || input.level() != shape.level {
+            let fits = input.basis().is_subset(basis) && input.basis() == inputs[0].basis();
+            if !fits || input.level() != shape.level {
                 return Err(Error::LevelMismatch { left: shape.level, right: input.level() });
             }
         }
@@ -299,11 +300,8 @@ impl Evaluator {
         transform: &LinearTransform,
     ) -> Result<Vec<(Poly, Poly)>, Error> {
         let (context, special) = (&*self.context, self.context.special_basis());
-        let basis = inputs[0].basis();
-        if inputs.iter().any(|input| input.basis() != basis) {
-            let level = transform.shape.level;
-            return Err(Error::LevelMismatch { left: level, right: level });
-        }
+        let Some(input) = inputs.first() else { return Ok(Vec::new()) };
+        let basis = input.basis().union(special);
         // Babies are sorted by input.
         let by_input: Vec<_> = transform.babies.chunk_by(|a, b| a.0 == b.0).collect();
         let decompose = |babies: &&[(usize, i64)]| {
@@ -328,7 +326,6 @@ impl Evaluator {
             operands.push(Operand { c0, c1, digits, rotations });
         }
         let groups: Vec<_> = transform.groups.iter().map(|group| &*group.terms).collect();
-        let basis = basis.union(special);
         let sums =
             context.ring().hoisted_sums(basis, special, &operands, &groups, |diagonal, i| {
                 diagonal.residues(context, i)

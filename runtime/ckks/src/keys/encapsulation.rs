@@ -51,8 +51,7 @@ impl EncapsulationKeys {
     pub(super) fn check_security(context: &Context) -> Result<(), Error> {
         let parameters = context.parameters();
         let security = parameters.security();
-        let [low, _] = Self::bases(context);
-        let log_modulus = context.log_modulus(low);
+        let log_modulus = parameters.log_encapsulation_modulus();
         let limit = max_log_sparse_modulus(parameters.log_n(), security).unwrap_or(0.0);
         if log_modulus <= limit {
             Ok(())

@@ -136,3 +136,14 @@ fn malformed_transforms_are_refused() {
     other.set_scale(2.0 * SCALE).unwrap();
     assert!(matches!(apply(&[other]), Error::ScaleMismatch { .. }));
 }
+
+#[test]
+fn nothing_comes_of_nothing() {
+    let s = Shape { log_n: 10, levels: 1, digits: 1 }.setup(1, &KeyRequest::default());
+    let (input_scale, output_scale) = (SCALE, SCALE);
+    let shape =
+        TransformShape { inputs: 0, outputs: 0, slots: 4, level: 1, input_scale, output_scale };
+    let terms: Vec<(Term, Vec<f64>)> = Vec::new();
+    let transform = LinearTransform::new(&s.context, shape, terms, 0).unwrap();
+    assert!(s.evaluator.transform(&[], &transform).unwrap().is_empty());
+}

@@ -32,7 +32,7 @@ impl fmt::Display for BootstrappingPlan {
         let special = parameters.special();
         writeln!(f, " + {:.1} special ({})", bits(special), special.len())?;
 
-        let modulus = self.log_encapsulation_modulus();
+        let modulus = self.parameters().log_encapsulation_modulus();
         write!(f, "ephemeral secret: weight {SPARSE_WEIGHT}, keys of {modulus:.1} bits, ")?;
         match sparse_security(parameters.log_n(), modulus) {
             Some(bits) => writeln!(f, "{bits}-bit security")?,

@@ -46,6 +46,9 @@ impl EvalMod {
     }
 
     /// The polynomial for exp(2πix/2^r) as a plan for the input i·x/K.
+    ///
+    /// # Panics
+    /// If the degree is not one that checked plans have.
     pub fn exponential(&self) -> ChebyshevPlan {
         ChebyshevPlan::in_basis(PolynomialBasis::Imaginary, &self.coefficients())
             .expect("checked plans have polynomials of supported degrees")

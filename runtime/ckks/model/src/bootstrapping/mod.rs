@@ -212,7 +212,7 @@ impl BootstrappingPlan {
         }
         let plan = Self(spec);
         let (log_n, security) = (plan.parameters().log_n(), plan.parameters().security());
-        let log_modulus = plan.log_encapsulation_modulus();
+        let log_modulus = plan.parameters().log_encapsulation_modulus();
         let limit = max_log_sparse_modulus(log_n, security).unwrap_or(0.0);
         if log_modulus > limit {
             let error = BootstrappingError::Encapsulation { log_n, log_modulus, limit, security };
@@ -290,13 +290,6 @@ impl BootstrappingPlan {
     /// The level at which EvalMod begins; it ends so many primes below.
     pub fn eval_mod_level(&self) -> usize {
         self.0.parameters.max_level() - self.0.coeffs_to_slots.len()
-    }
-
-    /// log2(q0·p), the modulus of the keys of the ephemeral secret.
-    pub fn log_encapsulation_modulus(&self) -> f64 {
-        let parameters = self.parameters();
-        let p = parameters.special()[parameters.encapsulation_prime()];
-        (parameters.moduli()[0] as f64).log2() + (p as f64).log2()
     }
 
     /// The primes left out when bootstrapping to a target: application primes above it.

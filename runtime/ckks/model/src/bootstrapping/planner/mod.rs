@@ -125,6 +125,7 @@ impl BootstrappingRequest {
             .find_map(|candidate| self.verified(candidate))
             .ok_or(PlanningError::Modulus { needed, limit })
     }
+
     fn check(&self) -> Result<(), PlanningError> {
         let Self { log_n, slots, levels, log_scale, log_output_scale, precision, .. } = *self;
         let security = self.security;
@@ -277,7 +278,7 @@ mod tests {
             let [most, most_sparse] =
                 if request.log_n == 15 { [868.0, 90.0] } else { [1747.0, 100.0] };
             assert!(parameters.log_qp() <= most, "{plan}");
-            assert!(plan.log_encapsulation_modulus() <= most_sparse, "{plan}");
+            assert!(plan.parameters().log_encapsulation_modulus() <= most_sparse, "{plan}");
             assert!(plan.log2_failure() <= -60.0, "{plan}");
             assert!(plan.error(1.0 / 3.0).minimum_bits() >= request.precision + 0.7, "{plan}");
             let application = &parameters.moduli()[plan.omitted(0)];

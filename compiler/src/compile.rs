@@ -113,8 +113,10 @@ pub struct FrontPoint {
     pub degrees: Vec<usize>,
     /// log2 of the ring degree.
     pub log_n: u32,
-    /// Levels of the chain.
+    /// Levels of the chain, or between bootstraps.
     pub levels: usize,
+    /// Bootstraps.
+    pub bootstraps: usize,
 }
 
 /// Points of a front are worth showing if they have at most this share of the loss of the one before.
@@ -176,8 +178,8 @@ pub enum CompileError {
     Parameters(#[from] ParametersError),
     /// No ring of the security table has enough levels.
     #[error(
-        "the network needs at least {needed} levels (`{deepest}` alone takes {of_deepest}), but without bootstrapping \
-         {security} security allows {available} (N = 2^{log_n})"
+        "the network needs at least {needed} levels, but without bootstrapping {security} security allows {available} \
+         (N = 2^{log_n}), and no plan with bootstrapping leaves enough between bootstraps (`{deepest}` takes {of_deepest})"
     )]
     TooDeep {
         /// Levels of the cheapest choice.

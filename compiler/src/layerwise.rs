@@ -270,7 +270,7 @@ fn corrections(
 mod tests {
     use super::*;
     use crate::evaluate::{Batch, Evaluation};
-    use crate::ola::{Alternative, Instance, Structure, within_time};
+    use crate::ola::{Alternative, Effect, Instance, Structure, within_time};
     use crate::sample_networks::{dense, normal_samples, views};
     use pic_ir::function::Function;
 
@@ -356,7 +356,7 @@ mod tests {
             let plan = pic_ckks_model::ChebyshevPlan::new(&a.coefficients).unwrap();
             let products = plan.counts().products as f64;
             let time = (0..=24).map(|level| products * f64::from(level)).collect();
-            Alternative { depth: plan.depth(), loss: a.loss, time }
+            Alternative { effect: Effect::Consume(plan.depth()), loss: a.loss, time }
         };
         Instance {
             structure: Structure::Series((0..offered.len()).map(Structure::Step).collect()),
@@ -436,7 +436,8 @@ mod tests {
         let front = instance.front(0.0).unwrap();
         let mut better = 0;
         for chosen in (2..=31).filter_map(|degree| uniform(&candidates, degree)) {
-            let same = instance.fastest(&chosen).unwrap().unwrap();
+            let fixed: Vec<_> = chosen.iter().map(|&k| Some(k)).collect();
+            let same = instance.fastest(&fixed).unwrap().unwrap();
             let best = within_time(&front, same.time).unwrap();
             assert!(best.loss <= same.loss, "{chosen:?}");
             better += usize::from(best.loss < 0.99 * same.loss);

@@ -9,6 +9,7 @@ pub mod layerwise;
 pub mod lower;
 pub mod ola;
 pub mod plan;
+mod predict;
 pub mod profile;
 pub mod reference;
 pub mod rewrite;

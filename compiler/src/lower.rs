@@ -3,11 +3,12 @@
 //! Every decision has been made; this pass only puts network, polynomials and plan together.
 
 use petgraph::graph::NodeIndex;
+use pic_ckks_model::KeyRequest;
 use pic_ir::activations::Activations;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{self, KeyPlan, Port, Prediction, Program, Value};
+use pic_ir::program::{self, Port, Prediction, Program, Value};
 
 /// Puts a program together. Its prediction is left empty.
 ///
@@ -20,38 +21,53 @@ pub fn lower(
     preprocessing: Preprocessing,
 ) -> Program {
     let mut layers = activations.layers.iter();
-    let value = |index: NodeIndex| {
-        let (node, plan) = (&network.graph[index], &plan.nodes[index.index()]);
-        let operands: Vec<u32> = network.operands(index).iter().map(|o| o.index() as u32).collect();
+    let mut values: Vec<Value> = Vec::new();
+    // The value that users of each node find.
+    let mut found: Vec<u32> = Vec::new();
+    for (index, node_plan) in network.graph.node_indices().zip(&plan.nodes) {
+        let node = &network.graph[index];
+        let operands: Vec<u32> = network.operands(index).iter().map(|o| found[o.index()]).collect();
         let op = match &node.op {
             Op::Input => program::Op::Input,
             Op::Product => program::Op::Product { operands: [operands[0], operands[1]] },
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
+                let stored = |c: &f64| c / node_plan.half_width;
                 program::Op::Polynomial {
                     operand: operands[0],
-                    coefficients: layer.coefficients.clone(),
+                    coefficients: layer.coefficients.iter().map(stored).collect(),
                 }
             }
             Op::Linear { matrices, bias } => program::Op::Linear {
                 operands,
                 matrices: matrices.clone(),
                 bias: bias.clone(),
-                step: plan.step.expect("linear nodes have a step"),
+                step: node_plan.step.expect("linear nodes have a step"),
             },
         };
-        Value {
+        let value = Value {
             name: node.name.clone(),
             op,
-            layout: plan.layout.clone(),
-            level: plan.level,
-            scale: plan.scale,
-            center: plan.center,
-            half_width: plan.half_width,
+            layout: node_plan.layout.clone(),
+            level: node_plan.level,
+            scale: node_plan.scale,
+            center: node_plan.center,
+            half_width: node_plan.half_width,
+        };
+        let computed = values.len() as u32;
+        values.push(value.clone());
+        if let (Some(level), Some(bootstrapping)) = (node_plan.bootstrapped, &plan.bootstrapping) {
+            values.push(Value {
+                name: format!("{}.bootstrap", node.name),
+                op: program::Op::Bootstrap { operand: computed },
+                level,
+                scale: bootstrapping.output_scale(),
+                ..value
+            });
         }
-    };
+        found.push(values.len() as u32 - 1);
+    }
     let longest = plan.nodes.iter().map(|n| n.layout.log_period).max().unwrap_or(0);
-    let values: Vec<Value> = network.graph.node_indices().map(value).collect();
     let port = |index: NodeIndex| {
         let node = &network.graph[index];
         Port { name: node.name.clone(), shape: node.shape.clone() }
@@ -63,7 +79,8 @@ pub fn lower(
         output: port(network.output),
         preprocessing,
         values,
-        keys: KeyPlan::default(),
+        bootstrapping: plan.bootstrapping.clone(),
+        keys: KeyRequest::default(),
         predicted: Prediction::default(),
     };
     program.keys = program.required_keys();

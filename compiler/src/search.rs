@@ -1,22 +1,20 @@
 //! Which point of the front of latency against loss becomes the program.
 //!
-//! For each scale, smallest first, every ring and digit size yields a front; the fastest point of
-//! the merged front that keeps the accuracy on held-back samples is lowered, and accepted if the
-//! predicted precision suffices. Larger scales are then taken as far as the same chain
-//! allows, since they cost nothing.
+//! For each scale, smallest first, every chain (ring, digit size, with or without bootstrapping and
+//! number of levels between bootstraps) yields a front; the fastest point of the merged front that keeps the
+//! accuracy on held-back samples is lowered, and accepted if the predicted precision suffices. Without
+//! bootstrapping, larger scales are then taken as far as the same chain allows, since they cost nothing.
 
 use std::collections::{BTreeSet, HashMap};
 
+use std::sync::Arc;
+
 use pic_ckks_model::ChebyshevPlan;
-use pic_ckks_model::work::{Counter, Work};
 use pic_ir::activations::{Activations, Approximation};
-use pic_ir::cost::linear;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
-use pic_ir::precision;
 use pic_ir::profile::Profile;
-use pic_ir::program::{self, Prediction, Program};
-
+use pic_ir::program::Program;
 use rayon::prelude::*;
 
 use crate::compile::{CompileError, FrontPoint, Options, Progress};
@@ -26,7 +24,11 @@ use crate::fit::Candidate;
 use crate::layerwise::{self, ChooseError, Measurement};
 use crate::lower::lower;
 use crate::ola::{Instance, Solution};
-use crate::plan::{self, HEADROOM_BITS, LayoutPlanner, Layouts, Setting};
+use crate::plan::{
+    self, Arrangement, BOOTSTRAPPING_LOG_NS, Chain, HEADROOM_BITS, LayoutPlanner, Layouts, Places,
+    Setting,
+};
+use crate::predict::predict;
 
 /// Ring degrees that are tried, log2, smallest first.
 const LOG_NS: std::ops::RangeInclusive<u32> = 12..=16;
@@ -48,10 +50,17 @@ const DEFAULT_ACCURACY_DROP: f64 = 0.005;
 /// changes of relative size x turn about 0.4·d·x of all answers; 6 allows for d = 0.4.
 const MARGIN_CHANGE_PER_DROP: f64 = 6.0;
 
-/// A choice of degrees under a setting.
+/// If every choice takes less time without bootstrapping, seconds, then none is made with it: a
+/// single bootstrap takes about as long.
+const LEAST_BOOTSTRAPPING: f64 = 0.25;
+
+/// Largest loss by thinning fronts of plans that bootstrap, which have very many points.
+const FRONT_EPSILON: f64 = 0.02;
+
+/// A choice of degrees and bootstraps on a chain.
 #[derive(Clone, Debug)]
 pub struct Point {
-    setting: Setting,
+    chain: Arc<Chain>,
     solution: Solution,
 }
 
@@ -112,8 +121,12 @@ pub struct Search<'a> {
     /// log2 of the largest magnitude of the stored output, at least 0.
     log_output: f64,
     planner: LayoutPlanner<'a>,
+    /// Without bootstraps, and with them.
+    arrangements: [Arrangement; 2],
     /// By log2 of the ring degree.
     layouts: HashMap<u32, Layouts>,
+    /// Chains of the current scale.
+    chains: Vec<Arc<Chain>>,
     /// What choices of candidates turned out to do.
     tried: HashMap<Vec<usize>, (Activations, Measurement)>,
 }
@@ -148,7 +161,9 @@ impl<'a> Search<'a> {
             output_magnitude: 0.0,
             log_output: 0.0,
             planner: LayoutPlanner::new(network, &options.cost),
+            arrangements: [Places::None, Places::All].map(|p| plan::arrangement(network, p)),
             layouts: HashMap::new(),
+            chains: vec![],
             tried: HashMap::new(),
         };
         search.output_magnitude = search.magnitudes(&exact_layers(network))[network.output.index()];
@@ -164,39 +179,29 @@ impl<'a> Search<'a> {
         let mut best_bits = f64::NEG_INFINITY;
         for log_scale in LOG_SCALES.step_by(2) {
             let log_scale = f64::from(log_scale);
-            self.progress.stage(&format!("choose layouts, scale 2^{log_scale}"), 0);
-            self.choose_layouts(log_scale);
+            self.progress.stage(&format!("choose layouts and chains, scale 2^{log_scale}"), 0);
+            self.prepare(log_scale)?;
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(Choice { front, offered, point, activations, measured }) =
-                self.settle(log_scale)?
+            let Some(Choice { front, offered, point, activations, measured }) = self.settle()?
             else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
                 }
                 break;
             };
-            let layouts = &self.layouts[&point.setting.log_n];
-            let build = |setting: &Setting| self.build(&activations, layouts, setting);
-            let mut setting = point.setting;
-            let (mut plan, mut program) = build(&setting)?;
+            let (mut plan, mut program) =
+                self.build(&activations, &point.chain, &point.solution)?;
             let bits = program.predicted.precision_bits;
             best_bits = best_bits.max(bits);
             if bits < self.options.min_precision_bits {
                 continue;
             }
-            let levels = program.parameters.max_level();
-            while setting.log_scale < f64::from(*LOG_SCALES.end()) {
-                let wider =
-                    self.setting(setting.log_n, setting.log_scale + 1.0, setting.digit_size);
-                if wider.max_levels().is_none_or(|most| most < levels)
-                    || wider.parameters(levels).is_err()
-                {
-                    break;
+            if let Chain::Leveled(setting) = *point.chain {
+                let wider = self.widest(setting, program.parameters.max_level());
+                if wider != setting {
+                    let chain = Chain::Leveled(wider);
+                    (plan, program) = self.build(&activations, &chain, &point.solution)?;
                 }
-                setting = wider;
-            }
-            if setting != point.setting {
-                (plan, program) = build(&setting)?;
             }
             self.check_memory(&program)?;
             program.predicted.accuracy_drop =
@@ -207,26 +212,40 @@ impl<'a> Search<'a> {
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
 
+    /// The setting with the largest scale that still has so many levels.
+    fn widest(&self, mut setting: Setting, levels: usize) -> Setting {
+        while setting.log_scale < f64::from(*LOG_SCALES.end()) {
+            let wider = self.setting(setting.log_n, setting.log_scale + 1.0, setting.digit_size);
+            if wider.max_levels().is_none_or(|most| most < levels)
+                || wider.parameters(levels).is_err()
+            {
+                break;
+            }
+            setting = wider;
+        }
+        setting
+    }
+
     /// For comparison with the front of a choice: the same degree in every layer, at the fastest
     /// setting of the same scale.
     pub fn uniform(&self, chosen: &Chosen) -> Result<Vec<Point>, CompileError> {
-        let Some(first) = chosen.front.first() else { return Ok(vec![]) };
         let degrees: BTreeSet<usize> =
             self.polynomials.iter().flatten().map(Approximation::degree).collect();
+        let instances = self.instances(&chosen.offered);
         let mut points: Vec<Point> = Vec::new();
         for degree in degrees {
             let Some(choices) = layerwise::uniform(self.candidates, degree) else { continue };
-            let mut alternatives = vec![0; self.network.graph.node_count() - 1];
-            for (step, choice) in self.layer_steps().into_iter().zip(choices) {
-                alternatives[step] = choice;
-            }
             let mut fastest: Option<Point> = None;
-            for (setting, instance) in self.instances(&chosen.offered, first.setting.log_scale) {
+            for (chain, instance) in &instances {
+                let mut alternatives = vec![None; instance.steps.len()];
+                for (step, &choice) in self.layer_steps().into_iter().zip(&choices) {
+                    alternatives[step] = Some(choice);
+                }
                 let solution = instance.fastest(&alternatives)?;
                 let faster =
                     |s: &Solution| fastest.as_ref().is_none_or(|f| s.time < f.solution.time);
                 if let Some(solution) = solution.filter(faster) {
-                    fastest = Some(Point { setting, solution });
+                    fastest = Some(Point { chain: Arc::clone(chain), solution });
                 }
             }
             points.extend(fastest);
@@ -242,8 +261,12 @@ impl<'a> Search<'a> {
             seconds: point.solution.time,
             loss: point.solution.loss,
             degrees: self.polynomials.iter().zip(&choices).map(degree).collect(),
-            log_n: point.setting.log_n,
-            levels: point.solution.input_level as usize,
+            log_n: point.chain.log_n(),
+            levels: match point.chain.bootstrapping() {
+                Some(plan) => plan.levels(),
+                None => point.solution.input_level as usize,
+            },
+            bootstraps: self.bootstrapped(point).iter().filter(|&&b| b).count(),
         }
     }
 
@@ -252,61 +275,90 @@ impl<'a> Search<'a> {
         Setting { log_n, log_scale, log_q0, digit_size, security: self.options.security }
     }
 
-    /// Layouts for every ring that could hold the network at a scale.
-    fn choose_layouts(&mut self, log_scale: f64) {
+    /// Layouts and chains for every ring that could hold the network at a scale.
+    fn prepare(&mut self, log_scale: f64) -> Result<(), CompileError> {
+        self.chains.clear();
         let fewest = self.fewest_levels();
         for log_n in LOG_NS {
             let setting = self.setting(log_n, log_scale, 1);
-            let Some(levels) = setting.max_levels().filter(|&levels| levels >= fewest) else {
+            if setting.max_levels().is_none_or(|levels| levels < fewest) {
                 continue;
-            };
-            if !self.layouts.contains_key(&log_n)
-                && let Ok(parameters) = setting.parameters(levels)
-            {
-                let layouts = self.planner.choose(&parameters);
-                self.layouts.insert(log_n, layouts);
+            }
+            self.choose_layouts(log_n, log_scale)?;
+            for digit_size in 1..=MAX_DIGIT_SIZE {
+                let setting = self.setting(log_n, log_scale, digit_size);
+                self.chains.push(Arc::new(Chain::Leveled(setting)));
             }
         }
+        let leveled = self.front(&self.polynomials)?;
+        if leveled.last().is_some_and(|point| point.solution.time < LEAST_BOOTSTRAPPING) {
+            return Ok(());
+        }
+        for log_n in BOOTSTRAPPING_LOG_NS {
+            self.choose_layouts(log_n, log_scale)?;
+            let longest = self.layouts[&log_n].of.iter().map(|l| l.log_period).max().unwrap_or(0);
+            let slots = longest.min(log_n - 1);
+            let chains = Chain::bootstrapped(log_n, slots, log_scale, self.options.security);
+            self.chains.extend(chains.into_iter().map(Arc::new));
+        }
+        Ok(())
     }
 
-    /// The dynamic program's instance for every ring and digit size for which there are parameters.
-    fn instances(
-        &self,
-        polynomials: &[Vec<Approximation>],
-        log_scale: f64,
-    ) -> Vec<(Setting, Instance)> {
+    fn choose_layouts(&mut self, log_n: u32, log_scale: f64) -> Result<(), CompileError> {
+        if !self.layouts.contains_key(&log_n) {
+            let setting = self.setting(log_n, log_scale, 1);
+            let levels = setting.max_levels().unwrap_or(0).min(self.fewest_levels());
+            let parameters = setting.parameters(levels)?;
+            self.layouts.insert(log_n, self.planner.choose(&parameters));
+        }
+        Ok(())
+    }
+
+    /// The dynamic program's instance for every chain.
+    fn instances(&self, polynomials: &[Vec<Approximation>]) -> Vec<(Arc<Chain>, Instance)> {
         let pairs = self.evaluations.iter().zip(polynomials);
         let candidates: Vec<Vec<_>> = pairs
             .map(|(plans, list)| plans.iter().zip(list.iter().map(|p| p.loss)).collect())
             .collect();
-        let mut instances = Vec::new();
-        for log_n in LOG_NS {
-            let Some(layouts) = self.layouts.get(&log_n) else { continue };
-            for digit_size in 1..=MAX_DIGIT_SIZE {
-                let setting = self.setting(log_n, log_scale, digit_size);
-                let Some(levels) = setting.max_levels() else { continue };
-                let levels = levels.min(self.most_levels());
-                let cost = &self.options.cost;
-                let instance =
-                    plan::instance(self.network, &candidates, layouts, &setting, levels, cost);
-                instances.extend(instance.ok().map(|instance| (setting, instance)));
-            }
-        }
-        instances
+        let most = self.most_levels();
+        let instance = |chain: &Arc<Chain>| {
+            let levels = chain.max_levels()?.min(most);
+            let instance = plan::instance(
+                self.network,
+                self.arrangement(chain),
+                &candidates,
+                &self.layouts[&chain.log_n()],
+                chain,
+                levels,
+                &self.options.cost,
+            );
+            Some((Arc::clone(chain), instance.ok()?))
+        };
+        self.chains.par_iter().filter_map(instance).collect()
     }
 
-    /// The front over all rings and digit sizes.
-    fn front(
-        &self,
-        polynomials: &[Vec<Approximation>],
-        log_scale: f64,
-    ) -> Result<Vec<Point>, CompileError> {
-        let mut points: Vec<Point> = Vec::new();
-        for (setting, instance) in self.instances(polynomials, log_scale) {
-            points.extend(
-                instance.front(0.0)?.into_iter().map(|solution| Point { setting, solution }),
-            );
-        }
+    fn arrangement(&self, chain: &Chain) -> &Arrangement {
+        &self.arrangements[usize::from(chain.bootstrapping().is_some())]
+    }
+
+    /// The nodes whose values a point bootstraps.
+    fn bootstrapped(&self, point: &Point) -> Vec<bool> {
+        plan::bootstrapped(self.network, self.arrangement(&point.chain), &point.solution)
+    }
+
+    /// The front over all chains.
+    fn front(&self, polynomials: &[Vec<Approximation>]) -> Result<Vec<Point>, CompileError> {
+        let solve = |(chain, instance): (Arc<Chain>, Instance)| {
+            let epsilon = if chain.bootstrapping().is_some() { FRONT_EPSILON } else { 0.0 };
+            let solutions = instance.front(epsilon)?.into_iter();
+            Ok(solutions.map(|solution| Point { chain: Arc::clone(&chain), solution }).collect())
+        };
+        let fronts: Vec<Vec<Point>> = self
+            .instances(polynomials)
+            .into_par_iter()
+            .map(solve)
+            .collect::<Result<_, CompileError>>()?;
+        let mut points: Vec<Point> = fronts.into_iter().flatten().collect();
         points.sort_by(|a, b| a.solution.time.total_cmp(&b.solution.time));
         let mut least = f64::INFINITY;
         points.retain(|p| {
@@ -319,12 +371,12 @@ impl<'a> Search<'a> {
 
     /// Chooses at one scale, reconsidering while predicted and measured losses disagree, and keeps
     /// the fastest choice. None if nothing fits.
-    fn settle(&mut self, log_scale: f64) -> Result<Option<Choice>, CompileError> {
+    fn settle(&mut self) -> Result<Option<Choice>, CompileError> {
         let mut best: Option<Choice> = None;
         let (network, profile, candidates) = (self.network, self.profile, self.candidates);
         let (fitting, held, progress) = (self.fitting, self.held, self.progress);
         let solve = |offered: &[Vec<Approximation>]| {
-            let front = self.front(offered, log_scale)?;
+            let front = self.front(offered)?;
             if front.is_empty() {
                 return Err(Unsolved::Nothing);
             }
@@ -462,7 +514,8 @@ impl<'a> Search<'a> {
         };
         let layers: Option<Vec<_>> = self.candidates.iter().map(choice).collect();
         let activations = Activations { layers: layers.unwrap_or_default() };
-        plan::levels(self.network, &activations)[self.network.input().index()]
+        let none = vec![false; self.network.graph.node_count()];
+        plan::levels(self.network, &activations, &none)[self.network.input().index()].used
     }
 
     fn fewest_levels(&self) -> usize {
@@ -478,15 +531,18 @@ impl<'a> Search<'a> {
     fn build(
         &self,
         activations: &Activations,
-        layouts: &Layouts,
-        setting: &Setting,
+        chain: &Chain,
+        solution: &Solution,
     ) -> Result<(Plan, Program), CompileError> {
+        let layouts = &self.layouts[&chain.log_n()];
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
+        let bootstrapped = plan::bootstrapped(self.network, self.arrangement(chain), solution);
+        let magnitudes = self.magnitudes(&layers);
         let plan =
-            plan::plan(self.network, activations, layouts, setting, &self.magnitudes(&layers))?;
+            plan::plan(self.network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
         let mut program =
             lower(self.network, activations, &plan, self.options.preprocessing.clone());
-        program.predicted = self.predict(&program, layouts);
+        program.predicted = predict(&program, layouts, &self.options.cost);
         Ok((plan, program))
     }
 
@@ -502,48 +558,6 @@ impl<'a> Search<'a> {
             }
         }
         largest.iter().map(|m| m * MAGNITUDE_MARGIN).collect()
-    }
-
-    fn predict(&self, program: &Program, layouts: &Layouts) -> Prediction {
-        let counter = Counter::new(&program.parameters, 0..0);
-        let mut work = Work::default();
-        let (mut plaintexts, mut values, mut workspace) = (0, 0, 0);
-        for (value, transform) in program.values.iter().zip(&layouts.transforms) {
-            let ciphertexts = value.layout.ciphertexts(program.log_slots);
-            let level = value.level + value.op.depth();
-            values += counter.ciphertext_bytes(value.level) * ciphertexts as u64;
-            match &value.op {
-                program::Op::Input => {}
-                program::Op::Product { .. } => work += counter.product(level) * ciphertexts,
-                program::Op::Polynomial { coefficients, .. } => {
-                    let plan =
-                        ChebyshevPlan::new(coefficients).expect("refitted polynomials have plans");
-                    work += counter.polynomial(&plan, level) * ciphertexts;
-                }
-                program::Op::Linear { .. } => {
-                    let t = transform.as_ref().expect("linear nodes have transforms");
-                    work += linear(&counter, &t.steps, t.outputs, t.folds, level);
-                    plaintexts += counter.diagonal_bytes(level, 1) * t.steps.products as u64;
-                    workspace = workspace.max(
-                        counter.extended_bytes(level)
-                            * (t.steps.babies.len() + t.outputs + 2) as u64,
-                    );
-                }
-            }
-        }
-        let rotations = program.keys.rotations.values().map(|&level| counter.key_bytes(level));
-        let relinearization =
-            program.keys.relinearization.map_or(0, |level| counter.key_bytes(level));
-        let key_bytes = rotations.sum::<u64>() + relinearization;
-        Prediction {
-            seconds: self.options.cost.seconds(work),
-            threads: self.options.cost.threads,
-            peak_bytes: key_bytes + plaintexts + values + workspace,
-            key_bytes,
-            constant_bytes: plaintexts,
-            precision_bits: precision::output_bits(&precision::errors(program)),
-            accuracy_drop: None,
-        }
     }
 
     fn check_memory(&self, program: &Program) -> Result<(), CompileError> {

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod function;
 pub mod layout;
 pub mod matrix;
+pub mod memory;
 pub mod network;
 pub mod plan;
 pub mod precision;

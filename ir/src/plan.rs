@@ -3,13 +3,15 @@
 //! # Invariants ([`Plan::verify`])
 //! - one entry per network node, names matching;
 //! - every level exists in the modulus chain;
-//! - steps are given for linear nodes and only for them.
+//! - steps are given for linear nodes and only for them;
+//! - where values are bootstrapped, to levels that exist, there is a plan for it.
 //!
 //! What the numbers mean together is checked on the program that follows from the plan.
 
 use std::fmt;
 
 use pic_ckks_model::Parameters;
+use pic_ckks_model::bootstrapping::BootstrappingPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
@@ -20,6 +22,8 @@ use crate::network::{Network, Op};
 pub struct Plan {
     /// Ring, modulus chain and security.
     pub parameters: Parameters,
+    /// How values are bootstrapped, if any are.
+    pub bootstrapping: Option<BootstrappingPlan>,
     /// One entry per node, by node index.
     pub nodes: Vec<NodePlan>,
 }
@@ -41,6 +45,8 @@ pub struct NodePlan {
     pub half_width: f64,
     /// Width of the giant steps of a linear node.
     pub step: Option<u32>,
+    /// The level to which its value is bootstrapped for its users.
+    pub bootstrapped: Option<usize>,
 }
 
 impl Plan {
@@ -57,6 +63,9 @@ impl Plan {
             let linear = matches!(node.op, Op::Linear { .. });
             let sound = plan.name == node.name
                 && plan.level <= self.parameters.max_level()
+                && plan.bootstrapped.is_none_or(|level| {
+                    self.bootstrapping.is_some() && level <= self.parameters.max_level()
+                })
                 && plan.step.is_some() == linear
                 && plan.layout.len == node.len();
             if !sound {
@@ -94,6 +103,9 @@ impl fmt::Display for Plan {
             write!(f, "%{index}: level {}, layout {}", node.level, node.layout)?;
             if let Some(step) = node.step {
                 write!(f, ", step {step}")?;
+            }
+            if let Some(level) = node.bootstrapped {
+                write!(f, ", bootstrapped to level {level}")?;
             }
             writeln!(f, " ; {}", node.name)?;
         }

@@ -27,10 +27,12 @@ pub struct ErrorVariance {
 /// The errors of every value.
 pub fn errors(program: &Program) -> Vec<ErrorVariance> {
     let model = NoiseModel::new(&program.parameters, 1 << program.log_slots);
+    // Of values that fill [−1, 1]: smaller ones lose no more.
+    let refreshed = program.bootstrapping.as_ref().map(|plan| plan.error(1.0 / 3.0).mean_square());
     let mut errors: Vec<ErrorVariance> = Vec::new();
     let mut signals: Vec<f64> = Vec::new();
     for (id, value) in program.values.iter().enumerate() {
-        let level = value.level + value.op.depth();
+        let level = program.operand_level(value);
         let at = |o: ValueId| &program.values[o as usize];
         let signal = |o: ValueId| Signal {
             mean_square: signals[o as usize],
@@ -68,6 +70,11 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                     ErrorVariance { own: run(0.0), total: run(errors[*operand as usize].total) },
                     mean_square,
                 )
+            }
+            Op::Bootstrap { operand } => {
+                let own = refreshed.expect("a verified program that bootstraps has a plan");
+                let total = own + errors[*operand as usize].total;
+                (ErrorVariance { own, total }, signals[*operand as usize])
             }
             Op::Linear { operands, step, .. } => {
                 let constants =

@@ -10,26 +10,32 @@
 //!   [`crate::transform`], with operands dropped to its own level plus one, and rescales once;
 //!   constants are encoded so that the result's scale is exactly the one stated.
 //! - [`Op::Polynomial`] evaluates a Chebyshev series at the stored operand, with operand dropped to
-//!   the level plus the depth; its result's scale is exactly the one stated.
+//!   the level plus the depth; the series gives the stored result, at exactly the scale stated.
 //! - [`Op::Product`] multiplies, relinearises and rescales.
+//! - [`Op::Bootstrap`] gives levels back to stored values in [−1, 1], as many as the value's own level
+//!   says, at the output scale of the program's bootstrapping plan.
 //!
 //! A program is complete: nothing is decided at run time.
 //!
 //! # Invariants ([`Program::verify`])
 //! - the first value is the only input; operands are older than users; the output exists;
-//! - levels: every operand's level is at least the user's plus the user's depth;
+//! - levels: every operand's level is at least the user's plus the user's depth, or that at which
+//!   bootstrapping begins;
 //! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
 //!   the modulus it is rescaled by;
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - layouts are injective, lengths match matrices, biases, operands and ports;
 //! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,
 //!   products' operands have center 0 and half widths multiply;
-//! - the key plan names every rotation at the level where it is used, and relinearisation where needed.
+//! - bootstrapped values lie and are normalised as their operands, at a level and the scale that the plan
+//!   yields, from a scale that it takes; the plan has the program's parameters and slots;
+//! - the keys include everything that the values take.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pic_ckks_model::Parameters;
+use pic_ckks_model::bootstrapping::BootstrappingPlan;
+use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, LayoutError};
@@ -53,8 +59,11 @@ pub struct Program {
     pub preprocessing: Preprocessing,
     /// The values in order of evaluation; the last one is the output.
     pub values: Vec<Value>,
-    /// The keys that running the program takes.
-    pub keys: KeyPlan,
+    /// How values are bootstrapped, if any are.
+    pub bootstrapping: Option<BootstrappingPlan>,
+    /// The evaluation keys that running the program takes. Rotations are in `1..slots`, but for the
+    /// trace of bootstrapping, which rotates all N/2 slots.
+    pub keys: KeyRequest,
     /// What the compiler expects of a run.
     pub predicted: Prediction,
 }
@@ -106,7 +115,7 @@ pub enum Op {
         /// Width of the giant steps.
         step: u32,
     },
-    /// A Chebyshev series in the stored operand; the result is in real units.
+    /// A Chebyshev series from the stored operand to the stored result.
     Polynomial {
         /// The operand.
         operand: ValueId,
@@ -118,15 +127,11 @@ pub enum Op {
         /// The operands, which may be equal.
         operands: [ValueId; 2],
     },
-}
-
-/// Evaluation keys and the highest level at which each is used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyPlan {
-    /// Level of the relinearisation key, if any product is relinearised.
-    pub relinearization: Option<usize>,
-    /// Level of each rotation key, by rotation to the left in `1..slots`.
-    pub rotations: BTreeMap<u32, usize>,
+    /// The operand with levels restored.
+    Bootstrap {
+        /// The operand.
+        operand: ValueId,
+    },
 }
 
 /// What the compiler expects of a run.
@@ -154,15 +159,17 @@ impl Op {
         match self {
             Self::Input => &[],
             Self::Linear { operands, .. } => operands,
-            Self::Polynomial { operand, .. } => std::slice::from_ref(operand),
+            Self::Polynomial { operand, .. } | Self::Bootstrap { operand } => {
+                std::slice::from_ref(operand)
+            }
             Self::Product { operands } => operands,
         }
     }
 
-    /// Levels that it consumes.
+    /// Levels that it consumes; none in bootstrapping.
     pub fn depth(&self) -> usize {
         match self {
-            Self::Input => 0,
+            Self::Input | Self::Bootstrap { .. } => 0,
             Self::Linear { .. } | Self::Product { .. } => 1,
             Self::Polynomial { coefficients, .. } => {
                 pic_ckks_model::chebyshev::depth(coefficients) as usize
@@ -186,6 +193,14 @@ impl Program {
     /// The value that the client decrypts.
     pub fn output_value(&self) -> &Value {
         &self.values[self.values.len() - 1]
+    }
+
+    /// The level to which a value's operands are dropped before they are used.
+    pub fn operand_level(&self, value: &Value) -> usize {
+        match (&value.op, &self.bootstrapping) {
+            (Op::Bootstrap { .. }, Some(plan)) => plan.input_level(),
+            _ => value.level + value.op.depth(),
+        }
     }
 
     /// The operands of a linear value as terms of a transform.
@@ -231,31 +246,33 @@ impl Program {
     }
 
     /// The keys that the values take, derived from them.
-    pub fn required_keys(&self) -> KeyPlan {
+    pub fn required_keys(&self) -> KeyRequest {
         let slots = 1i64 << self.log_slots;
-        let mut keys = KeyPlan::default();
+        let mut keys = KeyRequest::default();
         for value in &self.values {
-            let level = value.level + value.op.depth();
+            let level = self.operand_level(value);
             match &value.op {
                 Op::Input => {}
-                Op::Product { .. } => keys.relinearization = keys.relinearization.max(Some(level)),
                 Op::Polynomial { .. } if value.op.depth() < 2 => {}
-                Op::Polynomial { .. } => {
-                    keys.relinearization = keys.relinearization.max(Some(level))
+                Op::Product { .. } | Op::Polynomial { .. } => {
+                    keys.relinearization = keys.relinearization.max(Some(level));
                 }
                 Op::Linear { operands, matrices, step, .. } => {
                     let terms = self.terms(operands, matrices);
                     let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
                     let steps =
                         Steps::new(&structure(&terms, &value.layout, self.log_slots), *step);
+                    for rotation in steps.rotations() {
+                        keys.rotate(i64::from(rotation).rem_euclid(slots), level);
+                    }
                     // Folds happen after the rescaling.
-                    let rotations = steps.rotations().into_iter().map(|r| (r, level));
-                    for (rotation, level) in
-                        rotations.chain(geometry.folds().map(|r| (r, value.level)))
-                    {
-                        let rotation = i64::from(rotation).rem_euclid(slots) as u32;
-                        let highest = keys.rotations.entry(rotation).or_insert(level);
-                        *highest = level.max(*highest);
+                    for rotation in geometry.folds() {
+                        keys.rotate(i64::from(rotation).rem_euclid(slots), value.level);
+                    }
+                }
+                Op::Bootstrap { .. } => {
+                    if let Some(plan) = &self.bootstrapping {
+                        keys.include(&plan.keys());
                     }
                 }
             }
@@ -281,21 +298,16 @@ impl Program {
             self.verify_value(index, value)
                 .map_err(|fault| ProgramError::Value { name: value.name.clone(), fault })?;
         }
-        let required = self.required_keys();
-        let enough = required.relinearization <= self.keys.relinearization
-            && required
-                .rotations
-                .iter()
-                .all(|(r, level)| self.keys.rotations.get(r).is_some_and(|l| l >= level));
-        let within = |level: usize| level <= self.parameters.max_level();
-        let slots = 1u32 << self.log_slots;
-        let sound = self.keys.relinearization.is_none_or(within)
-            && self
-                .keys
-                .rotations
-                .iter()
-                .all(|(&r, &level)| (1..slots).contains(&r) && within(level));
-        if enough && sound { Ok(()) } else { Err(ProgramError::Keys) }
+        if let Some(plan) = &self.bootstrapping
+            && (plan.parameters() != &self.parameters || plan.slots() != 1 << self.log_slots)
+        {
+            return Err(ProgramError::Bootstrapping);
+        }
+        let within = |&r: &i64| (1..1 << (self.parameters.log_n() - 1)).contains(&r);
+        let sound = self.keys.covers(&self.required_keys())
+            && self.keys.highest_level().is_none_or(|level| level <= self.parameters.max_level())
+            && self.keys.rotations.keys().all(within);
+        if sound { Ok(()) } else { Err(ProgramError::Keys) }
     }
 
     fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
@@ -323,7 +335,7 @@ impl Program {
             pic_ckks_model::chebyshev::ChebyshevPlan::new(coefficients)
                 .map_err(|_| Fault::Polynomial)?;
         }
-        let needed = value.level + value.op.depth();
+        let needed = self.operand_level(value);
         if let Some(operand) = operands.iter().find(|o| o.level < needed) {
             return Err(Fault::Level { level: needed, operand: operand.level });
         }
@@ -331,10 +343,21 @@ impl Program {
         match &value.op {
             Op::Input => Ok(()),
             Op::Polynomial { .. } if operands[0].layout != value.layout => Err(Fault::Length),
-            Op::Polynomial { .. } if (value.center, value.half_width) != (0.0, 1.0) => {
-                Err(Fault::Scale)
-            }
+            Op::Polynomial { .. } if value.center != 0.0 => Err(Fault::Scale),
             Op::Polynomial { .. } => Ok(()),
+            Op::Bootstrap { .. } => {
+                let plan = self.bootstrapping.as_ref().ok_or(Fault::Bootstrapping)?;
+                let operand = operands[0];
+                if operand.layout != value.layout {
+                    return Err(Fault::Length);
+                }
+                let restored = plan.output_level(0)..=plan.output_level(plan.levels());
+                let sound = restored.contains(&value.level)
+                    && value.scale == plan.output_scale()
+                    && operand.scale <= plan.input_scale() * (1.0 + 1e-9)
+                    && (value.center, value.half_width) == (operand.center, operand.half_width);
+                if sound { Ok(()) } else { Err(Fault::Bootstrapping) }
+            }
             Op::Product { .. } => {
                 let [a, b] = [operands[0], operands[1]];
                 if a.layout != value.layout || b.layout != value.layout {
@@ -402,9 +425,12 @@ pub enum ProgramError {
         #[source]
         fault: Fault,
     },
-    /// The key plan lacks a key, or names one that cannot exist.
-    #[error("the key plan does not match the values")]
+    /// A key is missing, or one is named that cannot exist.
+    #[error("the keys do not match the values")]
     Keys,
+    /// The bootstrapping plan is one for other parameters or slots.
+    #[error("the bootstrapping plan has other parameters or slots than the program")]
+    Bootstrapping,
 }
 
 /// The invariant that a value breaks.
@@ -430,6 +456,9 @@ pub enum Fault {
     /// Lengths or layouts do not match.
     #[error("lengths, layouts or steps do not match")]
     Length,
+    /// A bootstrapped value is not what the plan yields, or there is no plan.
+    #[error("level, scale or normalisation are not what bootstrapping takes and yields")]
+    Bootstrapping,
     /// Malformed polynomial.
     #[error("malformed polynomial")]
     Polynomial,
@@ -453,6 +482,7 @@ impl fmt::Display for Program {
             match &value.op {
                 Op::Input => f.write_str("input")?,
                 Op::Product { operands: [a, b] } => write!(f, "product %{a} %{b}")?,
+                Op::Bootstrap { operand } => write!(f, "bootstrap %{operand}")?,
                 Op::Polynomial { operand, coefficients } => {
                     write!(f, "polynomial(degree {}) %{operand}", coefficients.len() - 1)?;
                 }

@@ -13,13 +13,13 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
-use pic_ckks::model::{Parameters, SecurityLevel};
+use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::Activations;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
-use pic_ir::program::{KeyPlan, Port, Prediction, Program, Value};
+use pic_ir::program::{Port, Prediction, Program, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct ClientInfo {
     /// How raw inputs become the network's input.
     pub preprocessing: Preprocessing,
     /// The evaluation keys that the program takes.
-    pub keys: KeyPlan,
+    pub keys: KeyRequest,
     /// What the compiler expects of a run.
     pub predicted: Prediction,
 }
@@ -249,13 +249,12 @@ impl ClientInfo {
         if self.log_slots >= self.parameters.log_n() {
             return Err(Error::ClientPart);
         }
-        let slots = 1 << self.log_slots;
-        let mut rotations = self.keys.rotations.iter();
+        let all_slots = 1 << (self.parameters.log_n() - 1);
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
             && self.preprocessing.verify(&self.input.shape).is_ok()
-            && self.keys.relinearization.is_none_or(within)
-            && rotations.all(|(&r, &level)| (1..slots).contains(&r) && within(level));
+            && self.keys.highest_level().is_none_or(within)
+            && self.keys.rotations.keys().all(|r| (1..all_slots).contains(r));
         if sound { Ok(()) } else { Err(Error::ClientPart) }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use pic_ir::memory::count_uses;
 use pic_ir::program::{Op, Program, Value, ValueId};
 use pic_ir::transform::Geometry;
 
@@ -56,6 +57,13 @@ pub trait Backend {
 
     /// The Chebyshev series of value `id` at `x`, at its stated scale.
     fn polynomial(
+        &mut self,
+        id: ValueId,
+        x: &Self::Ciphertext,
+    ) -> Result<Self::Ciphertext, Self::Error>;
+
+    /// `x` with levels restored, as bootstrapped value `id` states it.
+    fn bootstrap(
         &mut self,
         id: ValueId,
         x: &Self::Ciphertext,
@@ -126,23 +134,6 @@ impl<C: Clone> Values<C> {
     }
 }
 
-/// How often each value is used.
-pub(crate) fn count_uses(program: &Program) -> Vec<usize> {
-    let mut uses = vec![0; program.values.len()];
-    for &operand in program.values.iter().flat_map(|value| uses_of(&value.op)) {
-        uses[operand as usize] += 1;
-    }
-    uses
-}
-
-/// The operands that an operation asks for; a square asks for its operand once.
-pub(crate) fn uses_of(op: &Op) -> &[ValueId] {
-    match op {
-        Op::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
-        op => op.operands(),
-    }
-}
-
 fn compute<B: Backend>(
     program: &Program,
     backend: &mut B,
@@ -150,7 +141,7 @@ fn compute<B: Backend>(
     values: &mut Values<B::Ciphertext>,
 ) -> Result<Vec<B::Ciphertext>, B::Error> {
     let (id, value) = (index as ValueId, &program.values[index]);
-    let level = value.level + value.op.depth();
+    let level = program.operand_level(value);
     match &value.op {
         Op::Input => unreachable!("the input of a verified program is its first value only"),
         Op::Linear { operands, matrices, .. } => {
@@ -173,6 +164,10 @@ fn compute<B: Backend>(
         &Op::Polynomial { operand, .. } => {
             let x = operand_at(backend, values.get(operand), level)?;
             x.iter().map(|x| backend.polynomial(id, x)).collect()
+        }
+        &Op::Bootstrap { operand } => {
+            let x = operand_at(backend, values.get(operand), level)?;
+            x.iter().map(|x| backend.bootstrap(id, x)).collect()
         }
         &Op::Product { operands: [a, b] } => {
             let x = operand_at(backend, values.get(a), level)?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use pic_ckks::model::ChebyshevPlan;
 use pic_ckks::{
-    Ciphertext, Context, Error, EvaluationKeys, Evaluator, LinearTransform, Plaintext, Term,
-    TransformShape,
+    Bootstrapper, Ciphertext, Context, Error, EvaluationKeys, Evaluator, LinearTransform,
+    Plaintext, Term, TransformShape,
 };
 use pic_ir::program::{LinearConstants, Op, Program, Value, ValueId};
 use pic_ir::transform::{Diagonal, split_rotation};
@@ -22,6 +22,7 @@ use crate::backend::Backend;
 pub struct Ckks {
     evaluator: Evaluator,
     constants: Vec<Constants>,
+    bootstrapper: Option<Bootstrapper>,
 }
 
 /// What one value needs.
@@ -29,8 +30,17 @@ pub struct Ckks {
 enum Constants {
     Input,
     Linear(Linear),
-    Polynomial { plan: ChebyshevPlan, scale: f64 },
-    Product { scale: f64 },
+    Polynomial {
+        plan: ChebyshevPlan,
+        scale: f64,
+    },
+    Product {
+        scale: f64,
+    },
+    /// Application levels to restore.
+    Bootstrap {
+        target: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -56,11 +66,19 @@ impl Ckks {
         budget: usize,
     ) -> Result<Self, Error> {
         let evaluator = Evaluator::new(Arc::clone(context), Arc::new(keys))?;
-        let mut left = budget;
+        // Its matrices are used most often.
+        let plan = program.bootstrapping.clone();
+        let bootstrapper = plan.map(|plan| Bootstrapper::new(context, plan, budget)).transpose()?;
+        let mut left = budget - bootstrapper.as_ref().map_or(0, Bootstrapper::bytes).min(budget);
         let constants = |(id, value): (usize, &Value)| {
             Ok(match &value.op {
                 Op::Input => Constants::Input,
                 Op::Product { .. } => Constants::Product { scale: value.scale },
+                Op::Bootstrap { .. } => {
+                    let plan = program.bootstrapping.as_ref();
+                    let lowest = plan.expect("a verified program that bootstraps has a plan");
+                    Constants::Bootstrap { target: value.level - lowest.output_level(0) }
+                }
                 Op::Polynomial { coefficients, .. } => {
                     let plan = ChebyshevPlan::new(coefficients);
                     let plan = plan.expect("the polynomials of a verified program have plans");
@@ -74,7 +92,8 @@ impl Ckks {
             })
         };
         let constants = program.values.iter().enumerate().map(constants);
-        Ok(Self { constants: constants.collect::<Result<_, Error>>()?, evaluator })
+        let constants = constants.collect::<Result<_, Error>>()?;
+        Ok(Self { evaluator, constants, bootstrapper })
     }
 
     /// The context.
@@ -84,11 +103,12 @@ impl Ckks {
 
     /// Memory that the encoded diagonals hold, in bytes.
     pub fn diagonal_bytes(&self) -> usize {
+        let bootstrapping = self.bootstrapper.as_ref().map_or(0, Bootstrapper::bytes);
         let bytes = |constants: &Constants| match constants {
             Constants::Linear(linear) => linear.transform.bytes(),
             _ => 0,
         };
-        self.constants.iter().map(bytes).sum()
+        bootstrapping + self.constants.iter().map(bytes).sum::<usize>()
     }
 
     /// Memory that the widest linear value takes while it is computed, in bytes.
@@ -241,6 +261,15 @@ impl Backend for &Ckks {
             unreachable!("the value is a polynomial")
         };
         self.evaluator.evaluate_chebyshev(x, plan, *scale)
+    }
+
+    fn bootstrap(&mut self, id: ValueId, x: &Ciphertext) -> Result<Ciphertext, Error> {
+        let (Constants::Bootstrap { target }, Some(bootstrapper)) =
+            (&self.constants[id as usize], &self.bootstrapper)
+        else {
+            unreachable!("the value is bootstrapped")
+        };
+        bootstrapper.bootstrap(&self.evaluator, x, *target)
     }
 
     fn product(

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use pic_ckks::{Ciphertext, Context, EvaluationKeys, KeyRequest, SecretKey, secret_rng};
+use pic_ckks::{Ciphertext, Context, EvaluationKeys, SecretKey, secret_rng};
 use rand_core::CryptoRng;
 
 use crate::Error;
@@ -155,14 +155,8 @@ impl Client {
     }
 
     fn evaluation_keys(&self) -> Result<EvaluationKeys, Error> {
-        let plan = &self.info.keys;
-        let request = KeyRequest {
-            relinearization: plan.relinearization,
-            rotations: plan.rotations.iter().map(|(&r, &level)| (i64::from(r), level)).collect(),
-            conjugation: None,
-            encapsulation: false,
-        };
-        Ok(EvaluationKeys::generate(&self.secret, &request, &mut secret_rng()?)?)
+        let request = &self.info.keys;
+        Ok(EvaluationKeys::generate(&self.secret, request, &mut secret_rng()?)?)
     }
 
     fn write_keys(&self, keys: &EvaluationKeys, output: impl Write) -> std::io::Result<()> {

@@ -19,6 +19,7 @@
 //! ```
 
 use pic_ckks::{Context, SeededCiphertext};
+use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::program::Program;
 
 use crate::Error;
@@ -27,7 +28,7 @@ use crate::backend::{Step, execute};
 use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
 use crate::evaluation_keys::EvaluationKeyFile;
-use crate::memory::{Memory, peak_ciphertext_bytes};
+use crate::memory::Memory;
 use crate::origin::{Origin, check_program};
 
 /// A program with the evaluation keys of one client, ready to run.

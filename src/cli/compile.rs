@@ -133,6 +133,7 @@ struct Point {
     degrees: Vec<usize>,
     log_n: u32,
     levels: usize,
+    bootstraps: usize,
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -231,6 +232,7 @@ fn points<'a>(front: impl IntoIterator<Item = &'a FrontPoint>) -> Vec<Point> {
         degrees: p.degrees.clone(),
         log_n: p.log_n,
         levels: p.levels,
+        bootstraps: p.bootstraps,
     };
     front.into_iter().map(point).collect()
 }
@@ -243,7 +245,8 @@ fn text(report: &Report, output: &Path) -> String {
     let fronts = [("layerwise degrees", &report.front), ("one degree for all", &report.uniform)];
     for (title, points) in fronts {
         let Some(points) = points else { continue };
-        let mut table = Table::new(&["latency", "loss", "log N", "levels", "degrees"]);
+        let mut table =
+            Table::new(&["latency", "loss", "log N", "levels", "bootstraps", "degrees"]);
         for p in points {
             let degrees: Vec<String> = p.degrees.iter().map(usize::to_string).collect();
             table.row([
@@ -251,6 +254,7 @@ fn text(report: &Report, output: &Path) -> String {
                 format!("{:.3e}", p.loss),
                 p.log_n.to_string(),
                 p.levels.to_string(),
+                p.bootstraps.to_string(),
                 degrees.join(" "),
             ]);
         }

@@ -19,7 +19,6 @@ pub struct Summary {
     security_bits: u32,
     secret: &'static str,
     levels: usize,
-    bootstraps: usize,
     rotations: usize,
     /// Absent in files for clients and servers.
     activations: Option<Vec<Activation>>,
@@ -48,6 +47,7 @@ struct Operations {
     linear: usize,
     polynomials: usize,
     products: usize,
+    bootstraps: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +78,6 @@ impl Summary {
             security_bits: parameters.security().bits(),
             secret: "ternary",
             levels: parameters.max_level(),
-            bootstraps: 0,
             rotations: keys.rotations.len(),
             activations,
             operations: program.as_ref().map(Operations::new),
@@ -129,6 +128,7 @@ impl Operations {
                 Op::Linear { .. } => count.linear += 1,
                 Op::Polynomial { .. } => count.polynomials += 1,
                 Op::Product { .. } => count.products += 1,
+                Op::Bootstrap { .. } => count.bootstraps += 1,
             }
         }
         count
@@ -138,12 +138,12 @@ impl Operations {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "network      {:?} → {:?}", self.input, self.output)?;
-        if let Some(Operations { linear, polynomials, products }) = self.operations {
+        if let Some(Operations { linear, polynomials, products, bootstraps }) = self.operations {
             writeln!(
                 f,
-                "program      {linear} linear, {polynomials} polynomials, {products} products; \
-                 {} levels, {} bootstraps, {} rotation keys",
-                self.levels, self.bootstraps, self.rotations
+                "program      {linear} linear, {polynomials} polynomials, {products} products, \
+                 {bootstraps} bootstraps; {} levels, {} rotation keys",
+                self.levels, self.rotations
             )?;
         }
         writeln!(

@@ -12,7 +12,6 @@ const SUMMARY: [&str; 11] = [
     "log_qp",
     "security_bits",
     "secret",
-    "bootstraps",
     "rotations",
     "levels",
     "activations",

@@ -1,10 +1,11 @@
 //! The OLA dynamic program: one alternative per step, so that time and loss trade off best.
 //!
 //! This module knows nothing of networks, polynomials or ciphertexts. An [`Instance`] is a
-//! series–parallel arrangement of steps; each step offers alternatives that consume levels, take a
-//! time that depends on the level they start at, and add to a loss. [`Instance::front`] returns
-//! every Pareto-optimal choice. [`discretised`] is the form of the OLA paper, a chain without
-//! levels under a time budget.
+//! series–parallel arrangement of steps; each step offers alternatives that consume levels or restore
+//! them, take a time that depends on the level they start at, and add to a loss. So the choice of degrees,
+//! of where to bootstrap and of how far is one problem. [`Instance::front`] returns every
+//! Pareto-optimal choice. [`discretised`] is the form of the OLA paper, a chain without levels under a
+//! time budget.
 
 pub mod discretised;
 mod solver;
@@ -39,13 +40,32 @@ pub enum Structure {
 /// One way to carry out a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alternative {
-    /// Levels consumed.
-    pub depth: u32,
+    /// What becomes of the level.
+    pub effect: Effect,
     /// Added to the loss, in any unit, not negative.
     pub loss: f64,
     /// Time by the level of the step's input, in any unit, not negative. Levels that are infinite
     /// or beyond the end are not available.
     pub time: Vec<f64>,
+}
+
+/// What an alternative does to the level of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// So many levels are consumed.
+    Consume(u32),
+    /// Whatever it was, it is this level afterwards.
+    Restore(u32),
+}
+
+impl Effect {
+    /// The level after, given the one before; none if there are too few.
+    pub fn apply(self, level: u32) -> Option<u32> {
+        match self {
+            Self::Consume(depth) => level.checked_sub(depth),
+            Self::Restore(target) => Some(target),
+        }
+    }
 }
 
 /// A point of the Pareto front.
@@ -117,15 +137,21 @@ impl Instance {
         Ok(solver::front(self, epsilon))
     }
 
-    /// The fastest way to carry out given alternatives, one per step; only levels are left to
-    /// decide. None if they do not fit `max_level`.
-    pub fn fastest(&self, alternatives: &[usize]) -> Result<Option<Solution>, InstanceError> {
-        let only = |(step, &k): (&Vec<Alternative>, &usize)| vec![step[k].clone()];
-        let steps = self.steps.iter().zip(alternatives).map(only).collect();
+    /// The fastest way to carry out given alternatives; what steps without one do is left to decide, as
+    /// are levels. None if they do not fit `max_level`.
+    pub fn fastest(
+        &self,
+        alternatives: &[Option<usize>],
+    ) -> Result<Option<Solution>, InstanceError> {
+        let allowed = |(step, fixed): (&Vec<Alternative>, &Option<usize>)| match *fixed {
+            Some(k) => vec![step[k].clone()],
+            None => step.clone(),
+        };
+        let steps = self.steps.iter().zip(alternatives).map(allowed).collect();
         let fixed = Self { structure: self.structure.clone(), steps, max_level: self.max_level };
         let mut solution = fixed.front(0.0)?.into_iter().next();
-        for (choice, &k) in solution.iter_mut().flat_map(|s| &mut s.choices).zip(alternatives) {
-            choice.alternative = k;
+        for (choice, fixed) in solution.iter_mut().flat_map(|s| &mut s.choices).zip(alternatives) {
+            choice.alternative = fixed.unwrap_or(choice.alternative);
         }
         Ok(solution)
     }

@@ -3,10 +3,11 @@
 //! # Method
 //! Backwards over the structure, `V(i, level)` is the Pareto front (time, loss) of everything from
 //! step i on when its input stands at `level`:
-//! `V(i, l) = V(i, l−1) ∪ ⋃_alternatives (time[l], loss) + V(i+1, l − depth)`,
-//! where the first term drops a level, which is free. Branches of a parallel part share the level
+//! `V(i, l) = V(i, l−1) ∪ ⋃_alternatives (time[l], loss) + V(i+1, l')`, where the first term drops a level,
+//! which is free, and l' is l less the depth, or the level restored. Branches of a parallel part share the level
 //! they start from and the level m they meet at: each is solved for every m on its own, and
-//! `V(l) = V(l−1) ∪ ⋃_m (branch_1(l, m) + branch_2(l, m) + … + V(m))`.
+//! `V(l) = V(l−1) ∪ ⋃_m (branch_1(l, m) + branch_2(l, m) + … + V(m))`, where m can be above l if branches
+//! restore levels.
 //! Both objectives are additive, so discarding dominated points at every stage loses nothing.
 
 use std::ops::Range;
@@ -97,15 +98,16 @@ impl Solver<'_> {
             let shifted = |k: usize| {
                 let alternative = &alternatives[k];
                 let time = alternative.time.get(level).filter(|t| t.is_finite());
-                let left = level.checked_sub(alternative.depth as usize);
-                let (Some(&time), Some(left)) = (time, left) else { return vec![] };
+                let left = alternative.effect.apply(level as u32);
+                let left = left.and_then(|left| behind.get(left as usize));
+                let (Some(&time), Some(behind)) = (time, left) else { return vec![] };
                 let shift = |p: &Point<DecisionId>| Point {
                     time: p.time + time,
                     loss: p.loss + alternative.loss,
                     level: level as u32,
                     decision: (k, p.decision),
                 };
-                behind[left].iter().map(shift).collect()
+                behind.iter().map(shift).collect()
             };
             let fresh = union(0..alternatives.len(), &shifted);
             let decide = |(alternative, rest)| Decision::Step {
@@ -146,7 +148,7 @@ impl Solver<'_> {
                 let next = behind[meet].iter().filter(|p| p.level == meet as u32).copied();
                 add(&together[meet][level as usize], &next.collect(), level)
             };
-            let fresh = union(0..level as usize + 1, &meeting);
+            let fresh = union(0..behind.len(), &meeting);
             let front = self.finish(fronts.last(), fresh, both);
             fronts.push(front);
         }

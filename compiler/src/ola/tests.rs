@@ -11,8 +11,13 @@ fn outcomes(instance: &Instance, structure: &Structure, level: u32) -> Vec<(u32,
             let mut found = vec![];
             for at in 0..=level {
                 for a in &instance.steps[*step] {
-                    if let (Some(&time), true) = (a.time.get(at as usize), a.depth <= at) {
-                        found.push((at - a.depth, time, a.loss));
+                    let end = match a.effect {
+                        Effect::Consume(depth) => (depth <= at).then(|| at - depth),
+                        Effect::Restore(target) => Some(target),
+                    };
+                    let end = end.filter(|&end| end <= instance.max_level);
+                    if let (Some(&time), Some(end)) = (a.time.get(at as usize), end) {
+                        found.push((end, time, a.loss));
                     }
                 }
             }
@@ -26,7 +31,7 @@ fn outcomes(instance: &Instance, structure: &Structure, level: u32) -> Vec<(u32,
         }),
         Structure::Parallel(branches) => {
             let mut found = vec![];
-            for meet in 0..=level {
+            for meet in 0..=instance.max_level {
                 let mut sums = vec![(0.0, 0.0)];
                 for branch in branches {
                     let ends = outcomes(instance, branch, level);
@@ -69,7 +74,7 @@ fn replay(
             let alternative = &instance.steps[*step][choice.alternative];
             total.0 += alternative.time[choice.level as usize];
             total.1 += alternative.loss;
-            choice.level - alternative.depth
+            alternative.effect.apply(choice.level).unwrap()
         }
         Structure::Series(parts) => {
             parts.iter().fold(level, |level, part| replay(instance, part, choices, level, total))
@@ -86,8 +91,12 @@ fn replay(
 fn alternative(levels: usize) -> impl Strategy<Value = Alternative> {
     let time =
         prop::collection::vec((0u32..30).prop_map(f64::from), levels.saturating_sub(2)..=levels);
-    (0u32..3, 0u32..20, time).prop_map(|(depth, loss, time)| Alternative {
-        depth,
+    let effect = prop_oneof![
+        4 => (0u32..3).prop_map(Effect::Consume),
+        1 => (0u32..6).prop_map(Effect::Restore),
+    ];
+    (effect, 0u32..20, time).prop_map(|(effect, loss, time)| Alternative {
+        effect,
         loss: f64::from(loss),
         time,
     })
@@ -157,10 +166,10 @@ proptest! {
     #[test]
     fn fixed_choices_are_scheduled_fastest(instance in instance()) {
         for solution in instance.front(0.0).unwrap() {
-            let alternatives: Vec<_> = solution.choices.iter().map(|c| c.alternative).collect();
+            let alternatives: Vec<_> = solution.choices.iter().map(|c| Some(c.alternative)).collect();
             let again = instance.fastest(&alternatives).unwrap().unwrap();
             prop_assert_eq!((again.time, again.loss), (solution.time, solution.loss));
-            let same = again.choices.iter().map(|c| c.alternative).eq(alternatives);
+            let same = again.choices.iter().map(|c| Some(c.alternative)).eq(alternatives);
             prop_assert!(same);
         }
     }
@@ -168,7 +177,9 @@ proptest! {
 
 #[test]
 fn a_branch_waits_at_the_level_where_both_meet() {
-    let step = |depth, time: [f64; 4]| vec![Alternative { depth, loss: 0.0, time: time.to_vec() }];
+    let step = |depth, time: [f64; 4]| {
+        vec![Alternative { effect: Effect::Consume(depth), loss: 0.0, time: time.to_vec() }]
+    };
     // Two levels beside a wire, then a step that is dear at level 1 and cheap at level 0.
     let instance = Instance {
         structure: Structure::Series(vec![
@@ -188,7 +199,7 @@ fn a_branch_waits_at_the_level_where_both_meet() {
 fn malformed_instances_are_refused() {
     let sound = Instance {
         structure: Structure::Step(0),
-        steps: vec![vec![Alternative { depth: 0, loss: 1.0, time: vec![1.0] }]],
+        steps: vec![vec![Alternative { effect: Effect::Consume(0), loss: 1.0, time: vec![1.0] }]],
         max_level: 0,
     };
     assert_eq!(sound.front(0.0).unwrap().len(), 1);
@@ -211,7 +222,7 @@ fn ladder(structure: Structure, layers: usize) -> Instance {
             let wobble = 1.0 + 0.13 * ((i * 31 + d as usize * 17) % 11) as f64;
             let products = wobble * f64::from(2 * d).sqrt();
             Alternative {
-                depth: (d + 1).next_power_of_two().trailing_zeros(),
+                effect: Effect::Consume((d + 1).next_power_of_two().trailing_zeros()),
                 loss: wobble * (1.0 + i as f64) / f64::from(d).powi(3),
                 time: (0..=80).map(|level| products * (1.0 + f64::from(level))).collect(),
             }

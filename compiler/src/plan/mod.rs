@@ -1,80 +1,125 @@
-//! Planning: layouts, levels and parameters for a network whose activations have candidate polynomials.
+//! Planning: layouts, levels, bootstraps and parameters for a network whose activations have candidate
+//! polynomials.
 //!
-//! For every ring that could serve, layouts are chosen, operations are priced at every level, and
-//! the OLA dynamic program ([`crate::ola`]) yields the front of latency against loss. Which point
-//! of the merged front to take is decided by the driver ([`crate::compile`]), which can measure accuracy.
+//! For every chain that could serve, layouts are chosen, operations are priced at every level, and
+//! the OLA dynamic program ([`crate::ola`]) yields the front of latency against loss: degrees,
+//! places of bootstraps and the levels they restore at once. Which point of the merged front to take is
+//! decided by [`crate::search`], which can measure accuracy.
 
+mod chain;
 mod layouts;
 mod separate;
 mod setting;
 mod structure;
 
+pub use chain::{BOOTSTRAPPING_LOG_NS, Chain};
 pub use layouts::{LayoutPlanner, Layouts, Transform};
 pub use separate::separate;
 pub use setting::{HEADROOM_BITS, Setting};
-pub use structure::structure;
+pub use structure::{Arrangement, Places, arrangement};
 
+use petgraph::graph::NodeIndex;
 use pic_ckks_model::work::{Counter, Work};
-use pic_ckks_model::{ChebyshevPlan, Parameters, ParametersError};
+use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::activations::Activations;
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
 
-use crate::ola::{Alternative, Instance};
+use crate::ola::{Alternative, Effect, Instance, Solution};
 
-/// The dynamic program's instance for a network under a setting: one step per node but the input.
+/// The dynamic program's instance for a network on a chain with `levels` levels.
 ///
-/// `candidates[k]` are the evaluation plans of the polynomials that activation layer `k` may use,
-/// each with the loss that the polynomial adds.
+/// Step `k` is node `k + 1`; the steps behind those bootstrap values, or let them be, as
+/// `arrangement` says. `candidates[k]` are the evaluation plans of the polynomials that activation layer
+/// `k` may use, each with the loss that the polynomial adds.
 pub fn instance(
     network: &Network,
+    arrangement: &Arrangement,
     candidates: &[Vec<(&ChebyshevPlan, f64)>],
     layouts: &Layouts,
-    setting: &Setting,
+    chain: &Chain,
     levels: usize,
     cost: &CostModel,
 ) -> Result<Instance, ParametersError> {
-    let parameters = setting.parameters(levels)?;
+    let parameters = chain.parameters(levels)?;
     let counter = Counter::new(&parameters, 0..0);
-    let seconds = |work: &dyn Fn(usize) -> Work, depth: usize| -> Vec<f64> {
-        let at = |level| if level < depth { f64::INFINITY } else { cost.seconds(work(level)) };
-        (0..=levels).map(at).collect()
+    let ciphertexts =
+        |node: NodeIndex| layouts.of[node.index()].ciphertexts(parameters.log_n() - 1);
+    let alternative = |depth: usize, loss: f64, work: &dyn Fn(usize) -> Work| {
+        let at = |level: usize| match level < depth {
+            true => f64::INFINITY,
+            false => cost.seconds(work(chain.base() + level)),
+        };
+        let time = (0..=levels).map(at).collect();
+        Alternative { effect: Effect::Consume(depth as u32), loss, time }
     };
     let mut layers = candidates.iter();
     let mut steps = Vec::new();
     for index in network.graph.node_indices().skip(1) {
-        let ciphertexts = layouts.of[index.index()].ciphertexts(parameters.log_n() - 1);
-        let fixed = |time| vec![Alternative { depth: 1, loss: 0.0, time }];
         steps.push(match &network.graph[index].op {
             Op::Input => unreachable!("a verified network has one input, its first node"),
-            Op::Product => fixed(seconds(&|level| counter.product(level) * ciphertexts, 1)),
+            Op::Product => {
+                vec![alternative(1, 0.0, &|level| counter.product(level) * ciphertexts(index))]
+            }
             Op::Linear { .. } => {
                 let t = layouts.transforms[index.index()]
                     .as_ref()
                     .expect("linear nodes have transforms");
-                fixed(seconds(&|level| linear(&counter, &t.steps, t.outputs, t.folds, level), 1))
+                let work = |level| linear(&counter, &t.steps, t.outputs, t.folds, level);
+                vec![alternative(1, 0.0, &work)]
             }
             Op::Activation(_) => {
-                let alternative = |&(plan, loss): &(&ChebyshevPlan, f64)| {
-                    let work = |level| counter.polynomial(plan, level) * ciphertexts;
-                    let depth = plan.depth();
-                    Alternative { depth, loss, time: seconds(&work, depth as usize) }
+                let list = layers.next().expect("one list of candidates per layer");
+                let candidate = |&(plan, loss): &(&ChebyshevPlan, f64)| {
+                    let work = |level| counter.polynomial(plan, level) * ciphertexts(index);
+                    alternative(plan.depth() as usize, loss, &work)
                 };
-                layers
-                    .next()
-                    .expect("one list of candidates per layer")
-                    .iter()
-                    .map(alternative)
-                    .collect()
+                list.iter().map(candidate).collect()
             }
         });
     }
-    Ok(Instance { structure: structure(network), steps, max_level: levels as u32 })
+    let seconds = chain.bootstrapping_seconds(cost);
+    for &node in &arrangement.refreshed {
+        let nothing =
+            Alternative { effect: Effect::Consume(0), loss: 0.0, time: vec![0.0; levels + 1] };
+        // From level 0: what is above is dropped for free.
+        let restore = |(target, &seconds): (usize, &f64)| Alternative {
+            effect: Effect::Restore(target as u32),
+            loss: 0.0,
+            time: vec![seconds * ciphertexts(node) as f64],
+        };
+        let restore = seconds.iter().enumerate().skip(1).map(restore);
+        steps.push([nothing].into_iter().chain(restore).collect());
+    }
+    Ok(Instance { structure: arrangement.structure.clone(), steps, max_level: levels as u32 })
 }
 
-/// The lowest level at which each node's value can stand, with the output at level 0.
-pub fn levels(network: &Network, activations: &Activations) -> Vec<usize> {
+/// Which nodes' values a solution bootstraps, by node index.
+pub fn bootstrapped(
+    network: &Network,
+    arrangement: &Arrangement,
+    solution: &Solution,
+) -> Vec<bool> {
+    let mut bootstrapped = vec![false; network.graph.node_count()];
+    let first = network.graph.node_count() - 1;
+    for (node, choice) in arrangement.refreshed.iter().zip(&solution.choices[first..]) {
+        bootstrapped[node.index()] = choice.alternative > 0;
+    }
+    bootstrapped
+}
+
+/// Levels of a node's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// Where it is computed.
+    pub computed: usize,
+    /// Where its users find it: higher, if it is bootstrapped.
+    pub used: usize,
+}
+
+/// The lowest levels at which each node's value can stand, with the output at level 0.
+pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool]) -> Vec<Levels> {
     let mut depths = Vec::new();
     let mut layers = activations.layers.iter();
     for node in network.graph.node_weights() {
@@ -87,11 +132,14 @@ pub fn levels(network: &Network, activations: &Activations) -> Vec<usize> {
             }
         });
     }
-    let mut levels = vec![0; depths.len()];
+    let mut levels = vec![Levels::default(); depths.len()];
     for index in network.graph.node_indices().rev() {
+        let own = &mut levels[index.index()];
+        own.computed = if bootstrapped[index.index()] { 0 } else { own.used };
+        let needed = own.computed + depths[index.index()];
         for operand in network.operands(index) {
-            let needed = levels[index.index()] + depths[index.index()];
-            levels[operand.index()] = needed.max(levels[operand.index()]);
+            let used = &mut levels[operand.index()].used;
+            *used = needed.max(*used);
         }
     }
     levels
@@ -99,25 +147,29 @@ pub fn levels(network: &Network, activations: &Activations) -> Vec<usize> {
 
 /// How the values of each node are stored: `(center, half_width)`.
 ///
-/// Operands of activations are stored as the polynomials want them; other linear values and the
-/// input are divided by the largest magnitude that calibration saw (`magnitudes`, one per node).
+/// Operands of activations are stored as the polynomials want them; other linear values, the input and
+/// what is bootstrapped are divided by the largest magnitude that calibration saw (`magnitudes`, one per
+/// node).
 pub fn normalisation(
     network: &Network,
     activations: &Activations,
+    bootstrapped: &[bool],
     magnitudes: &[f64],
 ) -> Vec<(f64, f64)> {
     let mut stored = vec![(0.0, 1.0); magnitudes.len()];
     let mut layers = activations.layers.iter();
     for index in network.graph.node_indices() {
         let operands = network.operands(index);
+        let magnitude = magnitudes[index.index()];
+        let divided = (0.0, if magnitude > 0.0 { magnitude } else { 1.0 });
         match network.graph[index].op {
-            Op::Input | Op::Linear { .. } => {
-                let magnitude = magnitudes[index.index()];
-                stored[index.index()] = (0.0, if magnitude > 0.0 { magnitude } else { 1.0 });
-            }
+            Op::Input | Op::Linear { .. } => stored[index.index()] = divided,
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
                 stored[operands[0].index()] = (layer.center, layer.half_width);
+                if bootstrapped[index.index()] {
+                    stored[index.index()] = divided;
+                }
             }
             Op::Product => {
                 stored[index.index()].1 = operands.iter().map(|o| stored[o.index()].1).product();
@@ -127,38 +179,46 @@ pub fn normalisation(
     stored
 }
 
-/// Puts the decisions together. The chain is exactly as long as the network needs.
+/// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.
 pub fn plan(
     network: &Network,
     activations: &Activations,
     layouts: &Layouts,
-    setting: &Setting,
+    chain: &Chain,
+    bootstrapped: &[bool],
     magnitudes: &[f64],
 ) -> Result<Plan, ParametersError> {
-    let levels = levels(network, activations);
-    let parameters: Parameters = setting.parameters(levels[network.input().index()])?;
-    let scale = setting.log_scale.exp2();
-    let stored = normalisation(network, activations, magnitudes);
+    let levels = levels(network, activations, bootstrapped);
+    let parameters = chain.parameters(levels[network.input().index()].used)?;
+    let scale = chain.log_scale().exp2();
+    let stored = normalisation(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
     for index in network.graph.node_indices() {
         let i = index.index();
+        let Levels { computed, used } = levels[i];
         let scale = match network.graph[index].op {
             Op::Product => {
-                let operands: f64 =
-                    network.operands(index).iter().map(|o| nodes[o.index()].scale).product();
-                operands / parameters.moduli()[levels[i] + 1] as f64
+                let operand = |o: &NodeIndex| match &nodes[o.index()] {
+                    NodePlan { bootstrapped: Some(_), .. } => {
+                        chain.bootstrapping().expect("there are bootstraps").output_scale()
+                    }
+                    node => node.scale,
+                };
+                let operands: f64 = network.operands(index).iter().map(operand).product();
+                operands / parameters.moduli()[chain.base() + computed + 1] as f64
             }
             _ => scale,
         };
         nodes.push(NodePlan {
             name: network.graph[index].name.clone(),
             layout: layouts.of[i].clone(),
-            level: levels[i],
+            level: chain.base() + computed,
             scale,
             center: stored[i].0,
             half_width: stored[i].1,
             step: layouts.transforms[i].as_ref().map(|t| t.steps.step),
+            bootstrapped: bootstrapped[i].then_some(chain.base() + used),
         });
     }
-    Ok(Plan { parameters, nodes })
+    Ok(Plan { parameters, bootstrapping: chain.bootstrapping().cloned(), nodes })
 }

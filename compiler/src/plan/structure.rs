@@ -1,26 +1,81 @@
 //! A network as the series–parallel arrangement that the dynamic program solves.
 //!
-//! Step `k` is node `k + 1`: every node but the input. Networks that are not series–parallel (skips
-//! that cross) fall back to a chain of all nodes in order, which asks for more levels than needed and
-//! is therefore safe.
+//! Step `k` is node `k + 1`: every node but the input. Behind a node whose value can be bootstrapped comes
+//! a step that does so or not. Networks that are not series–parallel (skips that cross) fall back to a
+//! chain of all nodes in order, which asks for more levels than needed and is therefore safe;
+//! bootstraps are then possible only where nothing else is alive.
 
 use petgraph::algo::dominators::{Dominators, simple_fast};
 use petgraph::graph::NodeIndex;
-use petgraph::visit::Reversed;
-use pic_ir::network::Network;
+use petgraph::visit::{EdgeRef, Reversed};
+use pic_ir::network::{Network, Op};
 
 use crate::ola::Structure;
 
+/// How the steps of a network follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrangement {
+    /// One step per node but the input, then one per node of `refreshed`.
+    pub structure: Structure,
+    /// The nodes whose values may be bootstrapped. Products are not among them: their magnitude is
+    /// what their operands make it.
+    pub refreshed: Vec<NodeIndex>,
+}
+
+/// Where the values of a network may be bootstrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// Nowhere.
+    None,
+    /// Behind every linear node and activation.
+    All,
+}
+
 /// The arrangement of all nodes but the input.
-pub fn structure(network: &Network) -> Structure {
+pub fn arrangement(network: &Network, places: Places) -> Arrangement {
+    let (structure, branching) = structure(network);
+    let alone = |node: NodeIndex| {
+        branching
+            || network.graph.edge_references().all(|e| e.source() >= node || e.target() <= node)
+    };
+    let refreshed: Vec<NodeIndex> = match places {
+        Places::None => vec![],
+        Places::All => network
+            .graph
+            .node_indices()
+            .filter(|&n| matches!(network.graph[n].op, Op::Linear { .. } | Op::Activation(_)))
+            .filter(|&n| n != network.output && alone(n))
+            .collect(),
+    };
+    let first = network.graph.node_count() - 1;
+    let step = |k: usize| match refreshed.iter().position(|n| n.index() == k + 1) {
+        Some(place) => Structure::Series(vec![Structure::Step(k), Structure::Step(first + place)]),
+        None => Structure::Step(k),
+    };
+    Arrangement { structure: replace(structure, &step), refreshed }
+}
+
+/// The same structure with others in place of its steps.
+fn replace(structure: Structure, step: &impl Fn(usize) -> Structure) -> Structure {
+    let all = |parts: Vec<Structure>| parts.into_iter().map(|part| replace(part, step)).collect();
+    match structure {
+        Structure::Step(k) => step(k),
+        Structure::Series(parts) => Structure::Series(all(parts)),
+        Structure::Parallel(branches) => Structure::Parallel(all(branches)),
+    }
+}
+
+/// The steps of the nodes, and whether these are true branches rather than a chain.
+fn structure(network: &Network) -> (Structure, bool) {
     let joins = simple_fast(Reversed(&network.graph), network.output);
     let mut visits = vec![0usize; network.graph.node_count()];
     let parts = region(network, &joins, network.input(), None, &mut visits);
     match parts {
-        Some(parts) if visits[1..].iter().all(|&v| v == 1) => Structure::Series(parts),
-        _ => Structure::Series(
-            (1..network.graph.node_count()).map(|n| Structure::Step(n - 1)).collect(),
-        ),
+        Some(parts) if visits[1..].iter().all(|&v| v == 1) => (Structure::Series(parts), true),
+        _ => {
+            let chain = (1..network.graph.node_count()).map(|n| Structure::Step(n - 1));
+            (Structure::Series(chain.collect()), false)
+        }
     }
 }
 
@@ -92,7 +147,8 @@ mod tests {
     #[test]
     fn residual_blocks_are_parallel() {
         // x → 1 → 2 → 3(2, 1) → 4(3, x)
-        let found = structure(&network(&[&[0], &[1], &[2, 1], &[3, 0]]));
+        let (found, branching) = structure(&network(&[&[0], &[1], &[2, 1], &[3, 0]]));
+        assert!(branching);
         let inner = Parallel(vec![Series(vec![Step(1)]), Series(vec![])]);
         let outer = Series(vec![Step(0), inner, Step(2)]);
         assert_eq!(found, Series(vec![Parallel(vec![outer, Series(vec![])]), Step(3)]));
@@ -101,7 +157,20 @@ mod tests {
     #[test]
     fn crossing_skips_fall_back_to_a_chain() {
         // 1(x), 2(1), 3(1, 2), 4(2, 3): the skips 1→3 and 2→4 cross.
-        let found = structure(&network(&[&[0], &[1], &[1, 2], &[2, 3]]));
-        assert_eq!(found, Series((0..4).map(Step).collect()));
+        let crossing = network(&[&[0], &[1], &[1, 2], &[2, 3]]);
+        assert_eq!(structure(&crossing), (Series((0..4).map(Step).collect()), false));
+        // Over nodes 2 and 3 there is always a skip.
+        let refreshed = arrangement(&crossing, Places::All).refreshed;
+        assert_eq!(refreshed, [NodeIndex::new(1)]);
+    }
+
+    #[test]
+    fn bootstraps_are_steps_behind_their_nodes() {
+        // x → 1 → 2(1, x)
+        let found = arrangement(&network(&[&[0], &[1, 0]]), Places::All);
+        assert_eq!(found.refreshed, [NodeIndex::new(1)]);
+        let branch = Series(vec![Series(vec![Step(0), Step(2)])]);
+        let expected = Series(vec![Parallel(vec![branch, Series(vec![])]), Step(1)]);
+        assert_eq!(found.structure, expected);
     }
 }

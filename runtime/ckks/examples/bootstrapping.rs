@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX)?;
     let mut rng = secret_rng()?;
     let secret = SecretKey::generate(&context, &mut rng);
-    let keys = EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng)?;
+    let keys = EvaluationKeys::generate(&secret, &bootstrapper.plan().keys(), &mut rng)?;
     println!("keys {} MiB, matrices {} MiB", keys.bytes() >> 20, bootstrapper.bytes() >> 20);
     let highest = plan.output_level(plan.levels());
     let mut encrypt = |values: &[f64]| -> Result<Ciphertext, Error> {

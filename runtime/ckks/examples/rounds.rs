@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX)?;
     let mut rng = secret_rng()?;
     let secret = SecretKey::generate(&context, &mut rng);
-    let keys = EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng)?;
+    let keys = EvaluationKeys::generate(&secret, &bootstrapper.plan().keys(), &mut rng)?;
     let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys))?;
 
     let mut values: Vec<f64> =

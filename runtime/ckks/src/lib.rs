@@ -65,7 +65,8 @@ pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
 pub use evaluator::{Evaluator, LinearTransform, Tensor, Term, TransformShape};
-pub use keys::{EvaluationKeys, KeyRequest, PublicKey, SecretKey};
+pub use keys::{EvaluationKeys, PublicKey, SecretKey};
+pub use model::KeyRequest;
 pub use pic_ckks_model as model;
 pub use ring::sample::secret_rng;
 

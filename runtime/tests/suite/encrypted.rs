@@ -2,13 +2,13 @@
 
 use pic_ir::matrix::Matrix;
 use pic_ir::program::Program;
-use pic_runtime::clear::Clear;
+use pic_runtime::clear::{Clear, Noise};
 use pic_runtime::{Artifact, Client, Server};
 use proptest::prelude::*;
 
 use crate::support::{
-    Builder, Random, output_error, parameters, predicted_error, random_program, reference, sample,
-    tolerance,
+    Builder, Random, bootstrapped_program, output_error, parameters, predicted_error,
+    random_program, reference, sample, tolerance,
 };
 
 /// A budget that no test program exceeds.
@@ -53,6 +53,24 @@ fn errors_are_of_the_predicted_size() {
     }
     let ratio = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
     assert!((0.4..1.6).contains(&ratio), "measured over predicted: {ratio}");
+}
+
+/// Levels run out and are restored; the simulation adds errors of the size of the true ones.
+#[test]
+fn bootstraps_give_levels_back() {
+    for (log_n, log_slots) in [(10, 9), (10, 4)] {
+        let program = bootstrapped_program(log_n, log_slots, 5);
+        let samples = [sample(&program, 1)];
+        let output = run(&program, ALL, &samples).remove(0);
+        let error = output_error(&program, &samples[0], &output);
+        assert!(error < tolerance(&program), "{error}");
+        let std: Vec<f64> =
+            pic_ir::precision::errors(&program).iter().map(|e| e.own.sqrt()).collect();
+        let noise = Some(Noise { std: &std, seed: 3 });
+        let simulated = Clear::new(&program).run(&samples, noise).unwrap().outputs.remove(0);
+        let error = output_error(&program, &samples[0], &simulated);
+        assert!((0.01..1.0).contains(&(error / tolerance(&program))), "{error}");
+    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Random programs, and what they compute by definition.
 
-use pic_ckks::model::{Parameters, SecurityLevel};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+};
+use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{KeyPlan, Op, Port, Prediction, Program, Value, ValueId};
+use pic_ir::program::{Op, Port, Prediction, Program, Value, ValueId};
 
 /// A generator of small numbers that is the same everywhere (SplitMix64).
 pub struct Random(pub u64);
@@ -69,6 +72,32 @@ pub fn parameters(log_n: u32, levels: usize) -> Parameters {
     Parameters::from_bits(log_n, &bits, &[47.0], levels + 1, SecurityLevel::Insecure).unwrap()
 }
 
+/// An insecure plan that restores up to four levels.
+pub fn bootstrapping(log_n: u32, log_slots: u32) -> BootstrappingPlan {
+    let eval_mod = EvalMod { bound: 14.0, degree: 28, squarings: 3, harmonics: 1 };
+    let levels = 4;
+    let application = vec![f64::from(LOG_SCALE); levels];
+    let high = vec![48.0; eval_mod.depth() + 2];
+    let moduli = [vec![44.0, 36.0], application, high].concat();
+    let digits = moduli.len().div_ceil(4);
+    let security = SecurityLevel::Insecure;
+    BootstrappingPlan::new(BootstrappingSpec {
+        parameters: Parameters::from_bits(log_n, &moduli, &[49.5; 4], digits, security).unwrap(),
+        slots: 1 << log_slots,
+        data: SlotData::Real,
+        order: Order::SlotsToCoeffsFirst,
+        levels,
+        log_input_scale: f64::from(LOG_SCALE) + 1.0,
+        log_output_scale: f64::from(LOG_SCALE) + 2.0,
+        log_ratio: 10.0,
+        slots_to_coeffs: vec![log_slots],
+        coeffs_to_slots: vec![log_slots / 2, log_slots - log_slots / 2],
+        eval_mod,
+        log_eval_mod_scale: 48.0,
+    })
+    .unwrap()
+}
+
 impl Builder {
     /// A program of which the input is all there is; inputs are in ±`bound`.
     pub fn new(parameters: Parameters, layout: Layout, bound: f64) -> Self {
@@ -89,7 +118,8 @@ impl Builder {
             output: port,
             preprocessing: Preprocessing::default(),
             values: vec![input],
-            keys: KeyPlan::default(),
+            bootstrapping: None,
+            keys: KeyRequest::default(),
             predicted: Prediction::default(),
         };
         Self { program, bounds: vec![bound] }
@@ -162,6 +192,19 @@ impl Builder {
         self.push(value, self.bounds[a as usize] * self.bounds[b as usize])
     }
 
+    /// The program must have a bootstrapping plan.
+    pub fn bootstrap(&mut self, operand: ValueId, target: usize) -> ValueId {
+        let plan = self.program.bootstrapping.as_ref().unwrap();
+        let value = Value {
+            name: format!("bootstrap{}", self.program.values.len()),
+            op: Op::Bootstrap { operand },
+            level: plan.output_level(target),
+            scale: plan.output_scale(),
+            ..self.program.values[operand as usize].clone()
+        };
+        self.push(value, self.bounds[operand as usize])
+    }
+
     pub fn value(&mut self, id: ValueId) -> &mut Value {
         &mut self.program.values[id as usize]
     }
@@ -214,6 +257,27 @@ pub fn random_program(log_n: u32, seed: u64) -> Program {
     b.finish()
 }
 
+/// A residual block with two bootstraps on a small ring, of all slots or fewer.
+pub fn bootstrapped_program(log_n: u32, log_slots: u32, seed: u64) -> Program {
+    let random = &mut Random(seed);
+    let plan = bootstrapping(log_n, log_slots);
+    let len = 1 << log_slots;
+    let mut b = Builder::new(plan.parameters().clone(), Layout::contiguous(len), 1.0);
+    b.value(0).level = plan.output_level(1);
+    b.program.bootstrapping = Some(plan);
+    let bias = random.floats(len);
+    let matrix = random.dense(len, len);
+    let first = b.linear(&[0], vec![matrix], Some(bias), Layout::contiguous(len), random);
+    let first = b.bootstrap(first, 4);
+    let activated = b.polynomial(first, vec![0.1, 0.5, 0.2, 0.1]);
+    let matrices = vec![random.dense(len, len), random.dense(len, len)];
+    let joined = b.linear(&[activated, first], matrices, None, Layout::contiguous(len), random);
+    let joined = b.bootstrap(joined, 1);
+    let matrix = random.dense(4, len);
+    b.linear(&[joined], vec![matrix], None, Layout::contiguous(4), random);
+    b.finish()
+}
+
 /// A sample within the bounds of the input.
 pub fn sample(program: &Program, seed: u64) -> Vec<f32> {
     let mut random = Random(seed);
@@ -239,6 +303,7 @@ pub fn reference(program: &Program, sample: &[f32]) -> Vec<Vec<f64>> {
                 };
                 of(*operand).iter().map(series).collect()
             }
+            Op::Bootstrap { operand } => of(*operand).clone(),
             Op::Linear { operands, matrices, bias, .. } => {
                 let mut sums: Vec<f64> = match bias {
                     Some(bias) => bias.iter().map(|&b| f64::from(b)).collect(),

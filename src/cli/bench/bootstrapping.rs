@@ -128,7 +128,7 @@ impl Operands {
         let bootstrapper = Bootstrapper::new(&context, plan, usize::MAX)?;
         let mut rng = secret_rng()?;
         let secret = SecretKey::generate(&context, &mut rng);
-        let keys = EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng)?;
+        let keys = EvaluationKeys::generate(&secret, &bootstrapper.plan().keys(), &mut rng)?;
         Ok(Self {
             ciphertext: secret.encrypt(&message, &mut rng)?.expand(&context)?,
             key_bytes: keys.bytes(),

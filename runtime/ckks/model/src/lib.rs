@@ -6,6 +6,7 @@
 
 pub mod bootstrapping;
 pub mod chebyshev;
+mod keys;
 pub mod noise;
 mod parameters;
 pub mod primes;
@@ -13,5 +14,6 @@ pub mod security;
 pub mod work;
 
 pub use chebyshev::ChebyshevPlan;
+pub use keys::KeyRequest;
 pub use parameters::{MAX_PRIMES, Parameters, ParametersError, ParametersSpec};
 pub use security::SecurityLevel;

@@ -12,8 +12,7 @@ use crate::model::ChebyshevPlan;
 use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, SECOND_HARMONIC, StageStep};
 use crate::ring::Basis;
 use crate::{
-    Ciphertext, Complex64, Context, Error, Evaluator, KeyRequest, LinearTransform, Term,
-    TransformShape,
+    Ciphertext, Complex64, Context, Error, Evaluator, LinearTransform, Term, TransformShape,
 };
 use dft::Direction;
 
@@ -71,23 +70,6 @@ impl Bootstrapper {
     /// The plan.
     pub fn plan(&self) -> &BootstrappingPlan {
         &self.plan
-    }
-
-    /// The keys that bootstrapping needs.
-    pub fn key_request(&self) -> KeyRequest {
-        let highest = self.plan.parameters().max_level();
-        let mut request = KeyRequest {
-            relinearization: Some(self.plan.eval_mod_level()),
-            conjugation: Some(self.plan.eval_mod_level()),
-            encapsulation: true,
-            rotations: self.trace_rotations().map(|rotation| (rotation, highest)).collect(),
-        };
-        for transform in self.slots_to_coeffs.iter().chain(&self.coeffs_to_slots) {
-            let level = transform.shape().level;
-            let rotations = transform.rotations().into_iter().map(|r| (r, level)).collect();
-            request.include(&KeyRequest { rotations, ..KeyRequest::default() });
-        }
-        request
     }
 
     /// Memory that the matrices hold, in bytes.

@@ -8,35 +8,9 @@ use rayon::prelude::*;
 
 use super::{EncapsulationKeys, SecretKey, SwitchingKey};
 use crate::context::ContextId;
+use crate::model::KeyRequest;
 use crate::ring::{Poly, SecretPoly};
 use crate::{Context, Error};
-
-/// Which keys to make, each with the highest level at which it is used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyRequest {
-    /// For products of ciphertexts.
-    pub relinearization: Option<usize>,
-    /// For rotations of the slots to the left; negative ones are to the right. A rotation of n-slot
-    /// ciphertexts may be requested modulo n.
-    pub rotations: BTreeMap<i64, usize>,
-    /// For complex conjugation.
-    pub conjugation: Option<usize>,
-    /// For raising the modulus in bootstrapping.
-    pub encapsulation: bool,
-}
-
-impl KeyRequest {
-    /// Also requests everything that another asks for.
-    pub fn include(&mut self, other: &Self) {
-        self.relinearization = self.relinearization.max(other.relinearization);
-        self.conjugation = self.conjugation.max(other.conjugation);
-        self.encapsulation |= other.encapsulation;
-        for (&rotation, &level) in &other.rotations {
-            let highest = self.rotations.entry(rotation).or_insert(level);
-            *highest = level.max(*highest);
-        }
-    }
-}
 
 /// Keys for evaluation. They reveal nothing, but they are bound to one secret.
 #[derive(Debug, Clone)]

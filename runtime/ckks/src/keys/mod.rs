@@ -7,7 +7,7 @@ mod secret;
 mod switching;
 
 pub(crate) use encapsulation::{EncapsulationKeys, Pair};
-pub use evaluation::{EvaluationKeys, KeyRequest};
+pub use evaluation::EvaluationKeys;
 pub use public::PublicKey;
 pub use secret::SecretKey;
 pub(crate) use switching::{Decomposition, SwitchingKey};

@@ -76,9 +76,9 @@ impl Parties {
         let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let secret = SecretKey::generate(&context, &mut rng);
-        let request = bootstrapper.key_request();
+        let request = bootstrapper.plan().keys();
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng).unwrap();
-        assert_eq!(keys.bytes() as u64, plan.key_bytes());
+        assert_eq!(keys.bytes() as u64, plan.keys().bytes(plan.parameters()));
         let mut bytes = Vec::new();
         keys.write_to(&context, &mut bytes).unwrap();
         let keys = EvaluationKeys::from_bytes(&context, &bytes).unwrap();

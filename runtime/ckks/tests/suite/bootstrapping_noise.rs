@@ -99,7 +99,7 @@ fn errors(plan: &BootstrappingPlan) -> Vec<f64> {
     let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let secret = SecretKey::generate(&context, &mut rng);
-    let keys = EvaluationKeys::generate(&secret, &bootstrapper.key_request(), &mut rng).unwrap();
+    let keys = EvaluationKeys::generate(&secret, &bootstrapper.plan().keys(), &mut rng).unwrap();
     let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
     let complex = plan.data() == SlotData::Complex;
     let mut unit = || rng.next_u64() as f64 / 2f64.powi(63) - 1.0;

@@ -1,11 +1,11 @@
 //! What bootstrapping costs: elementary work for each target level, keys and matrices.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{BootstrappingPlan, Stage, StageStep};
-use crate::Parameters;
 use crate::chebyshev::ChebyshevPlan;
 use crate::work::{Counter, TransformSteps, Work};
+use crate::{KeyRequest, Parameters};
 
 /// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
 const SHORTEST_RUN: usize = 32;
@@ -45,27 +45,26 @@ impl BootstrappingPlan {
             + counter.key_switch(end)
     }
 
-    /// Bytes of the keys in memory, each for the highest level at which it is used.
-    pub fn key_bytes(&self) -> u64 {
-        let parameters = self.parameters();
-        let counter = Counter::new(parameters, 0..0);
-        let slots = self.slots() as i64;
-        let mut rotations = BTreeMap::<i64, usize>::new();
-        let trace = (0..self.trace_rotations()).map(|i| (slots << i, parameters.max_level()));
-        let transforms = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
-        let used = transforms.flat_map(|step| {
-            let (babies, giants) = rotations_of(&step.stage);
-            let rotations = babies.into_iter().chain(giants);
-            rotations.map(move |rotation| (rotation.rem_euclid(slots), step.level))
-        });
-        for (rotation, level) in trace.chain(used) {
-            let highest = rotations.entry(rotation).or_default();
-            *highest = level.max(*highest);
+    /// The keys that bootstrapping takes, each for the highest level at which it is used. Rotations
+    /// are modulo the slots, but for those of the trace, which only fewer slots than N/2 need.
+    pub fn keys(&self) -> KeyRequest {
+        let (slots, highest) = (self.slots() as i64, self.parameters().max_level());
+        let mut keys = KeyRequest {
+            relinearization: Some(self.eval_mod_level()),
+            conjugation: Some(self.eval_mod_level()),
+            encapsulation: true,
+            ..KeyRequest::default()
+        };
+        for i in 0..self.trace_rotations() {
+            keys.rotate(slots << i, highest);
         }
-        let rotations: u64 = rotations.values().map(|&level| counter.key_bytes(level)).sum();
-        let encapsulation = (2 + parameters.moduli().len() + 1) * 16 * parameters.degree();
-        // Conjugation and relinearisation.
-        rotations + 2 * counter.key_bytes(self.eval_mod_level()) + encapsulation as u64
+        for step in self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots()) {
+            let (babies, giants) = rotations_of(&step.stage);
+            for rotation in babies.into_iter().chain(giants) {
+                keys.rotate(rotation.rem_euclid(slots), step.level);
+            }
+        }
+        keys
     }
 
     /// Bytes of the matrices in transformed form.

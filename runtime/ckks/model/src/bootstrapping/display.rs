@@ -85,7 +85,7 @@ impl fmt::Display for BootstrappingPlan {
             seconds(self.levels()),
             self.levels(),
             seconds(0),
-            self.key_bytes() >> 20,
+            self.keys().bytes(self.parameters()) >> 20,
             self.matrix_bytes() >> 20
         )
     }

@@ -1,0 +1,55 @@
+//! What a program will take: time, memory, precision, from counts and prices alone.
+
+use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::work::{Counter, Work};
+use pic_ir::cost::{CostModel, linear};
+use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::precision;
+use pic_ir::program::{Op, Prediction, Program};
+
+use crate::plan::{Layouts, Transform};
+
+/// Predicts a run of a program whose linear values are evaluated as `layouts` says. The drop of accuracy
+/// is left open.
+pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Prediction {
+    let counter = Counter::new(&program.parameters, 0..0);
+    let mut transforms = layouts.transforms.iter().flatten();
+    let mut work = Work::default();
+    let (mut plaintexts, mut workspace) = (0, 0);
+    for value in &program.values {
+        let ciphertexts = value.layout.ciphertexts(program.log_slots);
+        let level = program.operand_level(value);
+        match &value.op {
+            Op::Input => {}
+            Op::Product { .. } => work += counter.product(level) * ciphertexts,
+            Op::Polynomial { coefficients, .. } => {
+                let plan =
+                    ChebyshevPlan::new(coefficients).expect("refitted polynomials have plans");
+                work += counter.polynomial(&plan, level) * ciphertexts;
+            }
+            Op::Linear { .. } => {
+                let t: &Transform = transforms.next().expect("linear values have transforms");
+                work += linear(&counter, &t.steps, t.outputs, t.folds, level);
+                plaintexts += counter.diagonal_bytes(level, 1) * t.steps.products as u64;
+                let extended = t.steps.babies.len() + t.outputs + 2;
+                workspace = workspace.max(counter.extended_bytes(level) * extended as u64);
+            }
+            Op::Bootstrap { .. } => {
+                let plan = program.bootstrapping.as_ref().expect("bootstraps follow a plan");
+                work += plan.cost(value.level - plan.output_level(0)) * ciphertexts;
+            }
+        }
+    }
+    let key_bytes = program.keys.bytes(&program.parameters);
+    let matrices = program.bootstrapping.as_ref().map_or(0, |plan| plan.matrix_bytes());
+    let constant_bytes = plaintexts + matrices;
+    Prediction {
+        seconds: cost.seconds(work),
+        threads: cost.threads,
+        peak_bytes: key_bytes + constant_bytes + workspace + peak_ciphertext_bytes(program) as u64,
+        key_bytes,
+        constant_bytes,
+        precision_bits: precision::output_bits(&precision::errors(program)),
+        accuracy_drop: None,
+    }
+}

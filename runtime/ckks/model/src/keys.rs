@@ -1,0 +1,82 @@
+//! Which evaluation keys a computation takes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Parameters;
+use crate::work::Counter;
+
+/// Which keys to make, each with the highest level at which it is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// For products of ciphertexts.
+    pub relinearization: Option<usize>,
+    /// For rotations of the slots to the left; negative ones are to the right. A rotation of n-slot
+    /// ciphertexts may be requested modulo n.
+    pub rotations: BTreeMap<i64, usize>,
+    /// For complex conjugation.
+    pub conjugation: Option<usize>,
+    /// For raising the modulus in bootstrapping.
+    pub encapsulation: bool,
+}
+
+impl KeyRequest {
+    /// Also requests a rotation.
+    pub fn rotate(&mut self, rotation: i64, level: usize) {
+        let highest = self.rotations.entry(rotation).or_insert(level);
+        *highest = level.max(*highest);
+    }
+
+    /// Also requests everything that another asks for.
+    pub fn include(&mut self, other: &Self) {
+        self.relinearization = self.relinearization.max(other.relinearization);
+        self.conjugation = self.conjugation.max(other.conjugation);
+        self.encapsulation |= other.encapsulation;
+        for (&rotation, &level) in &other.rotations {
+            self.rotate(rotation, level);
+        }
+    }
+
+    /// Whether these keys do for everything that another request asks for.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut both = self.clone();
+        both.include(other);
+        both == *self
+    }
+
+    /// The highest level of any key.
+    pub fn highest_level(&self) -> Option<usize> {
+        let levels = self.rotations.values().copied();
+        levels.chain(self.relinearization).chain(self.conjugation).max()
+    }
+
+    /// Bytes of the keys in memory.
+    pub fn bytes(&self, parameters: &Parameters) -> u64 {
+        let counter = Counter::new(parameters, 0..0);
+        let levels = self.rotations.values().copied();
+        let levels = levels.chain(self.relinearization).chain(self.conjugation);
+        let encapsulation = (2 + parameters.moduli().len() + 1) * 16 * parameters.degree();
+        levels.map(|level| counter.key_bytes(level)).sum::<u64>()
+            + if self.encapsulation { encapsulation as u64 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_union_covers_both() {
+        let a = KeyRequest { relinearization: Some(3), ..KeyRequest::default() };
+        let mut b = KeyRequest { conjugation: Some(1), ..KeyRequest::default() };
+        b.rotate(5, 2);
+        b.rotate(5, 1);
+        assert_eq!(b.rotations[&5], 2);
+        assert!(!a.covers(&b) && !b.covers(&a));
+        let mut both = a.clone();
+        both.include(&b);
+        assert!(both.covers(&a) && both.covers(&b));
+        assert_eq!(both.highest_level(), Some(3));
+    }
+}

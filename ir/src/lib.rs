@@ -15,4 +15,5 @@ pub mod precision;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;
+mod separable;
 pub mod transform;

@@ -111,7 +111,7 @@ pub struct Search<'a> {
     output_magnitude: f64,
     /// log2 of the largest magnitude of the stored output, at least 0.
     log_output: f64,
-    planner: LayoutPlanner<'a>,
+    planner: LayoutPlanner,
     /// By log2 of the ring degree.
     layouts: HashMap<u32, Layouts>,
     /// What choices of candidates turned out to do.
@@ -263,7 +263,7 @@ impl<'a> Search<'a> {
             if !self.layouts.contains_key(&log_n)
                 && let Ok(parameters) = setting.parameters(levels)
             {
-                let layouts = self.planner.choose(&parameters);
+                let layouts = self.planner.choose(&parameters, levels.div_ceil(2).max(1));
                 self.layouts.insert(log_n, layouts);
             }
         }

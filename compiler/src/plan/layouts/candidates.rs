@@ -53,29 +53,36 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
         for pitch in [width * gap_x, (width * gap_x).next_power_of_two()] {
             let plane = pitch * height * gap_y;
             for plane in [plane, plane.next_power_of_two()] {
-                let pixels = [
-                    Digit { divisor: 1, modulus: width, stride: gap_x },
-                    Digit { divisor: width, modulus: height, stride: pitch * gap_y },
-                ];
-                let gapped = [Digit { divisor: area, modulus: channels, stride: plane }];
-                layouts.push(Layout::new(len, [&pixels[..], &gapped].concat()));
-                let inside = gap_x * gap_y;
-                let multiplexed = [
-                    Digit { divisor: area, modulus: gap_x.min(channels), stride: 1 },
-                    Digit {
-                        divisor: area * gap_x,
-                        modulus: gap_y.min(channels.div_ceil(gap_x)),
-                        stride: pitch,
-                    },
-                    Digit {
-                        divisor: area * inside,
-                        modulus: channels.div_ceil(inside),
-                        stride: plane,
-                    },
-                ];
-                layouts.push(Layout::new(len, [&pixels[..], &multiplexed].concat()));
+                for (in_row, in_column) in fills(gap_x, gap_y, channels) {
+                    let outside = channels.div_ceil(in_row * in_column);
+                    layouts.push(Layout::new(
+                        len,
+                        vec![
+                            Digit { divisor: 1, modulus: width, stride: gap_x },
+                            Digit { divisor: width, modulus: height, stride: pitch * gap_y },
+                            Digit { divisor: area, modulus: outside, stride: plane },
+                            Digit { divisor: area * outside, modulus: in_row, stride: 1 },
+                            Digit {
+                                divisor: area * outside * in_row,
+                                modulus: in_column,
+                                stride: pitch,
+                            },
+                        ],
+                    ));
+                }
             }
         }
     }
     layouts
+}
+
+/// How many channels may lie between neighbours of a row, and how many between those of a column.
+/// Fewer than there is room for: the others, on top, wrap at the period, which makes their
+/// differences fewer. The channels in gaps are the highest ones: a shortcut that shifts channels by part of
+/// their number then moves most of them alike.
+fn fills(gap_x: usize, gap_y: usize, channels: usize) -> impl Iterator<Item = (usize, usize)> {
+    let powers = |gap: usize| (0..=gap.ilog2()).map(|k| 1 << k);
+    powers(gap_x)
+        .flat_map(move |x| powers(gap_y).map(move |y| (x, y)))
+        .filter(move |(x, y)| x * y < 2 * channels)
 }

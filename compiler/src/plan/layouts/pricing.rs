@@ -25,9 +25,19 @@ impl<'a> Pricing<'a> {
         Self { counter: Counter::new(parameters, 0..0), cost, level, log_slots }
     }
 
-    /// Seconds of a linear node from layouts of its operands to one of its own.
-    pub fn seconds(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> f64 {
-        self.cheapest(&self.diagonals(terms, output)).0
+    /// Seconds of a linear node from layouts of its operands to one of its own; above `limit`, a
+    /// lower bound suffices.
+    pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
+        let found = self.diagonals(terms, output);
+        let products = found.diagonals.len();
+        let (inputs, babies, giants) = (0, 0, 0);
+        let outputs = found.outputs;
+        let products = TransformSteps { inputs, outputs, babies, giants, products, read: products };
+        let bound = self.seconds(&products, found.folds);
+        if bound > limit {
+            return Price { seconds: bound, is_exact: false };
+        }
+        Price { seconds: self.cheapest(&found).0, is_exact: true }
     }
 
     /// The cheapest way to evaluate a linear node.
@@ -54,13 +64,22 @@ impl<'a> Pricing<'a> {
 
     /// The least seconds, and the width of the giant steps for that.
     fn cheapest(&self, found: &Diagonals) -> (f64, u32) {
-        let seconds = |width| {
-            let work = folded(&self.counter, &found.count(width), found.folds, self.level);
-            (self.cost.seconds(work), width)
-        };
+        let seconds = |width| (self.seconds(&found.count(width), found.folds), width);
         let widths = step_widths(&found.diagonals, self.log_slots);
         widths.map(seconds).min_by(|a, b| a.0.total_cmp(&b.0)).expect("one slot is a width")
     }
+
+    fn seconds(&self, steps: &TransformSteps, folds: usize) -> f64 {
+        self.cost.seconds(folded(&self.counter, steps, folds, self.level))
+    }
+}
+
+/// What a linear node costs.
+#[derive(Clone, Copy)]
+pub(super) struct Price {
+    pub seconds: f64,
+    /// Otherwise a lower bound.
+    pub is_exact: bool,
 }
 
 /// What has to be evaluated.

@@ -1,6 +1,6 @@
 //! Layouts worth trying for a tensor of a given shape.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use pic_ir::layout::{Digit, Layout};
 
@@ -8,18 +8,14 @@ use pic_ir::layout::{Digit, Layout};
 /// the longer ones of some periods: that can save folds or diagonals.
 pub(super) fn candidates(shape: &[usize], periods: &BTreeSet<u32>, log_slots: u32) -> Vec<Layout> {
     let fewest = shape.iter().product::<usize>().div_ceil(1 << log_slots);
-    let mut layouts: Vec<Layout> = Vec::new();
-    for layout in shape_layouts(shape) {
-        if layout.ciphertexts(log_slots) <= fewest && !layouts.contains(&layout) {
-            layouts.push(layout);
-        }
+    let mut known = HashSet::new();
+    let mut layouts = shape_layouts(shape);
+    layouts.retain(|l| l.ciphertexts(log_slots) <= fewest && known.insert(l.positions()));
+    let mut longer = Vec::new();
+    for layout in &layouts {
+        let periods = periods.iter().filter(|&&p| layout.log_period < p && p <= log_slots);
+        longer.extend(periods.map(|&log_period| Layout { log_period, ..layout.clone() }));
     }
-    let longer = |l: &Layout| {
-        let l = l.clone();
-        let periods = periods.range(l.log_period + 1..=log_slots.max(l.log_period + 1)).copied();
-        periods.map(move |log_period| Layout { log_period, ..l.clone() }).collect::<Vec<_>>()
-    };
-    let longer: Vec<Layout> = layouts.iter().flat_map(longer).collect();
     layouts.extend(longer);
     layouts
 }
@@ -55,20 +51,16 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
             for plane in [plane, plane.next_power_of_two()] {
                 for (in_row, in_column) in fills(gap_x, gap_y, channels) {
                     let outside = channels.div_ceil(in_row * in_column);
-                    layouts.push(Layout::new(
-                        len,
-                        vec![
-                            Digit { divisor: 1, modulus: width, stride: gap_x },
-                            Digit { divisor: width, modulus: height, stride: pitch * gap_y },
-                            Digit { divisor: area, modulus: outside, stride: plane },
-                            Digit { divisor: area * outside, modulus: in_row, stride: 1 },
-                            Digit {
-                                divisor: area * outside * in_row,
-                                modulus: in_column,
-                                stride: pitch,
-                            },
-                        ],
-                    ));
+                    let digit = |divisor, modulus, stride| Digit { divisor, modulus, stride };
+                    let mut digits = vec![
+                        digit(1, width, gap_x),
+                        digit(width, height, pitch * gap_y),
+                        digit(area, outside, plane),
+                        digit(area * outside, in_row, 1),
+                        digit(area * outside * in_row, in_column, pitch),
+                    ];
+                    digits.retain(|d| d.modulus > 1);
+                    layouts.push(Layout::new(len, digits));
                 }
             }
         }
@@ -77,12 +69,34 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
 }
 
 /// How many channels may lie between neighbours of a row, and how many between those of a column.
-/// Fewer than there is room for: the others, on top, wrap at the period, which makes their
-/// differences fewer. The channels in gaps are the highest ones: a shortcut that shifts channels by part of
-/// their number then moves most of them alike.
+/// They may be fewer than there is room for: the channels on top wrap at the period, which halves
+/// the differences between them. In the gaps lie the highest channels: a shortcut that shifts
+/// channels by part of their number then moves most of them alike.
 fn fills(gap_x: usize, gap_y: usize, channels: usize) -> impl Iterator<Item = (usize, usize)> {
     let powers = |gap: usize| (0..=gap.ilog2()).map(|k| 1 << k);
     powers(gap_x)
         .flat_map(move |x| powers(gap_y).map(move |y| (x, y)))
         .filter(move |(x, y)| x * y < 2 * channels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_are_valid_and_distinct() {
+        for shape in [&[3, 5, 6][..], &[16, 8, 8], &[1, 4, 4], &[5, 7], &[10], &[2, 3, 4, 5]] {
+            for log_slots in [5, 9, 13] {
+                let layouts = candidates(shape, &[3, 10, 12].into(), log_slots);
+                let len = shape.iter().product();
+                assert_eq!(layouts[0], Layout::contiguous(len));
+                let mut known = HashSet::new();
+                for layout in layouts {
+                    layout.verify().unwrap();
+                    assert_eq!(layout.ciphertexts(log_slots), len.div_ceil(1 << log_slots));
+                    assert!(known.insert((layout.positions(), layout.log_period)));
+                }
+            }
+        }
+    }
 }

@@ -91,7 +91,14 @@ impl LayoutPlanner {
         Self { cost: *cost, classes, class_of, linears, matrices: distinct }
     }
 
-    /// Chooses layouts for ciphertexts of the given parameters, linear nodes being priced at `level`.
+    /// Pairs of classes that a linear node reads and writes.
+    fn neighbours(&self) -> BTreeSet<(usize, usize)> {
+        let pairs = |l: &Linear| l.terms.iter().map(|t| (t.1, l.class)).collect::<Vec<_>>();
+        self.linears.iter().flat_map(pairs).filter(|(a, b)| a != b).collect()
+    }
+
+    /// Chooses layouts for ciphertexts of the given parameters. Linear nodes are priced as if all
+    /// their operands were at `level`.
     pub fn choose(&self, parameters: &Parameters, level: usize) -> Layouts {
         let pricing = Pricing::new(self.cost, parameters, level);
         let chosen = Search::new(self, &pricing).best();
@@ -151,15 +158,6 @@ mod tests {
     use pic_ir::network::Node;
 
     #[test]
-    fn candidates_are_injective() {
-        for shape in [&[3, 5, 6][..], &[16, 8, 8], &[1, 4, 4], &[5, 7], &[10], &[2, 3, 4, 5]] {
-            for layout in shape_layouts(shape) {
-                layout.verify().unwrap();
-            }
-        }
-    }
-
-    #[test]
     fn a_strided_convolution_keeps_its_taps_as_diagonals() {
         let mut network = Network::with_input("x", vec![4, 8, 8]);
         let axis = ConvAxis { input: 8, output: 4, kernel: 3, stride: 2, dilation: 1, pad: 1 };
@@ -181,7 +179,7 @@ mod tests {
         );
         let parameters =
             Parameters::from_bits(12, &[40.0, 30.0], &[45.0], 2, SecurityLevel::Insecure).unwrap();
-        let layouts = LayoutPlanner::new(&network, &CostModel::default()).choose(&parameters);
+        let layouts = LayoutPlanner::new(&network, &CostModel::default()).choose(&parameters, 1);
         // 9 taps × 4 rotations of the channels; row-major output would need far more.
         let transform = layouts.transforms[1].as_ref().unwrap();
         assert!(transform.steps.products <= 36, "{} diagonals", transform.steps.products);

@@ -136,15 +136,20 @@ fn classes(network: &Network) -> (Vec<Class>, Vec<usize>) {
     (classes, class_of)
 }
 
-/// Index of a matrix that has the same structural non-zeros, added if there is none.
+/// Index of a matrix that has the same structural non-zeros, added if none is known.
 fn intern(distinct: &mut Vec<Matrix>, matrix: &Matrix) -> usize {
     let geometry = |c: &Conv| (c.out_channels, c.in_channels, c.groups, c.axes.clone());
-    let is_same = |known: &Matrix| match (known, matrix) {
+    // Rows of other matrices are visited for every candidate.
+    let matrix = match matrix {
+        Matrix::Conv(_) => matrix.clone(),
+        _ => matrix.to_sparse(),
+    };
+    let is_same = |known: &Matrix| match (known, &matrix) {
         (Matrix::Conv(a), Matrix::Conv(b)) => geometry(a) == geometry(b),
         (a, b) => a == b,
     };
     distinct.iter().position(is_same).unwrap_or_else(|| {
-        distinct.push(matrix.clone());
+        distinct.push(matrix);
         distinct.len() - 1
     })
 }

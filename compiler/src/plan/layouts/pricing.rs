@@ -128,3 +128,31 @@ fn step_widths(diagonals: &BTreeSet<Diagonal>, log_slots: u32) -> impl Iterator<
     let powers = (0..=log_slots + 1).map(|k| 1u32 << k);
     powers.flat_map(|p| [p, 3 * p]).filter(move |&w| w <= 4 * largest + 1).chain([1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_steps() {
+        let spread = |k: i32| Diagonal {
+            output: (k % 2) as u32,
+            input: (k % 3) as u32,
+            rotation: k * k * 37 % 1000 - 500,
+        };
+        let diagonals: BTreeSet<Diagonal> = (0..200).map(spread).collect();
+        let found = Diagonals { diagonals, inputs: 3, outputs: 2, folds: 0 };
+        for width in step_widths(&found.diagonals, 11) {
+            let steps = Steps::new(&found.diagonals, width);
+            let expected = TransformSteps {
+                inputs: steps.rotated_inputs,
+                outputs: 2,
+                babies: steps.babies.len(),
+                giants: steps.giants.len(),
+                products: steps.products,
+                read: steps.products,
+            };
+            assert_eq!(found.count(width), expected);
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Search for the layouts of all classes that cost least together.
 //!
-//! Classes of one shape form a *group*: mostly, a stage of the network. Three kinds of moves alternate.
-//! *Runs*, classes of a group that follow each other in the network, are given the candidate that is
-//! best for them; single classes alone would not do, as residual sums tie many to each other. All groups
-//! together get one candidate each, by a shortest path. Pairs of neighbours get the best pair.
+//! Classes of one shape form a *group*: mostly, a stage of the network. Three kinds of moves
+//! alternate. *Runs*, classes of a group that follow each other in the network, are given the
+//! candidate that is best for them; single classes alone would not do, as residual sums tie many to
+//! each other. All groups together get one candidate each, by a shortest path. Neighbours get the
+//! best pair. The optimum is not guaranteed; tests compare with exhaustive search.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -116,8 +117,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Gives each group one candidate, if that is better: a shortest path from group to group, which is
-    /// the best of its kind where linear nodes join no more than a group and the one before it.
+    /// Gives each group one candidate, if that is better: a shortest path from group to group, the
+    /// best of its kind where linear nodes join no more than a group and the one before it.
     fn improve_groups(&self, chosen: &mut Vec<usize>) {
         let all: BTreeSet<usize> = (0..self.planner.linears.len()).collect();
         let now = self.seconds(&all, chosen, f64::INFINITY);

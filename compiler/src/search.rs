@@ -5,6 +5,7 @@
 //! accuracy on held-back samples is lowered, and accepted if the predicted precision suffices. Without
 //! bootstrapping, larger scales are then taken as far as the same chain allows, since they cost nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use std::sync::Arc;
@@ -53,6 +54,9 @@ const MARGIN_CHANGE_PER_DROP: f64 = 6.0;
 /// If every choice takes less time without bootstrapping, seconds, then none is made with it: a
 /// single bootstrap takes about as long.
 const LEAST_BOOTSTRAPPING: f64 = 0.25;
+
+/// The level of a convolution's operands where values are bootstrapped, if SlotsToCoeffs has two stages.
+const LEVELS_OF_BOOTSTRAPPED_LINEARS: usize = 3;
 
 /// Largest loss by thinning fronts of plans that bootstrap, which have very many points.
 const FRONT_EPSILON: f64 = 0.02;
@@ -120,11 +124,11 @@ pub struct Search<'a> {
     output_magnitude: f64,
     /// log2 of the largest magnitude of the stored output, at least 0.
     log_output: f64,
-    planner: LayoutPlanner<'a>,
+    planner: LayoutPlanner,
     /// Without bootstraps, and with them.
     arrangements: [Arrangement; 2],
-    /// By log2 of the ring degree.
-    layouts: HashMap<u32, Layouts>,
+    /// By log2 of the ring degree, and whether values are bootstrapped.
+    layouts: HashMap<(u32, bool), Layouts>,
     /// Chains of the current scale.
     chains: Vec<Arc<Chain>>,
     /// What choices of candidates turned out to do.
@@ -284,7 +288,7 @@ impl<'a> Search<'a> {
             if setting.max_levels().is_none_or(|levels| levels < fewest) {
                 continue;
             }
-            self.choose_layouts(log_n, log_scale)?;
+            self.choose_layouts(&setting, fewest, false)?;
             for digit_size in 1..=MAX_DIGIT_SIZE {
                 let setting = self.setting(log_n, log_scale, digit_size);
                 self.chains.push(Arc::new(Chain::Leveled(setting)));
@@ -295,8 +299,10 @@ impl<'a> Search<'a> {
             return Ok(());
         }
         for log_n in BOOTSTRAPPING_LOG_NS {
-            self.choose_layouts(log_n, log_scale)?;
-            let longest = self.layouts[&log_n].of.iter().map(|l| l.log_period).max().unwrap_or(0);
+            // Linear nodes lie best just above SlotsToCoeffs.
+            let setting = self.setting(log_n, log_scale, MAX_DIGIT_SIZE);
+            self.choose_layouts(&setting, LEVELS_OF_BOOTSTRAPPED_LINEARS, true)?;
+            let longest = self.layouts[&(log_n, true)].of.iter().map(|l| l.log_period).max().unwrap_or(0);
             let slots = longest.min(log_n - 1);
             let chains = Chain::bootstrapped(log_n, slots, log_scale, self.options.security);
             self.chains.extend(chains.into_iter().map(Arc::new));
@@ -304,14 +310,23 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn choose_layouts(&mut self, log_n: u32, log_scale: f64) -> Result<(), CompileError> {
-        if !self.layouts.contains_key(&log_n) {
-            let setting = self.setting(log_n, log_scale, 1);
-            let levels = setting.max_levels().unwrap_or(0).min(self.fewest_levels());
-            let parameters = setting.parameters(levels)?;
-            self.layouts.insert(log_n, self.planner.choose(&parameters));
+    /// Layouts for a ring and linear nodes in the middle of a chain of `levels`, or at its top where values
+    /// are bootstrapped.
+    fn choose_layouts(
+        &mut self,
+        setting: &Setting,
+        levels: usize,
+        bootstrapped: bool,
+    ) -> Result<(), CompileError> {
+        if let Entry::Vacant(vacant) = self.layouts.entry((setting.log_n, bootstrapped)) {
+            let level = if bootstrapped { levels } else { levels.div_ceil(2).max(1) };
+            vacant.insert(self.planner.choose(&setting.parameters(levels)?, level));
         }
         Ok(())
+    }
+
+    fn layouts(&self, chain: &Chain) -> &Layouts {
+        &self.layouts[&(chain.log_n(), chain.bootstrapping().is_some())]
     }
 
     /// The dynamic program's instance for every chain.
@@ -327,7 +342,7 @@ impl<'a> Search<'a> {
                 self.network,
                 self.arrangement(chain),
                 &candidates,
-                &self.layouts[&chain.log_n()],
+                self.layouts(chain),
                 chain,
                 levels,
                 &self.options.cost,
@@ -534,7 +549,7 @@ impl<'a> Search<'a> {
         chain: &Chain,
         solution: &Solution,
     ) -> Result<(Plan, Program), CompileError> {
-        let layouts = &self.layouts[&chain.log_n()];
+        let layouts = self.layouts(chain);
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
         let bootstrapped = plan::bootstrapped(self.network, self.arrangement(chain), solution);
         let magnitudes = self.magnitudes(&layers);

@@ -49,8 +49,13 @@ pub fn linear(
         products: steps.products,
         read: steps.products,
     };
-    counter.linear(&transform, level)
-        + counter.key_switch(level.saturating_sub(1)) * (outputs * folds)
+    folded(counter, &transform, folds, level)
+}
+
+/// The work of a linear transform at `level` whose outputs are each summed by `folds` rotations.
+pub fn folded(counter: &Counter, transform: &TransformSteps, folds: usize, level: usize) -> Work {
+    counter.linear(transform, level)
+        + counter.key_switch(level.saturating_sub(1)) * (transform.outputs * folds)
 }
 
 #[cfg(test)]

@@ -60,7 +60,15 @@ impl Layout {
 
     /// The positions of all elements.
     pub fn positions(&self) -> Vec<u32> {
-        (0..self.len).map(|e| self.position(e) as u32).collect()
+        let mut positions = vec![0u32; self.len];
+        for d in &self.digits {
+            for cycle in positions.chunks_mut(d.divisor.saturating_mul(d.modulus)) {
+                for (value, run) in cycle.chunks_mut(d.divisor).enumerate() {
+                    run.iter_mut().for_each(|p| *p += (value * d.stride) as u32);
+                }
+            }
+        }
+        positions
     }
 
     /// Values after which a ciphertext's slots repeat: the period, or all slots.
@@ -168,6 +176,8 @@ mod tests {
         let layout = multiplexed();
         layout.verify().unwrap();
         assert_eq!(layout.position(4 * 3 + 2 + 1), 4 + 1 + 8 + 2);
+        let one_by_one: Vec<u32> = (0..16).map(|e| layout.position(e) as u32).collect();
+        assert_eq!(layout.positions(), one_by_one);
         let values: Vec<f64> = (0..16).map(f64::from).collect();
         for log_slots in [2, 3, 4, 7] {
             let packed = layout.pack(&values, log_slots);

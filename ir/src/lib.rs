@@ -16,4 +16,5 @@ pub mod precision;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;
+mod separable;
 pub mod transform;

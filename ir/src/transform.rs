@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layout::{Layout, split};
 use crate::matrix::{Entry, Matrix};
+use crate::separable::{Differences, differences};
 
 /// One operand of a linear node: its matrix and where the operand lies.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +62,16 @@ impl Geometry {
         (self.log_output..self.log_length).map(|k| 1 << k)
     }
 
+    /// The rotation that brings an input slot to an output slot, by their difference.
+    fn rotation(&self, difference: i64, log_input: u32) -> i64 {
+        let modulus = 1i64 << log_input.min(self.log_output);
+        let distance = difference.rem_euclid(modulus);
+        if distance >= modulus / 2 && modulus > 1 { distance - modulus } else { distance }
+    }
+
     /// The rotation and the slot at which an entry stands, for positions within ciphertexts.
     fn place(&self, out_slot: usize, in_slot: usize, log_input: u32) -> (i32, usize) {
-        let modulus = 1i64 << log_input.min(self.log_output);
-        let distance = (in_slot as i64 - out_slot as i64).rem_euclid(modulus);
-        let rotation =
-            if distance >= modulus / 2 && modulus > 1 { distance - modulus } else { distance };
+        let rotation = self.rotation(in_slot as i64 - out_slot as i64, log_input);
         // A block of the output in which this rotation reaches the input; block 0 where it suffices.
         let slot = if log_input > self.log_output {
             (in_slot as i64 - rotation).rem_euclid(1 << log_input)
@@ -77,57 +82,75 @@ impl Geometry {
     }
 }
 
-/// Calls `visit(diagonal, slot, output element, operand, input element, weight)` for every
-/// non-zero of a linear node.
+/// Calls `visit(diagonal, slot, output element, input entry)` for every non-zero of operand `term`.
 fn visit(
-    terms: &[Term],
+    term: &Term,
     output: &Layout,
     geometry: Geometry,
-    mut visit: impl FnMut(Diagonal, usize, usize, usize, Entry),
+    mut visit: impl FnMut(Diagonal, usize, Entry),
 ) {
-    let out_positions = output.positions();
+    let (in_positions, out_positions) = (term.layout.positions(), output.positions());
+    let log_input = term.layout.log_repeat(geometry.log_slots);
     let mut entries = Vec::new();
-    for (operand, term) in terms.iter().enumerate() {
-        let in_positions = term.layout.positions();
-        let log_input = term.layout.log_repeat(geometry.log_slots);
-        for (o, &out_position) in out_positions.iter().enumerate() {
-            let (out_ciphertext, out_slot) = split(out_position as usize, geometry.log_slots);
-            term.matrix.row(o, &mut entries);
-            for &entry in &entries {
-                let (in_ciphertext, in_slot) =
-                    split(in_positions[entry.0 as usize] as usize, geometry.log_slots);
-                let (rotation, slot) = geometry.place(out_slot, in_slot, log_input);
-                let diagonal = Diagonal {
-                    output: out_ciphertext as u32,
-                    input: (term.first_ciphertext + in_ciphertext) as u32,
-                    rotation,
-                };
-                visit(diagonal, slot, o, operand, entry);
-            }
+    for (o, &out_position) in out_positions.iter().enumerate() {
+        let (out_ciphertext, out_slot) = split(out_position as usize, geometry.log_slots);
+        term.matrix.row(o, &mut entries);
+        for &entry in &entries {
+            let (in_ciphertext, in_slot) =
+                split(in_positions[entry.0 as usize] as usize, geometry.log_slots);
+            let (rotation, slot) = geometry.place(out_slot, in_slot, log_input);
+            let diagonal = Diagonal {
+                output: out_ciphertext as u32,
+                input: (term.first_ciphertext + in_ciphertext) as u32,
+                rotation,
+            };
+            visit(diagonal, slot, entry);
         }
     }
 }
 
 /// The diagonals that are not structurally zero.
 pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Diagonal> {
-    let inputs: usize = terms.iter().map(|t| t.layout.ciphertexts(log_slots)).sum();
+    let geometry = Geometry::new(terms, output, log_slots);
+    let mut found = BTreeSet::new();
+    for term in terms {
+        found.extend(term_structure(term, output, geometry));
+    }
+    found
+}
+
+/// The diagonals of one operand.
+fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diagonal> {
     // One flag per pair of ciphertexts and rotation in −slots..slots.
-    let slots = 1usize << log_slots;
-    let mut found = vec![false; output.ciphertexts(log_slots) * inputs * 2 * slots];
-    visit(terms, output, Geometry::new(terms, output, log_slots), |diagonal, _, _, _, _| {
-        let pair = diagonal.output as usize * inputs + diagonal.input as usize;
-        found[pair * 2 * slots + (diagonal.rotation + slots as i32) as usize] = true;
-    });
-    let flagged = found.iter().enumerate().filter(|&(_, &flag)| flag);
-    let diagonal = |(index, _): (usize, &bool)| {
-        let (pair, rotation) = (index / (2 * slots), index % (2 * slots));
-        Diagonal {
-            output: (pair / inputs) as u32,
-            input: (pair % inputs) as u32,
-            rotation: rotation as i32 - slots as i32,
-        }
+    let (inputs, slots) = (term.layout.ciphertexts(geometry.log_slots), 1 << geometry.log_slots);
+    let mut flags = vec![false; output.ciphertexts(geometry.log_slots) * inputs * 2 * slots];
+    let mut flag = |output: usize, input: usize, rotation: i64| {
+        flags[(output * inputs + input) * 2 * slots + (rotation + slots as i64) as usize] = true;
     };
-    flagged.map(diagonal).collect()
+    let differences = match term.matrix {
+        Matrix::Conv(conv) => differences(conv, term.layout, output, geometry.log_slots),
+        _ => None,
+    };
+    if let Some(Differences { channels, pixels }) = differences {
+        let log_input = term.layout.log_repeat(geometry.log_slots);
+        for (output, input, channel) in channels {
+            for pixel in &pixels {
+                flag(output, input, geometry.rotation(channel + pixel, log_input));
+            }
+        }
+    } else {
+        visit(term, output, geometry, |d, _, _| {
+            let input = d.input as usize - term.first_ciphertext;
+            flag(d.output as usize, input, i64::from(d.rotation));
+        });
+    }
+    let diagonal = |index: usize| Diagonal {
+        output: (index / (2 * slots) / inputs) as u32,
+        input: (term.first_ciphertext + index / (2 * slots) % inputs) as u32,
+        rotation: (index % (2 * slots)) as i32 - slots as i32,
+    };
+    let flagged = flags.iter().enumerate().filter(|&(_, &flag)| flag);
+    flagged.map(|(index, _)| diagonal(index)).collect()
 }
 
 /// The values of every diagonal, each of length `2^log_length`, with the weight of operand `k`
@@ -140,10 +163,12 @@ pub fn diagonals(
 ) -> BTreeMap<Diagonal, Vec<f32>> {
     let geometry = Geometry::new(terms, output, log_slots);
     let mut found: BTreeMap<Diagonal, Vec<f32>> = BTreeMap::new();
-    visit(terms, output, geometry, |diagonal, slot, _, operand, (_, weight)| {
-        let values = found.entry(diagonal).or_insert_with(|| vec![0.0; 1 << geometry.log_length]);
-        values[slot] += (weight * factors[operand]) as f32;
-    });
+    for (term, factor) in terms.iter().zip(factors) {
+        visit(term, output, geometry, |diagonal, slot, (_, weight)| {
+            let zeros = || vec![0.0; 1 << geometry.log_length];
+            found.entry(diagonal).or_insert_with(zeros)[slot] += (weight * factor) as f32;
+        });
+    }
     found
 }
 
@@ -192,6 +217,7 @@ impl Steps {
 mod tests {
     use super::*;
     use crate::layout::Digit;
+    use crate::matrix::{Conv, ConvAxis};
 
     /// Evaluates diagonals on slots in the clear, as the definition says.
     fn apply(
@@ -296,6 +322,40 @@ mod tests {
         for log_slots in [2, 4, 6, 8] {
             check(&[dense(16, 12)], std::slice::from_ref(&spread), &gapped, log_slots);
             check(&[dense(12, 16)], std::slice::from_ref(&gapped), &spread, log_slots);
+        }
+    }
+
+    #[test]
+    fn convolutions_by_their_geometry() {
+        let axis = |stride, dilation, pad| {
+            let output = (8 + 2 * pad - 2 * dilation - 1) / stride + 1;
+            ConvAxis { input: 8, output, kernel: 3, stride, dilation, pad }
+        };
+        let digit = |divisor, modulus, stride| Digit { divisor, modulus, stride };
+        let multiplexed =
+            vec![digit(1, 8, 2), digit(8, 8, 16), digit(64, 2, 1), digit(128, 2, 128)];
+        let inputs = [Layout::contiguous(256), Layout::new(256, multiplexed)];
+        for axes in [[axis(1, 1, 1), axis(1, 1, 1)], [axis(2, 1, 0), axis(1, 2, 3)]] {
+            let area = axes[0].output * axes[1].output;
+            let outputs = [
+                Layout::contiguous(6 * area),
+                Layout::new(6 * area, vec![digit(1, area, 8), digit(area, 6, 1)]),
+                // Cuts rows in two, which is not separable.
+                Layout::new(6 * area, vec![digit(1, 4, 1), digit(4, (6 * area).div_ceil(4), 5)]),
+            ];
+            for groups in [1, 2] {
+                let weights = (0..6 * 4 / groups * 9).map(|k| k as f32 - 9.5).collect();
+                let axes = axes.to_vec();
+                let conv = Conv { out_channels: 6, in_channels: 4, groups, axes, weights };
+                for (input, output) in
+                    inputs.iter().flat_map(|i| outputs.iter().map(move |o| (i, o)))
+                {
+                    for log_slots in [4, 6, 7, 12] {
+                        let matrix = Matrix::Conv(conv.clone());
+                        check(&[matrix], std::slice::from_ref(input), output, log_slots);
+                    }
+                }
+            }
         }
     }
 

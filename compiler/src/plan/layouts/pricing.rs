@@ -1,0 +1,158 @@
+//! What a linear node costs between layouts, and the giant steps that make it cheapest.
+
+use std::collections::BTreeSet;
+
+use pic_ckks_model::Parameters;
+use pic_ckks_model::work::{Counter, TransformSteps};
+use pic_ir::cost::{CostModel, folded};
+use pic_ir::layout::Layout;
+use pic_ir::matrix::Matrix;
+use pic_ir::transform::{Diagonal, Geometry, Steps, Term, split_rotation, structure};
+
+use super::Transform;
+
+/// What operations cost in one ring, at one level.
+pub(super) struct Pricing<'a> {
+    counter: Counter<'a>,
+    cost: CostModel,
+    level: usize,
+    pub log_slots: u32,
+}
+
+impl<'a> Pricing<'a> {
+    pub fn new(cost: CostModel, parameters: &'a Parameters, level: usize) -> Self {
+        let log_slots = parameters.log_n() - 1;
+        Self { counter: Counter::new(parameters, 0..0), cost, level, log_slots }
+    }
+
+    /// Seconds of a linear node from layouts of its operands to one of its own; above `limit`, a
+    /// lower bound suffices.
+    pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
+        let found = self.diagonals(terms, output);
+        let products = found.diagonals.len();
+        let (inputs, babies, giants) = (0, 0, 0);
+        let outputs = found.outputs;
+        let products = TransformSteps { inputs, outputs, babies, giants, products, read: products };
+        let bound = self.seconds(&products, found.folds);
+        if bound > limit {
+            return Price { seconds: bound, is_exact: false };
+        }
+        Price { seconds: self.cheapest(&found).0, is_exact: true }
+    }
+
+    /// The cheapest way to evaluate a linear node.
+    pub fn transform(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> Transform {
+        let found = self.diagonals(terms, output);
+        let steps = Steps::new(&found.diagonals, self.cheapest(&found).1);
+        Transform { steps, outputs: found.outputs, folds: found.folds }
+    }
+
+    fn diagonals(&self, operands: &[(&Matrix, &Layout)], output: &Layout) -> Diagonals {
+        let mut first_ciphertext = 0;
+        let mut terms = Vec::new();
+        for &(matrix, layout) in operands {
+            terms.push(Term { matrix, layout, first_ciphertext });
+            first_ciphertext += layout.ciphertexts(self.log_slots);
+        }
+        Diagonals {
+            diagonals: structure(&terms, output, self.log_slots),
+            inputs: first_ciphertext,
+            outputs: output.ciphertexts(self.log_slots),
+            folds: Geometry::new(&terms, output, self.log_slots).folds().count(),
+        }
+    }
+
+    /// The least seconds, and the width of the giant steps for that.
+    fn cheapest(&self, found: &Diagonals) -> (f64, u32) {
+        let seconds = |width| (self.seconds(&found.count(width), found.folds), width);
+        let widths = step_widths(&found.diagonals, self.log_slots);
+        widths.map(seconds).min_by(|a, b| a.0.total_cmp(&b.0)).expect("one slot is a width")
+    }
+
+    fn seconds(&self, steps: &TransformSteps, folds: usize) -> f64 {
+        self.cost.seconds(folded(&self.counter, steps, folds, self.level))
+    }
+}
+
+/// What a linear node costs.
+#[derive(Clone, Copy)]
+pub(super) struct Price {
+    pub seconds: f64,
+    /// Otherwise a lower bound.
+    pub is_exact: bool,
+}
+
+/// What has to be evaluated.
+struct Diagonals {
+    diagonals: BTreeSet<Diagonal>,
+    inputs: usize,
+    outputs: usize,
+    folds: usize,
+}
+
+impl Diagonals {
+    /// The lengths of the lists that [`Steps::new`] makes.
+    fn count(&self, width: u32) -> TransformSteps {
+        let mut babies = vec![false; self.inputs * (width as usize + 1)];
+        let mut rotated = vec![false; self.inputs];
+        let mut giants = Vec::new();
+        for d in &self.diagonals {
+            let (giant, baby) = split_rotation(d.rotation, width);
+            if baby != 0 {
+                rotated[d.input as usize] = true;
+                let index = d.input as usize * (width as usize + 1);
+                babies[index + (baby + width as i32 / 2) as usize] = true;
+            }
+            // Diagonals come in order, so that equal giant steps of a pair are neighbours.
+            if giant != 0 && giants.last() != Some(&(d.output, giant)) {
+                giants.push((d.output, giant));
+            }
+        }
+        giants.sort_unstable();
+        giants.dedup();
+        let products = self.diagonals.len();
+        TransformSteps {
+            inputs: rotated.into_iter().filter(|&r| r).count(),
+            outputs: self.outputs,
+            babies: babies.into_iter().filter(|&b| b).count(),
+            giants: giants.len(),
+            products,
+            read: products,
+        }
+    }
+}
+
+/// Widths of giant steps worth trying: 2^k and 3·2^k up to the largest rotation.
+fn step_widths(diagonals: &BTreeSet<Diagonal>, log_slots: u32) -> impl Iterator<Item = u32> {
+    let largest = diagonals.iter().map(|d| d.rotation.unsigned_abs()).max().unwrap_or(0);
+    let powers = (0..=log_slots + 1).map(|k| 1u32 << k);
+    powers.flat_map(|p| [p, 3 * p]).filter(move |&w| w <= 4 * largest + 1).chain([1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_those_of_the_steps() {
+        let spread = |k: i32| Diagonal {
+            output: (k % 2) as u32,
+            input: (k % 3) as u32,
+            rotation: k * k * 37 % 1000 - 500,
+        };
+        let diagonals: BTreeSet<Diagonal> = (0..200).map(spread).collect();
+        let found = Diagonals { diagonals, inputs: 3, outputs: 2, folds: 0 };
+        for width in step_widths(&found.diagonals, 11) {
+            let steps = Steps::new(&found.diagonals, width);
+            let expected = TransformSteps {
+                inputs: steps.rotated_inputs,
+                outputs: 2,
+                babies: steps.babies.len(),
+                giants: steps.giants.len(),
+                products: steps.products,
+                read: steps.products,
+            };
+            assert_eq!(found.count(width), expected);
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::work::{Counter, Work};
 use pic_ir::activations::{Activations, Approximation};
-use pic_ir::cost::linear;
+use pic_ir::cost::{hoisting, linear};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
 use pic_ir::precision;
@@ -523,7 +523,11 @@ impl<'a> Search<'a> {
                 program::Op::Linear { .. } => {
                     let t = transform.as_ref().expect("linear nodes have transforms");
                     work += linear(&counter, &t.steps, t.outputs, t.folds, level);
-                    plaintexts += counter.diagonal_bytes(level, 1) * t.steps.products as u64;
+                    plaintexts += counter.diagonal_bytes(
+                        level,
+                        1 << program.log_slots,
+                        hoisting(&counter, &t.steps, t.outputs, level),
+                    ) * t.steps.products as u64;
                     workspace = workspace.max(
                         counter.extended_bytes(level)
                             * (t.steps.babies.len() + t.outputs + 2) as u64,

@@ -1,7 +1,7 @@
 //! What operations cost on a machine: the work that `pic_ckks_model` counts, priced by constants
 //! that `pic bench` measures.
 
-use pic_ckks_model::work::{Counter, Prices, TransformSteps, Work};
+use pic_ckks_model::work::{Counter, Hoisting, Prices, TransformSteps, Work};
 use serde::{Deserialize, Serialize};
 
 use crate::transform::Steps;
@@ -33,7 +33,8 @@ impl CostModel {
 }
 
 /// The work of a linear node whose operands are at `level`, with `outputs` ciphertexts and `folds`
-/// rotations of each afterwards. Plaintexts are held in transformed form.
+/// rotations of each afterwards. Plaintexts are held in transformed form, for the [`hoisting`] that is
+/// cheaper.
 pub fn linear(
     counter: &Counter,
     steps: &Steps,
@@ -41,16 +42,25 @@ pub fn linear(
     folds: usize,
     level: usize,
 ) -> Work {
-    let transform = TransformSteps {
+    let transform = transform_steps(steps, outputs);
+    counter.linear(&transform, level, counter.hoisting(&transform, level))
+        + counter.key_switch(level.saturating_sub(1)) * (outputs * folds)
+}
+
+/// The hoisting of a linear node whose operands are at `level`, with `outputs` ciphertexts.
+pub fn hoisting(counter: &Counter, steps: &Steps, outputs: usize, level: usize) -> Hoisting {
+    counter.hoisting(&transform_steps(steps, outputs), level)
+}
+
+fn transform_steps(steps: &Steps, outputs: usize) -> TransformSteps {
+    TransformSteps {
         inputs: steps.rotated_inputs,
         outputs,
         babies: steps.babies.len(),
         giants: steps.giants.len(),
         products: steps.products,
         read: steps.products,
-    };
-    counter.linear(&transform, level)
-        + counter.key_switch(level.saturating_sub(1)) * (outputs * folds)
+    }
 }
 
 #[cfg(test)]

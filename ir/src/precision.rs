@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::noise::{GiantStep, NoiseModel, Signal};
+use pic_ckks_model::work::Counter;
 
+use crate::cost;
 use crate::program::{LinearConstants, Op, Program, ValueId};
-use crate::transform::split_rotation;
+use crate::transform::{Steps, split_rotation};
 
 /// Points of [−1, 1] over which a polynomial's amplification of errors is averaged.
 const SAMPLES: usize = 65;
@@ -131,9 +133,12 @@ fn linear(
         terms.entry((diagonal.output, giant)).or_default().push((baby != 0, square));
         mean_square = mean_square.max(signals[operands[owner(&firsts, diagonal.input)] as usize]);
     }
+    let diagonals = constants.diagonals.keys().copied().collect();
+    let counter = Counter::new(&program.parameters, 0..0);
+    let hoisting = cost::hoisting(&counter, &Steps::new(&diagonals, step), outputs, level);
     let run = |mean_square: f64, steps: &[GiantStep]| {
         let input = Signal { mean_square, variance: 0.0 };
-        model.linear_transform(input, level, input_scale, value.scale, steps)
+        model.linear_transform(input, level, input_scale, value.scale, hoisting, steps)
     };
     let rescale = model.rescale(value.scale);
     let folds = constants.geometry.folds().count() as i32;

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pic_ckks::model::ChebyshevPlan;
+use pic_ckks::model::work::Counter;
 use pic_ckks::{
-    Ciphertext, Context, Error, EvaluationKeys, Evaluator, LinearTransform, Plaintext, Term,
-    TransformShape,
+    Ciphertext, Context, Error, EvaluationKeys, Evaluator, Hoisting, LinearTransform, Plaintext,
+    Term, TransformShape,
 };
+use pic_ir::cost;
 use pic_ir::program::{LinearConstants, Op, Program, Value, ValueId};
-use pic_ir::transform::{Diagonal, split_rotation};
+use pic_ir::transform::{Diagonal, Steps, split_rotation};
 
 use crate::backend::Backend;
 
@@ -125,13 +127,15 @@ impl Linear {
         let input_scales: Vec<f64> =
             operands.flat_map(|o| vec![o.scale; o.layout.ciphertexts(program.log_slots)]).collect();
         let slots = 1 << program.log_slots;
+        let outputs = layout.ciphertexts(program.log_slots);
         let shape = TransformShape {
             inputs: input_scales.len(),
-            outputs: layout.ciphertexts(program.log_slots),
+            outputs,
             slots,
             level: value.level + 1,
             input_scale: input_scales[0],
             output_scale: value.scale,
+            hoisting: hoisting(program, &constants, *step, value.level + 1, outputs),
         };
         let terms = terms(&constants, *step, &input_scales, slots, shape.outputs);
         let transform = LinearTransform::new(context, shape, terms, budget)?;
@@ -156,6 +160,19 @@ impl Linear {
             bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()?,
         })
     }
+}
+
+/// The hoisting that the program was planned for.
+fn hoisting(
+    program: &Program,
+    constants: &LinearConstants,
+    step: u32,
+    level: usize,
+    outputs: usize,
+) -> Hoisting {
+    let diagonals = constants.diagonals.keys().copied().collect();
+    let counter = Counter::new(&program.parameters, 0..0);
+    cost::hoisting(&counter, &Steps::new(&diagonals, step), outputs, level)
 }
 
 /// The diagonals as terms of baby and giant steps, repeated over all slots.

@@ -66,6 +66,7 @@ pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
 pub use evaluator::{Evaluator, LinearTransform, Tensor, Term, TransformShape};
 pub use keys::{EvaluationKeys, KeyRequest, PublicKey, SecretKey};
+pub use model::work::Hoisting;
 pub use pic_ckks_model as model;
 pub use ring::sample::secret_rng;
 

@@ -8,8 +8,8 @@ use pic_ckks::model::chebyshev::ChebyshevPlan;
 use pic_ckks::model::work::{Counter, TransformSteps};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
-    Ciphertext, Context, Error, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, Plaintext,
-    PublicKey, SecretKey, Term, TransformShape, secret_rng,
+    Ciphertext, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest, LinearTransform,
+    Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 
 use super::Part;
@@ -177,7 +177,7 @@ impl Operands {
             ),
             task(
                 "linear_transform_12",
-                Some(counter.linear(&STEPS, level)),
+                Some(counter.linear(&STEPS, level, Hoisting::Double)),
                 Box::new(move || timed(|| evaluator.transform(std::slice::from_ref(a), transform))),
             ),
         ];
@@ -200,6 +200,7 @@ fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error
         level: context.parameters().max_level(),
         input_scale: SCALE,
         output_scale: SCALE,
+        hoisting: Hoisting::Double,
     };
     let terms = (0..DIAGONALS).map(|rotation| {
         let (giant, baby) = (rotation / STEP * STEP, rotation % STEP);

@@ -1,7 +1,8 @@
 //! Plaintext polynomials: ready for arithmetic, or compact.
 
 use crate::context::ContextId;
-use crate::ring::{Basis, Poly};
+use crate::model::work::stored_run;
+use crate::ring::{Basis, Poly, Ring};
 use crate::{Context, Error};
 
 /// An encoded vector in the NTT domain on some basis.
@@ -101,7 +102,7 @@ impl CompactPlaintext {
     pub(crate) fn on_basis(&self, context: &Context, basis: Basis) -> Result<Plaintext, Error> {
         context.check_own(self.context)?;
         self.check_capacity(context, basis)?;
-        let poly = self.residues(context, basis);
+        let poly = self.residues(context.ring(), basis);
         Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
     }
 
@@ -111,9 +112,18 @@ impl CompactPlaintext {
         if bits < capacity { Ok(()) } else { Err(Error::CoefficientOverflow { bits, capacity }) }
     }
 
-    /// The polynomial in the NTT domain modulo any primes, for a context that is its own.
-    pub(crate) fn residues(&self, context: &Context, basis: Basis) -> Poly {
-        let ring = context.ring();
+    /// The polynomial in the NTT domain modulo any primes, for a context that is its own: as one of the
+    /// subring of [`stored_run`], with one residue for each run of equal ones.
+    pub(crate) fn factor(&self, context: &Context, basis: Basis) -> Poly {
+        match stored_run(context.parameters(), self.slots) {
+            1 => self.residues(context.ring(), basis),
+            run => self.residues(&context.ring().subring(run), basis),
+        }
+    }
+
+    /// The polynomial in the NTT domain modulo any primes, as one of the ring of its context or of a
+    /// subring that has it.
+    fn residues(&self, ring: &Ring, basis: Basis) -> Poly {
         let gap = ring.degree() / self.coefficients.len();
         let mut poly = match &self.coefficients {
             Coefficients::Narrow(c) if gap == 1 => ring.from_signed(c, basis),

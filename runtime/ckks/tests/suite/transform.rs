@@ -1,7 +1,7 @@
 //! Linear transforms against dense matrix–vector products.
 
 use crate::common::*;
-use pic_ckks::{Error, KeyRequest, LinearTransform, Term, TransformShape};
+use pic_ckks::{Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape};
 use proptest::prelude::*;
 
 /// All generalised diagonals of a block matrix: baby steps below `babies`, giant steps beyond.
@@ -38,6 +38,7 @@ proptest! {
         log_slots in 0u32..=4,
         log_babies in 0u32..=4,
         as_ntt in 0usize..6,
+        hoisting in prop_oneof![Just(Hoisting::Single), Just(Hoisting::Double)],
         seed: u64,
     ) {
         let slots = 1usize << log_slots;
@@ -54,7 +55,7 @@ proptest! {
 
         let output_scale = 2f64.powf(39.7);
         let transform_shape = TransformShape {
-            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale,
+            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale, hoisting,
         };
         let terms = terms(&matrix, slots, babies);
         let count = terms.len();
@@ -93,6 +94,7 @@ fn malformed_transforms_are_refused() {
         level: 2,
         input_scale: SCALE,
         output_scale: SCALE,
+        hoisting: Hoisting::Double,
     };
     let term = Term { output: 0, input: 0, giant: 0, baby: 0 };
     let new = |shape, terms: Vec<(Term, usize)>| {
@@ -141,8 +143,15 @@ fn malformed_transforms_are_refused() {
 fn nothing_comes_of_nothing() {
     let s = Shape { log_n: 10, levels: 1, digits: 1 }.setup(1, &KeyRequest::default());
     let (input_scale, output_scale) = (SCALE, SCALE);
-    let shape =
-        TransformShape { inputs: 0, outputs: 0, slots: 4, level: 1, input_scale, output_scale };
+    let shape = TransformShape {
+        inputs: 0,
+        outputs: 0,
+        slots: 4,
+        level: 1,
+        input_scale,
+        output_scale,
+        hoisting: Hoisting::Single,
+    };
     let terms: Vec<(Term, Vec<f64>)> = Vec::new();
     let transform = LinearTransform::new(&s.context, shape, terms, 0).unwrap();
     assert!(s.evaluator.transform(&[], &transform).unwrap().is_empty());

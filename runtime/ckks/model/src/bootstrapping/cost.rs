@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{BootstrappingPlan, Stage, StageStep};
 use crate::Parameters;
 use crate::chebyshev::ChebyshevPlan;
-use crate::work::{Counter, TransformSteps, Work};
-
-/// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
-const SHORTEST_RUN: usize = 32;
+use crate::work::{Counter, Hoisting, TransformSteps, Work, stored_run};
 
 impl BootstrappingPlan {
     /// The work of bootstrapping to a number of application levels.
@@ -73,8 +70,9 @@ impl BootstrappingPlan {
         let counter = Counter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
         let bytes = |step: StageStep| {
-            let run = stored_run(self.parameters(), &step.stage);
-            step.stage.diagonals() as u64 * counter.diagonal_bytes(step.level, run)
+            let StageStep { stage, level, .. } = step;
+            let diagonal = counter.diagonal_bytes(level, stage.period(), Hoisting::Double);
+            stage.diagonals() as u64 * diagonal
         };
         steps.map(bytes).sum()
     }
@@ -96,13 +94,7 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 pub(super) fn linear(counter: &Counter<'_>, parameters: &Parameters, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
-    let read = products / stored_run(parameters, &step.stage);
+    let read = products / stored_run(parameters, step.stage.period());
     let steps = TransformSteps { inputs: 1, outputs: 1, babies, giants, products, read };
-    counter.linear(&steps, step.level)
-}
-
-/// Of how many residues of the stage's diagonals one is stored.
-fn stored_run(parameters: &Parameters, stage: &Stage) -> usize {
-    let repetitions = parameters.max_slots() / stage.period();
-    if repetitions < SHORTEST_RUN { 1 } else { repetitions }
+    counter.linear(&steps, step.level, Hoisting::Double)
 }

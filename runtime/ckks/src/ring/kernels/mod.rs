@@ -36,9 +36,6 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// Shortest run of equal residues that kernels make use of.
-    pub(super) const MIN_RUN: usize = 32;
-
     /// The fastest kernels of this processor; `PIC_KERNELS=portable` in the environment overrules.
     pub fn detect() -> Self {
         let portable = std::env::var_os("PIC_KERNELS").is_some_and(|name| name == "portable");
@@ -130,8 +127,9 @@ impl Kernels {
         dispatch!(self, convert(targets, sources));
     }
 
-    /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for up to 129 terms `(a, b0, b1)`, position by
-    /// position; the `a` may come from [`Ntt::forward_lazy`].
+    /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for 1 to 129 terms `(a, b0, b1)`, position by
+    /// position; the `a` may come from [`Ntt::forward_lazy`]. Where they are shorter by a power of two,
+    /// the same for all terms, they have one residue for each run of that length.
     pub(super) fn inner_product(
         self,
         m: &Modulus,
@@ -141,21 +139,15 @@ impl Kernels {
         dispatch!(self, inner_product(m, out, terms));
     }
 
-    /// [`Kernels::inner_product`] where every `a[i]` has one residue for each run of positions, whose
-    /// length is a power of two from [`Kernels::MIN_RUN`].
-    pub(super) fn repeated_inner_product(
-        self,
-        m: &Modulus,
-        out: (&mut [u64], &mut [u64]),
-        terms: &[(&[u64], &[u64], &[u64])],
-    ) {
-        dispatch!(self, repeated_inner_product(m, out, terms));
-    }
-
     /// `out[8b + k] = a[8·(blocks[b] >> 3) + lanes[blocks[b] & 7][k]]`.
     pub(super) fn permute(self, out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 8]; 8]) {
         dispatch!(self, permute(out, a, blocks, lanes));
     }
+}
+
+/// log2 of the number of positions for which the first factors of an inner product have one residue.
+fn log_run(out: &[u64], terms: &[(&[u64], &[u64], &[u64])]) -> u32 {
+    (out.len() / terms[0].0.len()).ilog2()
 }
 
 impl std::fmt::Display for Kernels {

@@ -149,27 +149,11 @@ pub(super) fn inner_product(
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
+    let log_run = super::log_run(out.0, terms);
     for (j, (out0, out1)) in out.0.iter_mut().zip(out.1).enumerate() {
         let (mut sum0, mut sum1) = (0, 0);
         for (a, b0, b1) in terms {
-            sum0 += u128::from(a[j]) * u128::from(b0[j]);
-            sum1 += u128::from(a[j]) * u128::from(b1[j]);
-        }
-        *out0 = m.reduce_u128(sum0);
-        *out1 = m.reduce_u128(sum1);
-    }
-}
-
-pub(super) fn repeated_inner_product(
-    m: &Modulus,
-    out: (&mut [u64], &mut [u64]),
-    terms: &[(&[u64], &[u64], &[u64])],
-) {
-    let degree = out.0.len();
-    for (j, (out0, out1)) in out.0.iter_mut().zip(out.1).enumerate() {
-        let (mut sum0, mut sum1) = (0, 0);
-        for (a, b0, b1) in terms {
-            let a = u128::from(a[j >> (degree / a.len()).ilog2()]);
+            let a = u128::from(a[j >> log_run]);
             sum0 += a * u128::from(b0[j]);
             sum1 += a * u128::from(b1[j]);
         }

@@ -155,21 +155,35 @@ pub(super) fn inner_product(
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    sums_of_products(m, out, terms, |a, row| {
-        let a = a[row..row + ROW].as_chunks().0;
-        std::array::from_fn(|v| load(&a[v]))
-    });
+    match super::log_run(out.0, terms) {
+        0 => sums_of_products(m, out, terms, |a, row| {
+            let a = a[row..row + ROW].as_chunks().0;
+            std::array::from_fn(|v| load(&a[v]))
+        }),
+        1 => short_run_inner_product::<1>(m, out, terms),
+        2 => short_run_inner_product::<2>(m, out, terms),
+        log_run => sums_of_products(m, out, terms, |a, row| {
+            std::array::from_fn(|v| splat(a[(row + v * LANES) >> log_run]))
+        }),
+    }
 }
 
+/// Inner products where a vector takes several residues of each factor.
+#[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-pub(super) fn repeated_inner_product(
+fn short_run_inner_product<const LOG_RUN: usize>(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let log_degree = out.0.len().ilog2();
+    // Where in the row the residue of a lane is stored.
+    let stored = |v: usize, lane: usize| (v * LANES + lane) >> LOG_RUN;
+    let lanes: [Vector; ROW / LANES] = std::array::from_fn(|v| {
+        load(&std::array::from_fn(|lane| (stored(v, lane) % LANES) as u64))
+    });
     sums_of_products(m, out, terms, |a, row| {
-        [splat(a[row >> (log_degree - a.len().ilog2())]); ROW / LANES]
+        let a = a[row >> LOG_RUN..(row + ROW) >> LOG_RUN].as_chunks().0;
+        std::array::from_fn(|v| _mm512_permutexvar_epi64(lanes[v], load(&a[stored(v, 0) / LANES])))
     });
 }
 

@@ -157,6 +157,7 @@ pub(super) fn inner_product(
 ) {
     match super::log_run(out.0, terms) {
         0 => sums_of_products(m, out, terms, |a, row| {
+            prefetch::<{ ROW / LANES }>(a, row);
             let a = a[row..row + ROW].as_chunks().0;
             std::array::from_fn(|v| load(&a[v]))
         }),
@@ -182,9 +183,24 @@ fn short_run_inner_product<const LOG_RUN: usize>(
         load(&std::array::from_fn(|lane| (stored(v, lane) % LANES) as u64))
     });
     sums_of_products(m, out, terms, |a, row| {
+        prefetch::<1>(a, row >> LOG_RUN);
         let a = a[row >> LOG_RUN..(row + ROW) >> LOG_RUN].as_chunks().0;
         std::array::from_fn(|v| _mm512_permutexvar_epi64(lanes[v], load(&a[stored(v, 0) / LANES])))
     });
+}
+
+/// Asks for lines of a factor that will be needed a few rows later: there are more factors, each read
+/// in order, than the processor keeps track of by itself.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn prefetch<const LINES: usize>(a: &[u64], position: usize) {
+    /// Words ahead.
+    const DISTANCE: usize = 8 * LANES;
+    for line in 0..LINES {
+        // Nothing is read, so that the address need not be one of the factor's.
+        let address = a.as_ptr().wrapping_add(position + DISTANCE + line * LANES);
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
 }
 
 /// Inner products, given how to get the first factors of a row.

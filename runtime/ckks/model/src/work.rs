@@ -131,6 +131,15 @@ pub fn stored_run(parameters: &Parameters, period: usize) -> usize {
 /// Fewest residues that are stored of a polynomial modulo a prime: the smallest degree of rings.
 const MIN_RESIDUES: usize = 16;
 
+/// Whether the residues modulo a prime of a transformed vector that repeats with a period are stored two to
+/// a word.
+pub fn stores_pairs(parameters: &Parameters, prime: u64, period: usize) -> bool {
+    prime < 1 << 32 && stored_run(parameters, period) <= LONGEST_PAIRED_RUN
+}
+
+/// Longer runs leave so little to store that pairs would be no saving.
+const LONGEST_PAIRED_RUN: usize = 8;
+
 /// Counts the work of operations at a level, on all primes up to it but some.
 #[derive(Debug, Clone)]
 pub struct Counter<'a> {
@@ -236,7 +245,9 @@ impl<'a> Counter<'a> {
     pub fn linear(&self, steps: &TransformSteps, level: usize, hoisting: Hoisting) -> Work {
         let primes = self.primes(level);
         let divide = self.divide(self.parameters.special().len(), primes);
-        let held = self.held(level, hoisting);
+        let held = self.held(level, hoisting).count();
+        let diagonal_bytes =
+            self.diagonal_bytes(level, self.parameters.max_slots(), hoisting) as f64;
         // Where inputs are divided, inner sums are multiplied by P again, otherwise inputs are.
         let (divided_babies, divided_giants) = match hoisting {
             Hoisting::Single => (2, 0),
@@ -250,7 +261,7 @@ impl<'a> Counter<'a> {
         self.decompose(level) * steps.inputs
             + baby * steps.babies
             + self.limbs(0, 2 * held, 0) * steps.products
-            + self.moved(held) * steps.read
+            + Work { words: diagonal_bytes / 8.0, ..Work::default() } * steps.read
             + giant * steps.giants
             + self.divide_rescale(level) * steps.outputs
     }
@@ -264,11 +275,14 @@ impl<'a> Counter<'a> {
     }
 
     /// Primes for which diagonals have residues.
-    fn held(&self, level: usize, hoisting: Hoisting) -> usize {
-        match hoisting {
-            Hoisting::Single => self.primes(level),
-            Hoisting::Double => self.extended(level),
-        }
+    fn held(&self, level: usize, hoisting: Hoisting) -> impl Iterator<Item = u64> {
+        let chain = self.parameters.moduli()[..=level].iter().enumerate();
+        let present = chain.filter(|(i, _)| !self.omitted.contains(i)).map(|(_, &q)| q);
+        let special = match hoisting {
+            Hoisting::Single => &[],
+            Hoisting::Double => self.parameters.special(),
+        };
+        present.chain(special.iter().copied())
     }
 
     /// A polynomial of an operand at a level.
@@ -308,7 +322,8 @@ impl<'a> Counter<'a> {
     /// Bytes of a transformed diagonal at a level, a vector that repeats with a period.
     pub fn diagonal_bytes(&self, level: usize, period: usize, hoisting: Hoisting) -> u64 {
         let residues = self.parameters.degree() / stored_run(self.parameters, period);
-        8 * (self.held(level, hoisting) * residues) as u64
+        let bytes = |prime| if stores_pairs(self.parameters, prime, period) { 4 } else { 8 };
+        self.held(level, hoisting).map(|prime| bytes(prime) * residues as u64).sum()
     }
 }
 

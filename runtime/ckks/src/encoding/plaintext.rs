@@ -1,8 +1,8 @@
 //! Plaintext polynomials: ready for arithmetic, or compact.
 
 use crate::context::ContextId;
-use crate::model::work::stored_run;
-use crate::ring::{Basis, Poly, Ring};
+use crate::model::work::stores_pairs;
+use crate::ring::{Basis, Factor, Poly, Ring};
 use crate::{Context, Error};
 
 /// An encoded vector in the NTT domain on some basis.
@@ -112,13 +112,18 @@ impl CompactPlaintext {
         if bits < capacity { Ok(()) } else { Err(Error::CoefficientOverflow { bits, capacity }) }
     }
 
-    /// The polynomial in the NTT domain modulo any primes, for a context that is its own: as one of the
-    /// subring of [`stored_run`], with one residue for each run of equal ones.
-    pub(crate) fn factor(&self, context: &Context, basis: Basis) -> Poly {
-        match stored_run(context.parameters(), self.slots) {
-            1 => self.residues(context.ring(), basis),
-            run => self.residues(&context.ring().subring(run), basis),
-        }
+    /// The polynomial in the NTT domain modulo any primes, for a context that is its own, with one residue
+    /// for each run of equal ones.
+    pub(crate) fn runs(&self, context: &Context, basis: Basis) -> Poly {
+        self.residues(&context.ring_of_period(self.slots), basis)
+    }
+
+    /// The same as a factor.
+    pub(crate) fn factor(&self, context: &Context, basis: Basis) -> Factor {
+        let (ring, parameters) = (context.ring_of_period(self.slots), context.parameters());
+        let is_paired = |&i: &usize| stores_pairs(parameters, ring.modulus(i).value(), self.slots);
+        let paired = Basis::from_indices(basis.iter().filter(is_paired));
+        ring.factor(self.residues(&ring, basis), paired)
     }
 
     /// The polynomial in the NTT domain modulo any primes, as one of the ring of its context or of a

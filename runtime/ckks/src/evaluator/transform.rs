@@ -17,7 +17,7 @@ use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
 use crate::model::work::Counter;
-use crate::ring::{Basis, Operand, Poly, Residues, Rotation};
+use crate::ring::{Basis, Factor, Operand, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
 
 /// Diagonals whose values are in memory together while they are encoded.
@@ -78,7 +78,7 @@ struct Group {
 /// A diagonal, with one residue for each run of equal ones.
 #[derive(Debug)]
 enum Diagonal {
-    Ntt(Poly),
+    Ntt(Factor),
     /// Transformed each time it is used.
     Compact(CompactPlaintext),
 }
@@ -86,14 +86,14 @@ enum Diagonal {
 impl Diagonal {
     fn residues(&self, context: &Context, i: usize) -> Residues<'_> {
         match self {
-            Self::Ntt(poly) => Residues::Stored(poly.limb(i)),
-            Self::Compact(compact) => Residues::Made(compact.factor(context, Basis::single(i))),
+            Self::Ntt(factor) => factor.residues(i),
+            Self::Compact(compact) => Residues::Made(compact.runs(context, Basis::single(i))),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
+            Self::Ntt(factor) => factor.bytes(),
             Self::Compact(compact) => compact.bytes(),
         }
     }

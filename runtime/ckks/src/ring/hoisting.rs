@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::arithmetic::SlotPermutation;
+use super::kernels::Form;
 use super::rns::BaseConverter;
 use super::{Basis, Domain, Poly, Residues, Ring};
 
@@ -102,7 +103,7 @@ impl Ring {
                         .zip(*key)
                         .map(|(digit, (b, a))| (digit.limb(i), b.limb(i), a.limb(i)))
                         .collect();
-                    self.kernels.inner_product(m, (&mut *u0, &mut *u1), &terms);
+                    self.kernels.inner_product(m, (&mut *u0, &mut *u1), Form::PLAIN, &terms);
                     self.kernels.add(m, u0, lifted.limb(i));
                     permutation.apply(self.kernels, out[0].limb_mut(i), u0);
                     permutation.apply(self.kernels, out[1].limb_mut(i), u1);

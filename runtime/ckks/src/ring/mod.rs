@@ -9,6 +9,7 @@
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
 //! | `switch` | whole key switches |
+//! | `factor` | polynomials stored as factors |
 //! | `products` | sums of products with many factors |
 //! | `hoisting` | the same with rotated operands |
 //! | `subring` | polynomials in a power of X |
@@ -23,6 +24,7 @@
 mod arithmetic;
 mod basis;
 mod error;
+mod factor;
 mod gadget;
 mod hoisting;
 mod integers;
@@ -41,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use basis::{Basis, Domain};
 pub use error::RingError;
+pub use factor::Factor;
 pub use gadget::Digits;
 pub use hoisting::{Operand, Rotation};
 pub use kernels::Kernels;
@@ -62,6 +65,8 @@ pub struct Ring {
     kernels: Kernels,
     primes: Vec<Prime>,
     pool: Arc<Pool>,
+    /// Limbs with two residues to a word.
+    paired_pool: Arc<Pool>,
     permutations: Cache<u64, SlotPermutation>,
     converters: Cache<Basis, BaseConverter>,
     subrings: Cache<usize, Ring>,
@@ -114,6 +119,7 @@ impl Ring {
             kernels,
             primes: primes.collect::<Result<_, _>>()?,
             pool: Arc::new(Pool::new(1 << log_n)),
+            paired_pool: Arc::new(Pool::new(1 << (log_n - 1))),
             permutations: Cache::default(),
             converters: Cache::default(),
             subrings: Cache::default(),
@@ -171,6 +177,7 @@ impl Ring {
     /// use lies next to it.
     pub fn trim(&self) {
         self.pool.trim();
+        self.paired_pool.trim();
         self.subrings.values().iter().for_each(|ring| ring.trim());
     }
 

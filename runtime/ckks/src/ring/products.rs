@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::kernels::Form;
 use super::{Basis, Domain, Poly, Ring};
 
 /// Residues of a factor modulo one prime: all N, or one for each run of equal ones, as those of a
@@ -14,6 +15,8 @@ use super::{Basis, Domain, Poly, Ring};
 pub enum Residues<'a> {
     /// Kept between uses.
     Stored(&'a [u64]),
+    /// The same, two to a word, as [`super::Factor`] says.
+    Paired(&'a [u64]),
     /// On the basis of that prime, made for this use.
     Made(Poly),
 }
@@ -90,7 +93,8 @@ impl Ring {
                 {
                     let terms = group.iter().zip(factors).map(|((operand, _), factor)| {
                         let [x0, x1] = operands[*operand].map(|x| &x[tile.clone()]);
-                        (factor.tile(i, &tile, self.degree()), x0, x1)
+                        let (form, factor) = factor.tile(i, &tile, self.degree());
+                        (form, (factor, x0, x1))
                     });
                     self.sum_of_products(i, out, terms.collect());
                 }
@@ -104,22 +108,24 @@ impl Ring {
         &self,
         i: usize,
         [out0, out1]: [&mut [u64]; 2],
-        mut terms: Vec<(&[u64], &[u64], &[u64])>,
+        mut terms: Vec<(Form, (&[u64], &[u64], &[u64]))>,
     ) {
         assert!(!terms.is_empty(), "a group has no terms");
         let (m, length) = (self.modulus(i), out0.len());
         let mut buffers = [[0; TILE]; 2];
         let mut begun = false;
-        terms.sort_by_key(|(factor, ..)| factor.len());
-        let same_run = terms.chunk_by(|a, b| a.0.len() == b.0.len());
-        for terms in same_run.flat_map(|terms| terms.chunks(MAX_TERMS)) {
+        terms.sort_by_key(|&(form, _)| form);
+        let same_form = terms.chunk_by(|a, b| a.0 == b.0);
+        for terms in same_form.flat_map(|terms| terms.chunks(MAX_TERMS)) {
+            let (form, terms) =
+                (terms[0].0, terms.iter().map(|&(_, term)| term).collect::<Vec<_>>());
             if begun {
                 let [sum0, sum1] = buffers.each_mut().map(|buffer| &mut buffer[..length]);
-                self.kernels.inner_product(m, (&mut *sum0, &mut *sum1), terms);
+                self.kernels.inner_product(m, (&mut *sum0, &mut *sum1), form, &terms);
                 self.kernels.add(m, out0, sum0);
                 self.kernels.add(m, out1, sum1);
             } else {
-                self.kernels.inner_product(m, (&mut *out0, &mut *out1), terms);
+                self.kernels.inner_product(m, (&mut *out0, &mut *out1), form, &terms);
                 begun = true;
             }
         }
@@ -142,13 +148,88 @@ fn tiles<'a>(limbs: &'a mut [[&mut [u64]; 2]]) -> Vec<Vec<[&'a mut [u64]; 2]>> {
 }
 
 impl Residues<'_> {
-    /// Those of a tile; a run that is longer than it gives one.
-    fn tile(&self, i: usize, tile: &Range<usize>, degree: usize) -> &[u64] {
-        let residues = match self {
-            Self::Made(poly) => poly.limb(i),
-            Self::Stored(residues) => residues,
+    /// The words for a tile; a run that is longer than it gives one.
+    fn tile(&self, i: usize, tile: &Range<usize>, degree: usize) -> (Form, &[u64]) {
+        let (words, paired) = match self {
+            Self::Stored(words) => (*words, false),
+            Self::Paired(words) => (*words, true),
+            Self::Made(poly) => (poly.limb(i), false),
         };
-        let run = degree / residues.len();
-        &residues[tile.start / run..tile.end.div_ceil(run)]
+        let positions = degree / words.len();
+        let log_run = positions.ilog2() - u32::from(paired);
+        (Form { log_run, paired }, &words[tile.start / positions..tile.end.div_ceil(positions)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{primes, random_poly, rng};
+    use super::super::{Factor, Kernels};
+    use super::*;
+    use std::iter::repeat_n;
+
+    /// A factor in one of its forms.
+    enum Form {
+        Stored(Factor),
+        Made(Poly),
+    }
+
+    /// Runs of all lengths in all forms, more of them than a kernel takes.
+    #[test]
+    fn sums_are_those_of_whole_polynomials() {
+        let kernels = [Kernels::Portable, Kernels::Ifma];
+        for (kernels, log_n) in kernels.into_iter().flat_map(|k| [(k, 6), (k, 8), (k, 11)]) {
+            if !kernels.is_available() {
+                continue;
+            }
+            let ring =
+                Ring::with_kernels(log_n, &primes(log_n, &[50, 31, 20, 32]), kernels).unwrap();
+            let (basis, mut rng) = (Basis::from_indices([0, 1, 3]), rng(11));
+            let mut random = |ring: &Ring, basis| random_poly(ring, basis, Domain::Ntt, &mut rng);
+            let operands: Vec<[Poly; 2]> =
+                (0..3).map(|_| [(); 2].map(|()| random(&ring, ring.basis()))).collect();
+            let runs = std::iter::successors(Some(1), |run| Some(2 * run));
+            let forms = runs
+                .take_while(|&run| run <= ring.longest_run())
+                .flat_map(|run| {
+                    [Basis::EMPTY, Basis::from_indices([1, 3])].map(|paired| (run, paired))
+                })
+                .filter(|&(run, paired)| run <= 8 || paired.is_empty());
+            let forms: Vec<_> = forms.flat_map(|form| repeat_n(form, 20)).collect();
+            let mut expected = (ring.zero(basis, Domain::Ntt), ring.zero(basis, Domain::Ntt));
+            let mut group = Vec::new();
+            for (k, (run, paired)) in forms.into_iter().enumerate() {
+                let short = random(&ring.subring(run), basis);
+                let mut long = ring.zero(basis, Domain::Ntt);
+                for (i, limb) in long.limbs_mut() {
+                    let residues = short.limb(i).iter().flat_map(|&r| repeat_n(r, run));
+                    limb.iter_mut().zip(residues).for_each(|(to, r)| *to = r);
+                }
+                let [x0, x1] = &operands[k % 3];
+                ring.mul_add_assign(&mut expected.0, &long, x0);
+                ring.mul_add_assign(&mut expected.1, &long, x1);
+                let is_made = k % 5 == 0;
+                group.push((
+                    k % 3,
+                    if is_made {
+                        Form::Made(short)
+                    } else {
+                        Form::Stored(ring.subring(run).factor(short, paired))
+                    },
+                ));
+            }
+            let operands = |_| operands.iter().map(|pair| pair.each_ref()).collect();
+            let sums =
+                ring.sums_of_products(
+                    basis,
+                    operands,
+                    &[&group, &group[..1]],
+                    |form, i| match form {
+                        Form::Stored(factor) => factor.residues(i),
+                        Form::Made(poly) => Residues::Made(poly.restricted(Basis::single(i))),
+                    },
+                );
+            assert!(sums[0] == expected);
+        }
     }
 }

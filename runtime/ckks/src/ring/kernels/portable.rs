@@ -3,7 +3,7 @@
 //! Transforms use Harvey's lazy butterflies ("Faster arithmetic for number-theoretic transforms",
 //! 2014) over the negacyclic decimation of Longa and Naehrig (2016); products use Barrett and Shoup.
 
-use super::ConversionTarget;
+use super::{ConversionTarget, Form};
 use crate::ring::Modulus;
 use crate::ring::modulus::conditional_sub;
 
@@ -147,13 +147,13 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
 pub(super) fn inner_product(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
+    form: Form,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let log_run = super::log_run(out.0, terms);
     for (j, (out0, out1)) in out.0.iter_mut().zip(out.1).enumerate() {
         let (mut sum0, mut sum1) = (0, 0);
         for (a, b0, b1) in terms {
-            let a = u128::from(a[j >> log_run]);
+            let a = u128::from(form.residue(a, j));
             sum0 += a * u128::from(b0[j]);
             sum1 += a * u128::from(b1[j]);
         }

@@ -108,7 +108,7 @@ impl Ring {
         &self,
         i: usize,
         [out0, out1]: [&mut [u64]; 2],
-        mut terms: Vec<(Form, (&[u64], &[u64], &[u64]))>,
+        mut terms: Vec<FormedTerm<'_>>,
     ) {
         assert!(!terms.is_empty(), "a group has no terms");
         let (m, length) = (self.modulus(i), out0.len());
@@ -131,6 +131,9 @@ impl Ring {
         }
     }
 }
+
+/// The words of a factor and both halves of an operand, with the form of the words.
+type FormedTerm<'a> = (Form, (&'a [u64], &'a [u64], &'a [u64]));
 
 /// Pairs of limbs, tile by tile.
 fn tiles<'a>(limbs: &'a mut [[&mut [u64]; 2]]) -> Vec<Vec<[&'a mut [u64]; 2]>> {

@@ -1,6 +1,8 @@
 //! Linear transforms against dense matrix–vector products.
 
 use crate::common::*;
+use pic_ckks::model::work::Counter;
+use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape};
 use proptest::prelude::*;
 
@@ -80,6 +82,55 @@ proptest! {
             let expected: Vec<f64> = (0..slots).map(entry).collect();
             assert_near_real(&s.decrypt(result), &expected);
         }
+    }
+}
+
+/// Low levels with primes below 2^32, diagonals of all periods: what convolutions are made of.
+#[test]
+fn diagonals_may_repeat() {
+    let parameters =
+        Parameters::from_bits(11, &[34.0, 25.0, 28.0], &[45.0, 45.0], 2, SecurityLevel::Insecure);
+    let mut s = setup(parameters.unwrap(), 5, &request(2, &[1, 2, 3, 4, 8]));
+    let (slots, scale) = (1024, 2f64.powi(25));
+    let values = s.random_real(slots);
+    let message = s.context.encode(&values, scale, 2).unwrap();
+    let x = s.secret.encrypt(&message, &mut s.rng).unwrap().expand(&s.context).unwrap();
+    for hoisting in [Hoisting::Single, Hoisting::Double] {
+        let mut bytes = Vec::new();
+        for period in [1024, 512, 256, 128, 64, 16, 1] {
+            let shape = TransformShape {
+                inputs: 1,
+                outputs: 1,
+                slots,
+                level: 2,
+                input_scale: scale,
+                output_scale: scale,
+                hoisting,
+            };
+            let diagonals: Vec<Vec<f64>> = (0..12).map(|_| s.random_real(period)).collect();
+            let terms = diagonals.iter().zip(0i64..).map(|(diagonal, k)| {
+                (Term { output: 0, input: 0, giant: k / 4 * 4, baby: k % 4 }, diagonal.clone())
+            });
+            let transform = LinearTransform::new(&s.context, shape, terms, usize::MAX).unwrap();
+            let counter = Counter::new(s.context.parameters(), 0..0);
+            let predicted = 12 * counter.diagonal_bytes(2, period, hoisting);
+            assert_eq!(transform.bytes() as u64, predicted);
+            bytes.push(predicted);
+            let result = s.evaluator.transform(std::slice::from_ref(&x), &transform).unwrap();
+            let result = s.decrypt(&result[0]);
+            for j in 0..slots {
+                let term = |(k, diagonal): (usize, &Vec<f64>)| {
+                    diagonal[(j + k / 4 * 4) % period] * values[(j + k) % slots]
+                };
+                let expected: f64 = diagonals.iter().enumerate().map(term).sum();
+                // Rounding errors at a scale of 2^25 are about √(1024·114) / 2^25, 2^-16 in all.
+                assert!((result[j].re - expected).abs() < 2f64.powi(-12), "{hoisting:?} {period}");
+            }
+        }
+        // Two of three chain primes are small, special primes are not; half the period, half the bytes.
+        let words = if hoisting == Hoisting::Single { 2 } else { 4 };
+        assert_eq!(bytes[0], 12 * 2048 * 8 * words);
+        assert!(bytes[..4].windows(2).all(|pair| pair[0] == 2 * pair[1]));
     }
 }
 

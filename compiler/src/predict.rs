@@ -29,8 +29,11 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
             }
             Op::Linear { .. } => {
                 let t: &Transform = transforms.next().expect("linear values have transforms");
-                work += linear(&counter, &t.steps, t.outputs, t.folds, level);
-                plaintexts += counter.diagonal_bytes(level, 1) * t.steps.products as u64;
+                let steps = t.counts();
+                let hoisting = counter.hoisting(&steps, level);
+                work += linear(&counter, &steps, t.folds, level);
+                plaintexts +=
+                    counter.diagonal_bytes(level, t.period, hoisting) * t.steps.products as u64;
                 let extended = t.steps.babies.len() + t.outputs + 2;
                 workspace = workspace.max(counter.extended_bytes(level) * extended as u64);
             }

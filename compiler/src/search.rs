@@ -302,7 +302,8 @@ impl<'a> Search<'a> {
             // Linear nodes lie best just above SlotsToCoeffs.
             let setting = self.setting(log_n, log_scale, MAX_DIGIT_SIZE);
             self.choose_layouts(&setting, LEVELS_OF_BOOTSTRAPPED_LINEARS, true)?;
-            let longest = self.layouts[&(log_n, true)].of.iter().map(|l| l.log_period).max().unwrap_or(0);
+            let longest =
+                self.layouts[&(log_n, true)].of.iter().map(|l| l.log_period).max().unwrap_or(0);
             let slots = longest.min(log_n - 1);
             let chains = Chain::bootstrapped(log_n, slots, log_scale, self.options.security);
             self.chains.extend(chains.into_iter().map(Arc::new));

@@ -4,8 +4,6 @@
 use pic_ckks_model::work::{Counter, Prices, TransformSteps, Work};
 use serde::{Deserialize, Serialize};
 
-use crate::transform::Steps;
-
 /// How fast a machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
@@ -32,30 +30,11 @@ impl CostModel {
     }
 }
 
-/// The work of a linear node whose operands are at `level`, with `outputs` ciphertexts and `folds`
-/// rotations of each afterwards. Plaintexts are held in transformed form.
-pub fn linear(
-    counter: &Counter,
-    steps: &Steps,
-    outputs: usize,
-    folds: usize,
-    level: usize,
-) -> Work {
-    let transform = TransformSteps {
-        inputs: steps.rotated_inputs,
-        outputs,
-        babies: steps.babies.len(),
-        giants: steps.giants.len(),
-        products: steps.products,
-        read: steps.products,
-    };
-    folded(counter, &transform, folds, level)
-}
-
-/// The work of a linear transform at `level` whose outputs are each summed by `folds` rotations.
-pub fn folded(counter: &Counter, transform: &TransformSteps, folds: usize, level: usize) -> Work {
-    counter.linear(transform, level)
-        + counter.key_switch(level.saturating_sub(1)) * (transform.outputs * folds)
+/// The work of a linear node whose operands are at `level`, each output of which is summed by `folds`
+/// rotations afterwards. Plaintexts are held in transformed form, for the hoisting that is cheaper.
+pub fn linear(counter: &Counter, steps: &TransformSteps, folds: usize, level: usize) -> Work {
+    counter.linear(steps, level, counter.hoisting(steps, level))
+        + counter.key_switch(level.saturating_sub(1)) * (steps.outputs * folds)
 }
 
 #[cfg(test)]
@@ -68,15 +47,10 @@ mod tests {
         let p = Parameters::from_bits(13, &[50.0, 40.0, 40.0], &[50.0], 3, SecurityLevel::Insecure);
         let p = p.unwrap();
         let counter = Counter::new(&p, 0..0);
-        let steps = Steps {
-            step: 4,
-            products: 6,
-            rotated_inputs: 1,
-            babies: [(0, 1), (0, 2)].into(),
-            giants: [(0, 4)].into(),
-        };
+        let steps =
+            TransformSteps { inputs: 1, outputs: 2, babies: 2, giants: 1, products: 6, period: 64 };
         let model = CostModel::default();
-        let seconds = |folds| model.seconds(linear(&counter, &steps, 2, folds, 2));
+        let seconds = |folds| model.seconds(linear(&counter, &steps, folds, 2));
         let rotation = model.seconds(counter.key_switch(1));
         assert!(seconds(0) > 0.0);
         assert!((seconds(3) - seconds(0) - 6.0 * rotation).abs() < 1e-9 * rotation);

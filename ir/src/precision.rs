@@ -138,9 +138,10 @@ fn linear(
         terms.entry((diagonal.output, giant)).or_default().push((baby != 0, square));
         mean_square = mean_square.max(signals[operands[owner(&firsts, diagonal.input)] as usize]);
     }
+    let hoisting = program.hoisting(id as ValueId, constants);
     let run = |mean_square: f64, steps: &[GiantStep]| {
         let input = Signal { mean_square, variance: 0.0 };
-        model.linear_transform(input, level, input_scale, value.scale, steps)
+        model.linear_transform(input, level, input_scale, value.scale, hoisting, steps)
     };
     let rescale = model.rescale(value.scale);
     let folds = constants.geometry.folds().count() as i32;

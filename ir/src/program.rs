@@ -35,6 +35,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
+use pic_ckks_model::work::{Counter, Hoisting};
 use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
@@ -243,6 +244,17 @@ impl Program {
             diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
             bias: constants,
         })
+    }
+
+    /// The hoisting with which a linear value is cheapest, given its constants; `Single` for others.
+    pub fn hoisting(&self, id: ValueId, constants: &LinearConstants) -> Hoisting {
+        let value = &self.values[id as usize];
+        let Op::Linear { step, .. } = value.op else { return Hoisting::Single };
+        let diagonals = constants.diagonals.keys().copied().collect();
+        let outputs = value.layout.ciphertexts(self.log_slots);
+        let period = 1 << constants.geometry.log_length;
+        let steps = Steps::new(&diagonals, step).counts(outputs, period);
+        Counter::new(&self.parameters, 0..0).hoisting(&steps, self.operand_level(value))
     }
 
     /// The keys that the values take, derived from them.

@@ -12,6 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pic_ckks_model::work::TransformSteps;
+
 use crate::layout::{Layout, split};
 use crate::matrix::{Entry, Matrix};
 use crate::separable::{Differences, differences};
@@ -205,6 +207,18 @@ impl Steps {
         let giants: BTreeSet<_> = giants.map(|&(_, output, (giant, _))| (output, giant)).collect();
         let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
         Self { step, products: diagonals.len(), rotated_inputs, babies, giants }
+    }
+
+    /// How many of each there are, for `outputs` ciphertexts and diagonals of a period.
+    pub fn counts(&self, outputs: usize, period: usize) -> TransformSteps {
+        TransformSteps {
+            inputs: self.rotated_inputs,
+            outputs,
+            babies: self.babies.len(),
+            giants: self.giants.len(),
+            products: self.products,
+            period,
+        }
     }
 
     /// The rotations needed, without repetition.

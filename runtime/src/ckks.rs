@@ -145,15 +145,17 @@ impl Linear {
         let input_scales: Vec<f64> =
             operands.flat_map(|o| vec![o.scale; o.layout.ciphertexts(program.log_slots)]).collect();
         let slots = 1 << program.log_slots;
+        let outputs = layout.ciphertexts(program.log_slots);
         let shape = TransformShape {
             inputs: input_scales.len(),
-            outputs: layout.ciphertexts(program.log_slots),
+            outputs,
             slots,
             level: value.level + 1,
             input_scale: input_scales[0],
             output_scale: value.scale,
+            hoisting: program.hoisting(id, &constants),
         };
-        let terms = terms(&constants, *step, &input_scales, slots, shape.outputs);
+        let terms = terms(&constants, *step, &input_scales, shape.outputs);
         let transform = LinearTransform::new(context, shape, terms, budget)?;
         let bias = |slots_of_period: Vec<f64>| {
             if slots_of_period.iter().all(|&b| b == 0.0) {
@@ -178,7 +180,7 @@ impl Linear {
     }
 }
 
-/// The diagonals as terms of baby and giant steps, repeated over all slots.
+/// One period of each diagonal, as terms of baby and giant steps.
 ///
 /// A transform takes inputs of one scale, and operands have scales of their own: all inputs are
 /// declared to have the first one's, and the diagonals of an input make up for what that does to its
@@ -187,7 +189,6 @@ fn terms<'a>(
     constants: &'a LinearConstants,
     step: u32,
     input_scales: &'a [f64],
-    slots: usize,
     outputs: usize,
 ) -> impl Iterator<Item = (Term, Vec<f64>)> + 'a {
     let term = move |(diagonal, values): (&Diagonal, &Vec<f32>)| {
@@ -205,12 +206,12 @@ fn terms<'a>(
             giant: giant.into(),
             baby: baby.into(),
         };
-        (term, period.into_iter().cycle().take(slots).collect())
+        (term, period)
     };
     // A ciphertext that holds nothing but its bias still has to exist.
     let has_terms = |&output: &usize| constants.diagonals.keys().any(|d| d.output == output as u32);
     let empty = (0..outputs).filter(move |output| !has_terms(output));
-    let zero = move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![0.0; slots]);
+    let zero = move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![0.0; 2]);
     constants.diagonals.iter().map(term).chain(empty.map(zero))
 }
 

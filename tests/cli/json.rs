@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::command::{json, pic, succeed};
 use super::files::{compile, copies, examples, fresh_folder, shared};
 
-const SUMMARY: [&str; 11] = [
+const SUMMARY: [&str; 10] = [
     "log_n",
     "log_qp",
     "security_bits",

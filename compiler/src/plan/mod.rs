@@ -66,7 +66,7 @@ pub fn instance(
                 let t = layouts.transforms[index.index()]
                     .as_ref()
                     .expect("linear nodes have transforms");
-                let work = |level| linear(&counter, &t.steps, t.outputs, t.folds, level);
+                let work = |level| linear(&counter, &t.counts(), t.folds, level);
                 vec![alternative(1, 0.0, &work)]
             }
             Op::Activation(_) => {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use pic_ckks::model::{ChebyshevPlan, Parameters, SecurityLevel};
 use pic_ckks::{
-    Ciphertext, Context, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, Plaintext,
-    SecretKey, Term, TransformShape, secret_rng,
+    Ciphertext, Context, EvaluationKeys, Evaluator, Hoisting, KeyRequest, LinearTransform,
+    Plaintext, SecretKey, Term, TransformShape, secret_rng,
 };
 
 /// log2 N, limbs, digits; all 128-bit secure.
@@ -65,8 +65,15 @@ impl Setup {
     fn transform(&self, ntt_budget: usize) -> LinearTransform {
         let (level, slots) = (self.level, self.values.len());
         let (input_scale, output_scale) = (SCALE, SCALE);
-        let shape =
-            TransformShape { inputs: 1, outputs: 1, slots, level, input_scale, output_scale };
+        let shape = TransformShape {
+            inputs: 1,
+            outputs: 1,
+            slots,
+            level,
+            input_scale,
+            output_scale,
+            hoisting: Hoisting::Double,
+        };
         let term = |k: i64| Term { output: 0, input: 0, giant: k / 8 * 8, baby: k % 8 };
         let terms = (0..DIAGONALS).map(|k| (term(k), self.values.clone()));
         LinearTransform::new(&self.context, shape, terms, ntt_budget).unwrap()

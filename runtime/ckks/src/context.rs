@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::Error;
 use crate::encoding::SlotTransforms;
 use crate::model::Parameters;
+use crate::model::work::stored_run;
 use crate::ring::{Basis, Ring};
 
 /// A CKKS instance. Every object made under it can only be used under it.
 #[derive(Debug)]
 pub struct Context {
     parameters: Parameters,
-    ring: Ring,
+    ring: Arc<Ring>,
     slot_transforms: SlotTransforms,
     id: ContextId,
 }
@@ -31,7 +32,7 @@ impl Context {
         let primes: Vec<u64> =
             parameters.moduli().iter().chain(parameters.special()).copied().collect();
         Ok(Arc::new(Self {
-            ring: Ring::new(parameters.log_n(), &primes)?,
+            ring: Arc::new(Ring::new(parameters.log_n(), &primes)?),
             slot_transforms: SlotTransforms::default(),
             id: ContextId(NEXT.fetch_add(1, Ordering::Relaxed)),
             parameters,
@@ -46,6 +47,14 @@ impl Context {
     /// The ring. Prime indices are those of the chain, then the special primes.
     pub fn ring(&self) -> &Ring {
         &self.ring
+    }
+
+    /// The ring in which vectors that repeat with a period have as few residues as are stored.
+    pub(crate) fn ring_of_period(&self, period: usize) -> Arc<Ring> {
+        match stored_run(&self.parameters, period) {
+            1 => Arc::clone(&self.ring),
+            run => self.ring.subring(run),
+        }
     }
 
     /// The basis {q0, …, q_level} of a level.

@@ -67,6 +67,7 @@ pub use error::{Error, FormatError};
 pub use evaluator::{Evaluator, LinearTransform, Tensor, Term, TransformShape};
 pub use keys::{EvaluationKeys, PublicKey, SecretKey};
 pub use model::KeyRequest;
+pub use model::work::Hoisting;
 pub use pic_ckks_model as model;
 pub use ring::sample::secret_rng;
 

@@ -8,8 +8,8 @@ use pic_ckks::model::chebyshev::ChebyshevPlan;
 use pic_ckks::model::work::{Counter, TransformSteps};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
-    Ciphertext, Context, Error, EvaluationKeys, Evaluator, KeyRequest, LinearTransform, Plaintext,
-    PublicKey, SecretKey, Term, TransformShape, secret_rng,
+    Ciphertext, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest, LinearTransform,
+    Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 
 use super::Part;
@@ -29,15 +29,17 @@ const HOISTED: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 const DIAGONALS: i64 = 12;
 const STEP: i64 = 4;
 
-/// What the linear transform does.
-const STEPS: TransformSteps = TransformSteps {
-    inputs: 1,
-    outputs: 1,
-    babies: STEP as usize - 1,
-    giants: (DIAGONALS / STEP) as usize - 1,
-    products: DIAGONALS as usize,
-    read: DIAGONALS as usize,
-};
+/// What the linear transform does, given the slots.
+fn steps(period: usize) -> TransformSteps {
+    TransformSteps {
+        inputs: 1,
+        outputs: 1,
+        babies: STEP as usize - 1,
+        giants: (DIAGONALS / STEP) as usize - 1,
+        products: DIAGONALS as usize,
+        period,
+    }
+}
 
 /// A parameter set, 128-bit secure.
 struct Case {
@@ -177,7 +179,11 @@ impl Operands {
             ),
             task(
                 "linear_transform_12",
-                Some(counter.linear(&STEPS, level)),
+                Some(counter.linear(
+                    &steps(context.parameters().max_slots()),
+                    level,
+                    Hoisting::Double,
+                )),
                 Box::new(move || timed(|| evaluator.transform(std::slice::from_ref(a), transform))),
             ),
         ];
@@ -200,6 +206,7 @@ fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error
         level: context.parameters().max_level(),
         input_scale: SCALE,
         output_scale: SCALE,
+        hoisting: Hoisting::Double,
     };
     let terms = (0..DIAGONALS).map(|rotation| {
         let (giant, baby) = (rotation / STEP * STEP, rotation % STEP);

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::graph::NodeIndex;
 use petgraph::unionfind::UnionFind;
 use pic_ckks_model::Parameters;
+use pic_ckks_model::work::TransformSteps;
 use pic_ir::cost::CostModel;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::{Conv, Matrix};
@@ -38,8 +39,17 @@ pub struct Transform {
     pub steps: Steps,
     /// Output ciphertexts.
     pub outputs: usize,
+    /// Slots after which diagonals repeat.
+    pub period: usize,
     /// Rotations that fold each output.
     pub folds: usize,
+}
+
+impl Transform {
+    /// How many operations of each kind there are, but for folds.
+    pub fn counts(&self) -> TransformSteps {
+        self.steps.counts(self.outputs, self.period)
+    }
 }
 
 /// Chooses layouts for one network, for as many rings as are asked for.

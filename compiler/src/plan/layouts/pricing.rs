@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pic_ckks_model::Parameters;
 use pic_ckks_model::work::{Counter, TransformSteps};
-use pic_ir::cost::{CostModel, folded};
+use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::transform::{Diagonal, Geometry, Steps, Term, split_rotation, structure};
@@ -32,7 +32,8 @@ impl<'a> Pricing<'a> {
         let products = found.diagonals.len();
         let (inputs, babies, giants) = (0, 0, 0);
         let outputs = found.outputs;
-        let products = TransformSteps { inputs, outputs, babies, giants, products, read: products };
+        let period = found.period;
+        let products = TransformSteps { inputs, outputs, babies, giants, products, period };
         let bound = self.seconds(&products, found.folds);
         if bound > limit {
             return Price { seconds: bound, is_exact: false };
@@ -44,7 +45,7 @@ impl<'a> Pricing<'a> {
     pub fn transform(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> Transform {
         let found = self.diagonals(terms, output);
         let steps = Steps::new(&found.diagonals, self.cheapest(&found).1);
-        Transform { steps, outputs: found.outputs, folds: found.folds }
+        Transform { steps, outputs: found.outputs, period: found.period, folds: found.folds }
     }
 
     fn diagonals(&self, operands: &[(&Matrix, &Layout)], output: &Layout) -> Diagonals {
@@ -54,11 +55,13 @@ impl<'a> Pricing<'a> {
             terms.push(Term { matrix, layout, first_ciphertext });
             first_ciphertext += layout.ciphertexts(self.log_slots);
         }
+        let geometry = Geometry::new(&terms, output, self.log_slots);
         Diagonals {
             diagonals: structure(&terms, output, self.log_slots),
             inputs: first_ciphertext,
             outputs: output.ciphertexts(self.log_slots),
-            folds: Geometry::new(&terms, output, self.log_slots).folds().count(),
+            period: 1 << geometry.log_length,
+            folds: geometry.folds().count(),
         }
     }
 
@@ -70,7 +73,7 @@ impl<'a> Pricing<'a> {
     }
 
     fn seconds(&self, steps: &TransformSteps, folds: usize) -> f64 {
-        self.cost.seconds(folded(&self.counter, steps, folds, self.level))
+        self.cost.seconds(linear(&self.counter, steps, folds, self.level))
     }
 }
 
@@ -87,6 +90,7 @@ struct Diagonals {
     diagonals: BTreeSet<Diagonal>,
     inputs: usize,
     outputs: usize,
+    period: usize,
     folds: usize,
 }
 
@@ -117,7 +121,7 @@ impl Diagonals {
             babies: babies.into_iter().filter(|&b| b).count(),
             giants: giants.len(),
             products,
-            read: products,
+            period: self.period,
         }
     }
 }
@@ -141,17 +145,10 @@ mod tests {
             rotation: k * k * 37 % 1000 - 500,
         };
         let diagonals: BTreeSet<Diagonal> = (0..200).map(spread).collect();
-        let found = Diagonals { diagonals, inputs: 3, outputs: 2, folds: 0 };
+        let found = Diagonals { diagonals, inputs: 3, outputs: 2, period: 1024, folds: 0 };
         for width in step_widths(&found.diagonals, 11) {
             let steps = Steps::new(&found.diagonals, width);
-            let expected = TransformSteps {
-                inputs: steps.rotated_inputs,
-                outputs: 2,
-                babies: steps.babies.len(),
-                giants: steps.giants.len(),
-                products: steps.products,
-                read: steps.products,
-            };
+            let expected = steps.counts(2, 1024);
             assert_eq!(found.count(width), expected);
         }
     }

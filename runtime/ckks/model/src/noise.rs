@@ -32,6 +32,7 @@ use num_complex::Complex64;
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, Power, power_depth};
 use crate::security::ERROR_STD;
+use crate::work::Hoisting;
 
 /// Coefficient variance that counts for the real part when real values are encoded.
 const ENCODING: f64 = 1.0 / 6.0;
@@ -129,14 +130,18 @@ impl<'a> NoiseModel<'a> {
         level: usize,
         input_scale: f64,
         output_scale: f64,
+        hoisting: Hoisting,
         steps: &[GiantStep],
     ) -> f64 {
         let q = self.prime(level);
         let (plain_scale, inner_scale) = (q * output_scale / input_scale, q * output_scale);
         let inner = self.inner_key_switch(level);
-        // Only the half that meets the secret is divided before a giant step.
-        let giant = self.in_slots(inner + self.secret_norm() / 12.0, inner_scale);
-        let baby = self.in_slots(inner, input_scale);
+        let (baby, giant) = match hoisting {
+            Hoisting::Single => (inner + self.rounding(), inner),
+            // Only the half that meets the secret is divided before a giant step.
+            Hoisting::Double => (inner, inner + self.secret_norm() / 12.0),
+        };
+        let (baby, giant) = (self.in_slots(baby, input_scale), self.in_slots(giant, inner_scale));
         let step = |step: &GiantStep| {
             let term = |&(rotated, mean_square): &(bool, f64)| {
                 let variance = input.variance + if rotated { baby } else { 0.0 };

@@ -1,7 +1,7 @@
 //! Elementary work of operations on ciphertexts, and what it costs.
 //!
-//! Counts follow what `pic_ckks` executes: hybrid key switching, double-hoisted linear transforms, one
-//! division for relinearising and rescaling. Of the memory traffic, what is counted is larger than caches:
+//! Counts follow what `pic_ckks` executes: hybrid key switching, hoisted linear transforms, one division
+//! for relinearising and rescaling. Of the memory traffic, what is counted is larger than caches:
 //! keys, diagonals and operands.
 
 use std::iter::Sum;
@@ -94,6 +94,17 @@ impl Sum for Work {
     }
 }
 
+/// Which rotations of a linear transform share their divisions by the special primes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Hoisting {
+    /// Each rotated input is divided at once, and multiplied modulo the chain primes alone: diagonals have
+    /// no residues for the special primes. For many diagonals a rotation.
+    Single,
+    /// Inner sums are taken modulo the special primes too, and only they are divided (Bossuat et al.,
+    /// Eurocrypt 2021, §4). For few diagonals a rotation.
+    Double,
+}
+
 /// Operations of a linear transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransformSteps {
@@ -107,9 +118,27 @@ pub struct TransformSteps {
     pub giants: usize,
     /// Diagonals.
     pub products: usize,
-    /// How many of them are read from memory, in units of whole ones.
-    pub read: usize,
+    /// Slots after which they repeat: what is stored and read of them.
+    pub period: usize,
 }
+
+/// Of how many residues of a transformed vector one is stored: those of a vector that repeats with a period
+/// come in runs.
+pub fn stored_run(parameters: &Parameters, period: usize) -> usize {
+    (parameters.max_slots() / period).min(parameters.degree() / MIN_RESIDUES)
+}
+
+/// Fewest residues that are stored of a polynomial modulo a prime: the smallest degree of rings.
+const MIN_RESIDUES: usize = 16;
+
+/// Whether the residues modulo a prime of a transformed vector that repeats with a period are stored two to
+/// a word.
+pub fn stores_pairs(parameters: &Parameters, prime: u64, period: usize) -> bool {
+    prime < 1 << 32 && stored_run(parameters, period) <= LONGEST_PAIRED_RUN
+}
+
+/// Longer runs leave so little to store that pairs would be no saving.
+const LONGEST_PAIRED_RUN: usize = 8;
 
 /// Counts the work of operations at a level, on all primes up to it but some.
 #[derive(Debug, Clone)]
@@ -213,19 +242,46 @@ impl<'a> Counter<'a> {
     }
 
     /// A linear transform, its diagonals held in transformed form.
-    pub fn linear(&self, steps: &TransformSteps, level: usize) -> Work {
-        let extended = self.extended(level);
-        let baby = self.inner_product(level) + self.limbs(0, self.primes(level), 0);
-        let giant = self.divide(self.parameters.special().len(), self.primes(level))
+    pub fn linear(&self, steps: &TransformSteps, level: usize, hoisting: Hoisting) -> Work {
+        let primes = self.primes(level);
+        let divide = self.divide(self.parameters.special().len(), primes);
+        let held = self.held(level, hoisting).count();
+        let diagonal_bytes = self.diagonal_bytes(level, steps.period, hoisting) as f64;
+        // Where inputs are divided, inner sums are multiplied by P again, otherwise inputs are.
+        let (divided_babies, divided_giants) = match hoisting {
+            Hoisting::Single => (2, 0),
+            Hoisting::Double => (0, 1),
+        };
+        let baby = self.inner_product(level) + self.limbs(0, primes, 0) + divide * divided_babies;
+        let giant = divide * divided_giants
             + self.decompose(level)
             + self.inner_product(level)
-            + self.limbs(0, extended, 0);
+            + self.limbs(0, held, 0);
         self.decompose(level) * steps.inputs
             + baby * steps.babies
-            + self.limbs(0, 2 * extended, 0) * steps.products
-            + self.moved(extended) * steps.read
+            + (self.limbs(0, 2 * held, 0) + Work { words: diagonal_bytes / 8.0, ..Work::default() })
+                * steps.products
             + giant * steps.giants
             + self.divide_rescale(level) * steps.outputs
+    }
+
+    /// The hoisting that takes a linear transform the least time at [`Prices::default`]: the same whatever
+    /// machine plans and whatever machine executes.
+    pub fn hoisting(&self, steps: &TransformSteps, level: usize) -> Hoisting {
+        let seconds = |hoisting| Prices::default().seconds(self.linear(steps, level, hoisting));
+        let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
+        if is_single { Hoisting::Single } else { Hoisting::Double }
+    }
+
+    /// Primes for which diagonals have residues.
+    fn held(&self, level: usize, hoisting: Hoisting) -> impl Iterator<Item = u64> {
+        let chain = self.parameters.moduli()[..=level].iter().enumerate();
+        let present = chain.filter(|(i, _)| !self.omitted.contains(i)).map(|(_, &q)| q);
+        let special = match hoisting {
+            Hoisting::Single => &[],
+            Hoisting::Double => self.parameters.special(),
+        };
+        present.chain(special.iter().copied())
     }
 
     /// A polynomial of an operand at a level.
@@ -262,9 +318,11 @@ impl<'a> Counter<'a> {
         16 * (self.extended(level) * self.parameters.degree()) as u64
     }
 
-    /// Bytes of a transformed diagonal at a level, of which one in `run` residues is stored.
-    pub fn diagonal_bytes(&self, level: usize, run: usize) -> u64 {
-        8 * (self.extended(level) * self.parameters.degree() / run) as u64
+    /// Bytes of a transformed diagonal at a level, a vector that repeats with a period.
+    pub fn diagonal_bytes(&self, level: usize, period: usize, hoisting: Hoisting) -> u64 {
+        let residues = self.parameters.degree() / stored_run(self.parameters, period);
+        let bytes = |prime| if stores_pairs(self.parameters, prime, period) { 4 } else { 8 };
+        self.held(level, hoisting).map(|prime| bytes(prime) * residues as u64).sum()
     }
 }
 
@@ -309,14 +367,36 @@ mod tests {
     fn transforms_cost_their_rotations() {
         let p = parameters();
         let counter = Counter::new(&p, 0..0);
+        let period = p.max_slots();
         let steps =
-            TransformSteps { inputs: 1, outputs: 1, babies: 3, giants: 0, products: 1, read: 1 };
-        let work = |steps| Prices::default().seconds(counter.linear(&steps, 5));
+            TransformSteps { inputs: 1, outputs: 1, babies: 3, giants: 0, products: 1, period };
+        let work = |steps| Prices::default().seconds(counter.linear(&steps, 5, Hoisting::Double));
         let rotation = Prices::default().seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
         let babies = work(steps) - work(TransformSteps { babies: 0, ..steps });
         assert!(babies < 0.5 * 3.0 * rotation);
         let giant = work(TransformSteps { giants: 1, ..steps }) - work(steps);
         assert!((0.6..1.0).contains(&(giant / rotation)));
+    }
+
+    #[test]
+    fn many_diagonals_a_rotation_are_hoisted_once() {
+        let p = parameters();
+        let counter = Counter::new(&p, 0..0);
+        let steps = |products| TransformSteps {
+            inputs: 1,
+            outputs: 1,
+            babies: 8,
+            giants: 7,
+            products,
+            period: p.max_slots(),
+        };
+        assert_eq!(counter.hoisting(&steps(16), 2), Hoisting::Double);
+        assert_eq!(counter.hoisting(&steps(1024), 2), Hoisting::Single);
+        // Single hoisting divides 8 pairs rather than 7 polynomials, and leaves 2 of 5 limbs away.
+        let work = |hoisting| limbs(counter.linear(&steps(100), 2, hoisting));
+        let (single, double) = (work(Hoisting::Single), work(Hoisting::Double));
+        let difference: [f64; 3] = std::array::from_fn(|i| double[i] - single[i]);
+        assert_eq!(difference, [-9. * 5., 100. * 2. * 2. + 7. * 2. - 9. * 3., -9. * 6.]);
     }
 }

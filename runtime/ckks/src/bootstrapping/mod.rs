@@ -12,7 +12,8 @@ use crate::model::ChebyshevPlan;
 use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, SECOND_HARMONIC, StageStep};
 use crate::ring::Basis;
 use crate::{
-    Ciphertext, Complex64, Context, Error, Evaluator, LinearTransform, Term, TransformShape,
+    Ciphertext, Complex64, Context, Error, Evaluator, Hoisting, LinearTransform, Term,
+    TransformShape,
 };
 use dft::Direction;
 
@@ -232,7 +233,15 @@ fn encode_stage(
 ) -> Result<LinearTransform, Error> {
     let StageStep { stage, level, input_scale, output_scale } = step;
     let slots = 1usize << stage.log_slots;
-    let shape = TransformShape { inputs: 1, outputs: 1, slots, level, input_scale, output_scale };
+    let shape = TransformShape {
+        inputs: 1,
+        outputs: 1,
+        slots,
+        level,
+        input_scale,
+        output_scale,
+        hoisting: Hoisting::Double,
+    };
     let diagonals = dft::diagonals(stage, direction, constant);
     let terms = stage.terms(stage.babies()).map(|(giant, baby)| {
         let diagonal = &diagonals[&((giant + baby).rem_euclid(slots as i64) as usize)];

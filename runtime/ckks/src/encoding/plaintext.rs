@@ -1,7 +1,8 @@
 //! Plaintext polynomials: ready for arithmetic, or compact.
 
 use crate::context::ContextId;
-use crate::ring::{Basis, Poly};
+use crate::model::work::stores_pairs;
+use crate::ring::{Basis, Factor, Poly, Ring};
 use crate::{Context, Error};
 
 /// An encoded vector in the NTT domain on some basis.
@@ -101,7 +102,7 @@ impl CompactPlaintext {
     pub(crate) fn on_basis(&self, context: &Context, basis: Basis) -> Result<Plaintext, Error> {
         context.check_own(self.context)?;
         self.check_capacity(context, basis)?;
-        let poly = self.residues(context, basis);
+        let poly = self.residues(context.ring(), basis);
         Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
     }
 
@@ -111,9 +112,23 @@ impl CompactPlaintext {
         if bits < capacity { Ok(()) } else { Err(Error::CoefficientOverflow { bits, capacity }) }
     }
 
-    /// The polynomial in the NTT domain modulo any primes, for a context that is its own.
-    pub(crate) fn residues(&self, context: &Context, basis: Basis) -> Poly {
-        let ring = context.ring();
+    /// The polynomial in the NTT domain modulo any primes, for a context that is its own, with one residue
+    /// for each run of equal ones.
+    pub(crate) fn runs(&self, context: &Context, basis: Basis) -> Poly {
+        self.residues(&context.ring_of_period(self.slots), basis)
+    }
+
+    /// The same as a factor.
+    pub(crate) fn factor(&self, context: &Context, basis: Basis) -> Factor {
+        let (ring, parameters) = (context.ring_of_period(self.slots), context.parameters());
+        let is_paired = |&i: &usize| stores_pairs(parameters, ring.modulus(i).value(), self.slots);
+        let paired = Basis::from_indices(basis.iter().filter(is_paired));
+        ring.factor(self.residues(&ring, basis), paired)
+    }
+
+    /// The polynomial in the NTT domain modulo any primes, as one of the ring of its context or of a
+    /// subring that has it.
+    fn residues(&self, ring: &Ring, basis: Basis) -> Poly {
         let gap = ring.degree() / self.coefficients.len();
         let mut poly = match &self.coefficients {
             Coefficients::Narrow(c) if gap == 1 => ring.from_signed(c, basis),

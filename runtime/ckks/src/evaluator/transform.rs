@@ -1,10 +1,12 @@
 //! Linear transforms: sums of plaintext diagonals times rotations, in one level.
 //!
 //! `out[o] = Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(in[i]) )`: a matrix by its generalised
-//! diagonals, split in baby steps and giant steps. Double hoisting (Bossuat et al., Eurocrypt 2021,
-//! §4): all baby rotations of an input share one decomposition and stay modulo QP; the inner sums
-//! are taken there, each giant step divides one polynomial by P, and each output is divided by P,
-//! together with the prime of its level, once. How to split a matrix is the caller's choice.
+//! diagonals, split in baby steps and giant steps. All baby rotations of an input share one
+//! decomposition, all giant steps of an output one division, by P together with the prime of its level.
+//! Double hoisting (Bossuat et al., Eurocrypt 2021, §4) takes the inner sums modulo QP and divides one
+//! polynomial by P before each giant step; single hoisting divides each baby rotation and takes the inner
+//! sums modulo Q, so that diagonals are shorter. How to split a matrix, and which of the two it is, is
+//! the caller's choice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +16,12 @@ use rayon::prelude::*;
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
-use crate::ring::{Basis, Operand, Poly, RepeatedPoly, Residues, Rotation};
-use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error};
+use crate::model::work::Counter;
+use crate::ring::{Basis, Factor, Operand, Poly, Residues, Rotation};
+use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
+
+/// Diagonals whose values are in memory together while they are encoded.
+const ENCODED_TOGETHER: usize = 64;
 
 /// What a transform maps to what.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +38,9 @@ pub struct TransformShape {
     pub input_scale: f64,
     /// Exact scale of the outputs.
     pub output_scale: f64,
+    /// Whether diagonals are encoded modulo the special primes, too; [`Counter::hoisting`] says what is
+    /// faster.
+    pub hoisting: Hoisting,
 }
 
 /// Where one diagonal stands in the double sum.
@@ -66,12 +75,10 @@ struct Group {
     terms: Vec<(usize, Diagonal)>,
 }
 
-/// A diagonal, encoded for {q0, …, q_level} ∪ P.
+/// A diagonal, with one residue for each run of equal ones.
 #[derive(Debug)]
 enum Diagonal {
-    Ntt(Poly),
-    /// Repeating often enough that little is stored.
-    Repeated(RepeatedPoly),
+    Ntt(Factor),
     /// Transformed each time it is used.
     Compact(CompactPlaintext),
 }
@@ -79,16 +86,14 @@ enum Diagonal {
 impl Diagonal {
     fn residues(&self, context: &Context, i: usize) -> Residues<'_> {
         match self {
-            Self::Ntt(poly) => Residues::Stored(poly.limb(i)),
-            Self::Repeated(poly) => Residues::Stored(poly.limb(i)),
-            Self::Compact(compact) => Residues::Made(compact.residues(context, Basis::single(i))),
+            Self::Ntt(factor) => factor.residues(i),
+            Self::Compact(compact) => Residues::Made(compact.runs(context, Basis::single(i))),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Ntt(poly) => 8 * poly.degree() * poly.basis().len(),
-            Self::Repeated(poly) => poly.bytes(),
+            Self::Ntt(factor) => factor.bytes(),
             Self::Compact(compact) => compact.bytes(),
         }
     }
@@ -99,16 +104,47 @@ impl TransformShape {
     /// budget for NTT forms. Beyond the budget, diagonals are counted at 4 bytes a coefficient, as
     /// long as values and scale keep their coefficients within 31 bits.
     pub fn estimate_bytes(&self, context: &Context, terms: usize, ntt_budget: usize) -> usize {
-        let primes = self.level + 1 + context.parameters().special().len();
-        let run = stored_run(context, context.parameters().max_slots() / self.slots);
-        let ntt_bytes = 8 * context.ring().degree() * primes / run;
+        let ntt_bytes = self.diagonal_bytes(context, self.slots);
         let as_ntt = terms.min(ntt_budget / ntt_bytes);
         as_ntt * ntt_bytes + (terms - as_ntt) * 4 * 2 * self.slots
+    }
+
+    /// Memory of the NTT form of a diagonal that repeats with a period.
+    fn diagonal_bytes(&self, context: &Context, period: usize) -> usize {
+        let counter = Counter::new(context.parameters(), 0..0);
+        counter.diagonal_bytes(self.level, period, self.hoisting) as usize
+    }
+
+    /// The primes modulo which inner sums are taken.
+    fn inner_basis(&self, context: &Context) -> Result<Basis, Error> {
+        let basis = context.basis_at(self.level)?;
+        Ok(match self.hoisting {
+            Hoisting::Single => basis,
+            Hoisting::Double => basis.union(context.special_basis()),
+        })
     }
 
     /// The scale at which diagonals are encoded, so that rescaling gives exactly `output_scale`.
     fn diagonal_scale(&self, context: &Context) -> f64 {
         context.prime(self.level) * self.output_scale / self.input_scale
+    }
+
+    /// A diagonal, in NTT form or as integers.
+    fn encode<V: Copy + Into<Complex64>>(
+        &self,
+        context: &Context,
+        values: &[V],
+        as_ntt: bool,
+    ) -> Result<Diagonal, Error> {
+        let basis = self.inner_basis(context)?;
+        let values: Vec<Complex64> = values.iter().map(|&v| v.into()).collect();
+        let compact = context.encode_compact_complex(&values, self.diagonal_scale(context))?;
+        compact.check_capacity(context, basis)?;
+        Ok(if as_ntt {
+            Diagonal::Ntt(compact.factor(context, basis))
+        } else {
+            Diagonal::Compact(compact)
+        })
     }
 
     fn check(&self, context: &Context) -> Result<(), Error> {
@@ -125,40 +161,50 @@ impl TransformShape {
 }
 
 impl LinearTransform {
-    /// Encodes the diagonals, one at a time: each a vector of `shape.slots` values, or of a period of
-    /// them. The first ones are held in NTT form, up to `ntt_budget` bytes; the others are held as
-    /// integers. Diagonals of a short period take that much less memory.
+    /// Encodes the diagonals: each a vector of `shape.slots` values, or of a period of them. The first
+    /// ones are held in NTT form, up to `ntt_budget` bytes; the others are held as integers. Diagonals
+    /// that repeat take that much less memory.
     ///
     /// # Errors
     /// [`Error::SlotCount`], [`Error::SlotsMismatch`], [`Error::InvalidScale`],
     /// [`Error::LevelTooHigh`], [`Error::LevelsExhausted`], [`Error::NotFinite`],
     /// [`Error::CoefficientOverflow`], [`Error::TermOutOfRange`], [`Error::EmptyOutput`].
-    pub fn new<V: Copy + Into<Complex64>>(
+    pub fn new<V: Copy + Into<Complex64> + Sync>(
         context: &Context,
         shape: TransformShape,
         terms: impl IntoIterator<Item = (Term, Vec<V>)>,
         ntt_budget: usize,
     ) -> Result<Self, Error> {
         shape.check(context)?;
-        let scale = shape.diagonal_scale(context);
-        let basis = context.basis_at(shape.level)?.union(context.special_basis());
+        let TransformShape { inputs, outputs, slots, .. } = shape;
         let mut budget = ntt_budget;
         let mut groups: BTreeMap<(usize, i64), Vec<_>> = BTreeMap::new();
-        for (Term { output, input, giant, baby }, values) in terms {
-            let TransformShape { inputs, outputs, slots, .. } = shape;
-            if input >= inputs || output >= outputs {
-                return Err(Error::TermOutOfRange { input, output, inputs, outputs });
+        let mut terms = terms.into_iter().peekable();
+        while terms.peek().is_some() {
+            let (mut batch, mut as_ntt) = (Vec::new(), Vec::new());
+            for (term, values) in terms.by_ref().take(ENCODED_TOGETHER) {
+                let Term { input, output, .. } = term;
+                if input >= inputs || output >= outputs {
+                    return Err(Error::TermOutOfRange { input, output, inputs, outputs });
+                }
+                if values.is_empty() || !slots.is_multiple_of(values.len()) {
+                    return Err(Error::SlotsMismatch { left: slots, right: values.len() });
+                }
+                let left = budget.checked_sub(shape.diagonal_bytes(context, values.len()));
+                budget = left.unwrap_or(budget);
+                as_ntt.push(left.is_some());
+                batch.push((term, values));
             }
-            if values.is_empty() || !slots.is_multiple_of(values.len()) {
-                return Err(Error::SlotsMismatch { left: slots, right: values.len() });
+            let encode = |((_, values), &as_ntt): (&(Term, Vec<V>), &bool)| {
+                shape.encode(context, values, as_ntt)
+            };
+            let diagonals = batch.par_iter().zip(&as_ntt).map(encode);
+            let diagonals = diagonals.collect::<Result<Vec<_>, _>>()?;
+            for (&(Term { output, input, giant, baby }, _), diagonal) in batch.iter().zip(diagonals)
+            {
+                let [giant, baby] = [giant, baby].map(|step| step.rem_euclid(slots as i64));
+                groups.entry((output, giant)).or_default().push(((input, baby), diagonal));
             }
-            let values: Vec<Complex64> = values.into_iter().map(Into::into).collect();
-            let compact = context.encode_compact_complex(&values, scale)?;
-            let run = context.parameters().max_slots() / values.len();
-            let diagonal = diagonal(context, compact, basis, run, &mut budget)?;
-            let period = slots as i64;
-            let (giant, baby) = (giant.rem_euclid(period), baby.rem_euclid(period));
-            groups.entry((output, giant)).or_default().push(((input, baby), diagonal));
         }
         let outputs: BTreeSet<usize> = groups.keys().map(|&(output, _)| output).collect();
         if let Some(empty) = (0..shape.outputs).find(|o| !outputs.contains(o)) {
@@ -194,34 +240,6 @@ impl LinearTransform {
     }
 }
 
-/// A diagonal, in NTT form if that fits the budget, which is then reduced; its residues come in runs.
-fn diagonal(
-    context: &Context,
-    compact: CompactPlaintext,
-    basis: Basis,
-    run: usize,
-    budget: &mut usize,
-) -> Result<Diagonal, Error> {
-    let ring = context.ring();
-    compact.check_capacity(context, basis)?;
-    let bytes = 8 * ring.degree() * basis.len() / stored_run(context, run);
-    if bytes > *budget {
-        return Ok(Diagonal::Compact(compact));
-    }
-    *budget -= bytes;
-    let poly = compact.residues(context, basis);
-    Ok(if ring.compresses(run) {
-        Diagonal::Repeated(ring.compress(&poly, run))
-    } else {
-        Diagonal::Ntt(poly)
-    })
-}
-
-/// Of how many residues one is stored, if they come in such runs.
-fn stored_run(context: &Context, run: usize) -> usize {
-    if context.ring().compresses(run) { run } else { 1 }
-}
-
 impl Evaluator {
     /// Applies a linear transform. The outputs have its output scale and are one level lower.
     ///
@@ -248,7 +266,7 @@ impl Evaluator {
             (0..transform.shape.outputs).map(|_| Mutex::new(None)).collect();
         let groups = transform.groups.par_iter().zip(giants).zip(inner_sums);
         groups.try_for_each(|((group, giant), inner_sum)| {
-            let (u0, u1) = self.giant_step(inner_sum, giant)?;
+            let (u0, u1) = self.giant_step(inner_sum, giant, transform.shape.hoisting)?;
             let mut sum = sums[group.output].lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((sum0, sum1)) = &mut *sum {
                 ring.add_assign(sum0, &u0);
@@ -293,57 +311,92 @@ impl Evaluator {
         Ok(())
     }
 
-    /// For each group, P times Σ diagonal ⊙ rotated input, modulo QP.
+    /// For each group, Σ diagonal ⊙ rotated input: modulo Q, or times P and modulo QP.
     fn inner_sums(
         &self,
         inputs: &[Ciphertext],
         transform: &LinearTransform,
     ) -> Result<Vec<(Poly, Poly)>, Error> {
-        let (context, special) = (&*self.context, self.context.special_basis());
-        let Some(input) = inputs.first() else { return Ok(Vec::new()) };
-        let basis = input.basis().union(special);
+        let (context, ring) = (&*self.context, self.context.ring());
+        let Some(first) = inputs.first() else { return Ok(Vec::new()) };
+        let groups: Vec<_> = transform.groups.iter().map(|group| &*group.terms).collect();
         // Babies are sorted by input.
         let by_input: Vec<_> = transform.babies.chunk_by(|a, b| a.0 == b.0).collect();
-        let decompose = |babies: &&[(usize, i64)]| {
-            let rotates = babies.iter().any(|&(_, baby)| baby != 0);
-            rotates.then(|| Decomposition::new(context, &inputs[babies[0].0].c1))
-        };
-        let decompositions: Vec<_> = by_input.iter().map(decompose).collect();
-        let mut operands = Vec::with_capacity(by_input.len());
-        for (babies, digits) in by_input.iter().zip(&decompositions) {
-            let mut rotations = Vec::with_capacity(babies.len());
-            for &(input, baby) in *babies {
-                let key = self.keys.rotation(context, baby, inputs[input].slots)?;
-                rotations.push(match (key, digits) {
-                    (Some((galois_element, key)), Some(digits)) => {
-                        Some(Rotation { key: key.parts_for(digits)?, galois_element })
-                    }
-                    _ => None,
-                });
+        Ok(match transform.shape.hoisting {
+            Hoisting::Single => {
+                let mut rotated = Vec::with_capacity(transform.babies.len());
+                for babies in by_input {
+                    let rotations: Vec<i64> = babies.iter().map(|&(_, baby)| baby).collect();
+                    rotated.extend(self.rotate_hoisted(&inputs[babies[0].0], &rotations)?);
+                }
+                let operands = |_| rotated.iter().map(|x| [&x.c0, &x.c1]).collect();
+                ring.sums_of_products(first.basis(), operands, &groups, |diagonal, i| {
+                    diagonal.residues(context, i)
+                })
             }
-            let Ciphertext { c0, c1, .. } = &inputs[babies[0].0];
-            let digits = digits.as_ref().map(Decomposition::raised);
-            operands.push(Operand { c0, c1, digits, rotations });
-        }
-        let groups: Vec<_> = transform.groups.iter().map(|group| &*group.terms).collect();
-        let sums =
-            context.ring().hoisted_sums(basis, special, &operands, &groups, |diagonal, i| {
-                diagonal.residues(context, i)
-            });
-        Ok(sums)
+            Hoisting::Double => {
+                let special = context.special_basis();
+                let basis = first.basis().union(special);
+                let decompose = |babies: &&[(usize, i64)]| {
+                    let rotates = babies.iter().any(|&(_, baby)| baby != 0);
+                    rotates.then(|| Decomposition::new(context, &inputs[babies[0].0].c1))
+                };
+                let decompositions: Vec<_> = by_input.iter().map(decompose).collect();
+                let operands = by_input.iter().zip(&decompositions).map(|(babies, digits)| {
+                    self.operand(&inputs[babies[0].0], babies, digits.as_ref())
+                });
+                let operands = operands.collect::<Result<Vec<_>, Error>>()?;
+                ring.hoisted_sums(basis, special, &operands, &groups, |diagonal, i| {
+                    diagonal.residues(context, i)
+                })
+            }
+        })
     }
 
-    /// Rotates `(u0, u1)`, which stands for P times a ciphertext, without leaving QP.
+    /// What to do with an input whose rotations stay modulo QP.
+    fn operand<'a>(
+        &'a self,
+        Ciphertext { c0, c1, slots, .. }: &'a Ciphertext,
+        babies: &[(usize, i64)],
+        digits: Option<&'a Decomposition>,
+    ) -> Result<Operand<'a>, Error> {
+        let mut rotations = Vec::with_capacity(babies.len());
+        for &(_, baby) in babies {
+            let key = self.keys.rotation(&self.context, baby, *slots)?;
+            rotations.push(match (key, digits) {
+                (Some((galois_element, key)), Some(digits)) => {
+                    Some(Rotation { key: key.parts_for(digits)?, galois_element })
+                }
+                _ => None,
+            });
+        }
+        Ok(Operand { c0, c1, digits: digits.map(Decomposition::raised), rotations })
+    }
+
+    /// P times the rotation of an inner sum, modulo QP.
     fn giant_step(
         &self,
         (u0, u1): (Poly, Poly),
         giant: Option<(u64, &SwitchingKey)>,
+        hoisting: Hoisting,
     ) -> Result<(Poly, Poly), Error> {
-        let Some((element, key)) = giant else { return Ok((u0, u1)) };
         let (context, ring) = (&*self.context, self.context.ring());
-        let c1 = ring.mod_down(u1, context.special_basis());
+        let special = context.special_basis();
+        let Some((element, key)) = giant else {
+            return Ok(match hoisting {
+                Hoisting::Single => (ring.lifted(&u0, special), ring.lifted(&u1, special)),
+                Hoisting::Double => (u0, u1),
+            });
+        };
+        let c1 = match hoisting {
+            Hoisting::Single => u1,
+            Hoisting::Double => ring.mod_down(u1, special),
+        };
         let (mut v0, v1) = key.apply(context, &c1)?;
-        ring.add_assign(&mut v0, &u0);
+        match hoisting {
+            Hoisting::Single => ring.add_lifted_assign(&mut v0, &u0, special),
+            Hoisting::Double => ring.add_assign(&mut v0, &u0),
+        }
         Ok((ring.automorphism(&v0, element), ring.automorphism(&v1, element)))
     }
 }

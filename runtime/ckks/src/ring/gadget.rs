@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::kernels::Form;
 use super::poly::LimbBlock;
 use super::rns::{TARGET_BLOCK, Terms};
 use super::{Basis, Domain, Poly, Ring};
@@ -115,7 +116,7 @@ impl<'a> DigitSource<'a> {
             };
             let terms = digits.iter().zip(key).map(|(d, (b, a))| (*d, b.limb(i), a.limb(i)));
             let terms: Vec<_> = terms.collect();
-            ring.kernels.inner_product(ring.modulus(i), (&mut *b, &mut *a), &terms);
+            ring.kernels.inner_product(ring.modulus(i), (&mut *b, &mut *a), Form::PLAIN, &terms);
             then(i, [b, a]);
         }
     }

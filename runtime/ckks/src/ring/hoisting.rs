@@ -1,17 +1,15 @@
-//! Sums of products with many rotations of a few operands: the inner loops of linear transforms.
+//! Sums of products with many rotations of a few operands, not divided by P.
 //!
 //! Double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, Eurocrypt 2021, §4) needs every
 //! rotation modulo QP. Here they exist for one prime at a time only: its limbs of all rotations are made
 //! and used up while they are near, so that keys and factors are read once and nothing else moves.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::arithmetic::SlotPermutation;
+use super::kernels::Form;
 use super::rns::BaseConverter;
-use super::{Basis, Domain, Poly, Ring};
+use super::{Basis, Domain, Poly, Residues, Ring};
 
 /// An operand (c0, c1) modulo Q in the NTT domain and what to do with it.
 pub struct Operand<'a> {
@@ -33,23 +31,6 @@ pub struct Rotation<'a> {
     pub galois_element: u64,
 }
 
-/// Residues of a factor modulo one prime.
-pub enum Residues<'a> {
-    /// All N, or one for each run of equal ones, as in [`super::RepeatedPoly`].
-    Stored(&'a [u64]),
-    /// On the basis of that prime, made for this use.
-    Made(Poly),
-}
-
-/// Residues handled at a time: those of some dozen rotations fit in the second level of cache.
-const TILE: usize = 1 << 10;
-
-/// Factors made on the spot, rather than stored, that are kept at a time.
-const MADE_FACTORS: usize = 64;
-
-/// Most terms that the kernel for sums of products takes.
-const MAX_TERMS: usize = 128;
-
 impl Ring {
     /// For each group of pairs (index of a rotation, factor): the sum of the factors times P times the
     /// rotated operands, modulo QP. Rotations are counted through all operands.
@@ -69,23 +50,8 @@ impl Ring {
         let converter = self.converter(special);
         let operands: Vec<_> =
             operands.iter().map(|operand| self.prepare(basis, special, operand)).collect();
-        let scratch = || self.scratch(basis, Domain::Ntt);
-        let mut sums: Vec<(Poly, Poly)> = groups.iter().map(|_| (scratch(), scratch())).collect();
-        let mut by_prime: Vec<(usize, Vec<[&mut [u64]; 2]>)> =
-            basis.iter().map(|i| (i, Vec::with_capacity(groups.len()))).collect();
-        for (sum0, sum1) in &mut sums {
-            for ((_, limbs), ((_, limb0), (_, limb1))) in
-                by_prime.iter_mut().zip(sum0.limbs_mut().zip(sum1.limbs_mut()))
-            {
-                limbs.push([limb0, limb1]);
-            }
-        }
-        by_prime.par_iter_mut().for_each(|(i, sums)| {
-            let rotated = self.rotated_limbs(*i, &converter, &operands);
-            self.add_up(*i, &rotated, groups, &residues, sums);
-        });
-        drop(by_prime);
-        sums
+        let rotated = |i| self.rotated_limbs(i, &converter, &operands);
+        self.sums_of_products(basis, rotated, groups, residues)
     }
 
     fn prepare<'a>(&self, basis: Basis, special: Basis, operand: &'a Operand<'a>) -> Prepared<'a> {
@@ -137,7 +103,7 @@ impl Ring {
                         .zip(*key)
                         .map(|(digit, (b, a))| (digit.limb(i), b.limb(i), a.limb(i)))
                         .collect();
-                    self.kernels.inner_product(m, (&mut *u0, &mut *u1), &terms);
+                    self.kernels.inner_product(m, (&mut *u0, &mut *u1), Form::PLAIN, &terms);
                     self.kernels.add(m, u0, lifted.limb(i));
                     permutation.apply(self.kernels, out[0].limb_mut(i), u0);
                     permutation.apply(self.kernels, out[1].limb_mut(i), u1);
@@ -150,78 +116,6 @@ impl Ring {
         }
         rotated
     }
-
-    /// The sums of all groups modulo one prime.
-    fn add_up<F>(
-        &self,
-        i: usize,
-        rotated: &[[Poly; 2]],
-        groups: &[&[(usize, F)]],
-        residues: &impl for<'f> Fn(&'f F, usize) -> Residues<'f>,
-        sums: &mut [[&mut [u64]; 2]],
-    ) {
-        let mut first = 0;
-        while first < groups.len() {
-            // As many groups as the bound on factors made on the spot allows, but at least one.
-            let (mut batch, mut made) = (Vec::new(), 0);
-            while first + batch.len() < groups.len() && (batch.is_empty() || made < MADE_FACTORS) {
-                let group = groups[first + batch.len()];
-                let factors: Vec<_> = group.iter().map(|(_, factor)| residues(factor, i)).collect();
-                made += factors.iter().filter(|f| matches!(f, Residues::Made(_))).count();
-                batch.push(factors);
-            }
-            for start in (0..self.degree()).step_by(TILE) {
-                let tile = start..self.degree().min(start + TILE);
-                for (k, factors) in batch.iter().enumerate() {
-                    let terms: Vec<_> = groups[first + k]
-                        .iter()
-                        .zip(factors)
-                        .map(|((rotation, _), factor)| {
-                            let [x0, x1] = &rotated[*rotation];
-                            let factor = factor.tile(i, &tile, self.degree());
-                            (factor, &x0.limb(i)[tile.clone()], &x1.limb(i)[tile.clone()])
-                        })
-                        .collect();
-                    let [sum0, sum1] = &mut sums[first + k];
-                    let out = [&mut sum0[tile.clone()], &mut sum1[tile.clone()]];
-                    self.sum_of_products(i, out, &terms);
-                }
-            }
-            first += batch.len();
-        }
-    }
-
-    /// Inner products of any number of terms, full and repeated factors mixed.
-    fn sum_of_products(
-        &self,
-        i: usize,
-        [out0, out1]: [&mut [u64]; 2],
-        terms: &[(&[u64], &[u64], &[u64])],
-    ) {
-        let m = self.modulus(i);
-        let length = out0.len();
-        let (full, repeated): (Vec<_>, Vec<_>) =
-            terms.iter().partition(|(factor, ..)| factor.len() == length);
-        let mut buffers = [[0; TILE]; 2];
-        let mut begun = false;
-        for (terms, repeats) in [(full, false), (repeated, true)] {
-            for terms in terms.chunks(MAX_TERMS) {
-                let [buffer0, buffer1] = buffers.each_mut().map(|buffer| &mut buffer[..length]);
-                let target = if begun { (buffer0, buffer1) } else { (&mut *out0, &mut *out1) };
-                if repeats {
-                    self.kernels.repeated_inner_product(m, target, terms);
-                } else {
-                    self.kernels.inner_product(m, target, terms);
-                }
-                if begun {
-                    self.kernels.add(m, out0, &buffers[0][..length]);
-                    self.kernels.add(m, out1, &buffers[1][..length]);
-                }
-                begun = true;
-            }
-        }
-        assert!(begun, "a group has no terms");
-    }
 }
 
 /// An operand that fits, with its permutations.
@@ -233,19 +127,6 @@ struct Prepared<'a> {
 
 /// A key and the permutation that follows it.
 type PreparedRotation<'a> = (&'a [&'a (Poly, Poly)], Arc<SlotPermutation>);
-
-impl Residues<'_> {
-    /// Those of a tile; a run that is longer than it gives one.
-    fn tile(&self, i: usize, tile: &Range<usize>, degree: usize) -> &[u64] {
-        match self {
-            Self::Made(poly) => &poly.limb(i)[tile.clone()],
-            Self::Stored(residues) => {
-                let run = degree / residues.len();
-                &residues[tile.start / run..tile.end.div_ceil(run)]
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

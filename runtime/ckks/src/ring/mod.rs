@@ -9,8 +9,10 @@
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
 //! | `switch` | whole key switches |
-//! | `hoisting` | sums of products with rotated operands |
-//! | `repeated` | polynomials in a power of X |
+//! | `factor` | polynomials stored as factors |
+//! | `products` | sums of products with many factors |
+//! | `hoisting` | the same with rotated operands |
+//! | `subring` | polynomials in a power of X |
 //! | `integers` | from signed integers, back to real numbers, raw bytes |
 //! | `sample` | random polynomials |
 //! | `kernels` | the inner loops |
@@ -22,6 +24,7 @@
 mod arithmetic;
 mod basis;
 mod error;
+mod factor;
 mod gadget;
 mod hoisting;
 mod integers;
@@ -29,22 +32,24 @@ mod kernels;
 mod modulus;
 mod poly;
 mod pool;
-mod repeated;
+mod products;
 mod rns;
 pub mod sample;
+mod subring;
 mod switch;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use basis::{Basis, Domain};
 pub use error::RingError;
+pub use factor::Factor;
 pub use gadget::Digits;
-pub use hoisting::{Operand, Residues, Rotation};
+pub use hoisting::{Operand, Rotation};
 pub use kernels::Kernels;
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use poly::{Poly, SecretPoly};
-pub use repeated::RepeatedPoly;
+pub use products::Residues;
 pub use switch::KeySwitch;
 
 use arithmetic::SlotPermutation;
@@ -60,8 +65,11 @@ pub struct Ring {
     kernels: Kernels,
     primes: Vec<Prime>,
     pool: Arc<Pool>,
+    /// Limbs with two residues to a word.
+    paired_pool: Arc<Pool>,
     permutations: Cache<u64, SlotPermutation>,
     converters: Cache<Basis, BaseConverter>,
+    subrings: Cache<usize, Ring>,
 }
 
 struct Prime {
@@ -71,6 +79,9 @@ struct Prime {
 }
 
 impl Ring {
+    /// log2 of the smallest degree.
+    const MIN_LOG_DEGREE: u32 = 4;
+
     /// The ring of degree `2^log_n` over the given primes, which are then known by their index in
     /// the list. Uses the kernels of [`Kernels::detect`].
     ///
@@ -86,7 +97,7 @@ impl Ring {
     /// # Errors
     /// Those of [`Ring::new`], and [`RingError::KernelsUnavailable`].
     pub fn with_kernels(log_n: u32, primes: &[u64], kernels: Kernels) -> Result<Self, RingError> {
-        if !(4..=17).contains(&log_n) {
+        if !(Self::MIN_LOG_DEGREE..=17).contains(&log_n) {
             return Err(RingError::Degree { log_n });
         }
         if !(1..=Basis::CAPACITY).contains(&primes.len()) {
@@ -108,8 +119,10 @@ impl Ring {
             kernels,
             primes: primes.collect::<Result<_, _>>()?,
             pool: Arc::new(Pool::new(1 << log_n)),
+            paired_pool: Arc::new(Pool::new(1 << (log_n - 1))),
             permutations: Cache::default(),
             converters: Cache::default(),
+            subrings: Cache::default(),
         })
     }
 
@@ -164,6 +177,8 @@ impl Ring {
     /// use lies next to it.
     pub fn trim(&self) {
         self.pool.trim();
+        self.paired_pool.trim();
+        self.subrings.values().iter().for_each(|ring| ring.trim());
     }
 
     fn scratch(&self, basis: Basis, domain: Domain) -> Poly {
@@ -212,14 +227,21 @@ impl<K, V> Default for Cache<K, V> {
 
 impl<K: std::hash::Hash + Eq + Copy, V> Cache<K, V> {
     fn get_or_compute(&self, key: K, compute: impl FnOnce() -> V) -> Arc<V> {
-        // A panic while the map is locked cannot leave it inconsistent.
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = lock().get(&key).cloned();
+        let found = self.lock().get(&key).cloned();
         found.unwrap_or_else(|| {
             // Two threads may both compute; the first result stays.
             let value = Arc::new(compute());
-            Arc::clone(lock().entry(key).or_insert(value))
+            Arc::clone(self.lock().entry(key).or_insert(value))
         })
+    }
+
+    fn values(&self) -> Vec<Arc<V>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
+        // A panic while the map is locked cannot leave it inconsistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

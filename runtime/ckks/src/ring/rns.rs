@@ -90,6 +90,16 @@ impl Ring {
         self.add_scaled_assign(acc, poly, &products);
     }
 
+    /// `P · x` modulo the special primes, too: [`Ring::add_lifted_assign`] to zero.
+    ///
+    /// # Panics
+    /// If `x` has special primes, or `special` is empty.
+    pub fn lifted(&self, poly: &Poly, special: Basis) -> Poly {
+        let mut lifted = self.zero(poly.basis().union(special), poly.domain());
+        self.add_lifted_assign(&mut lifted, poly, special);
+        lifted
+    }
+
     pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
         self.converters.get_or_compute(sources, || BaseConverter::new(self, sources))
     }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use crate::common::*;
 use pic_ckks::model::noise::{GiantStep, NoiseModel, Signal};
 use pic_ckks::model::{ChebyshevPlan, Parameters, SecurityLevel};
-use pic_ckks::{Ciphertext, LinearTransform, PublicKey, Term, TransformShape};
+use pic_ckks::{Ciphertext, Hoisting, LinearTransform, PublicKey, Term, TransformShape};
 
 const AGREEMENT: RangeInclusive<f64> = 0.87..=1.15;
 
@@ -144,8 +144,11 @@ fn rotations() {
 
 #[test]
 fn linear_transforms() {
-    for mut bench in benches(&[1, 2, 4]) {
-        bench.compare("linear transform", |b| {
+    let hoistings = [Hoisting::Single, Hoisting::Double];
+    for (mut bench, hoisting) in
+        hoistings.into_iter().flat_map(|h| benches(&[1, 2, 4]).into_iter().map(move |b| (b, h)))
+    {
+        bench.compare(&format!("linear transform, {hoisting:?}"), |b| {
             let (values, x, signal) = b.input();
             let shape = TransformShape {
                 inputs: 1,
@@ -154,6 +157,7 @@ fn linear_transforms() {
                 level: 6,
                 input_scale: SCALE,
                 output_scale: 0.9 * SCALE,
+                hoisting,
             };
             let shifts = [(0i64, 0i64), (0, 1), (4, 0), (4, 2)];
             let diagonals: Vec<Vec<f64>> =
@@ -178,7 +182,8 @@ fn linear_transforms() {
                 terms: range.map(|i| (shifts[i].1 != 0, mean_square(&diagonals[i]))).collect(),
             };
             let steps = [step(0..2), step(2..4)];
-            let variance = b.noise().linear_transform(signal, 6, SCALE, shape.output_scale, &steps);
+            let variance =
+                b.noise().linear_transform(signal, 6, SCALE, shape.output_scale, hoisting, &steps);
             (result, expected, variance)
         });
     }

@@ -1,7 +1,9 @@
 //! Linear transforms against dense matrix–vector products.
 
 use crate::common::*;
-use pic_ckks::{Error, KeyRequest, LinearTransform, Term, TransformShape};
+use pic_ckks::model::work::Counter;
+use pic_ckks::model::{Parameters, SecurityLevel};
+use pic_ckks::{Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape};
 use proptest::prelude::*;
 
 /// All generalised diagonals of a block matrix: baby steps below `babies`, giant steps beyond.
@@ -38,6 +40,7 @@ proptest! {
         log_slots in 0u32..=4,
         log_babies in 0u32..=4,
         as_ntt in 0usize..6,
+        hoisting in prop_oneof![Just(Hoisting::Single), Just(Hoisting::Double)],
         seed: u64,
     ) {
         let slots = 1usize << log_slots;
@@ -54,7 +57,7 @@ proptest! {
 
         let output_scale = 2f64.powf(39.7);
         let transform_shape = TransformShape {
-            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale,
+            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale, hoisting,
         };
         let terms = terms(&matrix, slots, babies);
         let count = terms.len();
@@ -82,6 +85,55 @@ proptest! {
     }
 }
 
+/// Low levels with primes below 2^32, diagonals of all periods: what convolutions are made of.
+#[test]
+fn diagonals_may_repeat() {
+    let parameters =
+        Parameters::from_bits(11, &[34.0, 25.0, 28.0], &[45.0, 45.0], 2, SecurityLevel::Insecure);
+    let mut s = setup(parameters.unwrap(), 5, &request(2, &[1, 2, 3, 4, 8]));
+    let (slots, scale) = (1024, 2f64.powi(25));
+    let values = s.random_real(slots);
+    let message = s.context.encode(&values, scale, 2).unwrap();
+    let x = s.secret.encrypt(&message, &mut s.rng).unwrap().expand(&s.context).unwrap();
+    for hoisting in [Hoisting::Single, Hoisting::Double] {
+        let mut bytes = Vec::new();
+        for period in [1024, 512, 256, 128, 64, 16, 1] {
+            let shape = TransformShape {
+                inputs: 1,
+                outputs: 1,
+                slots,
+                level: 2,
+                input_scale: scale,
+                output_scale: scale,
+                hoisting,
+            };
+            let diagonals: Vec<Vec<f64>> = (0..12).map(|_| s.random_real(period)).collect();
+            let terms = diagonals.iter().zip(0i64..).map(|(diagonal, k)| {
+                (Term { output: 0, input: 0, giant: k / 4 * 4, baby: k % 4 }, diagonal.clone())
+            });
+            let transform = LinearTransform::new(&s.context, shape, terms, usize::MAX).unwrap();
+            let counter = Counter::new(s.context.parameters(), 0..0);
+            let predicted = 12 * counter.diagonal_bytes(2, period, hoisting);
+            assert_eq!(transform.bytes() as u64, predicted);
+            bytes.push(predicted);
+            let result = s.evaluator.transform(std::slice::from_ref(&x), &transform).unwrap();
+            let result = s.decrypt(&result[0]);
+            for j in 0..slots {
+                let term = |(k, diagonal): (usize, &Vec<f64>)| {
+                    diagonal[(j + k / 4 * 4) % period] * values[(j + k) % slots]
+                };
+                let expected: f64 = diagonals.iter().enumerate().map(term).sum();
+                // Rounding errors at a scale of 2^25 are about √(1024·114) / 2^25, 2^-16 in all.
+                assert!((result[j].re - expected).abs() < 2f64.powi(-12), "{hoisting:?} {period}");
+            }
+        }
+        // Two of three chain primes are small, special primes are not; half the period, half the bytes.
+        let words = if hoisting == Hoisting::Single { 2 } else { 4 };
+        assert_eq!(bytes[0], 12 * 2048 * 8 * words);
+        assert!(bytes[..4].windows(2).all(|pair| pair[0] == 2 * pair[1]));
+    }
+}
+
 #[test]
 fn malformed_transforms_are_refused() {
     let shape = Shape { log_n: 10, levels: 2, digits: 2 };
@@ -93,6 +145,7 @@ fn malformed_transforms_are_refused() {
         level: 2,
         input_scale: SCALE,
         output_scale: SCALE,
+        hoisting: Hoisting::Double,
     };
     let term = Term { output: 0, input: 0, giant: 0, baby: 0 };
     let new = |shape, terms: Vec<(Term, usize)>| {
@@ -141,8 +194,15 @@ fn malformed_transforms_are_refused() {
 fn nothing_comes_of_nothing() {
     let s = Shape { log_n: 10, levels: 1, digits: 1 }.setup(1, &KeyRequest::default());
     let (input_scale, output_scale) = (SCALE, SCALE);
-    let shape =
-        TransformShape { inputs: 0, outputs: 0, slots: 4, level: 1, input_scale, output_scale };
+    let shape = TransformShape {
+        inputs: 0,
+        outputs: 0,
+        slots: 4,
+        level: 1,
+        input_scale,
+        output_scale,
+        hoisting: Hoisting::Single,
+    };
     let terms: Vec<(Term, Vec<f64>)> = Vec::new();
     let transform = LinearTransform::new(&s.context, shape, terms, 0).unwrap();
     assert!(s.evaluator.transform(&[], &transform).unwrap().is_empty());

@@ -3,12 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{BootstrappingPlan, Stage, StageStep};
+use crate::KeyRequest;
 use crate::chebyshev::ChebyshevPlan;
-use crate::work::{Counter, TransformSteps, Work};
-use crate::{KeyRequest, Parameters};
-
-/// Matrices of diagonals that repeat are stored once per this many residues, or else in full.
-const SHORTEST_RUN: usize = 32;
+use crate::work::{Counter, Hoisting, TransformSteps, Work};
 
 impl BootstrappingPlan {
     /// The work of bootstrapping to a number of application levels.
@@ -23,7 +20,7 @@ impl BootstrappingPlan {
         let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
         let all = counter.primes(top);
         let transforms = |steps: Vec<StageStep>| -> Work {
-            steps.iter().map(|step| linear(&counter, parameters, step)).sum()
+            steps.iter().map(|step| linear(&counter, step)).sum()
         };
         // Each switch raises c1, multiplies by a pair of one digit and divides by one special prime;
         // c0 is raised once.
@@ -72,8 +69,9 @@ impl BootstrappingPlan {
         let counter = Counter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
         let bytes = |step: StageStep| {
-            let run = stored_run(self.parameters(), &step.stage);
-            step.stage.diagonals() as u64 * counter.diagonal_bytes(step.level, run)
+            let StageStep { stage, level, .. } = step;
+            let diagonal = counter.diagonal_bytes(level, stage.period(), Hoisting::Double);
+            stage.diagonals() as u64 * diagonal
         };
         steps.map(bytes).sum()
     }
@@ -92,16 +90,10 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 }
 
 /// The work of a stage.
-pub(super) fn linear(counter: &Counter<'_>, parameters: &Parameters, step: &StageStep) -> Work {
+pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
-    let read = products / stored_run(parameters, &step.stage);
-    let steps = TransformSteps { inputs: 1, outputs: 1, babies, giants, products, read };
-    counter.linear(&steps, step.level)
-}
-
-/// Of how many residues of the stage's diagonals one is stored.
-fn stored_run(parameters: &Parameters, stage: &Stage) -> usize {
-    let repetitions = parameters.max_slots() / stage.period();
-    if repetitions < SHORTEST_RUN { 1 } else { repetitions }
+    let period = step.stage.period();
+    let steps = TransformSteps { inputs: 1, outputs: 1, babies, giants, products, period };
+    counter.linear(&steps, step.level, Hoisting::Double)
 }

@@ -25,6 +25,7 @@ use super::{BootstrappingPlan, EvalMod, Order, SPARSE_WEIGHT, SlotData, StageSte
 use crate::chebyshev::ChebyshevPlan;
 use crate::noise::{GiantStep, NoiseModel, Signal};
 use crate::security::ERROR_STD;
+use crate::work::Hoisting;
 
 /// Values at which errors of real data are estimated: above zero, where they are those below with
 /// the other sign.
@@ -167,7 +168,14 @@ impl BootstrappingPlan {
             .collect();
         Signal {
             mean_square: input.mean_square * entry * entry * f64::from(1u32 << stage.radix),
-            variance: noise.linear_transform(input, level, input_scale, output_scale, &giants),
+            variance: noise.linear_transform(
+                input,
+                level,
+                input_scale,
+                output_scale,
+                Hoisting::Double,
+                &giants,
+            ),
         }
     }
 }

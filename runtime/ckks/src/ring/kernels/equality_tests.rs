@@ -90,8 +90,9 @@ proptest! {
             let rotation = Rotation { key: vec![&pair, &pair], galois_element: galois | 1 };
             let (c0, c1, digits) = (&c0, &c1, Some(&digits[..]));
             let operand = Operand { c0, c1, digits, rotations: vec![None, Some(rotation)] };
-            // A full factor, and one with runs of 32.
-            let group = [(0, (&c, 1)), (1, (&c, 32)), (1, (&c, 1))];
+            // Factors with runs of all kinds.
+            let runs = (0..=log_n).chain(0..3);
+            let group: Vec<_> = runs.map(|k| (k as usize % 2, (&c, 1 << k))).collect();
             let sums = ring.hoisted_sums(ring.basis(), special, &[operand], &[&group], |(c, run), i| {
                 Residues::Stored(&c.limb(i)[..ring.degree() / run])
             });

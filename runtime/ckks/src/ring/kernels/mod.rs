@@ -36,9 +36,6 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// Shortest run of equal residues that kernels make use of.
-    pub(super) const MIN_RUN: usize = 32;
-
     /// The fastest kernels of this processor; `PIC_KERNELS=portable` in the environment overrules.
     pub fn detect() -> Self {
         let portable = std::env::var_os("PIC_KERNELS").is_some_and(|name| name == "portable");
@@ -130,26 +127,16 @@ impl Kernels {
         dispatch!(self, convert(targets, sources));
     }
 
-    /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for up to 129 terms `(a, b0, b1)`, position by
-    /// position; the `a` may come from [`Ntt::forward_lazy`].
+    /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for 1 to 129 terms `(a, b0, b1)`, position by
+    /// position; the `a` are of one form, and plain ones may come from [`Ntt::forward_lazy`].
     pub(super) fn inner_product(
         self,
         m: &Modulus,
         out: (&mut [u64], &mut [u64]),
+        form: Form,
         terms: &[(&[u64], &[u64], &[u64])],
     ) {
-        dispatch!(self, inner_product(m, out, terms));
-    }
-
-    /// [`Kernels::inner_product`] where every `a[i]` has one residue for each run of positions, whose
-    /// length is a power of two from [`Kernels::MIN_RUN`].
-    pub(super) fn repeated_inner_product(
-        self,
-        m: &Modulus,
-        out: (&mut [u64], &mut [u64]),
-        terms: &[(&[u64], &[u64], &[u64])],
-    ) {
-        dispatch!(self, repeated_inner_product(m, out, terms));
+        dispatch!(self, inner_product(m, out, form, terms));
     }
 
     /// `out[8b + k] = a[8·(blocks[b] >> 3) + lanes[blocks[b] & 7][k]]`.
@@ -164,6 +151,32 @@ impl std::fmt::Display for Kernels {
             Self::Portable => "portable",
             Self::Ifma => "AVX-512 IFMA",
         })
+    }
+}
+
+/// How words hold the residues of a first factor of an inner product.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Form {
+    /// log2 of the number of positions in a row that have the same residue, held once.
+    pub(super) log_run: u32,
+    /// Two residues to a word: the low halves of eight words are eight residues, the high halves the next
+    /// eight.
+    pub(super) paired: bool,
+}
+
+impl Form {
+    /// A word for each position.
+    pub(super) const PLAIN: Self = Self { log_run: 0, paired: false };
+
+    /// The residue for a position.
+    fn residue(self, words: &[u64], position: usize) -> u64 {
+        let index = position >> self.log_run;
+        if self.paired {
+            let word = words[index / 16 * 8 + index % 8];
+            (word >> (32 * (index / 8 % 2))) & u64::from(u32::MAX)
+        } else {
+            words[index]
+        }
     }
 }
 

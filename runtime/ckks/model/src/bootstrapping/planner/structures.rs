@@ -133,7 +133,7 @@ impl BootstrappingRequest {
             Ok::<_, PlanningError>(best.1)
         };
         let seconds = |steps: Vec<StageStep>| {
-            prices.seconds(steps.iter().map(|step| linear(&counter, &parameters, step)).sum())
+            prices.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
         };
         let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
         let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {

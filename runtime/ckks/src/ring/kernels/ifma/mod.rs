@@ -10,7 +10,7 @@ pub(super) use ntt::{MIN_LOG_DEGREE, Ntt};
 
 use std::arch::x86_64::*;
 
-use super::ConversionTarget;
+use super::{ConversionTarget, Form};
 use crate::ring::Modulus;
 use vector::*;
 
@@ -153,24 +153,75 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
 pub(super) fn inner_product(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
+    form: Form,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    sums_of_products(m, out, terms, |a, row| {
-        let a = a[row..row + ROW].as_chunks().0;
-        std::array::from_fn(|v| load(&a[v]))
-    });
+    let low_half = splat(u64::from(u32::MAX));
+    if form.log_run > 2 {
+        sums_of_products(m, out, terms, |a, row| {
+            std::array::from_fn(|v| splat(form.residue(a, row + v * LANES)))
+        });
+    } else if form.paired {
+        short_runs(m, out, form.log_run, terms, |a, i| {
+            let halves = load_ahead(a, i / 2);
+            if i % 2 == 0 {
+                _mm512_and_epi64(halves, low_half)
+            } else {
+                _mm512_srli_epi64::<32>(halves)
+            }
+        });
+    } else {
+        short_runs(m, out, form.log_run, terms, |a, i| load_ahead(a, i));
+    }
 }
 
+/// A vector of a factor. Asks for one that will be needed a few rows later: there are more factors, each
+/// read in order, than the processor keeps track of by itself.
+#[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-pub(super) fn repeated_inner_product(
+fn load_ahead(a: &[u64], i: usize) -> Vector {
+    /// Vectors ahead.
+    const DISTANCE: usize = 8;
+    let a = a.as_chunks().0;
+    // Nothing is read there, so that the address need not be one of the factor's.
+    _mm_prefetch::<_MM_HINT_T0>(a.as_ptr().wrapping_add(i + DISTANCE).cast());
+    load(&a[i])
+}
+
+/// Inner products where vectors of a row have residues for several runs each, given how to get the i-th
+/// eight residues of a factor.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn short_runs(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
+    log_run: u32,
     terms: &[(&[u64], &[u64], &[u64])],
+    residues: impl Fn(&[u64], usize) -> Vector,
 ) {
-    let log_degree = out.0.len().ilog2();
-    sums_of_products(m, out, terms, |a, row| {
-        [splat(a[row >> (log_degree - a.len().ilog2())]); ROW / LANES]
-    });
+    // Of which of the residues of a row each lane of vector v is one.
+    let lanes = |v: usize| {
+        load(&std::array::from_fn(|lane| (((v * LANES + lane) >> log_run) % LANES) as u64))
+    };
+    match log_run {
+        0 => sums_of_products(m, out, terms, |a, row| {
+            std::array::from_fn(|v| residues(a, row / LANES + v))
+        }),
+        1 => {
+            let lanes = [lanes(0), lanes(1)];
+            sums_of_products(m, out, terms, |a, row| {
+                let x = [0, 1].map(|i| residues(a, row / (2 * LANES) + i));
+                std::array::from_fn(|v| _mm512_permutexvar_epi64(lanes[v % 2], x[v / 2]))
+            });
+        }
+        _ => {
+            let lanes: [Vector; ROW / LANES] = std::array::from_fn(lanes);
+            sums_of_products(m, out, terms, |a, row| {
+                let x = residues(a, row / (4 * LANES));
+                lanes.map(|lanes| _mm512_permutexvar_epi64(lanes, x))
+            });
+        }
+    }
 }
 
 /// Inner products, given how to get the first factors of a row.

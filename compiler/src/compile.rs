@@ -20,7 +20,7 @@ use crate::layerwise::{self, Measurement, RefitError};
 use crate::ola::InstanceError;
 use crate::plan;
 use crate::profile::{self, ProfileError};
-use crate::rewrite::simplify;
+use crate::rewrite::{rescale, simplify};
 use crate::search::{Point, Search};
 use crate::sensitivity;
 
@@ -293,12 +293,16 @@ pub fn compile_network(
     let fitting = data(&fitting.0, fitting.1.as_deref())?.with_objective(objective);
     let held = data(&held.0, held.1.as_deref())?.with_objective(objective);
 
-    progress.stage("profile", 0);
     let follow = |done, _| progress.advance(done);
     let profile_options = profile::Options {
         sensitivity: sensitivity::Options { seed: options.seed, ..Default::default() },
         ..Default::default()
     };
+    progress.stage("ranges", 0);
+    let ranges = profile::inputs(&network, &fitting, &profile_options, &follow)?;
+    let network = rescale(&network, &ranges);
+
+    progress.stage("profile", 0);
     let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
 
     progress.stage("fit", 0);

@@ -23,7 +23,7 @@ use crate::compile::{CompileError, FrontPoint, Options, Progress};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
 use crate::fit::Candidate;
-use crate::layerwise::{self, ChooseError, Measurement};
+use crate::layerwise::{self, ChooseError, Measurement, Refitted};
 use crate::lower::lower;
 use crate::ola::{Instance, Solution};
 use crate::plan::{self, HEADROOM_BITS, LayoutPlanner, Layouts, Setting};
@@ -76,7 +76,7 @@ struct Choice {
     front: Vec<Point>,
     offered: Vec<Vec<Approximation>>,
     point: Point,
-    activations: Activations,
+    refitted: Refitted,
     measured: Measurement,
 }
 
@@ -115,7 +115,7 @@ pub struct Search<'a> {
     /// By log2 of the ring degree.
     layouts: HashMap<u32, Layouts>,
     /// What choices of candidates turned out to do.
-    tried: HashMap<Vec<usize>, (Activations, Measurement)>,
+    tried: HashMap<Vec<usize>, (Refitted, Measurement)>,
 }
 
 impl<'a> Search<'a> {
@@ -151,7 +151,7 @@ impl<'a> Search<'a> {
             layouts: HashMap::new(),
             tried: HashMap::new(),
         };
-        search.output_magnitude = search.magnitudes(&exact_layers(network))[network.output.index()];
+        search.output_magnitude = search.magnitudes(network, &exact_layers(network))[network.output.index()];
         // A linear output is divided by its magnitude; others are stored in real units.
         if !matches!(network.graph[network.output].op, Op::Linear { .. } | Op::Input) {
             search.log_output = search.output_magnitude.max(1.0).log2();
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
             self.progress.stage(&format!("choose layouts, scale 2^{log_scale}"), 0);
             self.choose_layouts(log_scale);
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(Choice { front, offered, point, activations, measured }) =
+            let Some(Choice { front, offered, point, refitted, measured }) =
                 self.settle(log_scale)?
             else {
                 if best_bits == f64::NEG_INFINITY {
@@ -176,7 +176,7 @@ impl<'a> Search<'a> {
                 break;
             };
             let layouts = &self.layouts[&point.setting.log_n];
-            let build = |setting: &Setting| self.build(&activations, layouts, setting);
+            let build = |setting: &Setting| self.build(&refitted, layouts, setting);
             let mut setting = point.setting;
             let (mut plan, mut program) = build(&setting)?;
             let bits = program.predicted.precision_bits;
@@ -202,6 +202,7 @@ impl<'a> Search<'a> {
             program.predicted.accuracy_drop =
                 measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             program.verify()?;
+            let activations = refitted.activations;
             return Ok(Chosen { front, offered, program, plan, activations, measured });
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
@@ -328,11 +329,11 @@ impl<'a> Search<'a> {
             if front.is_empty() {
                 return Err(Unsolved::Nothing);
             }
-            let (point, activations, measured) = self.select(&front)?;
+            let (point, refitted, measured) = self.select(&front)?;
             let choices = self.choices(&point.solution);
             if best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time) {
                 let offered = offered.to_vec();
-                best = Some(Choice { front, offered, point, activations, measured });
+                best = Some(Choice { front, offered, point, refitted, measured });
             }
             Ok(choices)
         };
@@ -359,7 +360,7 @@ impl<'a> Search<'a> {
     fn select(
         &mut self,
         front: &[Point],
-    ) -> Result<(Point, Activations, Measurement), CompileError> {
+    ) -> Result<(Point, Refitted, Measurement), CompileError> {
         let options = self.options;
         let budget = options.latency_budget.unwrap_or(f64::INFINITY);
         let within = front.partition_point(|p| p.solution.time <= budget);
@@ -367,8 +368,8 @@ impl<'a> Search<'a> {
             return Err(CompileError::Latency { budget, nearest: front[0].solution.time });
         }
         if options.max_accuracy_drop.is_none() && options.latency_budget.is_some() {
-            let (activations, measured) = self.try_point(&front[within - 1])?;
-            return Ok((front[within - 1].clone(), activations, measured));
+            let (refitted, measured) = self.try_point(&front[within - 1])?;
+            return Ok((front[within - 1].clone(), refitted, measured));
         }
         let drop = options.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
         // Accuracy grows along the front but for noise: bisect, then take what was measured.
@@ -394,12 +395,12 @@ impl<'a> Search<'a> {
         if high >= within {
             return Err(CompileError::Latency { budget, nearest: front[high].solution.time });
         }
-        let (activations, measured) = self.try_point(&front[high])?;
-        Ok((front[high].clone(), activations, measured))
+        let (refitted, measured) = self.try_point(&front[high])?;
+        Ok((front[high].clone(), refitted, measured))
     }
 
     /// Refits the polynomials of a point and measures them on held-back samples.
-    fn try_point(&mut self, point: &Point) -> Result<(Activations, Measurement), CompileError> {
+    fn try_point(&mut self, point: &Point) -> Result<(Refitted, Measurement), CompileError> {
         let choices = self.choices(&point.solution);
         if let Some(known) = self.tried.get(&choices) {
             return Ok(known.clone());
@@ -408,7 +409,7 @@ impl<'a> Search<'a> {
             self.candidates.iter().zip(&choices).map(|(list, &c)| &list[c]).collect();
         let options = layerwise::Options::default();
         let follow = |done, _| self.progress.advance(done);
-        let activations = layerwise::refit(
+        let refitted = layerwise::refit(
             self.network,
             &self.fitting,
             self.profile,
@@ -416,9 +417,9 @@ impl<'a> Search<'a> {
             &options,
             &follow,
         )?;
-        let measured = layerwise::measure(self.network, &activations, &self.held);
-        self.tried.insert(choices, (activations.clone(), measured));
-        Ok((activations, measured))
+        let measured = layerwise::measure(self.network, &refitted, &self.held);
+        self.tried.insert(choices, (refitted.clone(), measured));
+        Ok((refitted, measured))
     }
 
     /// Whether a measurement is within a drop of accuracy.
@@ -477,26 +478,27 @@ impl<'a> Search<'a> {
 
     fn build(
         &self,
-        activations: &Activations,
+        refitted: &Refitted,
         layouts: &Layouts,
         setting: &Setting,
     ) -> Result<(Plan, Program), CompileError> {
+        let Refitted { network, activations } = refitted;
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
         let plan =
-            plan::plan(self.network, activations, layouts, setting, &self.magnitudes(&layers))?;
+            plan::plan(network, activations, layouts, setting, &self.magnitudes(network, &layers))?;
         let mut program =
-            lower(self.network, activations, &plan, self.options.preprocessing.clone());
+            lower(network, activations, &plan, self.options.preprocessing.clone());
         program.predicted = self.predict(&program, layouts);
         Ok((plan, program))
     }
 
     /// The largest magnitude of every node's value over the calibration samples, with a margin.
-    fn magnitudes(&self, layers: &[Layer]) -> Vec<f64> {
-        let mut largest = vec![0.0f64; self.network.graph.node_count()];
+    fn magnitudes(&self, network: &Network, layers: &[Layer]) -> Vec<f64> {
+        let mut largest = vec![0.0f64; network.graph.node_count()];
         for batch in self.fitting.batches() {
             let evaluation =
-                Evaluation::new(self.network, Batch::from_samples(batch.samples()), layers);
-            for (node, largest) in self.network.graph.node_indices().zip(&mut largest) {
+                Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
+            for (node, largest) in network.graph.node_indices().zip(&mut largest) {
                 let values = evaluation.value(node).used().flatten();
                 *largest = values.fold(*largest, |a, &v| a.max(f64::from(v).abs()));
             }

@@ -151,7 +151,8 @@ impl<'a> Search<'a> {
             layouts: HashMap::new(),
             tried: HashMap::new(),
         };
-        search.output_magnitude = search.magnitudes(network, &exact_layers(network))[network.output.index()];
+        search.output_magnitude =
+            search.magnitudes(network, &exact_layers(network))[network.output.index()];
         // A linear output is divided by its magnitude; others are stored in real units.
         if !matches!(network.graph[network.output].op, Op::Linear { .. } | Op::Input) {
             search.log_output = search.output_magnitude.max(1.0).log2();
@@ -357,10 +358,7 @@ impl<'a> Search<'a> {
     }
 
     /// The point that the user's wishes select, with what it turned out to do.
-    fn select(
-        &mut self,
-        front: &[Point],
-    ) -> Result<(Point, Refitted, Measurement), CompileError> {
+    fn select(&mut self, front: &[Point]) -> Result<(Point, Refitted, Measurement), CompileError> {
         let options = self.options;
         let budget = options.latency_budget.unwrap_or(f64::INFINITY);
         let within = front.partition_point(|p| p.solution.time <= budget);
@@ -486,8 +484,7 @@ impl<'a> Search<'a> {
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
         let plan =
             plan::plan(network, activations, layouts, setting, &self.magnitudes(network, &layers))?;
-        let mut program =
-            lower(network, activations, &plan, self.options.preprocessing.clone());
+        let mut program = lower(network, activations, &plan, self.options.preprocessing.clone());
         program.predicted = self.predict(&program, layouts);
         Ok((plan, program))
     }
@@ -496,8 +493,7 @@ impl<'a> Search<'a> {
     fn magnitudes(&self, network: &Network, layers: &[Layer]) -> Vec<f64> {
         let mut largest = vec![0.0f64; network.graph.node_count()];
         for batch in self.fitting.batches() {
-            let evaluation =
-                Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
+            let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
             for (node, largest) in network.graph.node_indices().zip(&mut largest) {
                 let values = evaluation.value(node).used().flatten();
                 *largest = values.fold(*largest, |a, &v| a.max(f64::from(v).abs()));

@@ -215,3 +215,151 @@ impl Positions {
         entries.into_iter().map(|(column, k)| (k as usize - 1, column as usize)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_networks::{normal_samples, views};
+    use pic_ir::matrix::ConvAxis;
+    use pic_ir::network::Node;
+
+    fn linear(input: Vec<usize>, matrix: Matrix, shape: Vec<usize>) -> (Network, NodeIndex) {
+        let mut network = Network::with_input("x", input);
+        let op = Op::Linear { matrices: vec![matrix], bias: None };
+        let x = network.input();
+        let node = network.push(Node { name: "y".into(), origin: vec![], op, shape }, &[x]);
+        network.verify().unwrap();
+        (network, node)
+    }
+
+    fn constants(network: &Network, node: NodeIndex) -> (Vec<f32>, Vec<f32>) {
+        let Op::Linear { matrices, bias } = &network.graph[node].op else { panic!("linear") };
+        let (Matrix::Conv(Conv { weights, .. }) | Matrix::Dense { weights, .. }) = &matrices[0]
+        else {
+            panic!("shared")
+        };
+        (weights.clone(), bias.clone().unwrap())
+    }
+
+    fn corrected(
+        (mut network, node): (Network, NodeIndex),
+        exact: &[Vec<f32>],
+        found: &[Vec<f32>],
+        options: &Options,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let batches = |samples: &[Vec<f32>]| -> Vec<Batch> {
+            views(samples).chunks(LANES).map(Batch::from_samples).collect()
+        };
+        let (exact, found) = (batches(exact), batches(found));
+        let pair = |(exact, found)| Operands { exact: vec![exact], found: vec![found] };
+        let operands: Vec<_> = exact.iter().zip(&found).map(pair).collect();
+        correct(&mut network, node, &operands, options);
+        network.verify().unwrap();
+        constants(&network, node)
+    }
+
+    fn convolution() -> (Network, NodeIndex) {
+        let axis = |input, output, stride| ConvAxis {
+            input,
+            output,
+            kernel: 3,
+            stride,
+            dilation: 1,
+            pad: 1,
+        };
+        // One weight is zero and must be free to move all the same.
+        let weights = (0..36).map(|k| ((k * 7) % 11) as f32 / 4.0 - 1.0).collect();
+        let axes = vec![axis(5, 3, 2), axis(4, 4, 1)];
+        let conv = Conv { out_channels: 2, in_channels: 2, groups: 1, axes, weights };
+        linear(vec![2, 5, 4], Matrix::Conv(conv), vec![2, 3, 4])
+    }
+
+    /// Each channel arrives as an affine function of what it was. Weights divided by the factors
+    /// and, away from the padding, biases that take off the offsets, undo that exactly.
+    #[test]
+    fn affine_distortions_are_undone() {
+        let exact = normal_samples(300, 6, 3);
+        let distort = |(k, x): (usize, &f32)| (1.0 + k as f32) * x - 0.5;
+        let found: Vec<Vec<f32>> =
+            exact.iter().map(|x| x.iter().enumerate().map(distort).collect()).collect();
+        let weights: Vec<f32> = (0..12).map(|k| k as f32 - 5.0).collect();
+        let dense =
+            Matrix::Dense { outer: 1, rows: 2, cols: 6, inner: 1, weights: weights.clone() };
+        let options = Options { ridge: 0.0, ..Options::default() };
+        let node = linear(vec![6], dense, vec![2]);
+        let (moved, bias) = corrected(node, &exact, &found, &options);
+        let expected: Vec<f32> =
+            weights.iter().enumerate().map(|(k, w)| w / (1 + k % 6) as f32).collect();
+        let offset = |row: usize| expected[row * 6..][..6].iter().map(|w| 0.5 * w).sum::<f32>();
+        for (found, expected) in moved.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-3, "{found} {expected}");
+        }
+        assert!((bias[0] - offset(0)).abs() < 1e-3 && (bias[1] - offset(1)).abs() < 1e-3);
+    }
+
+    /// At the ridge's minimum the gradient vanishes. It is formed from every row of the matrix as
+    /// the evaluation reads it, not from positions.
+    #[test]
+    fn corrected_convolutions_are_stationary() {
+        let exact = normal_samples(150, 40, 4);
+        let noise = normal_samples(150, 40, 5);
+        let mix = |(x, n): (&Vec<f32>, &Vec<f32>)| {
+            x.iter().zip(n).map(|(x, n)| 0.7 * x * x + 0.5 * n).collect::<Vec<f32>>()
+        };
+        let found: Vec<Vec<f32>> = exact.iter().zip(&noise).map(mix).collect();
+        let (network, node) = convolution();
+        let Op::Linear { matrices, .. } = &network.graph[node].op else { panic!("linear") };
+        let Matrix::Conv(conv) = matrices[0].clone() else { panic!("convolution") };
+        // As many equations as there are: every position of every sample.
+        let options = Options { equations: 150 * 12, ridge: 0.1, ..Options::default() };
+        let (weights, bias) = corrected((network, node), &exact, &found, &options);
+        assert!(weights[..].iter().zip(&conv.weights).any(|(a, b)| (a - b).abs() > 0.05));
+        let row = |weights: Vec<f32>, row: usize, x: &[f32]| -> f64 {
+            let mut entries = vec![];
+            Matrix::Conv(Conv { weights, ..conv.clone() }).row(row, &mut entries);
+            entries.iter().map(|&(c, w)| w * f64::from(x[c as usize])).sum()
+        };
+        for weight in [0, 5, 11, 17, 22, 35] {
+            let unit: Vec<f32> = (0..36).map(|k| f32::from(u8::from(k == weight))).collect();
+            let (mut gradient, mut square) = (0.0, 0.0);
+            for (exact, found) in exact.iter().zip(&found) {
+                for element in 0..24 {
+                    let feature = row(unit.clone(), element, found);
+                    let residual = row(conv.weights.clone(), element, exact)
+                        - row(weights.clone(), element, found)
+                        - f64::from(bias[element]);
+                    gradient += feature * residual;
+                    square += feature * feature;
+                }
+            }
+            let penalty = 0.1 * square * f64::from(weights[weight] - conv.weights[weight]);
+            assert!((gradient - penalty).abs() < 2e-3 * square, "{gradient} {penalty} {square}");
+        }
+    }
+
+    #[test]
+    fn with_few_samples_only_the_means_are_restored() {
+        let exact = normal_samples(4, 40, 4);
+        let found: Vec<Vec<f32>> =
+            exact.iter().map(|x| x.iter().map(|x| x * x).collect()).collect();
+        let (network, node) = convolution();
+        let Op::Linear { matrices, .. } = &network.graph[node].op else { panic!("linear") };
+        let matrix = matrices[0].clone();
+        let options = Options { equations_per_weight: 100, ..Options::default() };
+        let (_, bias) = corrected((network, node), &exact, &found, &options);
+        let mut entries = vec![];
+        let mut sums = [0.0; 2];
+        for (exact, found) in exact.iter().zip(&found) {
+            for element in 0..24 {
+                matrix.row(element, &mut entries);
+                let value = |x: &[f32]| -> f64 {
+                    entries.iter().map(|&(c, w)| w * f64::from(x[c as usize])).sum()
+                };
+                sums[element / 12] += (value(exact) - value(found)) / 48.0;
+            }
+        }
+        for (element, bias) in bias.iter().enumerate() {
+            assert!((f64::from(*bias) - sums[element / 12]).abs() < 1e-4);
+        }
+    }
+}

@@ -68,3 +68,50 @@ fn channel_scales(layer: &LayerProfile) -> Vec<f32> {
     let scales = layer.channels.iter().map(|c| (c.max_abs() / largest).max(SMALLEST) as f32);
     scales.flat_map(|scale| std::iter::repeat_n(scale, per_channel)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+    use crate::evaluate::{exact_layers, outputs};
+    use crate::profile::{Options, inputs};
+    use crate::sample_networks::{dense, normal_samples, views};
+
+    fn profiled(network: &Network, samples: &[&[f32]]) -> Vec<LayerProfile> {
+        let data = Dataset::new(network, samples, None).unwrap();
+        inputs(network, &data, &Options::default(), &|_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn ranges_become_equal_and_answers_stay() {
+        let samples = normal_samples(100, 6, 8);
+        let samples = views(&samples);
+        for function in [Function::Relu, Function::LeakyRelu { alpha: 0.1 }] {
+            let network = dense(&[6, 12, 12, 4], function, 4);
+            let rescaled = rescale(&network, &profiled(&network, &samples));
+            for layer in profiled(&rescaled, &samples) {
+                for channel in &layer.channels {
+                    let ratio = channel.max_abs() / layer.overall.max_abs();
+                    assert!((ratio - 1.0).abs() < 1e-5, "{ratio}");
+                }
+            }
+            let answers = |network: &Network| outputs(network, &samples, &exact_layers(network));
+            for (before, after) in
+                answers(&network).iter().flatten().zip(answers(&rescaled).iter().flatten())
+            {
+                assert!((before - after).abs() < 1e-4 * (1.0 + before.abs()), "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_activations_are_left_alone() {
+        let samples = normal_samples(100, 6, 8);
+        let samples = views(&samples);
+        let network = dense(&[6, 12, 4], Function::Gelu, 4);
+        let rescaled = rescale(&network, &profiled(&network, &samples));
+        for (before, after) in network.graph.node_weights().zip(rescaled.graph.node_weights()) {
+            assert_eq!(before, after);
+        }
+    }
+}

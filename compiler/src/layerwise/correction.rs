@@ -323,11 +323,11 @@ mod tests {
             let unit: Vec<f32> = (0..36).map(|k| f32::from(u8::from(k == weight))).collect();
             let (mut gradient, mut square) = (0.0, 0.0);
             for (exact, found) in exact.iter().zip(&found) {
-                for element in 0..24 {
+                for (element, bias) in bias.iter().enumerate() {
                     let feature = row(unit.clone(), element, found);
                     let residual = row(conv.weights.clone(), element, exact)
                         - row(weights.clone(), element, found)
-                        - f64::from(bias[element]);
+                        - f64::from(*bias);
                     gradient += feature * residual;
                     square += feature * feature;
                 }

@@ -86,6 +86,8 @@ pub struct Compiled {
     pub program: Program,
     /// The network in canonical form, with exact activations.
     pub network: Network,
+    /// The same with the constants that the program has: those corrected for its polynomials.
+    pub corrected: Network,
     /// What calibration showed.
     pub profile: Profile,
     /// The chosen polynomials.
@@ -328,6 +330,7 @@ pub fn compile_network(
         uniform: search.uniform(&chosen)?.iter().map(describe).collect(),
         front: chosen.front.iter().map(describe).collect(),
         program: chosen.program,
+        corrected: chosen.corrected,
         activations: chosen.activations,
         plan: chosen.plan,
         measured: chosen.measured,

@@ -65,6 +65,8 @@ pub struct Chosen {
     pub program: Program,
     /// The plan that it follows.
     pub plan: Plan,
+    /// The network whose constants the program has.
+    pub corrected: Network,
     /// Its polynomials.
     pub activations: Activations,
     /// How they do on held-back samples.
@@ -203,8 +205,8 @@ impl<'a> Search<'a> {
             program.predicted.accuracy_drop =
                 measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             program.verify()?;
-            let activations = refitted.activations;
-            return Ok(Chosen { front, offered, program, plan, activations, measured });
+            let Refitted { network: corrected, activations } = refitted;
+            return Ok(Chosen { front, offered, program, plan, corrected, activations, measured });
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }

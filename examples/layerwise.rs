@@ -71,7 +71,7 @@ fn measure(
         chosen.push(of_degree.ok_or("a degree without a candidate")?);
     }
     let options = layerwise::Options::default();
-    let activations = layerwise::refit(network, seen, profile, &chosen, &options, &|_, _| {})?;
-    let measured = layerwise::measure(network, &activations, unseen);
+    let refitted = layerwise::refit(network, seen, profile, &chosen, &options, &|_, _| {})?;
+    let measured = layerwise::measure(network, &refitted, unseen);
     Ok(measured.classification.ok_or("the network does not classify")?.margin_deviation)
 }

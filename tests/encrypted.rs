@@ -33,7 +33,7 @@ fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
 fn run_polynomials(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let layers: Vec<_> = compiled.activations.layers.iter().map(Layer::Approximate).collect();
     let views: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
-    outputs(&compiled.network, &views, &layers)
+    outputs(&compiled.corrected, &views, &layers)
 }
 
 /// The largest distance of two sets of outputs, in predicted standard deviations of the scheme's

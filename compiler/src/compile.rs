@@ -20,7 +20,7 @@ use crate::layerwise::{self, Measurement, RefitError};
 use crate::ola::InstanceError;
 use crate::plan;
 use crate::profile::{self, ProfileError};
-use crate::rewrite::simplify;
+use crate::rewrite::{rescale, simplify};
 use crate::search::{Point, Search};
 use crate::sensitivity;
 
@@ -86,6 +86,8 @@ pub struct Compiled {
     pub program: Program,
     /// The network in canonical form, with exact activations.
     pub network: Network,
+    /// The same with the constants that the program has: those corrected for its polynomials.
+    pub corrected: Network,
     /// What calibration showed.
     pub profile: Profile,
     /// The chosen polynomials.
@@ -295,12 +297,16 @@ pub fn compile_network(
     let fitting = data(&fitting.0, fitting.1.as_deref())?.with_objective(objective);
     let held = data(&held.0, held.1.as_deref())?.with_objective(objective);
 
-    progress.stage("profile", 0);
     let follow = |done, _| progress.advance(done);
     let profile_options = profile::Options {
         sensitivity: sensitivity::Options { seed: options.seed, ..Default::default() },
         ..Default::default()
     };
+    progress.stage("ranges", 0);
+    let ranges = profile::inputs(&network, &fitting, &profile_options, &follow)?;
+    let network = rescale(&network, &ranges);
+
+    progress.stage("profile", 0);
     let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
 
     progress.stage("fit", 0);
@@ -326,6 +332,7 @@ pub fn compile_network(
         uniform: search.uniform(&chosen)?.iter().map(describe).collect(),
         front: chosen.front.iter().map(describe).collect(),
         program: chosen.program,
+        corrected: chosen.corrected,
         activations: chosen.activations,
         plan: chosen.plan,
         measured: chosen.measured,

@@ -74,14 +74,7 @@ impl<'a> Evaluation<'a> {
     /// Evaluates the whole network with `layers[k]` standing at activation layer `k`.
     pub fn new(network: &'a Network, input: Batch, layers: &[Layer]) -> Self {
         let mut evaluation = Self { network, values: vec![input] };
-        evaluation.evaluate_from(NodeIndex::new(1), network.graph.node_count(), layers);
-        evaluation
-    }
-
-    /// Evaluates only the nodes up to and including `last`; `layers` need not describe those after.
-    pub fn up_to(network: &'a Network, input: Batch, layers: &[Layer], last: NodeIndex) -> Self {
-        let mut evaluation = Self { network, values: vec![input] };
-        evaluation.evaluate_from(NodeIndex::new(1), last.index() + 1, layers);
+        evaluation.evaluate_from(NodeIndex::new(1), layers);
         evaluation
     }
 
@@ -98,32 +91,37 @@ impl<'a> Evaluation<'a> {
     /// Replaces the value of `node` and recomputes every later node.
     pub fn restart(&mut self, node: NodeIndex, value: Batch, layers: &[Layer]) {
         self.values[node.index()] = value;
-        let end = self.network.graph.node_count();
-        self.evaluate_from(NodeIndex::new(node.index() + 1), end, layers);
+        self.evaluate_from(NodeIndex::new(node.index() + 1), layers);
     }
 
-    fn evaluate_from(&mut self, first: NodeIndex, end: usize, layers: &[Layer]) {
+    fn evaluate_from(&mut self, first: NodeIndex, layers: &[Layer]) {
         self.values.truncate(first.index());
         let is_activation = |n: &NodeIndex| matches!(self.network.graph[*n].op, Op::Activation(_));
         let mut layer =
             self.network.graph.node_indices().take(first.index()).filter(is_activation).count();
-        for node in self.network.graph.node_indices().take(end).skip(first.index()) {
+        for node in self.network.graph.node_indices().skip(first.index()) {
             let operands = self.network.operands(node);
-            let operand = |k: usize| &self.values[operands[k].index()];
-            let value = match &self.network.graph[node].op {
-                Op::Input => unreachable!("a verified network has one input, its first node"),
-                Op::Linear { matrices, bias } => {
-                    let operands: Vec<_> = (0..matrices.len()).map(operand).collect();
-                    linear(matrices, &operands, bias.as_deref())
-                }
-                Op::Product => product(operand(0), operand(1)),
-                Op::Activation(_) => {
-                    layer += 1;
-                    apply(layers[layer - 1], operand(0))
-                }
-            };
+            let operands: Vec<_> = operands.iter().map(|o| &self.values[o.index()]).collect();
+            let is_activation = is_activation(&node);
+            let value = value(self.network, node, &operands, is_activation.then(|| layers[layer]));
+            layer += usize::from(is_activation);
             self.values.push(value);
         }
+    }
+}
+
+/// The value of one node, from those of its operands; `layer` is what stands at an activation.
+pub fn value(
+    network: &Network,
+    node: NodeIndex,
+    operands: &[&Batch],
+    layer: Option<Layer>,
+) -> Batch {
+    match &network.graph[node].op {
+        Op::Input => unreachable!("a verified network has one input, its first node"),
+        Op::Linear { matrices, bias } => linear(matrices, operands, bias.as_deref()),
+        Op::Product => product(operands[0], operands[1]),
+        Op::Activation(function) => apply(layer.unwrap_or(Layer::Exact(*function)), operands[0]),
     }
 }
 
@@ -157,13 +155,35 @@ fn product(a: &Batch, b: &Batch) -> Batch {
 fn linear(matrices: &[Matrix], operands: &[&Batch], bias: Option<&[f32]>) -> Batch {
     let mut values = vec![[0.0; LANES]; matrices[0].rows()];
     values.par_iter_mut().enumerate().for_each_init(Vec::new, |entries, (row, value)| {
-        value.fill(bias.map_or(0.0, |b| b[row]));
-        for (matrix, operand) in matrices.iter().zip(operands) {
-            matrix.row(row, entries);
-            accumulate(value, entries, &operand.values);
-        }
+        *value = linear_row(matrices, operands, bias, row, entries);
     });
     Batch { samples: operands[0].samples, values }
+}
+
+/// Some elements of what a linear node makes of its operands.
+pub fn linear_rows(
+    matrices: &[Matrix],
+    operands: &[&Batch],
+    bias: Option<&[f32]>,
+    rows: &[usize],
+) -> Vec<[f32; LANES]> {
+    let mut entries = vec![];
+    rows.iter().map(|&row| linear_row(matrices, operands, bias, row, &mut entries)).collect()
+}
+
+fn linear_row(
+    matrices: &[Matrix],
+    operands: &[&Batch],
+    bias: Option<&[f32]>,
+    row: usize,
+    entries: &mut Vec<Entry>,
+) -> [f32; LANES] {
+    let mut value = [bias.map_or(0.0, |b| b[row]); LANES];
+    for (matrix, operand) in matrices.iter().zip(operands) {
+        matrix.row(row, entries);
+        accumulate(&mut value, entries, &operand.values);
+    }
+    value
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]

@@ -22,7 +22,7 @@ use crate::compile::{CompileError, FrontPoint, Options, Progress};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
 use crate::fit::Candidate;
-use crate::layerwise::{self, ChooseError, Measurement};
+use crate::layerwise::{self, ChooseError, Measurement, Refitted};
 use crate::lower::lower;
 use crate::ola::{Instance, Solution};
 use crate::plan::{
@@ -78,6 +78,8 @@ pub struct Chosen {
     pub program: Program,
     /// The plan that it follows.
     pub plan: Plan,
+    /// The network whose constants the program has.
+    pub corrected: Network,
     /// Its polynomials.
     pub activations: Activations,
     /// How they do on held-back samples.
@@ -89,7 +91,7 @@ struct Choice {
     front: Vec<Point>,
     offered: Vec<Vec<Approximation>>,
     point: Point,
-    activations: Activations,
+    refitted: Refitted,
     measured: Measurement,
 }
 
@@ -132,7 +134,7 @@ pub struct Search<'a> {
     /// Chains of the current scale.
     chains: Vec<Arc<Chain>>,
     /// What choices of candidates turned out to do.
-    tried: HashMap<Vec<usize>, (Activations, Measurement)>,
+    tried: HashMap<Vec<usize>, (Refitted, Measurement)>,
 }
 
 impl<'a> Search<'a> {
@@ -170,7 +172,8 @@ impl<'a> Search<'a> {
             chains: vec![],
             tried: HashMap::new(),
         };
-        search.output_magnitude = search.magnitudes(&exact_layers(network))[network.output.index()];
+        search.output_magnitude =
+            search.magnitudes(network, &exact_layers(network))[network.output.index()];
         // A linear output is divided by its magnitude; others are stored in real units.
         if !matches!(network.graph[network.output].op, Op::Linear { .. } | Op::Input) {
             search.log_output = search.output_magnitude.max(1.0).log2();
@@ -186,15 +189,13 @@ impl<'a> Search<'a> {
             self.progress.stage(&format!("choose layouts and chains, scale 2^{log_scale}"), 0);
             self.prepare(log_scale)?;
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(Choice { front, offered, point, activations, measured }) = self.settle()?
-            else {
+            let Some(Choice { front, offered, point, refitted, measured }) = self.settle()? else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
                 }
                 break;
             };
-            let (mut plan, mut program) =
-                self.build(&activations, &point.chain, &point.solution)?;
+            let (mut plan, mut program) = self.build(&refitted, &point.chain, &point.solution)?;
             let bits = program.predicted.precision_bits;
             best_bits = best_bits.max(bits);
             if bits < self.options.min_precision_bits {
@@ -204,14 +205,15 @@ impl<'a> Search<'a> {
                 let wider = self.widest(setting, program.parameters.max_level());
                 if wider != setting {
                     let chain = Chain::Leveled(wider);
-                    (plan, program) = self.build(&activations, &chain, &point.solution)?;
+                    (plan, program) = self.build(&refitted, &chain, &point.solution)?;
                 }
             }
             self.check_memory(&program)?;
             program.predicted.accuracy_drop =
                 measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             program.verify()?;
-            return Ok(Chosen { front, offered, program, plan, activations, measured });
+            let Refitted { network: corrected, activations } = refitted;
+            return Ok(Chosen { front, offered, program, plan, corrected, activations, measured });
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
@@ -396,11 +398,11 @@ impl<'a> Search<'a> {
             if front.is_empty() {
                 return Err(Unsolved::Nothing);
             }
-            let (point, activations, measured) = self.select(&front)?;
+            let (point, refitted, measured) = self.select(&front)?;
             let choices = self.choices(&point.solution);
             if best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time) {
                 let offered = offered.to_vec();
-                best = Some(Choice { front, offered, point, activations, measured });
+                best = Some(Choice { front, offered, point, refitted, measured });
             }
             Ok(choices)
         };
@@ -424,10 +426,7 @@ impl<'a> Search<'a> {
     }
 
     /// The point that the user's wishes select, with what it turned out to do.
-    fn select(
-        &mut self,
-        front: &[Point],
-    ) -> Result<(Point, Activations, Measurement), CompileError> {
+    fn select(&mut self, front: &[Point]) -> Result<(Point, Refitted, Measurement), CompileError> {
         let options = self.options;
         let budget = options.latency_budget.unwrap_or(f64::INFINITY);
         let within = front.partition_point(|p| p.solution.time <= budget);
@@ -435,8 +434,8 @@ impl<'a> Search<'a> {
             return Err(CompileError::Latency { budget, nearest: front[0].solution.time });
         }
         if options.max_accuracy_drop.is_none() && options.latency_budget.is_some() {
-            let (activations, measured) = self.try_point(&front[within - 1])?;
-            return Ok((front[within - 1].clone(), activations, measured));
+            let (refitted, measured) = self.try_point(&front[within - 1])?;
+            return Ok((front[within - 1].clone(), refitted, measured));
         }
         let drop = options.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
         // Accuracy grows along the front but for noise: bisect, then take what was measured.
@@ -462,12 +461,12 @@ impl<'a> Search<'a> {
         if high >= within {
             return Err(CompileError::Latency { budget, nearest: front[high].solution.time });
         }
-        let (activations, measured) = self.try_point(&front[high])?;
-        Ok((front[high].clone(), activations, measured))
+        let (refitted, measured) = self.try_point(&front[high])?;
+        Ok((front[high].clone(), refitted, measured))
     }
 
     /// Refits the polynomials of a point and measures them on held-back samples.
-    fn try_point(&mut self, point: &Point) -> Result<(Activations, Measurement), CompileError> {
+    fn try_point(&mut self, point: &Point) -> Result<(Refitted, Measurement), CompileError> {
         let choices = self.choices(&point.solution);
         if let Some(known) = self.tried.get(&choices) {
             return Ok(known.clone());
@@ -476,7 +475,7 @@ impl<'a> Search<'a> {
             self.candidates.iter().zip(&choices).map(|(list, &c)| &list[c]).collect();
         let options = layerwise::Options::default();
         let follow = |done, _| self.progress.advance(done);
-        let activations = layerwise::refit(
+        let refitted = layerwise::refit(
             self.network,
             &self.fitting,
             self.profile,
@@ -484,9 +483,9 @@ impl<'a> Search<'a> {
             &options,
             &follow,
         )?;
-        let measured = layerwise::measure(self.network, &activations, &self.held);
-        self.tried.insert(choices, (activations.clone(), measured));
-        Ok((activations, measured))
+        let measured = layerwise::measure(self.network, &refitted, &self.held);
+        self.tried.insert(choices, (refitted.clone(), measured));
+        Ok((refitted, measured))
     }
 
     /// Whether a measurement is within a drop of accuracy.
@@ -546,29 +545,27 @@ impl<'a> Search<'a> {
 
     fn build(
         &self,
-        activations: &Activations,
+        refitted: &Refitted,
         chain: &Chain,
         solution: &Solution,
     ) -> Result<(Plan, Program), CompileError> {
+        let Refitted { network, activations } = refitted;
         let layouts = self.layouts(chain);
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
-        let bootstrapped = plan::bootstrapped(self.network, self.arrangement(chain), solution);
-        let magnitudes = self.magnitudes(&layers);
-        let plan =
-            plan::plan(self.network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
-        let mut program =
-            lower(self.network, activations, &plan, self.options.preprocessing.clone());
+        let bootstrapped = plan::bootstrapped(network, self.arrangement(chain), solution);
+        let magnitudes = self.magnitudes(network, &layers);
+        let plan = plan::plan(network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
+        let mut program = lower(network, activations, &plan, self.options.preprocessing.clone());
         program.predicted = predict(&program, layouts, &self.options.cost);
         Ok((plan, program))
     }
 
     /// The largest magnitude of every node's value over the calibration samples, with a margin.
-    fn magnitudes(&self, layers: &[Layer]) -> Vec<f64> {
-        let mut largest = vec![0.0f64; self.network.graph.node_count()];
+    fn magnitudes(&self, network: &Network, layers: &[Layer]) -> Vec<f64> {
+        let mut largest = vec![0.0f64; network.graph.node_count()];
         for batch in self.fitting.batches() {
-            let evaluation =
-                Evaluation::new(self.network, Batch::from_samples(batch.samples()), layers);
-            for (node, largest) in self.network.graph.node_indices().zip(&mut largest) {
+            let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
+            for (node, largest) in network.graph.node_indices().zip(&mut largest) {
                 let values = evaluation.value(node).used().flatten();
                 *largest = values.fold(*largest, |a, &v| a.max(f64::from(v).abs()));
             }

@@ -41,10 +41,10 @@ impl Default for Options {
         Self {
             degrees: (2..=63).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
-            margins: vec![1.3],
-            normal_share: 0.5,
+            margins: vec![1.5],
+            normal_share: 0.2,
             uniform_share: 1e-3,
-            tail: 0.5,
+            tail: 0.05,
         }
     }
 }

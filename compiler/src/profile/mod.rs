@@ -11,7 +11,7 @@ use pic_ir::profile::{LayerProfile, Profile, Sensitivity};
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
-use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
+use crate::evaluate::{Batch, Evaluation, exact_layers};
 use crate::sensitivity;
 use accumulator::Accumulator;
 
@@ -62,20 +62,9 @@ pub fn profile(
     if data.len() < 2 {
         return Err(ProfileError::TooFewSamples { samples: data.len() });
     }
-    let exact = exact_layers(network);
-    let nodes = network.activations();
     let batches = data.batches().len() as u64;
     let total = batches + sensitivity::work(network, data, &options.sensitivity);
-    let mut collectors: Vec<_> =
-        nodes.iter().map(|&(node, _)| Collector::new(network, node, options)).collect();
-    for (done, batch) in data.batches().enumerate() {
-        let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &exact);
-        for (collector, &(node, _)) in collectors.iter_mut().zip(&nodes) {
-            collector.add(evaluation.value(network.operands(node)[0]))?;
-        }
-        progress(done as u64 + 1, total);
-    }
-    let mut layers: Vec<_> = collectors.into_iter().map(Collector::finish).collect();
+    let mut layers = inputs(network, data, options, &|done, _| progress(done, total))?;
     let spreads: Vec<f64> = layers.iter().map(|l| l.overall.variance.sqrt()).collect();
     let further = |done, _| progress(batches + done, total);
     let found = sensitivity::gradient(network, data, &spreads, &options.sensitivity, &further);
@@ -85,26 +74,31 @@ pub fn profile(
     Ok(Profile { samples: data.len(), layers })
 }
 
-/// Profiles the input of one activation layer behind whatever stands at the layers before it.
-/// The sensitivity is left at zero.
-pub fn profile_layer(
+/// Profiles the inputs of every activation layer of the exact network; sensitivities are left at
+/// zero.
+pub fn inputs(
     network: &Network,
     data: &Dataset,
-    before: &[Layer],
     options: &Options,
-) -> Result<LayerProfile, ProfileError> {
-    let (node, _) = network.activations()[before.len()];
-    let operand = network.operands(node)[0];
-    let mut collector = Collector::new(network, node, options);
-    for batch in data.batches() {
-        let input = Batch::from_samples(batch.samples());
-        collector.add(Evaluation::up_to(network, input, before, operand).value(operand))?;
+    progress: Progress,
+) -> Result<Vec<LayerProfile>, ProfileError> {
+    let exact = exact_layers(network);
+    let nodes = network.activations();
+    let batches = data.batches().len() as u64;
+    let mut collectors: Vec<_> =
+        nodes.iter().map(|&(node, _)| Collector::new(network, node, options)).collect();
+    for (done, batch) in data.batches().enumerate() {
+        let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &exact);
+        for (collector, &(node, _)) in collectors.iter_mut().zip(&nodes) {
+            collector.add(evaluation.value(network.operands(node)[0]))?;
+        }
+        progress(done as u64 + 1, batches);
     }
-    Ok(collector.finish())
+    Ok(collectors.into_iter().map(Collector::finish).collect())
 }
 
 /// The running statistics of one layer.
-struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     name: &'a str,
     elements: usize,
     options: &'a Options,
@@ -112,7 +106,12 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(network: &'a Network, node: petgraph::graph::NodeIndex, options: &'a Options) -> Self {
+    /// For the input of an activation node.
+    pub(crate) fn new(
+        network: &'a Network,
+        node: petgraph::graph::NodeIndex,
+        options: &'a Options,
+    ) -> Self {
         let node = &network.graph[node];
         let channels = node.shape.first().copied().unwrap_or(1);
         Self {
@@ -123,7 +122,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn add(&mut self, batch: &Batch) -> Result<(), ProfileError> {
+    /// Adds the values of one batch.
+    pub(crate) fn add(&mut self, batch: &Batch) -> Result<(), ProfileError> {
         let rows: Vec<&[f32]> = batch.used().collect();
         let per_channel = self.elements / self.channels.len();
         let finite = self
@@ -136,7 +136,8 @@ impl<'a> Collector<'a> {
         finite.then_some(()).ok_or_else(overflow)
     }
 
-    fn finish(self) -> LayerProfile {
+    /// What was seen; the sensitivity is left at zero.
+    pub(crate) fn finish(self) -> LayerProfile {
         let mut overall = Accumulator::new(self.options.bins);
         self.channels.iter().for_each(|channel| overall.merge(channel));
         let channel_bins = self.options.channel_bins;

@@ -7,7 +7,10 @@
 mod activations;
 mod compose;
 mod matrices;
+mod rescale;
 mod sweep;
+
+pub use rescale::rescale;
 
 use pic_ir::network::Network;
 

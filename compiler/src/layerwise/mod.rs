@@ -5,6 +5,12 @@
 //! in network order, and [`measure`] says how the network does with them; [`choose`] is the loop
 //! of these. What operations cost is not known here.
 
+mod correction;
+mod refit;
+
+pub use correction::Options as CorrectionOptions;
+pub use refit::{Refitted, refit};
+
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::Network;
 use pic_ir::profile::Profile;
@@ -13,7 +19,7 @@ use rayon::prelude::*;
 use crate::dataset::{Dataset, Objective, Target, prediction};
 use crate::evaluate::{Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
-use crate::profile::{self, ProfileError, Progress, profile_layer};
+use crate::profile::{self, ProfileError, Progress};
 use crate::sensitivity;
 
 /// How layers are refitted and how often the choice is reconsidered.
@@ -23,6 +29,8 @@ pub struct Options {
     pub fit: fit::Options,
     /// For the inputs of refitted layers.
     pub profile: profile::Options,
+    /// For the linear nodes between refitted layers.
+    pub correction: CorrectionOptions,
     /// Most rounds of choosing, refitting and measuring.
     pub rounds: usize,
     /// Predicted and measured loss agree if their ratio is below this.
@@ -34,6 +42,7 @@ impl Default for Options {
         Self {
             fit: fit::Options::default(),
             profile: profile::Options::default(),
+            correction: CorrectionOptions::default(),
             rounds: 3,
             agreement: 1.5,
         }
@@ -63,12 +72,12 @@ pub enum ChooseError<E> {
 }
 
 /// One round of [`choose`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Round {
     /// The candidate that each layer uses.
     pub chosen: Vec<usize>,
-    /// The refitted polynomials.
-    pub activations: Activations,
+    /// The refitted polynomials and their network.
+    pub refitted: Refitted,
     /// `E[(ΔL)²]` as the sum of what the layers are predicted to contribute.
     pub predicted: f64,
     /// What the held-back samples showed.
@@ -131,33 +140,9 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
-/// Fits polynomials of the chosen degrees and forms again, in network order, each to the inputs
-/// that the refitted layers before it produce. Progress counts layers.
-pub fn refit(
-    network: &Network,
-    data: &Dataset,
-    profile: &Profile,
-    chosen: &[&Candidate],
-    options: &Options,
-    progress: Progress,
-) -> Result<Activations, RefitError> {
-    let mut done: Vec<Approximation> = vec![];
-    for (k, candidate) in chosen.iter().enumerate() {
-        let before: Vec<_> = done.iter().map(Layer::Approximate).collect();
-        let mut layer = profile_layer(network, data, &before, &options.profile)?;
-        layer.sensitivity = profile.layers[k].sensitivity;
-        let Approximation { function, .. } = candidate.approximation;
-        let degree = candidate.approximation.degree();
-        let found = fit::refit(function, degree, candidate.form, &layer, &options.fit)?;
-        done.push(found.approximation);
-        progress(k as u64 + 1, chosen.len() as u64);
-    }
-    Ok(Activations { layers: done })
-}
-
-/// Runs the network with and without polynomials and compares.
-pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> Measurement {
-    let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+/// Runs the exact network and the one with polynomials and compares.
+pub fn measure(network: &Network, refitted: &Refitted, data: &Dataset) -> Measurement {
+    let replaced: Vec<_> = refitted.activations.layers.iter().map(Layer::Approximate).collect();
     let mut sums = Measurement {
         samples: data.len(),
         classification: (network.graph[network.output].len() > 1).then_some(Classification {
@@ -175,7 +160,7 @@ pub fn measure(network: &Network, activations: &Activations, data: &Dataset) -> 
     let exact = exact_layers(network);
     for batch in data.batches() {
         let plain = outputs(network, batch.samples(), &exact);
-        let found = outputs(network, batch.samples(), &replaced);
+        let found = outputs(&refitted.network, batch.samples(), &replaced);
         let margin_data = batch.with_objective(Objective::Margin);
         for (sample, (plain, found)) in plain.iter().zip(&found).enumerate() {
             let target = Target::new(plain, batch.label(sample));
@@ -225,14 +210,15 @@ pub fn choose<E>(
             break;
         }
         let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(list, &k)| &list[k]).collect();
-        let mut activations = refit(network, calibration, profile, &picked, options, progress)?;
+        let mut refitted = refit(network, calibration, profile, &picked, options, progress)?;
+        let activations = &mut refitted.activations;
         let unscaled: Vec<f64> = activations.layers.iter().map(|a| a.loss).collect();
         activations.layers.iter_mut().zip(&scales).for_each(|(a, scale)| a.loss *= scale);
         let predicted = activations.layers.iter().map(|a| a.loss).sum();
-        let measured = measure(network, &activations, held_back);
-        let next = corrections(network, held_back, &activations, &unscaled, progress);
+        let measured = measure(network, &refitted, held_back);
+        let next = corrections(network, held_back, &refitted.activations, &unscaled, progress);
         let scales = std::mem::replace(&mut scales, next);
-        rounds.push(Round { chosen, activations, predicted, measured, scales });
+        rounds.push(Round { chosen, refitted, predicted, measured, scales });
         let ratio = measured.change / predicted;
         if (1.0 / options.agreement..options.agreement).contains(&ratio) {
             break;
@@ -302,12 +288,15 @@ mod tests {
         let chosen = uniform(&candidates, 3).unwrap();
         let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
         let found = refit(&network, &data, &profile, &chosen, &options(), &|_, _| {}).unwrap();
-        found.verify(&network).unwrap();
+        found.activations.verify(&network).unwrap();
+        let Refitted { network: corrected, activations: found } = found;
+        corrected.verify().unwrap();
         let layers: Vec<_> = found.layers.iter().map(Layer::Approximate).collect();
         for (layer, &(node, function)) in network.activations().iter().enumerate() {
             let (mut sum, mut count) = (0.0, 0.0);
             for batch in data.batches() {
-                let run = Evaluation::new(&network, Batch::from_samples(batch.samples()), &layers);
+                let run =
+                    Evaluation::new(&corrected, Batch::from_samples(batch.samples()), &layers);
                 for &x in run.value(network.operands(node)[0]).used().flatten() {
                     let x = f64::from(x);
                     sum += (function.evaluate(x) - found.layers[layer].evaluate(x)).powi(2);
@@ -332,8 +321,9 @@ mod tests {
         let (_, candidates) = prepared(&network, &data);
         let layers = candidates.iter().map(|list| list[0].approximation.clone()).collect();
         let activations = Activations { layers };
-        let found = measure(&network, &activations, &data);
-        let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+        let refitted = Refitted { network: network.clone(), activations };
+        let found = measure(&network, &refitted, &data);
+        let replaced: Vec<_> = refitted.activations.layers.iter().map(Layer::Approximate).collect();
         let plain = outputs(&network, &samples, &exact_layers(&network));
         let rough = outputs(&network, &samples, &replaced);
         let share =
@@ -345,7 +335,7 @@ mod tests {
         close(shares.agreement, share(&|k| prediction(&rough[k]) == prediction(&plain[k])));
         assert!(shares.agreement < 1.0);
         let unlabelled = Dataset::new(&network, &samples, None).unwrap();
-        let own = measure(&network, &activations, &unlabelled).classification.unwrap();
+        let own = measure(&network, &refitted, &unlabelled).classification.unwrap();
         close(own.plain_accuracy, 1.0);
         close(own.accuracy, shares.agreement);
     }
@@ -392,13 +382,13 @@ mod tests {
         for budget in [100.0, 200.0, 600.0] {
             let rounds = run(budget).unwrap();
             let last = rounds.last().unwrap();
-            last.activations.verify(&network).unwrap();
+            last.refitted.activations.verify(&network).unwrap();
             let ratio = last.measured.change / last.predicted;
             assert!((0.5..2.0).contains(&ratio), "budget {budget}: measured/predicted {ratio}");
             changes.push(last.measured.change);
         }
         assert!(changes.is_sorted_by(|a, b| a > b), "{changes:?}");
-        assert_eq!(run(1.0), Err(ChooseError::Solver("budget")));
+        assert!(matches!(run(1.0), Err(ChooseError::Solver("budget"))));
     }
 
     /// With one sensitivity a thousand times too large, the first round spends the budget on that

@@ -1,0 +1,60 @@
+//! Low degrees in a trained ResNet-20. The model and its images are not part of the project: without
+//! the folder that `PIC_DATA` names, this test says so and passes. Test images are not touched.
+
+use std::path::Path;
+
+use ndarray::{Array1, Array4};
+use ndarray_npy::read_npy;
+use pic_compiler::dataset::Dataset;
+use pic_compiler::frontend::import;
+use pic_compiler::plan::separate;
+use pic_compiler::rewrite::{rescale, simplify};
+use pic_compiler::{fit, layerwise, profile};
+use pic_ir::profile::Profile;
+
+/// Calibration images as the model wants them, and their labels.
+fn images(folder: &Path) -> (Vec<Vec<f32>>, Vec<usize>) {
+    let images: Array4<u8> = read_npy(folder.join("cifar10_calibration_x.npy")).unwrap();
+    let labels: Array1<i64> = read_npy(folder.join("cifar10_calibration_y.npy")).unwrap();
+    let (mean, std) = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]);
+    let normalise = |(k, &v): (usize, &u8)| (f32::from(v) / 255.0 - mean[k / 1024]) / std[k / 1024];
+    let images = images.outer_iter().map(|i| i.iter().enumerate().map(normalise).collect());
+    (images.collect(), labels.iter().map(|&label| label as usize).collect())
+}
+
+#[test]
+fn degree_7_everywhere_keeps_most_answers() {
+    let Some(folder) = std::env::var_os("PIC_DATA") else {
+        eprintln!("skipped: PIC_DATA does not name the folder with the ResNets");
+        return;
+    };
+    let folder = Path::new(&folder);
+    let bytes = std::fs::read(folder.join("resnet20.onnx")).unwrap();
+    let network = separate(&simplify(&import(&bytes).unwrap().network));
+    let (images, labels) = images(folder);
+    let views: Vec<&[f32]> = images.iter().map(|image| &image[..]).collect();
+    let data = |range: std::ops::Range<usize>| {
+        Dataset::new(&network, &views[range.clone()], Some(&labels[range])).unwrap()
+    };
+    let (fitting, held) = (data(0..640), data(1000..1384));
+
+    let inputs = |network| {
+        profile::inputs(network, &fitting, &profile::Options::default(), &|_, _| {}).unwrap()
+    };
+    let rescaled = rescale(&network, &inputs(&network));
+    let profile = Profile { samples: fitting.len(), layers: inputs(&rescaled) };
+    let options = layerwise::Options {
+        fit: fit::Options { degrees: vec![7], ..fit::Options::default() },
+        ..layerwise::Options::default()
+    };
+    let candidates = layerwise::candidates(&rescaled, &profile, &options.fit).unwrap();
+    let chosen = layerwise::uniform(&candidates, 7).unwrap();
+    let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
+    let refit = layerwise::refit(&rescaled, &fitting, &profile, &chosen, &options, &|_, _| {});
+    let measured = layerwise::measure(&rescaled, &refit.unwrap(), &held);
+    println!("{measured:?}");
+    let classes = measured.classification.unwrap();
+    assert!(classes.plain_accuracy - classes.accuracy <= 0.08, "{classes:?}");
+    // A single image that leaves the polynomials' intervals makes this huge or infinite.
+    assert!(classes.margin_deviation <= 0.5, "{classes:?}");
+}

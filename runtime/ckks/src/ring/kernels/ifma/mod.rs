@@ -180,12 +180,19 @@ pub(super) fn inner_product(
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 fn load_ahead(a: &[u64], i: usize) -> Vector {
+    let a = a.as_chunks().0;
+    prefetch(a, i);
+    load(&a[i])
+}
+
+/// Asks for a vector that will be needed a few rows after the i-th.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn prefetch(a: &[[u64; LANES]], i: usize) {
     /// Vectors ahead.
     const DISTANCE: usize = 8;
-    let a = a.as_chunks().0;
-    // Nothing is read there, so that the address need not be one of the factor's.
+    // Nothing is read there, so that the address need not be one of the slice's.
     _mm_prefetch::<_MM_HINT_T0>(a.as_ptr().wrapping_add(i + DISTANCE).cast());
-    load(&a[i])
 }
 
 /// Inner products where vectors of a row have residues for several runs each, given how to get the i-th
@@ -241,11 +248,13 @@ fn sums_of_products(
         let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
         for (a, b0, b1) in terms {
             let a = row_of(a, row);
-            let b0 = b0[row..row + ROW].as_chunks().0;
-            let b1 = b1[row..row + ROW].as_chunks().0;
+            let (b0, b1) = (b0.as_chunks().0, b1.as_chunks().0);
             for (v, sums) in sums.iter_mut().enumerate() {
-                sums[0].add(a[v], load(&b0[v]));
-                sums[1].add(a[v], load(&b1[v]));
+                let i = row / LANES + v;
+                prefetch(b0, i);
+                prefetch(b1, i);
+                sums[0].add(a[v], load(&b0[i]));
+                sums[1].add(a[v], load(&b1[i]));
             }
         }
         let out0 = out.0[row..row + ROW].as_chunks_mut().0;

@@ -7,6 +7,7 @@ pub mod fit;
 pub mod frontend;
 pub mod layerwise;
 pub mod lower;
+mod noise;
 pub mod ola;
 pub mod plan;
 mod predict;

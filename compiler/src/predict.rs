@@ -1,16 +1,15 @@
-//! What a program will take: time, memory, precision, from counts and prices alone.
+//! What a program will take: time and memory, from counts and prices alone.
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::work::{Counter, Work};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::memory::peak_ciphertext_bytes;
-use pic_ir::precision;
 use pic_ir::program::{Op, Prediction, Program};
 
 use crate::plan::{Layouts, Transform};
 
-/// Predicts a run of a program whose linear values are evaluated as `layouts` says. The drop of accuracy
-/// is left open.
+/// Predicts a run of a program whose linear values are evaluated as `layouts` says. Precision and drop of
+/// accuracy are left open.
 pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Prediction {
     let counter = Counter::new(&program.parameters, 0..0);
     let mut transforms = layouts.transforms.iter().flatten();
@@ -52,7 +51,7 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
         peak_bytes: key_bytes + constant_bytes + workspace + peak_ciphertext_bytes(program) as u64,
         key_bytes,
         constant_bytes,
-        precision_bits: precision::output_bits(&precision::errors(program)),
+        precision_bits: 0.0,
         accuracy_drop: None,
     }
 }

@@ -92,11 +92,6 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
     errors
 }
 
-/// −log2 of the standard deviation of the error in the stored output.
-pub fn output_bits(errors: &[ErrorVariance]) -> f64 {
-    errors.last().map_or(0.0, |e| -0.5 * e.total.log2())
-}
-
 /// For each operand, the sum of squared weights that an output element gives it, on average.
 fn gains(
     program: &Program,

@@ -43,7 +43,7 @@ impl Default for Options {
             fit: fit::Options::default(),
             profile: profile::Options::default(),
             correction: CorrectionOptions::default(),
-            rounds: 3,
+            rounds: 2,
             agreement: 1.5,
         }
     }
@@ -112,7 +112,7 @@ pub struct Classification {
     pub plain_accuracy: f64,
     /// The same class from both.
     pub agreement: f64,
-    /// Root mean square of the change of a margin, relative to the mean margin. The margin of a
+    /// Root mean square of the change of a margin, at most the mean margin, relative to that. The margin of a
     /// sample is the difference of the two outputs that the plain network ranks highest. Unlike the
     /// shares and the loss it says as much on training samples as on new ones.
     pub margin_deviation: f64,
@@ -156,7 +156,7 @@ pub fn measure(network: &Network, refitted: &Refitted, data: &Dataset) -> Measur
         change: 0.0,
     };
     let share = 1.0 / data.len() as f64;
-    let (mut margins, mut changes) = (0.0, 0.0);
+    let (mut margins, mut changes) = (0.0, vec![]);
     let exact = exact_layers(network);
     for batch in data.batches() {
         let plain = outputs(network, batch.samples(), &exact);
@@ -176,12 +176,15 @@ pub fn measure(network: &Network, refitted: &Refitted, data: &Dataset) -> Measur
                 shares.agreement += share * f64::from(u8::from(ours == theirs));
                 let margin = margin_data.target(sample, plain);
                 margins -= share * margin.loss(plain);
-                changes += share * (margin.loss(found) - margin.loss(plain)).powi(2);
+                changes.push(margin.loss(found) - margin.loss(plain));
             }
         }
     }
     if let Some(shares) = &mut sums.classification {
-        shares.margin_deviation = changes.sqrt() / margins.max(f64::MIN_POSITIVE);
+        let margins = margins.max(f64::MIN_POSITIVE);
+        // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
+        let square = |change: &f64| (change.abs() / margins).min(1.0).powi(2);
+        shares.margin_deviation = (share * changes.iter().map(square).sum::<f64>()).sqrt();
     }
     sums
 }

@@ -15,9 +15,6 @@ use super::LANES;
 /// Outputs whose sums are kept in registers together.
 const OUTPUTS: usize = 4;
 
-/// Lanes of an output that are kept in registers.
-const WIDTH: usize = 32;
-
 /// An ungrouped convolution or a dense matrix along an axis.
 #[derive(Clone, Debug)]
 pub(crate) struct Repeated {
@@ -124,19 +121,14 @@ fn accumulate(
     features: &[usize],
     gathered: &[[f32; LANES]],
 ) {
-    for first in (0..LANES).step_by(WIDTH) {
-        let mut local: [[f32; WIDTH]; OUTPUTS] =
-            std::array::from_fn(|output| std::array::from_fn(|k| sums[output][first + k]));
-        for (&feature, lanes) in features.iter().zip(gathered) {
-            let (weights, lanes) = (&weights[feature], &lanes[first..first + WIDTH]);
-            for (sum, weight) in local.iter_mut().zip(weights) {
-                for k in 0..WIDTH {
-                    sum[k] += weight * lanes[k];
-                }
+    let mut local = *sums;
+    for (&feature, lanes) in features.iter().zip(gathered) {
+        let weights = &weights[feature];
+        for output in 0..OUTPUTS {
+            for k in 0..LANES {
+                local[output][k] += weights[output] * lanes[k];
             }
         }
-        for (sum, local) in sums.iter_mut().zip(&local) {
-            sum[first..first + WIDTH].copy_from_slice(local);
-        }
     }
+    *sums = local;
 }

@@ -76,23 +76,26 @@ impl Repeated {
         entries.into_iter().map(|(column, k)| (k as usize - 1, column as usize)).collect()
     }
 
-    /// Adds the product with `operand` to `sums`, one for each output of a position.
+    /// Adds the product with `operand` to `sums`, one for each output of a position. `gathered` is
+    /// memory to work in.
     pub(crate) fn add_at(
         &self,
         position: usize,
         operand: &[[f32; LANES]],
+        gathered: &mut Vec<[f32; LANES]>,
         sums: &mut [[f32; LANES]],
     ) {
-        let (features, gathered): (Vec<usize>, Vec<[f32; LANES]>) = self
-            .columns(position)
-            .into_iter()
-            .map(|(feature, column)| (feature, operand[column]))
-            .unzip();
+        let columns = self.columns(position);
+        gathered.clear();
+        // Far apart, often by powers of two, they would drive each other out of the cache.
+        columns
+            .iter()
+            .for_each(|&(_, column)| gathered.extend_from_slice(&operand[column..=column]));
         let blocks = self.weights.chunks_exact(self.features);
         for (sums, weights) in sums.chunks_mut(OUTPUTS).zip(blocks) {
             let mut block = [[0.0; LANES]; OUTPUTS];
             block[..sums.len()].copy_from_slice(sums);
-            accumulate(&mut block, weights, &features, &gathered);
+            accumulate(&mut block, weights, &columns, gathered);
             sums.copy_from_slice(&block[..sums.len()]);
         }
     }
@@ -100,16 +103,17 @@ impl Repeated {
     /// Adds the product with `operand` to `values`.
     pub(crate) fn add(&self, operand: &[[f32; LANES]], values: &mut [[f32; LANES]]) {
         let mut by_position = vec![[0.0; LANES]; values.len()];
-        by_position.par_chunks_mut(self.outputs).enumerate().for_each(|(position, sums)| {
+        let positions = by_position.par_chunks_mut(self.outputs).enumerate();
+        positions.for_each_init(Vec::new, |gathered, (position, sums)| {
             for (output, sum) in sums.iter_mut().enumerate() {
-                *sum = values[self.row(position, output)];
+                sum.copy_from_slice(&values[self.row(position, output)]);
             }
-            self.add_at(position, operand, sums);
+            self.add_at(position, operand, gathered, sums);
         });
         values.par_iter_mut().enumerate().for_each(|(row, value)| {
             let (inner, output) = (row % self.inner, row / self.inner % self.outputs);
             let position = row / (self.inner * self.outputs) * self.inner + inner;
-            *value = by_position[position * self.outputs + output];
+            value.copy_from_slice(&by_position[position * self.outputs + output]);
         });
     }
 }
@@ -118,11 +122,11 @@ impl Repeated {
 fn accumulate(
     sums: &mut [[f32; LANES]; OUTPUTS],
     weights: &[[f32; OUTPUTS]],
-    features: &[usize],
+    columns: &[(usize, usize)],
     gathered: &[[f32; LANES]],
 ) {
     let mut local = *sums;
-    for (&feature, lanes) in features.iter().zip(gathered) {
+    for (&(feature, _), lanes) in columns.iter().zip(gathered) {
         let weights = &weights[feature];
         for output in 0..OUTPUTS {
             for k in 0..LANES {

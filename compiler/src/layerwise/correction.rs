@@ -149,11 +149,11 @@ impl<'a> System<'a> {
         let rows: Vec<usize> = (0..self.outputs).map(|o| self.row(position, o)).collect();
         let mut values: Vec<_> =
             rows.iter().map(|&row| [self.bias.map_or(0.0, |b| b[row]); LANES]).collect();
-        let mut entries = vec![];
+        let (mut entries, mut gathered) = (vec![], vec![]);
         for (k, (matrix, operand)) in self.matrices.iter().zip(operands).enumerate() {
             match self.moved {
                 Some((moved, repeated)) if moved == k => {
-                    repeated.add_at(position, &operand.values, &mut values);
+                    repeated.add_at(position, &operand.values, &mut gathered, &mut values);
                 }
                 _ => rows.iter().zip(&mut values).for_each(|(&row, value)| {
                     add_row(matrix, operand, row, &mut entries, value);
@@ -188,7 +188,9 @@ impl<'a> System<'a> {
             }
         }
         let all = DMatrixView::from_slice(&system, equations, features + 1 + outputs);
-        all.columns(0, features + 1).transpose() * all
+        let transposed =
+            DMatrixView::from_slice_with_strides(&system, features + 1, equations, equations, 1);
+        transposed * all
     }
 }
 

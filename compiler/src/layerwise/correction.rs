@@ -17,7 +17,7 @@ use pic_ir::matrix::{Conv, Matrix};
 use pic_ir::network::{Network, Op};
 use rayon::prelude::*;
 
-use crate::evaluate::{Batch, LANES, linear_rows};
+use crate::evaluate::{Batch, LANES, Repeated, add_row};
 
 /// How weights are corrected.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +37,12 @@ impl Default for Options {
     }
 }
 
-/// The operands of a node on one batch.
-pub(super) struct Operands<'a> {
-    /// In the exact network.
-    pub exact: Vec<&'a Batch>,
-    /// Behind the polynomials.
-    pub found: Vec<&'a Batch>,
+/// A node on one batch.
+pub(super) struct Equations<'a> {
+    /// The operands behind the polynomials.
+    pub operands: Vec<&'a Batch>,
+    /// The value in the exact network.
+    pub exact: &'a Batch,
 }
 
 /// Moves weights and biases of the linear `node` of `network`, which are those of the exact network
@@ -50,175 +50,154 @@ pub(super) struct Operands<'a> {
 pub(super) fn correct(
     network: &mut Network,
     node: NodeIndex,
-    batches: &[Operands],
+    batches: &[Equations],
     options: &Options,
 ) {
     let shape = network.graph[node].shape.clone();
     let Op::Linear { matrices, bias } = &mut network.graph[node].op else { return };
-    let rows = |found: &Operands| found.found[0].samples;
-    let samples: usize = batches.iter().map(rows).sum();
-    let shared = matrices.iter().position(|m| Positions::of(m).is_some());
-    let positions = shared.and_then(|k| Positions::of(&matrices[k]));
-    let enough = |p: &Positions| {
-        (samples * p.count).min(options.equations) >= p.features * options.equations_per_weight
+    let samples: usize = batches.iter().map(|batch| batch.exact.samples).sum();
+    let enough = |r: &Repeated| {
+        (samples * r.count).min(options.equations) >= r.features * options.equations_per_weight
     };
-    let positions = positions.filter(enough).unwrap_or_else(|| Positions::biases(&shape));
-    let per_sample = options.equations.div_ceil(samples).clamp(1, positions.count);
-    let moments = |(k, operands): (usize, &Operands)| {
+    let repeated = matrices.iter().enumerate().find_map(|(k, m)| Some((k, Repeated::of(m)?)));
+    let moved = repeated.filter(|(_, repeated)| enough(repeated));
+    let system = System::new(matrices, bias.as_deref(), moved.as_ref(), &shape);
+    let per_sample = options.equations.div_ceil(samples).clamp(1, system.positions);
+    let moments = |(k, batch): (usize, &Equations)| {
         // Other positions in every batch.
-        let shift = |p: usize| p * positions.count + k * positions.count / batches.len();
+        let shift = |p: usize| p * system.positions + k * system.positions / batches.len();
         let chosen: Vec<usize> = (0..per_sample).map(|p| shift(p) / per_sample).collect();
-        let term = shared.filter(|_| positions.features > 0);
-        let system = System {
-            matrices,
-            bias: bias.as_deref(),
-            positions: &positions,
-            term,
-            chosen: &chosen,
-        };
-        system.moments(operands).cast::<f64>()
+        system.moments(batch, &chosen).cast::<f64>()
     };
     let sum = batches.par_iter().enumerate().map(moments).reduce_with(|a, b| a + b);
-    let Some(changes) = sum.and_then(|sum| solve(&sum, &positions, options.ridge)) else { return };
-    if positions.features > 0 {
-        let k = shared.expect("features are those of a shared matrix");
+    let Some(changes) = sum.and_then(|sum| solve(&sum, &system, options.ridge)) else { return };
+    let System { positions, outputs, features, .. } = system;
+    let rows: Vec<Vec<usize>> = (0..positions)
+        .map(|p| (0..outputs).map(|output| system.row(p, output)).collect())
+        .collect();
+    if let Some((k, _)) = moved {
         let (Matrix::Conv(Conv { weights, .. }) | Matrix::Dense { weights, .. }) = &mut matrices[k]
         else {
-            unreachable!("convolutions and dense matrices are shared")
+            unreachable!("convolutions and dense matrices repeat their weights")
         };
         for (index, weight) in weights.iter_mut().enumerate() {
-            let change = changes[(index % positions.features, index / positions.features)];
+            let change = changes[(index % features, index / features)];
             *weight = (f64::from(*weight) + change) as f32;
         }
     }
     let bias = bias.get_or_insert_with(|| vec![0.0; shape.iter().product()]);
-    for position in 0..positions.count {
-        for output in 0..positions.outputs {
-            let b = &mut bias[positions.row(position, output)];
-            *b = (f64::from(*b) + changes[(positions.features, output)]) as f32;
+    for rows in rows {
+        for (output, row) in rows.into_iter().enumerate() {
+            bias[row] = (f64::from(bias[row]) + changes[(features, output)]) as f32;
         }
     }
 }
 
 /// The changes of weights, one column per output, that of the bias last; none if they are not
 /// determined.
-fn solve(sums: &DMatrix<f64>, positions: &Positions, ridge: f64) -> Option<DMatrix<f64>> {
-    let (features, unknowns) = (positions.features, positions.features + 1);
+fn solve(sums: &DMatrix<f64>, system: &System, ridge: f64) -> Option<DMatrix<f64>> {
+    let (features, unknowns) = (system.features, system.features + 1);
     let mut gram = sums.columns(0, unknowns).into_owned();
     let mean = gram.diagonal().mean();
     for k in 0..features {
         gram[(k, k)] += ridge * gram[(k, k)] + 1e-9 * mean;
     }
-    let right = sums.columns(unknowns, positions.outputs).into_owned();
+    let right = sums.columns(unknowns, system.outputs).into_owned();
     let changes = gram.cholesky()?.solve(&right);
     changes.iter().all(|c| c.is_finite()).then_some(changes)
 }
 
-/// The equations of one batch.
+/// What is regressed: at each position, what the outputs of a node lack on the features that weights
+/// multiply and a one for the bias. Where no weights are moved, there is an output for each channel,
+/// the first axis of the tensor.
 struct System<'a> {
     matrices: &'a [Matrix],
     bias: Option<&'a [f32]>,
-    positions: &'a Positions,
     /// The matrix whose weights are moved, if any.
-    term: Option<usize>,
-    chosen: &'a [usize],
+    moved: Option<(usize, &'a Repeated)>,
+    positions: usize,
+    outputs: usize,
+    features: usize,
 }
 
-impl System<'_> {
+impl<'a> System<'a> {
+    fn new(
+        matrices: &'a [Matrix],
+        bias: Option<&'a [f32]>,
+        moved: Option<&'a (usize, Repeated)>,
+        shape: &[usize],
+    ) -> Self {
+        let moved = moved.map(|(k, repeated)| (*k, repeated));
+        let channels = shape.first().copied().unwrap_or(1);
+        let (positions, outputs, features) = match moved {
+            Some((_, r)) => (r.count, r.outputs, r.features),
+            None => (shape.iter().product::<usize>() / channels, channels, 0),
+        };
+        Self { matrices, bias, moved, positions, outputs, features }
+    }
+
+    /// The element of the node.
+    fn row(&self, position: usize, output: usize) -> usize {
+        match self.moved {
+            Some((_, repeated)) => repeated.row(position, output),
+            None => output * self.positions + position,
+        }
+    }
+
+    /// The node's outputs at a position, before weights and biases are moved.
+    fn values(&self, operands: &[&Batch], position: usize) -> Vec<[f32; LANES]> {
+        let rows: Vec<usize> = (0..self.outputs).map(|o| self.row(position, o)).collect();
+        let mut values: Vec<_> =
+            rows.iter().map(|&row| [self.bias.map_or(0.0, |b| b[row]); LANES]).collect();
+        let (mut entries, mut gathered) = (vec![], vec![]);
+        for (k, (matrix, operand)) in self.matrices.iter().zip(operands).enumerate() {
+            match self.moved {
+                Some((moved, repeated)) if moved == k => {
+                    repeated.add_at(position, &operand.values, &mut gathered, &mut values);
+                }
+                _ => rows.iter().zip(&mut values).for_each(|(&row, value)| {
+                    add_row(matrix, operand, row, &mut entries, value);
+                }),
+            }
+        }
+        values
+    }
+
     /// `Xᵀ·[X, R]`, where a row of X is what the weights multiply, and a one for the bias, and R is
     /// what the node lacks.
-    fn moments(&self, operands: &Operands) -> DMatrix<f32> {
-        let Positions { features, outputs, .. } = *self.positions;
-        let used = operands.found[0].samples;
+    fn moments(&self, batch: &Equations, chosen: &[usize]) -> DMatrix<f32> {
+        let Self { features, outputs, .. } = *self;
+        let used = batch.exact.samples;
         // Column-major: the samples of one position are adjacent.
-        let equations = used * self.chosen.len();
+        let equations = used * chosen.len();
         let mut system = vec![0.0f32; equations * (features + 1 + outputs)];
         let mut set = |column: usize, k: usize, lanes: &[f32; LANES]| {
             system[column * equations + k * used..][..used].copy_from_slice(&lanes[..used]);
         };
-        for (k, &position) in self.chosen.iter().enumerate() {
-            if let Some(term) = self.term {
-                for (feature, column) in self.positions.columns(&self.matrices[term], position) {
-                    set(feature, k, &operands.found[term].values[column]);
+        for (k, &position) in chosen.iter().enumerate() {
+            if let Some((term, repeated)) = self.moved {
+                for (feature, column) in repeated.columns(position) {
+                    set(feature, k, &batch.operands[term].values[column]);
                 }
             }
             set(features, k, &[1.0; LANES]);
-            let rows: Vec<usize> =
-                (0..outputs).map(|output| self.positions.row(position, output)).collect();
-            let value = |of: &[&Batch]| linear_rows(self.matrices, of, self.bias, &rows);
-            let pairs = value(&operands.exact).into_iter().zip(value(&operands.found));
-            for (output, (exact, found)) in pairs.enumerate() {
+            for (output, found) in self.values(&batch.operands, position).iter().enumerate() {
+                let exact = &batch.exact.values[self.row(position, output)];
                 let lacks = std::array::from_fn(|lane| exact[lane] - found[lane]);
                 set(features + 1 + output, k, &lacks);
             }
         }
         let all = DMatrixView::from_slice(&system, equations, features + 1 + outputs);
-        all.columns(0, features + 1).transpose() * all
-    }
-}
-
-/// How a node repeats the same small matrix, or only the same biases, at many positions.
-#[derive(Clone, Debug, PartialEq)]
-struct Positions {
-    count: usize,
-    outputs: usize,
-    features: usize,
-    /// Elements of the result between two outputs of a position.
-    inner: usize,
-}
-
-impl Positions {
-    /// None for matrices without shared weights.
-    fn of(matrix: &Matrix) -> Option<Self> {
-        match matrix {
-            Matrix::Conv(conv) if conv.groups == 1 => {
-                let count: usize = conv.axes.iter().map(|a| a.output).product();
-                let features = conv.weights.len() / conv.out_channels;
-                Some(Self { count, outputs: conv.out_channels, features, inner: count })
-            }
-            Matrix::Dense { outer, rows, cols, inner, .. } => {
-                Some(Self { count: outer * inner, outputs: *rows, features: *cols, inner: *inner })
-            }
-            _ => None,
-        }
-    }
-
-    /// One bias per channel, the first axis of the tensor.
-    fn biases(shape: &[usize]) -> Self {
-        let outputs = shape.first().copied().unwrap_or(1);
-        let count = shape.iter().product::<usize>() / outputs;
-        Self { count, outputs, features: 0, inner: count }
-    }
-
-    /// The element of the node.
-    fn row(&self, position: usize, output: usize) -> usize {
-        let (outer, inner) = (position / self.inner, position % self.inner);
-        (outer * self.outputs + output) * self.inner + inner
-    }
-
-    /// Feature and element of the operand, without those in the padding.
-    fn columns(&self, matrix: &Matrix, position: usize) -> Vec<(usize, usize)> {
-        // Values are counted, so that weights that are zero have a column, too.
-        let counted = match matrix {
-            Matrix::Conv(conv) => {
-                let weights = (0..self.features).map(|k| (k + 1) as f32).collect();
-                Matrix::Conv(Conv { out_channels: 1, weights, ..conv.clone() })
-            }
-            Matrix::Dense { outer, cols, inner, .. } => {
-                let weights = (0..*cols).map(|k| (k + 1) as f32).collect();
-                Matrix::Dense { outer: *outer, rows: 1, cols: *cols, inner: *inner, weights }
-            }
-            _ => unreachable!("convolutions and dense matrices have positions"),
-        };
-        let mut entries = vec![];
-        counted.row(position, &mut entries);
-        entries.into_iter().map(|(column, k)| (k as usize - 1, column as usize)).collect()
+        let transposed =
+            DMatrixView::from_slice_with_strides(&system, features + 1, equations, equations, 1);
+        transposed * all
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::value;
     use crate::sample_networks::{normal_samples, views};
     use pic_ir::matrix::ConvAxis;
     use pic_ir::network::Node;
@@ -251,9 +230,10 @@ mod tests {
             views(samples).chunks(LANES).map(Batch::from_samples).collect()
         };
         let (exact, found) = (batches(exact), batches(found));
-        let pair = |(exact, found)| Operands { exact: vec![exact], found: vec![found] };
-        let operands: Vec<_> = exact.iter().zip(&found).map(pair).collect();
-        correct(&mut network, node, &operands, options);
+        let exact: Vec<_> = exact.iter().map(|x| value(&network, node, &[x], None)).collect();
+        let pair = |(exact, found)| Equations { operands: vec![found], exact };
+        let equations: Vec<_> = exact.iter().zip(&found).map(pair).collect();
+        correct(&mut network, node, &equations, options);
         network.verify().unwrap();
         constants(&network, node)
     }

@@ -10,7 +10,7 @@ use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
 use pic_ir::profile::Profile;
 
-use super::correction::{Operands, correct};
+use super::correction::{Equations, correct};
 use super::{Options, RefitError};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
@@ -43,15 +43,17 @@ pub fn refit(
     let mut runs: Vec<Run> = data.batches().map(|batch| Run::new(network, input(batch))).collect();
     for node in network.graph.node_indices().skip(1) {
         let operands = network.operands(node);
+        runs.iter_mut().for_each(|run| run.advance_exact(network, node));
         match network.graph[node].op {
             Op::Linear { .. } if runs[0].is_approximated(&operands) => {
-                let both: Vec<_> = runs.iter().map(|run| run.operands(&operands)).collect();
-                correct(&mut corrected, node, &both, &options.correction);
+                let equations = |run| Run::equations(run, node, &operands);
+                let equations: Vec<_> = runs.iter().map(equations).collect();
+                correct(&mut corrected, node, &equations, &options.correction);
             }
             Op::Activation(function) => {
                 let mut collector = Collector::new(network, node, &options.profile);
                 for run in &runs {
-                    collector.add(run.operands(&operands).found[0])?;
+                    collector.add(run.found(operands[0]))?;
                 }
                 let mut layer = collector.finish();
                 layer.sensitivity = profile.layers[layers.len()].sensitivity;
@@ -63,7 +65,7 @@ pub fn refit(
             }
             _ => {}
         }
-        runs.iter_mut().for_each(|run| run.advance(network, &corrected, node, layers.last()));
+        runs.iter_mut().for_each(|run| run.advance_found(&corrected, node, layers.last()));
     }
     Ok(Refitted { network: corrected, activations: Activations { layers } })
 }
@@ -88,35 +90,42 @@ impl Run {
         operands.iter().any(|o| self.found[o.index()].is_some())
     }
 
-    fn operands(&self, operands: &[NodeIndex]) -> Operands<'_> {
-        let exact =
-            |o: &NodeIndex| self.exact[o.index()].as_ref().expect("not read for the last time");
-        let found = |o: &NodeIndex| self.found[o.index()].as_ref().unwrap_or_else(|| exact(o));
-        Operands {
-            exact: operands.iter().map(exact).collect(),
-            found: operands.iter().map(found).collect(),
-        }
+    fn exact(&self, node: NodeIndex) -> &Batch {
+        self.exact[node.index()].as_ref().expect("not read for the last time")
     }
 
-    /// Computes the values of `node` and drops those that were read for the last time. `polynomial`
-    /// stands at the activation, if the node is one.
-    fn advance(
+    fn found(&self, node: NodeIndex) -> &Batch {
+        self.found[node.index()].as_ref().unwrap_or_else(|| self.exact(node))
+    }
+
+    fn equations(&self, node: NodeIndex, operands: &[NodeIndex]) -> Equations<'_> {
+        let operands = operands.iter().map(|&o| self.found(o)).collect();
+        Equations { operands, exact: self.exact(node) }
+    }
+
+    /// Computes the value of `node` in the exact network.
+    fn advance_exact(&mut self, network: &Network, node: NodeIndex) {
+        let operands: Vec<_> = network.operands(node).iter().map(|&o| self.exact(o)).collect();
+        self.exact[node.index()] = Some(value(network, node, &operands, None));
+    }
+
+    /// Computes the value of `node` behind the polynomials and drops operands that were read for the
+    /// last time. `polynomial` stands at the activation, if the node is one.
+    fn advance_found(
         &mut self,
-        network: &Network,
         corrected: &Network,
         node: NodeIndex,
         polynomial: Option<&Approximation>,
     ) {
-        let operands = network.operands(node);
-        let is_activation = matches!(network.graph[node].op, Op::Activation(_));
-        let differs = is_activation || self.is_approximated(&operands);
-        let both = self.operands(&operands);
-        let exact = value(network, node, &both.exact, None);
-        let found = differs
-            .then(|| value(corrected, node, &both.found, polynomial.map(Layer::Approximate)));
-        (self.exact[node.index()], self.found[node.index()]) = (Some(exact), found);
+        let operands = corrected.operands(node);
+        if matches!(corrected.graph[node].op, Op::Activation(_)) || self.is_approximated(&operands)
+        {
+            let found: Vec<_> = operands.iter().map(|&o| self.found(o)).collect();
+            let layer = polynomial.map(Layer::Approximate);
+            self.found[node.index()] = Some(value(corrected, node, &found, layer));
+        }
         for operand in operands {
-            if network.graph.neighbors(operand).all(|user| user <= node) {
+            if corrected.graph.neighbors(operand).all(|user| user <= node) {
                 (self.exact[operand.index()], self.found[operand.index()]) = (None, None);
             }
         }

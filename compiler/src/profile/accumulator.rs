@@ -4,6 +4,7 @@
 //! of bins are joined until it fits, so histograms of different widths merge exactly and a kink at
 //! zero always lies between two bins.
 
+use multiversion::multiversion;
 use pic_ir::profile::{Histogram, Statistics};
 
 /// Bins start no finer than if values spread this far.
@@ -43,19 +44,14 @@ impl Accumulator {
 
     /// Adds values; false, and nothing is added, if one of them is infinite or not a number.
     pub(super) fn add(&mut self, rows: &[&[f32]]) -> bool {
-        let values = || rows.iter().flat_map(|row| row.iter().copied()).map(f64::from);
-        let (mut count, mut sum) = (0u64, 0.0);
-        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-        for x in values() {
-            count += 1;
-            sum += x;
-            (min, max) = (min.min(x), max.max(x));
+        let Some(&shift) = rows.iter().find_map(|row| row.first()) else { return true };
+        let Sums { count, sum, squares, min, max } = sums(rows, shift);
+        if !sum.is_finite() {
+            return false;
         }
-        if !sum.is_finite() || count == 0 {
-            return count == 0;
-        }
-        let mean = sum / count as f64;
-        let squares = values().map(|x| (x - mean).powi(2)).sum();
+        let mean = f64::from(shift) + sum / count as f64;
+        let squares = (squares - sum * sum / count as f64).max(0.0);
+        let (min, max) = (f64::from(min), f64::from(max));
         if self.counts.is_empty() {
             let smallest = 1e-6 * min.abs().max(max.abs());
             let width = (max - min).max(smallest).max(SMALLEST_RANGE) / self.bins as f64;
@@ -65,8 +61,12 @@ impl Accumulator {
         self.cover(min, max);
         self.add_moments(count, mean, squares, min, max);
         let scale = (-f64::from(self.exponent)).exp2();
-        for x in values() {
-            self.counts[((x * scale).floor() as i64 - self.first) as usize] += 1;
+        for &x in rows.iter().copied().flatten() {
+            let x = f64::from(x) * scale;
+            // Towards zero, then down: `floor` is a call on processors of old.
+            let towards_zero = x as i64;
+            let bin = towards_zero - i64::from(x < towards_zero as f64);
+            self.counts[(bin - self.first) as usize] += 1;
         }
         true
     }
@@ -148,6 +148,44 @@ impl Accumulator {
         }
         (self.first, self.counts) = (first, joined);
         self.exponent += 1;
+    }
+}
+
+/// Moments about a value among or near those that are summed, and extremes.
+struct Sums {
+    count: u64,
+    sum: f64,
+    squares: f64,
+    min: f32,
+    max: f32,
+}
+
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
+fn sums(rows: &[&[f32]], shift: f32) -> Sums {
+    // Independent sums, side by side in vector registers.
+    const SIDE: usize = 32;
+    let (mut sum, mut squares) = ([0.0f64; SIDE], [0.0f64; SIDE]);
+    let (mut min, mut max) = ([f32::INFINITY; SIDE], [f32::NEG_INFINITY; SIDE]);
+    let mut add = |k: usize, x: f32| {
+        let from_shift = f64::from(x) - f64::from(shift);
+        sum[k] += from_shift;
+        squares[k] += from_shift * from_shift;
+        min[k] = if x < min[k] { x } else { min[k] };
+        max[k] = if x > max[k] { x } else { max[k] };
+    };
+    for row in rows {
+        let (chunks, rest) = row.as_chunks::<SIDE>();
+        for chunk in chunks {
+            (0..SIDE).for_each(|k| add(k, chunk[k]));
+        }
+        rest.iter().enumerate().for_each(|(k, &x)| add(k, x));
+    }
+    Sums {
+        count: rows.iter().map(|row| row.len() as u64).sum(),
+        sum: sum.iter().sum(),
+        squares: squares.iter().sum(),
+        min: min.into_iter().fold(f32::INFINITY, f32::min),
+        max: max.into_iter().fold(f32::NEG_INFINITY, f32::max),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Plaintext evaluation of a network over batches of samples.
 //!
 //! This is what profiling, sensitivity and accuracy predictions run on. Linear nodes are evaluated
-//! row by row from the same [`pic_ir::matrix::Matrix::row`] that the encrypted lowering reads; one
-//! generated row serves [`LANES`] samples, so generating it costs little. Nothing here knows of ciphertexts.
+//! from the same [`pic_ir::matrix::Matrix::row`] that the encrypted lowering reads: [`repeated`] lists
+//! one row for all outputs of a position, other matrices are evaluated row by row. What is listed
+//! serves [`LANES`] samples. Nothing here knows of ciphertexts.
+
+mod repeated;
 
 use multiversion::multiversion;
 use petgraph::graph::NodeIndex;
@@ -11,6 +14,8 @@ use pic_ir::function::Function;
 use pic_ir::matrix::{Entry, Matrix};
 use pic_ir::network::{Network, Op};
 use rayon::prelude::*;
+
+pub(crate) use repeated::Repeated;
 
 /// Samples evaluated together.
 pub const LANES: usize = 64;
@@ -153,37 +158,36 @@ fn product(a: &Batch, b: &Batch) -> Batch {
 }
 
 fn linear(matrices: &[Matrix], operands: &[&Batch], bias: Option<&[f32]>) -> Batch {
-    let mut values = vec![[0.0; LANES]; matrices[0].rows()];
-    values.par_iter_mut().enumerate().for_each_init(Vec::new, |entries, (row, value)| {
-        *value = linear_row(matrices, operands, bias, row, entries);
-    });
+    let rows = matrices[0].rows();
+    let mut values = match bias {
+        Some(bias) => bias.iter().map(|&b| [b; LANES]).collect(),
+        None => vec![[0.0; LANES]; rows],
+    };
+    for (matrix, operand) in matrices.iter().zip(operands) {
+        match Repeated::of(matrix) {
+            Some(repeated) => repeated.add(&operand.values, &mut values),
+            None => add_rows(matrix, operand, &mut values),
+        }
+    }
     Batch { samples: operands[0].samples, values }
 }
 
-/// Some elements of what a linear node makes of its operands.
-pub fn linear_rows(
-    matrices: &[Matrix],
-    operands: &[&Batch],
-    bias: Option<&[f32]>,
-    rows: &[usize],
-) -> Vec<[f32; LANES]> {
-    let mut entries = vec![];
-    rows.iter().map(|&row| linear_row(matrices, operands, bias, row, &mut entries)).collect()
+fn add_rows(matrix: &Matrix, operand: &Batch, values: &mut [[f32; LANES]]) {
+    values.par_iter_mut().enumerate().for_each_init(Vec::new, |entries, (row, value)| {
+        add_row(matrix, operand, row, entries, value);
+    });
 }
 
-fn linear_row(
-    matrices: &[Matrix],
-    operands: &[&Batch],
-    bias: Option<&[f32]>,
+/// Adds one element of the product of a matrix and a batch.
+pub(crate) fn add_row(
+    matrix: &Matrix,
+    operand: &Batch,
     row: usize,
     entries: &mut Vec<Entry>,
-) -> [f32; LANES] {
-    let mut value = [bias.map_or(0.0, |b| b[row]); LANES];
-    for (matrix, operand) in matrices.iter().zip(operands) {
-        matrix.row(row, entries);
-        accumulate(&mut value, entries, &operand.values);
-    }
-    value
+    value: &mut [f32; LANES],
+) {
+    matrix.row(row, entries);
+    accumulate(value, entries, &operand.values);
 }
 
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2", "aarch64+neon"))]
@@ -216,6 +220,7 @@ fn clenshaw(polynomial: &Approximation, lanes: &[f32; LANES]) -> [f32; LANES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pic_ir::matrix::{Conv, ConvAxis};
     use pic_ir::network::Node;
 
     fn network() -> Network {
@@ -247,6 +252,33 @@ mod tests {
                 let expected = Function::Gelu.evaluate(f64::from(*y)) as f32 * y;
                 assert!((expected - out).abs() < 1e-5 * (1.0 + expected.abs()));
             }
+        }
+    }
+
+    /// To the last bit, with all outputs of a block in use and not, and padding on one side.
+    #[test]
+    fn repeated_matrices_agree_with_their_rows() {
+        let axis = |input, output, kernel, stride, dilation, pad: usize| ConvAxis {
+            input,
+            output,
+            kernel,
+            stride,
+            dilation,
+            pad,
+        };
+        let numbers = |len: usize| (0..len).map(|k| ((k * 37) % 23) as f32 / 7.0 - 1.3).collect();
+        let axes = vec![axis(5, 3, 3, 2, 1, 1), axis(6, 6, 2, 1, 2, 1)];
+        let conv = Conv { out_channels: 6, in_channels: 3, groups: 1, axes, weights: numbers(108) };
+        let dense = Matrix::Dense { outer: 2, rows: 5, cols: 3, inner: 4, weights: numbers(15) };
+        for matrix in [Matrix::Conv(conv), dense] {
+            matrix.verify().unwrap();
+            let lanes = |k: usize| std::array::from_fn(|lane| ((k * 64 + lane) as f32).sin());
+            let operand = Batch { samples: LANES, values: (0..matrix.cols()).map(lanes).collect() };
+            let mut expected = vec![[0.25; LANES]; matrix.rows()];
+            add_rows(&matrix, &operand, &mut expected);
+            let mut found = vec![[0.25; LANES]; matrix.rows()];
+            Repeated::of(&matrix).unwrap().add(&operand.values, &mut found);
+            assert_eq!(found, expected);
         }
     }
 

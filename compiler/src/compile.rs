@@ -14,6 +14,7 @@ use pic_ir::profile::Profile;
 use pic_ir::program::{Program, ProgramError};
 
 use crate::dataset::{Dataset, DatasetError, Objective};
+use crate::evaluate::{Layer, exact_layers};
 use crate::fit::{self, FitError};
 use crate::frontend::{self, ImportError};
 use crate::layerwise::{self, Measurement, RefitError};
@@ -315,9 +316,10 @@ pub fn compile_network(
         progress.stage("measure losses", 0);
         let polynomials: Vec<Vec<_>> = candidates
             .iter()
-            .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
+            .map(|list| list.iter().map(|c| Layer::Approximate(&c.approximation)).collect())
             .collect();
-        let measured = sensitivity::measured(&network, &fitting, &polynomials, &follow);
+        let exact = exact_layers(&network);
+        let measured = sensitivity::measured(&network, &exact, &fitting, &polynomials, &follow);
         for (candidate, measured) in candidates.iter_mut().flatten().zip(measured.iter().flatten())
         {
             candidate.approximation.loss = measured.second_moment;

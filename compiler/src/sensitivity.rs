@@ -6,10 +6,9 @@
 //!   independent of each other, `Var(ΔL) = Σ_i A_i E_i`. The squared gradient is estimated from
 //!   central differences along random vectors z of ±1: `E_z[(g·z)²] = |g|²` (Hutchinson's
 //!   estimator of a trace, Comm. Stat. 18, 1989).
-//! - [`measured`]: `E[(ΔL)²]` and `E[ΔL]` with the error of a given polynomial injected, which
+//! - [`measured`]: `E[(ΔL)²]` and `E[ΔL]` of putting something else in a layer's place, which
 //!   needs no independence. It, too, adds up over layers that err independently.
 
-use pic_ir::activations::Approximation;
 use pic_ir::network::Network;
 use pic_ir::profile::Sensitivity;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +37,7 @@ impl Default for Options {
     }
 }
 
-/// What the error of one polynomial in one layer does to the loss.
+/// What another function in one layer does to the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeasuredLoss {
     /// `E[(ΔL)²]`.
@@ -99,35 +98,33 @@ pub fn gradient(
     moments.iter().map(sensitivity).collect()
 }
 
-/// What each of the given polynomials, alone in its layer of the otherwise exact network, does to
-/// the loss. Polynomials are listed by layer. Progress counts layers and batches.
+/// What each of the alternatives does to the loss, alone in its layer of the network in which `layers`
+/// stand at the others. Alternatives are listed by layer. Progress counts layers and batches.
 pub fn measured(
     network: &Network,
+    layers: &[Layer],
     data: &Dataset,
-    alternatives: &[Vec<Approximation>],
+    alternatives: &[Vec<Layer>],
     progress: Progress,
 ) -> Vec<Vec<MeasuredLoss>> {
-    let exact = exact_layers(network);
     let nodes = network.activations();
     let total = (nodes.len() * data.batches().len()) as u64;
-    let none =
-        |list: &Vec<Approximation>| vec![(Moments::default(), Moments::default()); list.len()];
+    let none = |list: &Vec<Layer>| vec![(Moments::default(), Moments::default()); list.len()];
     let mut moments: Vec<Vec<(Moments, Moments)>> = alternatives.iter().map(none).collect();
     let mut done = 0;
     for batch in data.batches() {
-        let mut evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &exact);
+        let mut evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
         let targets = targets(&batch, evaluation.output());
-        let plain = losses(&targets, evaluation.output());
+        let unchanged = losses(&targets, evaluation.output());
         for (layer, &(node, _)) in nodes.iter().enumerate().rev() {
             let input = evaluation.value(network.operands(node)[0]).clone();
-            for (polynomial, (squares, changes)) in
+            for (&alternative, (squares, changes)) in
                 alternatives[layer].iter().zip(&mut moments[layer])
             {
-                let value = apply(Layer::Approximate(polynomial), &input);
-                evaluation.restart(node, value, &exact);
-                for (loss, plain) in losses(&targets, evaluation.output()).iter().zip(&plain) {
-                    squares.add((loss - plain).powi(2));
-                    changes.add(loss - plain);
+                evaluation.restart(node, apply(alternative, &input), layers);
+                for (loss, before) in losses(&targets, evaluation.output()).iter().zip(&unchanged) {
+                    squares.add((loss - before).powi(2));
+                    changes.add(loss - before);
                 }
             }
             done += 1;
@@ -189,6 +186,7 @@ mod tests {
     use super::*;
     use crate::evaluate::outputs;
     use crate::sample_networks::{normal_samples, two_layers, views};
+    use pic_ir::activations::Approximation;
     use pic_ir::function::Function;
     use pic_ir::matrix::Matrix;
     use pic_ir::network::Op;
@@ -307,8 +305,10 @@ mod tests {
             }
         };
         let delta = 0.01;
-        let found = measured(&network, &data, &[vec![sigmoid(0.0), sigmoid(delta)]], &|_, _| {});
+        let polynomials = [sigmoid(0.0), sigmoid(delta)];
+        let alternatives = [polynomials.iter().map(Layer::Approximate).collect()];
         let exact = exact_layers(&network);
+        let found = measured(&network, &exact, &data, &alternatives, &|_, _| {});
         let (mut mean, mut square) = (0.0, 0.0);
         let (node, _) = network.activations()[0];
         for sample in &samples {

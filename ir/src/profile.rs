@@ -26,6 +26,9 @@ pub struct LayerProfile {
     pub overall: Statistics,
     /// Statistics of each channel (first axis of the tensor).
     pub channels: Vec<Statistics>,
+    /// Magnitude that the largest element exceeds in an estimated one of 10⁶ samples; at least the
+    /// largest magnitude seen.
+    pub extreme: f64,
     /// How strongly the loss answers to errors of this layer.
     pub sensitivity: Sensitivity,
 }

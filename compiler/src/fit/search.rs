@@ -23,8 +23,8 @@ pub struct Options {
     pub degrees: Vec<usize>,
     /// Factors by which the normal part of the density is stretched (the r of OLA).
     pub stretches: Vec<f64>,
-    /// Half widths of the interval, relative to the range seen. All inputs within the smallest
-    /// count as within reach.
+    /// Half widths of the interval, relative to the range seen; the interval is wider where the
+    /// profile's [`LayerProfile::extreme`] is. All inputs within the smallest count as within reach.
     pub margins: Vec<f64>,
     /// Share of a normal density of the same mean and variance in the density that is fitted.
     pub normal_share: f64,
@@ -177,7 +177,10 @@ fn trials(
     let histogram = Density::Histogram(statistics.histogram.clone());
     let normal = Density::Normal { mean: statistics.mean, std };
     let profiled = histogram.nodes((f64::NEG_INFINITY, f64::INFINITY), function);
-    let within_reach = options.margins.iter().copied().fold(f64::INFINITY, f64::min) * reach;
+    // Inputs that one sample in very many has: beyond the interval polynomials explode.
+    let farthest = layer.extreme / statistics.max_abs().max(f64::MIN_POSITIVE);
+    let margins = || options.margins.iter().map(|margin| margin.max(farthest));
+    let within_reach = margins().fold(f64::INFINITY, f64::min) * reach;
     let guarded: Vec<f64> =
         (-200..=200).map(|k| center + within_reach * f64::from(k) / 200.0).collect();
     let values = guarded.iter().map(|&x| function.evaluate(x));
@@ -186,7 +189,7 @@ fn trials(
     let bound = options.tail * (high - low);
 
     let mut trials = vec![];
-    for &margin in &options.margins {
+    for margin in margins() {
         for &stretch in &options.stretches {
             let half_width = margin * reach;
             let support = (center - half_width, center + half_width);

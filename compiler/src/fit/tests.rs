@@ -178,6 +178,7 @@ fn layer() -> LayerProfile {
     LayerProfile {
         name: "relu".into(),
         elements: 1,
+        extreme: overall.max_abs(),
         channels: vec![overall.clone()],
         overall,
         sensitivity: Sensitivity { value: 2.0, standard_error: 0.0 },

@@ -11,7 +11,7 @@ mod refit;
 pub use correction::Options as CorrectionOptions;
 pub use refit::{Refitted, refit};
 
-use pic_ir::activations::{Activations, Approximation};
+use pic_ir::activations::Approximation;
 use pic_ir::network::Network;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
@@ -219,7 +219,8 @@ pub fn choose<E>(
         activations.layers.iter_mut().zip(&scales).for_each(|(a, scale)| a.loss *= scale);
         let predicted = activations.layers.iter().map(|a| a.loss).sum();
         let measured = measure(network, &refitted, held_back);
-        let next = corrections(network, held_back, &refitted.activations, &unscaled, progress);
+        let few = held_back.first(options.profile.sensitivity.samples);
+        let next = corrections(&refitted, &few, &unscaled, progress);
         let scales = std::mem::replace(&mut scales, next);
         rounds.push(Round { chosen, refitted, predicted, measured, scales });
         let ratio = measured.change / predicted;
@@ -238,19 +239,23 @@ fn scaled(list: &[Candidate], scale: f64) -> Vec<Approximation> {
     list.iter().map(scaled).collect()
 }
 
-/// Measured over predicted contribution of each layer's polynomial, within a factor of 100.
+/// Measured over predicted contribution of each layer's polynomial, within a factor of 10⁴.
+///
+/// A contribution is what putting the activation itself back in the corrected network changes: in
+/// the exact network errors would count that the linear nodes behind have been corrected for.
 fn corrections(
-    network: &Network,
+    refitted: &Refitted,
     data: &Dataset,
-    activations: &Activations,
     predicted: &[f64],
     progress: Progress,
 ) -> Vec<f64> {
-    let alone: Vec<_> = activations.layers.iter().map(|a| vec![a.clone()]).collect();
-    let measured = sensitivity::measured(network, data, &alone, progress);
+    let Refitted { network, activations } = refitted;
+    let layers: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+    let exact: Vec<_> = exact_layers(network).into_iter().map(|layer| vec![layer]).collect();
+    let measured = sensitivity::measured(network, &layers, data, &exact, progress);
     let ratio = |(found, &predicted): (&Vec<sensitivity::MeasuredLoss>, &f64)| {
         let ratio = found[0].second_moment / predicted;
-        if ratio.is_nan() { 1.0 } else { ratio.clamp(0.01, 100.0) }
+        if ratio.is_nan() { 1.0 } else { ratio.clamp(1e-4, 1e4) }
     };
     measured.iter().zip(predicted).map(ratio).collect()
 }
@@ -261,6 +266,7 @@ mod tests {
     use crate::evaluate::{Batch, Evaluation};
     use crate::ola::{Alternative, Effect, Instance, Structure, within_time};
     use crate::sample_networks::{dense, normal_samples, views};
+    use pic_ir::activations::Activations;
     use pic_ir::function::Function;
 
     fn network() -> Network {

@@ -155,6 +155,17 @@ pub struct Prediction {
 }
 
 impl Op {
+    /// The kind of operation, as it is printed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Linear { .. } => "linear",
+            Self::Polynomial { .. } => "polynomial",
+            Self::Product { .. } => "product",
+            Self::Bootstrap { .. } => "bootstrap",
+        }
+    }
+
     /// The operands, in order.
     pub fn operands(&self) -> &[ValueId] {
         match self {
@@ -490,16 +501,17 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.parameters)?;
         for (id, value) in self.values.iter().enumerate() {
-            write!(f, "%{id}: level {} scale 2^{:.2} = ", value.level, value.scale.log2())?;
-            match &value.op {
-                Op::Input => f.write_str("input")?,
-                Op::Product { operands: [a, b] } => write!(f, "product %{a} %{b}")?,
-                Op::Bootstrap { operand } => write!(f, "bootstrap %{operand}")?,
+            let Value { op, level, scale, .. } = value;
+            write!(f, "%{id}: level {level} scale 2^{:.2} = {}", scale.log2(), op.name())?;
+            match op {
+                Op::Input => {}
+                Op::Product { operands: [a, b] } => write!(f, " %{a} %{b}")?,
+                Op::Bootstrap { operand } => write!(f, " %{operand}")?,
                 Op::Polynomial { operand, coefficients } => {
-                    write!(f, "polynomial(degree {}) %{operand}", coefficients.len() - 1)?;
+                    write!(f, "(degree {}) %{operand}", coefficients.len() - 1)?;
                 }
                 Op::Linear { operands, matrices, bias, step } => {
-                    write!(f, "linear(step {step})")?;
+                    write!(f, "(step {step})")?;
                     for (matrix, operand) in matrices.iter().zip(operands) {
                         write!(f, " {matrix}·%{operand}")?;
                     }

@@ -86,6 +86,8 @@ pub struct Step {
     pub id: ValueId,
     /// Its name.
     pub name: String,
+    /// Its kind of operation, [`Op::name`].
+    pub kind: &'static str,
     /// When its computation began, seconds after the start of the run.
     pub start: f64,
     /// How long it took, seconds.
@@ -194,6 +196,7 @@ fn step(program: &Program, index: usize, start: Duration, end: Duration) -> Step
     Step {
         id: index as ValueId,
         name: value.name.clone(),
+        kind: value.op.name(),
         start: start.as_secs_f64(),
         seconds: (end - start).as_secs_f64(),
         level_in: value.op.operands().iter().map(operand_level).min().unwrap_or(value.level),

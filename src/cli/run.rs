@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::text::{bytes, or_dash, seconds};
-use super::trace::Trace;
+use super::trace::{Layer, Operations, Trace, layers_table, operations, operations_table};
 use super::{Session, memory, output, values};
 
 /// Run a compiled model on encrypted samples
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Write the time of every layer here, in Chrome's trace format
     #[arg(long, value_name = "TRACE.json")]
     trace: Option<PathBuf>,
+    /// Print the time and levels of every layer
+    #[arg(long)]
+    layers: bool,
 }
 
 /// The keys of `--json`.
@@ -46,6 +49,9 @@ struct Report {
     seconds: f64,
     preparation_seconds: f64,
     peak_bytes: Option<u64>,
+    operations: Vec<Operations>,
+    /// With `--layers` only.
+    layers: Option<Vec<Layer>>,
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -66,21 +72,16 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     if let Some(path) = &arguments.trace {
         output::write_json(path, &trace.chrome())?;
     }
+    let layers = trace.layers();
     let report = Report {
         samples: answer.samples(),
         seconds: seconds_run,
         preparation_seconds,
         peak_bytes: memory::peak_bytes(),
+        operations: operations(&layers),
+        layers: arguments.layers.then_some(layers),
     };
-    session.print(&report, || {
-        format!(
-            "{} samples in {} after {} of preparation; peak memory {}\n",
-            report.samples,
-            seconds(report.seconds),
-            seconds(report.preparation_seconds),
-            or_dash(report.peak_bytes, bytes)
-        )
-    })
+    session.print(&report, || text(&report))
 }
 
 /// Runs every sample, with progress and the time of every value.
@@ -97,6 +98,19 @@ pub fn run_traced(
         session.progress.advance(trace.len() as u64);
     })?;
     Ok((answer, trace))
+}
+
+fn text(report: &Report) -> String {
+    let layers = report.layers.as_deref().map(layers_table);
+    format!(
+        "{} samples in {} after {} of preparation; peak memory {}\n\none sample:\n{}{}",
+        report.samples,
+        seconds(report.seconds),
+        seconds(report.preparation_seconds),
+        or_dash(report.peak_bytes, bytes),
+        operations_table(&report.operations),
+        layers.map_or_else(String::new, |table| format!("\n{table}"))
+    )
 }
 
 /// A server on this machine, if `memory`, or else what is available, suffices.

@@ -15,8 +15,8 @@ use super::error::Failure;
 use super::input::{Samples, read_labels};
 use super::run::{open_server, run_traced};
 use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
-use super::text::{Table, bytes, or_dash, seconds};
-use super::trace::Layer;
+use super::text::{bytes, or_dash, seconds};
+use super::trace::{Layer, layers_table};
 use super::{Session, memory};
 
 /// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
@@ -117,18 +117,14 @@ fn precision_bits(program: &Program, found: &[Vec<f32>], exact: &[Vec<f32>]) -> 
 }
 
 fn text(report: &Report) -> String {
-    let mut table = Table::new(&["layer", "time", "level in", "level out"]);
-    for layer in &report.layers {
-        let levels = [layer.level_in, layer.level_out].map(|l| l.to_string());
-        table.row([layer.name.clone(), seconds(layer.seconds)].into_iter().chain(levels));
-    }
     format!(
-        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npeak memory  {}\n\n{table}",
+        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npeak memory  {}\n\n{}",
         report.comparison.text(),
         or_dash(report.measured_precision_bits, |b| format!("{b:.1}")),
         report.predicted_precision_bits,
         seconds(report.seconds_per_sample),
         seconds(report.keygen_seconds),
-        or_dash(report.peak_bytes, bytes)
+        or_dash(report.peak_bytes, bytes),
+        layers_table(&report.layers)
     )
 }

@@ -107,7 +107,7 @@ fn simulate_and_verify_compare_with_the_plain_network() {
     assert_eq!(verified["samples"], 1);
     let layers = verified["layers"].as_array().unwrap();
     for layer in layers {
-        assert_keys(layer, &["name", "seconds", "level_in", "level_out"]);
+        assert_keys(layer, &["name", "kind", "seconds", "level_in", "level_out"]);
     }
     // Layers are nearly all of a run's time.
     let sum: f64 = layers.iter().map(|l| l["seconds"].as_f64().unwrap()).sum();
@@ -127,11 +127,56 @@ fn client_and_server_report() {
     let encrypted = json(&folder, "encrypt model.pic --secret-key s --input two.npy -o z.ct");
     assert_eq!(encrypted["samples"], 2);
     let run = json(&folder, "run model.pic --evaluation-keys model.keys --input x.ct -o y.ct");
-    assert_keys(&run, &["samples", "seconds", "peak_bytes"]);
-    assert_eq!(run["samples"], 2);
+    assert_keys(&run, &["samples", "seconds", "peak_bytes", "operations"]);
+    assert_eq!((&run["samples"], &run["layers"]), (&2.into(), &Value::Null));
     let decrypted = json(&folder, "decrypt model.pic --secret-key model.secret --input y.ct");
     assert_keys(&decrypted, &["outputs", "top"]);
     assert_eq!(decrypted["outputs"][1].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn run_accounts_for_its_time() {
+    let folder = copies("account", &["model.pic", "model.keys", "x.ct"]);
+    let arguments = "run model.pic --evaluation-keys model.keys --input x.ct -o y.ct";
+    let run = json(&folder, &format!("{arguments} --layers"));
+    let (layers, operations) =
+        (run["layers"].as_array().unwrap(), run["operations"].as_array().unwrap());
+    let sum = |values: &[&Value], key: &str| -> f64 {
+        values.iter().map(|v| v[key].as_f64().unwrap()).sum()
+    };
+    // Every value of the program but its input, under its own kind.
+    let counts = &json(&folder, "inspect model.pic")["operations"];
+    for (kind, key) in [
+        ("linear", "linear"),
+        ("polynomial", "polynomials"),
+        ("product", "products"),
+        ("bootstrap", "bootstraps"),
+    ] {
+        let of_kind: Vec<&Value> = layers.iter().filter(|l| l["kind"] == kind).collect();
+        assert_eq!(counts[key], of_kind.len(), "{kind}");
+        let operation = operations.iter().find(|o| o["kind"] == kind);
+        assert_eq!(operation.is_some(), !of_kind.is_empty(), "{kind}");
+        let Some(operation) = operation else { continue };
+        assert_eq!(operation["count"], of_kind.len());
+        for key in ["level_in", "level_out"] {
+            let total = operation[key].as_f64().unwrap() * of_kind.len() as f64;
+            assert!((total - sum(&of_kind, key)).abs() < 1e-9, "{kind} {key}");
+        }
+        assert!((operation["seconds"].as_f64().unwrap() - sum(&of_kind, "seconds")).abs() < 1e-9);
+    }
+    let shares = sum(&operations.iter().collect::<Vec<_>>(), "share");
+    assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+    let (seconds, total) = (
+        2.0 * sum(&layers.iter().collect::<Vec<_>>(), "seconds"),
+        run["seconds"].as_f64().unwrap(),
+    );
+    assert!(seconds <= total && seconds > 0.5 * total, "{seconds} of {total}");
+
+    let name = layers[0]["name"].as_str().unwrap();
+    let short = succeed(&folder, arguments).stdout;
+    let long = succeed(&folder, &format!("{arguments} --layers")).stdout;
+    assert!(short.contains("mean level in") && !short.contains(name), "{short}");
+    assert!(long.contains("mean level in") && long.contains(name), "{long}");
 }
 
 #[test]

@@ -23,7 +23,7 @@
 //! let question = client.encrypt(&samples[..1])?;
 //!
 //! // The server.
-//! let server = Server::new(&artifact, &keys, 1 << 30)?;
+//! let server = Server::new(&artifact, keys, 1 << 30)?;
 //! let answer = server.run(&question, &mut |_, _| {})?;
 //!
 //! // The client again.

@@ -24,7 +24,7 @@ fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(&compiled.program, None).unwrap().allow_insecure_parameters();
     let client = Client::generate(&artifact).unwrap();
     let keys = client.make_evaluation_keys().unwrap();
-    let server = Server::new(&artifact, &keys, 1 << 30).unwrap();
+    let server = Server::new(&artifact, keys, 1 << 30).unwrap();
     let input = client.encrypt(samples).unwrap();
     client.decrypt(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap()
 }

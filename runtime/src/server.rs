@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Expands the keys and encodes the program's constants. Up to `plaintext_budget` bytes of them
+    /// Expands the keys, of which the file is then let go, and encodes the program's constants. Up to `plaintext_budget` bytes of them
     /// are held in the form that is fastest to use, the others in a smaller one.
     ///
     /// # Errors
@@ -49,16 +49,18 @@ impl Server {
     /// [`Error::KeyId`], [`Error::Ckks`].
     pub fn new(
         artifact: &Artifact,
-        keys: &EvaluationKeyFile,
+        keys: EvaluationKeyFile,
         plaintext_budget: usize,
     ) -> Result<Self, Error> {
         let origin = keys.origin()?;
         check_program("the set of evaluation keys", artifact.program_hash(), origin.program)?;
         let program = artifact.program()?;
         let context = Context::new(program.parameters.clone())?;
-        let keys = keys.expand(&context)?;
-        let key_bytes = keys.bytes();
-        let ckks = Ckks::new(&program, &context, keys, plaintext_budget)?;
+        let expanded = keys.expand(&context)?;
+        // A mapped file counts as memory as long as it is mapped.
+        drop(keys);
+        let key_bytes = expanded.bytes();
+        let ckks = Ckks::new(&program, &context, expanded, plaintext_budget)?;
         let memory = Memory {
             key_bytes,
             diagonal_bytes: ckks.diagonal_bytes(),

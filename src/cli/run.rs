@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     session.progress.stage("prepare", 0);
     let server = open_server(
         &artifact,
-        &EvaluationKeyFile::open(&arguments.evaluation_keys)?,
+        EvaluationKeyFile::open(&arguments.evaluation_keys)?,
         arguments.memory,
     )?;
     let preparation_seconds = start.elapsed().as_secs_f64();
@@ -116,7 +116,7 @@ fn text(report: &Report) -> String {
 /// A server on this machine, if `memory`, or else what is available, suffices.
 pub fn open_server(
     artifact: &Artifact,
-    keys: &EvaluationKeyFile,
+    keys: EvaluationKeyFile,
     memory: Option<u64>,
 ) -> Result<Server, Failure> {
     let predicted = artifact.client()?.predicted;

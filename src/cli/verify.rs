@@ -83,7 +83,7 @@ pub fn verify(
     let keygen_seconds = start.elapsed().as_secs_f64();
 
     let input = client.encrypt(samples)?;
-    let server = open_server(artifact, &keys, None)?;
+    let server = open_server(artifact, keys, None)?;
     let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_per_sample = trace.elapsed() / samples.len() as f64;
     let outputs = client.decrypt(&answer)?;

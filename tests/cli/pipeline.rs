@@ -4,8 +4,8 @@ use std::fs;
 
 use pic::Artifact;
 use pic_compiler::dataset::prediction;
-use pic_compiler::evaluate::{Layer, outputs};
 use pic_compiler::reference::Reference;
+use pic_runtime::clear::Clear;
 
 use super::command::{fail, json, pic, succeed};
 use super::files::{copies, examples, fresh_folder, images, npy, shared};
@@ -41,20 +41,18 @@ fn separate_processes_meet_only_in_files() {
     assert_eq!(fs::read(client.join("y.npy")).unwrap()[128..], npy(&[10], &printed)[128..]);
 }
 
-/// Encryption adds no more error than the compiler predicted: the program's own polynomials,
-/// evaluated in plain, give the same outputs to eight standard deviations.
+/// Encryption adds no more error than the compiler predicted: the program in the clear gives the same
+/// outputs to eight standard deviations.
 #[test]
 fn decrypted_outputs_are_those_of_the_program() {
     let folder = shared();
     let decrypted = json(folder, "decrypt model.client --secret-key model.secret --input y.ct");
-    let artifact = Artifact::open(&folder.join("model.pic")).unwrap();
-    let (model, program) = (artifact.model().unwrap(), artifact.program().unwrap());
-    let layers: Vec<Layer> = model.activations.layers.iter().map(Layer::Approximate).collect();
+    let program = Artifact::open(&folder.join("model.pic")).unwrap().program().unwrap();
     let samples = images(&fs::read(examples().join("test_x.npy")).unwrap());
-    let samples: Vec<&[f32]> = samples[..2].iter().map(|s| &s[..]).collect();
+    let exact = Clear::new(&program).run(&samples[..2], None).unwrap().outputs;
     let bound =
         8.0 * program.output_value().half_width * (-program.predicted.precision_bits).exp2();
-    for (sample, expected) in outputs(&model.network, &samples, &layers).iter().enumerate() {
+    for (sample, expected) in exact.iter().enumerate() {
         for (class, &expected) in expected.iter().enumerate() {
             let found = decrypted["outputs"][sample][class].as_f64().unwrap();
             let error = (found - f64::from(expected)).abs();

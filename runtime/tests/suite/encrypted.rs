@@ -18,7 +18,7 @@ const ALL: usize = usize::MAX;
 fn run(program: &Program, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), budget).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), budget).unwrap();
     let output = server.run(&client.encrypt(samples).unwrap(), &mut |_, _| {}).unwrap();
     client.decrypt(&output).unwrap()
 }
@@ -79,11 +79,11 @@ fn diagonals_beyond_the_budget_compute_the_same() {
     let samples = [sample(&program, 1)];
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let keys = client.make_evaluation_keys().unwrap();
     let input = client.encrypt(&samples).unwrap();
     let mut sizes = Vec::new();
     for budget in [0, 200_000, ALL] {
-        let server = Server::new(&artifact, &keys, budget).unwrap();
+        let keys = client.make_evaluation_keys().unwrap();
+        let server = Server::new(&artifact, keys, budget).unwrap();
         let output = client.decrypt(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
         assert!(output_error(&program, &samples[0], &output[0]) < tolerance(&program));
         sizes.push(server.memory().diagonal_bytes);
@@ -135,7 +135,7 @@ fn steps_are_observed_in_order_and_memory_is_known() {
     let program = random_program(7, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), ALL).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), ALL).unwrap();
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let mut steps = Vec::new();
     server.run(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();

@@ -97,7 +97,7 @@ fn clients_get_no_weights() {
     assert!(matches!(client.model(), Err(Error::MissingPart { part: "model" })));
     // Keys made with it serve the whole artifact.
     let client = Client::generate(&client).unwrap();
-    Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn secure_parameters_take_none() {
     Artifact::new(&program, None).unwrap().write(&folder.path("model.pic")).unwrap();
     let artifact = Artifact::open(&folder.path("model.pic")).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let sample = sample(&program, 0);
     let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
     let output = client.decrypt(&output).unwrap().remove(0);
@@ -172,7 +172,7 @@ fn the_whole_path_through_files() {
     Client::open(&artifact(), &secret).unwrap().encrypt(&samples).unwrap().write(&input).unwrap();
     {
         let keys = EvaluationKeyFile::open(&keys).unwrap();
-        let server = Server::new(&artifact(), &keys, usize::MAX).unwrap();
+        let server = Server::new(&artifact(), keys, usize::MAX).unwrap();
         let input = EncryptedInput::open(&input).unwrap();
         assert_eq!(input.samples(), 3);
         server.run(&input, &mut |_, _| {}).unwrap().write(&output).unwrap();
@@ -205,7 +205,7 @@ fn the_whole_path_through_files() {
 fn setup(program: &Program) -> (Artifact, Client, Server) {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     (artifact, client, server)
 }
 
@@ -229,7 +229,7 @@ fn keys_and_ciphertexts_of_other_clients_and_programs_are_refused() {
     assert_eq!(hashes(other_program_client.decrypt(&output).unwrap_err()), pair);
     assert_eq!(hashes(other_program_server.run(&input, &mut |_, _| {}).unwrap_err()), pair);
     let keys = client.make_evaluation_keys().unwrap();
-    assert_eq!(hashes(Server::new(&other_artifact, &keys, 0).unwrap_err()), pair);
+    assert_eq!(hashes(Server::new(&other_artifact, keys, 0).unwrap_err()), pair);
     let folder = Folder::new();
     client.write_secret_key(&folder.path("secret"), false).unwrap();
     let error = Client::open(&other_artifact, &folder.path("secret")).err().unwrap();

@@ -103,7 +103,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let keys = client.make_evaluation_keys().unwrap();
-    let server = Server::new(&artifact, &keys, 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let input = client.encrypt(&[sample(&program, 0)]).unwrap();
     let output = server.run(&input, &mut |_, _| {}).unwrap();
     let batch = [("shape", false), ("ciphertexts", false)];
@@ -125,7 +125,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
         }
         let bytes = rebuilt(keys.as_bytes(), Kind::EvaluationKeys, &key_names);
         if let Ok(keys) = EvaluationKeyFile::from_bytes(bytes) {
-            let _ = Server::new(&artifact, &keys, 0);
+            let _ = Server::new(&artifact, keys, 0);
         }
     });
 }
@@ -136,7 +136,7 @@ fn ciphertexts_that_do_not_conform_are_refused() {
     let mut program = random_program(6, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, &client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let names = [("shape", false), ("ciphertexts", false)];
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let (hash, good) = sections(input.as_bytes(), Kind::EncryptedInput, &names);

@@ -19,7 +19,12 @@ CALIBRATION = 2000
 class Arrays(pickle.Unpickler):
     """Reads the numpy arrays of a batch; a pickle may otherwise call anything."""
 
-    NEEDED = {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+    NEEDED = {
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),
+    }
 
     def find_class(self, module, name):
         # The module's name since numpy 2.

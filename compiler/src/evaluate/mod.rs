@@ -1,7 +1,7 @@
 //! Plaintext evaluation of a network over batches of samples.
 //!
 //! This is what profiling, sensitivity and accuracy predictions run on. Linear nodes are evaluated
-//! from the same [`pic_ir::matrix::Matrix::row`] that the encrypted lowering reads: [`repeated`] lists
+//! from the same [`pic_ir::matrix::Matrix::row`] that the encrypted lowering reads: `repeated` lists
 //! one row for all outputs of a position, other matrices are evaluated row by row. What is listed
 //! serves [`LANES`] samples. Nothing here knows of ciphertexts.
 

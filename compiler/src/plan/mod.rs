@@ -4,7 +4,7 @@
 //! For every chain that could serve, layouts are chosen, operations are priced at every level, and
 //! the OLA dynamic program ([`crate::ola`]) yields the front of latency against loss: degrees,
 //! places of bootstraps and the levels they restore at once. Which point of the merged front to take is
-//! decided by [`crate::search`], which can measure accuracy.
+//! decided by `search`, which can measure accuracy.
 
 mod chain;
 mod layouts;

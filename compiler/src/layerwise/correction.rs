@@ -188,9 +188,8 @@ impl<'a> System<'a> {
             }
         }
         let all = DMatrixView::from_slice(&system, equations, features + 1 + outputs);
-        let transposed =
-            DMatrixView::from_slice_with_strides(&system, features + 1, equations, equations, 1);
-        transposed * all
+        // A copy: products with views whose rows are not adjacent read out of bounds (nalgebra 0.35).
+        all.columns(0, features + 1).transpose() * all
     }
 }
 

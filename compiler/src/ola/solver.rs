@@ -130,7 +130,8 @@ impl Solver<'_> {
         // By meeting level, then by starting level: all branches together.
         let mut together: Vec<Vec<Front<DecisionId>>> = vec![];
         for meet in 0..behind.len() {
-            let mut sums = self.ends(meet as u32);
+            // Whether a branch gets from a level to the meeting is its own affair: it can restore levels.
+            let mut sums = self.ends(0);
             for branch in branches {
                 let ends = self.ends(meet as u32);
                 let fronts = self.solve(branch, ends);

@@ -58,14 +58,14 @@ struct Bounds {
     power: f64,
 }
 
-/// Where margins near zero have the density e (in units of one over the mean margin), normal changes of
+/// Without bootstraps accuracy is cheap. Where margins near zero have the density e (in units of one over the mean margin), normal changes of
 /// relative size x turn about 0.4·e·x of all answers; 6 allows for e = 0.4.
 const STRICT: Bounds = Bounds { lost: 1.0, turned: 2.0, margin_change: 6.0, power: 1.0 };
 
-/// For deep networks, in which no choice of degrees is that near. Near the boundary about as many answers
-/// become right as wrong, so that what remains is of second order: ResNet-20 on CIFAR-10 loses 0.13·x²
-/// (up to x = 0.36), which 2.8 would allow for. On training samples, where the plain network makes no
-/// mistake, every other answer is one.
+/// For deep networks, where a little accuracy costs bootstraps, and the bound above would cost most of
+/// them. Near the boundary about as many answers become right as wrong, so that what remains is of second
+/// order: ResNet-20 on CIFAR-10 loses 0.13·x² (up to x = 0.36), which 2.8 would allow for. On training
+/// samples, where the plain network makes no mistake, every other answer is one.
 const WIDE: Bounds = Bounds { lost: 3.0, turned: 8.0, margin_change: 2.5, power: 0.5 };
 
 /// If every choice takes less time without bootstrapping, seconds, then none is made with it: a
@@ -480,8 +480,8 @@ impl<'a> Search<'a> {
         // Accuracy grows along the front but for noise: bisect, then take what was measured.
         let (mut low, mut high) = (0, front.len() - 1);
         let (_, most_accurate) = self.try_point(&front[high])?;
-        let strict = self.keeps(&most_accurate, drop, STRICT);
-        let bounds = if strict { STRICT } else { WIDE };
+        let leveled = front[high].chain.bootstrapping().is_none();
+        let bounds = if leveled { STRICT } else { WIDE };
         if !self.keeps(&most_accurate, drop, bounds) {
             let best = 100.0 * self.distance(&most_accurate);
             return Err(CompileError::Accuracy {

@@ -72,6 +72,6 @@ fn measure(
     }
     let options = layerwise::Options::default();
     let refitted = layerwise::refit(network, seen, profile, &chosen, &options, &|_, _| {})?;
-    let measured = layerwise::measure(network, &refitted, unseen);
+    let measured = layerwise::Reference::new(network, *unseen).measure(&refitted);
     Ok(measured.classification.ok_or("the network does not classify")?.margin_deviation)
 }

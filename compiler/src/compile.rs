@@ -13,20 +13,26 @@ use pic_ir::preprocessing::{Preprocessing, PreprocessingError};
 use pic_ir::profile::Profile;
 use pic_ir::program::{Program, ProgramError};
 
+use crate::composite::{self, CompositeError};
 use crate::dataset::{Dataset, DatasetError, Objective};
 use crate::evaluate::{Layer, exact_layers};
-use crate::fit::{self, FitError};
+use crate::fit::FitError;
 use crate::frontend::{self, ImportError};
 use crate::layerwise::{self, Measurement, RefitError};
 use crate::ola::InstanceError;
 use crate::plan;
 use crate::profile::{self, ProfileError};
 use crate::rewrite::{rescale, simplify};
-use crate::search::{Point, Search};
+use crate::method::Method;
+use crate::search::Search;
 use crate::sensitivity;
 
 /// One of this many calibration samples is held back to measure accuracy.
 const HELD_BACK: usize = 2;
+
+/// Samples from which gradients of margins are estimated: they vary less than those of the cross-entropy,
+/// most of which are zero.
+const MARGIN_SAMPLES: usize = 64;
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
@@ -50,6 +56,10 @@ pub struct Options {
     pub sensitivity: SensitivityForm,
     /// Most bytes that the server may need, if bounded.
     pub memory_limit: Option<u64>,
+    /// How polynomials, degrees and bootstraps are chosen.
+    pub method: Method,
+    /// Points of the front that are simulated on held-back samples, beside those that the choice needs.
+    pub simulated_points: usize,
 }
 
 /// How the loss that a polynomial causes is estimated.
@@ -76,6 +86,8 @@ impl Default for Options {
             seed: 0,
             sensitivity: SensitivityForm::default(),
             memory_limit: None,
+            method: Method::default(),
+            simulated_points: 0,
         }
     }
 }
@@ -120,6 +132,8 @@ pub struct FrontPoint {
     pub levels: usize,
     /// Bootstraps.
     pub bootstraps: usize,
+    /// How its polynomials do on held-back samples, if they were tried.
+    pub measured: Option<Measurement>,
 }
 
 /// Points of a front are worth showing if they have at most this share of the loss of the one before.
@@ -128,13 +142,15 @@ const USEFUL_LOSS: f64 = 0.8;
 /// Share of the loss of the fastest choice below which more accuracy is of no use.
 const NEGLIGIBLE_LOSS: f64 = 1e-6;
 
-/// The points of a front that are worth a person's time.
+/// The points of a front that are worth a person's time: those that were simulated, and those much more
+/// accurate than the one before.
 pub fn useful(front: &[FrontPoint]) -> Vec<&FrontPoint> {
     let negligible = NEGLIGIBLE_LOSS * front.first().map_or(0.0, |p| p.loss);
     let mut kept: Vec<&FrontPoint> = Vec::new();
     for point in front {
         let last = kept.last().map_or(f64::INFINITY, |p| p.loss);
-        if point.loss <= USEFUL_LOSS * last && last > negligible {
+        let useful = point.loss <= USEFUL_LOSS * last && last > negligible;
+        if useful || point.measured.is_some() {
             kept.push(point);
         }
     }
@@ -239,6 +255,9 @@ pub enum CompileError {
         /// Bytes available.
         available: u64,
     },
+    /// The method has no polynomials for an activation.
+    #[error(transparent)]
+    Composite(#[from] CompositeError),
     /// A pass produced something malformed: a fault of the compiler.
     #[error("internal fault: {0}")]
     Program(#[from] ProgramError),
@@ -290,9 +309,15 @@ pub fn compile_network(
         let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
         (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
     });
-    let objective = match options.sensitivity {
-        SensitivityForm::Margin => Objective::Margin,
-        SensitivityForm::Gradient | SensitivityForm::Measured => Objective::CrossEntropy,
+    let sensitivity = match options.method {
+        Method::Ola => SensitivityForm::Gradient,
+        _ => options.sensitivity,
+    };
+    let (objective, sampled) = match sensitivity {
+        SensitivityForm::Margin => (Objective::Margin, MARGIN_SAMPLES),
+        SensitivityForm::Gradient | SensitivityForm::Measured => {
+            (Objective::CrossEntropy, sensitivity::Options::default().samples)
+        }
     };
     let data = |samples, labels| Dataset::new(&network, samples, labels);
     let fitting = data(&fitting.0, fitting.1.as_deref())?.with_objective(objective);
@@ -300,19 +325,33 @@ pub fn compile_network(
 
     let follow = |done, _| progress.advance(done);
     let profile_options = profile::Options {
-        sensitivity: sensitivity::Options { seed: options.seed, ..Default::default() },
+        sensitivity: sensitivity::Options {
+            seed: options.seed,
+            samples: sampled,
+            ..Default::default()
+        },
         ..Default::default()
     };
     progress.stage("ranges", 0);
     let ranges = profile::inputs(&network, &fitting, &profile_options, &follow)?;
-    let network = rescale(&network, &ranges);
+    let network = match options.method {
+        Method::Joint | Method::Uniform => rescale(&network, &ranges),
+        Method::Ola => network,
+        Method::Composite => composite::rewrite(&network)?,
+    };
 
     progress.stage("profile", 0);
-    let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
-
-    progress.stage("fit", 0);
-    let mut candidates = layerwise::candidates(&network, &profile, &fit::Options::default())?;
-    if options.sensitivity == SensitivityForm::Measured {
+    let (profile, mut candidates) = if options.method == Method::Composite {
+        let layers = profile::inputs(&network, &fitting, &profile_options, &follow)?;
+        let candidates = composite::candidates(&network, &layers);
+        (Profile { samples: fitting.len(), layers }, candidates)
+    } else {
+        let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
+        progress.stage("fit", 0);
+        let candidates = layerwise::candidates(&network, &profile, &options.method.fit())?;
+        (profile, candidates)
+    };
+    if sensitivity == SensitivityForm::Measured {
         progress.stage("measure losses", 0);
         let polynomials: Vec<Vec<_>> = candidates
             .iter()
@@ -327,16 +366,15 @@ pub fn compile_network(
     }
 
     progress.stage("plan", 0);
-    let mut search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
+    let search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
     let chosen = search.choose()?;
-    let describe = |point: &Point| search.describe(point);
     Ok(Compiled {
-        uniform: search.uniform(&chosen)?.iter().map(describe).collect(),
-        front: chosen.front.iter().map(describe).collect(),
         program: chosen.program,
         corrected: chosen.corrected,
         activations: chosen.activations,
         plan: chosen.plan,
+        front: chosen.front,
+        uniform: chosen.uniform,
         measured: chosen.measured,
         notes: vec![],
         profile,

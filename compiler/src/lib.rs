@@ -1,6 +1,7 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
 pub mod compile;
+pub mod composite;
 pub mod dataset;
 pub mod evaluate;
 pub mod fit;
@@ -8,6 +9,7 @@ pub mod frontend;
 pub mod layerwise;
 pub mod lower;
 mod noise;
+pub mod method;
 pub mod ola;
 pub mod plan;
 mod predict;

@@ -51,7 +51,7 @@ fn degree_7_everywhere_keeps_most_answers() {
     let chosen = layerwise::uniform(&candidates, 7).unwrap();
     let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
     let refit = layerwise::refit(&rescaled, &fitting, &profile, &chosen, &options, &|_, _| {});
-    let measured = layerwise::measure(&rescaled, &refit.unwrap(), &held);
+    let measured = layerwise::Reference::new(&rescaled, held).measure(&refit.unwrap());
     println!("{measured:?}");
     let classes = measured.classification.unwrap();
     assert!(classes.plain_accuracy - classes.accuracy <= 0.08, "{classes:?}");

@@ -53,6 +53,8 @@ pub enum Function {
         /// Upper bound, may be `+inf`.
         max: f32,
     },
+    /// −1, 0 or 1: the sign of `x`
+    Sign,
 }
 
 impl Function {
@@ -91,6 +93,8 @@ impl Function {
             Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
             Self::Erf => libm::erf(x),
             Self::Clip { min, max } => x.max(f64::from(min)).min(f64::from(max)),
+            Self::Sign if x == 0.0 => 0.0,
+            Self::Sign => x.signum(),
         }
     }
 
@@ -115,6 +119,7 @@ impl Function {
             Self::Softplus => "softplus",
             Self::Erf => "erf",
             Self::Clip { .. } => "clip",
+            Self::Sign => "sign",
         }
     }
 }

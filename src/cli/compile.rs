@@ -8,13 +8,14 @@ use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, 
 use pic_ckks::model::SecurityLevel;
 use pic_compiler::compile::useful;
 use pic_compiler::frontend;
+use pic_compiler::method::Method;
 use pic_ir::cost::CostModel;
 use serde::Serialize;
 
 use super::error::Failure;
 use super::input::{Samples, read_labels};
 use super::summary::Summary;
-use super::text::{Table, seconds};
+use super::text::{Table, or_dash, percent, seconds};
 use super::{Session, values};
 
 /// Compile an ONNX network to a program for encrypted inputs
@@ -41,7 +42,7 @@ pub struct Arguments {
     goals: Goals,
     #[command(flatten)]
     preprocessing: PreprocessingArguments,
-    /// Print the front of latency against loss
+    /// Print the front of latency against loss, some of its points simulated on calibration samples
     #[arg(long)]
     pareto: bool,
     /// Print a product of the compiler in place of the summary
@@ -68,6 +69,9 @@ struct Goals {
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory_limit: Option<u64>,
+    /// How polynomials, degrees and bootstraps are chosen
+    #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
+    method: MethodName,
     /// How the loss that a polynomial causes is estimated
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     sensitivity: Sensitivity,
@@ -105,6 +109,30 @@ enum Sensitivity {
     Measured,
 }
 
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum MethodName {
+    /// Degrees, bootstraps and levels in one optimisation
+    #[default]
+    Joint,
+    /// The same, with one degree for all layers
+    Uniform,
+    /// Layerwise degrees as published (OLA), a bootstrap behind every activation
+    Ola,
+    /// Composite minimax polynomials of degrees 15, 15 and 27 for every ReLU
+    Composite,
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Joint => Self::Joint,
+            MethodName::Uniform => Self::Uniform,
+            MethodName::Ola => Self::Ola,
+            MethodName::Composite => Self::Composite,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Product {
     Network,
@@ -134,7 +162,21 @@ struct Point {
     log_n: u32,
     levels: usize,
     bootstraps: usize,
+    /// Of the simulation on held-back calibration samples, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated: Option<Simulated>,
 }
+
+#[derive(Serialize)]
+struct Simulated {
+    accuracy: f64,
+    agreement: f64,
+    /// Root mean square change of margins, relative to the mean margin.
+    margin_change: f64,
+}
+
+/// Points of the front that `--pareto` simulates, beside those that the search tries anyway.
+const SIMULATED_POINTS: usize = 8;
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let onnx = fs::read(&arguments.model);
@@ -145,7 +187,10 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
     let mut compiler = Compiler::from_bytes(onnx)
         .calibration(samples.iter())
-        .options(options(&arguments.goals, &arguments.preprocessing)?);
+        .options(Options {
+            simulated_points: if arguments.pareto { SIMULATED_POINTS } else { 0 },
+            ..options(&arguments.goals, &arguments.preprocessing)?
+        });
     if let Some(labels) = labels {
         compiler = compiler.labels(labels);
     }
@@ -202,6 +247,8 @@ fn options(goals: &Goals, preprocessing: &PreprocessingArguments) -> Result<Opti
             Sensitivity::Measured => SensitivityForm::Measured,
         },
         memory_limit: goals.memory_limit,
+        method: goals.method.into(),
+        simulated_points: 0,
     })
 }
 
@@ -233,6 +280,11 @@ fn points<'a>(front: impl IntoIterator<Item = &'a FrontPoint>) -> Vec<Point> {
         log_n: p.log_n,
         levels: p.levels,
         bootstraps: p.bootstraps,
+        simulated: p.measured.and_then(|m| m.classification).map(|c| Simulated {
+            accuracy: c.accuracy,
+            agreement: c.agreement,
+            margin_change: c.margin_deviation,
+        }),
     };
     front.into_iter().map(point).collect()
 }
@@ -245,20 +297,34 @@ fn text(report: &Report, output: &Path) -> String {
     let fronts = [("layerwise degrees", &report.front), ("one degree for all", &report.uniform)];
     for (title, points) in fronts {
         let Some(points) = points else { continue };
-        let mut table =
-            Table::new(&["latency", "loss", "log N", "levels", "bootstraps", "degrees"]);
+        let mut table = Table::new(&[
+            "latency",
+            "loss",
+            "accuracy",
+            "agreement",
+            "margins",
+            "log N",
+            "levels",
+            "bootstraps",
+            "degrees",
+        ]);
         for p in points {
             let degrees: Vec<String> = p.degrees.iter().map(usize::to_string).collect();
             table.row([
                 seconds(p.seconds),
                 format!("{:.3e}", p.loss),
+                or_dash(p.simulated.as_ref().map(|s| s.accuracy), percent),
+                or_dash(p.simulated.as_ref().map(|s| s.agreement), percent),
+                or_dash(p.simulated.as_ref().map(|s| s.margin_change), percent),
                 p.log_n.to_string(),
                 p.levels.to_string(),
                 p.bootstraps.to_string(),
                 degrees.join(" "),
             ]);
         }
-        text += &format!("\n{title}, predicted:\n{table}");
+        text += &format!(
+            "\n{title}; latency and loss predicted, the rest simulated on held-back calibration samples:\n{table}"
+        );
     }
     text
 }

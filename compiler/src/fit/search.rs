@@ -26,7 +26,8 @@ pub struct Options {
     /// Half widths of the interval, relative to the range seen; the interval is wider where the
     /// profile's [`LayerProfile::extreme`] is. All inputs within the smallest count as within reach.
     pub margins: Vec<f64>,
-    /// Share of a normal density of the same mean and variance in the density that is fitted.
+    /// Share of a normal density of the same mean and variance in the density that is fitted. If it is all,
+    /// errors are counted under that density, too.
     pub normal_share: f64,
     /// Share of a uniform density on the interval, which keeps high degrees from swinging where
     /// the others have nothing. The rest is the histogram.
@@ -176,7 +177,8 @@ fn trials(
         .ok_or_else(|| FitError::Statistics { layer: layer.name.clone() })?;
     let histogram = Density::Histogram(statistics.histogram.clone());
     let normal = Density::Normal { mean: statistics.mean, std };
-    let profiled = histogram.nodes((f64::NEG_INFINITY, f64::INFINITY), function);
+    let profiled = if options.normal_share < 1.0 { &histogram } else { &normal };
+    let profiled = profiled.nodes((f64::NEG_INFINITY, f64::INFINITY), function);
     // Inputs that one sample in very many has: beyond the interval polynomials explode.
     let farthest = layer.extreme / statistics.max_abs().max(f64::MIN_POSITIVE);
     let margins = || options.margins.iter().map(|margin| margin.max(farthest));
@@ -196,11 +198,13 @@ fn trials(
             let stretched = normal.stretched(stretch, statistics.mean);
             let (low, width) = (support.0, support.1 - support.0);
             let uniform = Density::Histogram(Histogram { low, width, counts: vec![1] });
-            let mixture = Density::Mixture(vec![
+            let mut parts = vec![
                 (1.0 - options.normal_share - options.uniform_share, histogram.clone()),
                 (options.normal_share, stretched),
                 (options.uniform_share, uniform),
-            ]);
+            ];
+            parts.retain(|&(share, _)| share > 0.0);
+            let mixture = Density::Mixture(parts);
             let nodes = mixture.nodes(support, function);
             let expansion = Expansion::new(function, form, center, half_width, &nodes, degree)?;
             let count = expansion.index(degree) + 1;

@@ -1,9 +1,9 @@
 //! From a profile to the polynomials of all layers.
 //!
-//! [`candidates`] lists what each layer could use, a solver that the caller brings picks one per
-//! layer ([`crate::ola`] with the costs of [`crate::plan`]), [`refit`] fits the picked ones again
-//! in network order, and [`measure`] says how the network does with them; [`choose`] is the loop
-//! of these. What operations cost is not known here.
+//! [`candidates`] lists what each layer could use, the caller picks one per layer ([`crate::ola`] with
+//! the costs of [`crate::plan`]), [`refit`] fits the picked ones again in network order, and
+//! [`Reference::measure`] says how the network does with them; [`choose`] is the loop of these. What
+//! operations cost is not known here.
 
 mod correction;
 mod refit;
@@ -60,28 +60,24 @@ pub enum RefitError {
     Profile(#[from] ProfileError),
 }
 
-/// Why [`choose`] failed. `E` is the solver's own error.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ChooseError<E> {
-    /// The chosen polynomials could not be refitted.
-    #[error(transparent)]
-    Refit(#[from] RefitError),
-    /// The solver failed.
-    #[error("no choice of polynomials")]
-    Solver(#[source] E),
+/// A choice, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The candidate that each layer uses.
+    pub chosen: Vec<usize>,
+    /// The polynomials as they were refitted, and their network.
+    pub refitted: Refitted,
+    /// What held-back samples showed.
+    pub measured: Measurement,
 }
 
 /// One round of [`choose`].
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// The candidate that each layer uses.
-    pub chosen: Vec<usize>,
-    /// The refitted polynomials and their network.
-    pub refitted: Refitted,
+    /// What was chosen.
+    pub attempt: Attempt,
     /// `E[(ΔL)²]` as the sum of what the layers are predicted to contribute.
     pub predicted: f64,
-    /// What the held-back samples showed.
-    pub measured: Measurement,
     /// What sensitivities were multiplied with in this round.
     pub scales: Vec<f64>,
 }
@@ -140,95 +136,110 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
-/// Runs the exact network and the one with polynomials and compares.
-pub fn measure(network: &Network, refitted: &Refitted, data: &Dataset) -> Measurement {
-    let replaced: Vec<_> = refitted.activations.layers.iter().map(Layer::Approximate).collect();
-    let mut sums = Measurement {
-        samples: data.len(),
-        classification: (network.graph[network.output].len() > 1).then_some(Classification {
-            accuracy: 0.0,
-            plain_accuracy: 0.0,
-            agreement: 0.0,
-            margin_deviation: 0.0,
-        }),
-        loss: 0.0,
-        plain_loss: 0.0,
-        change: 0.0,
-    };
-    let share = 1.0 / data.len() as f64;
-    let (mut margins, mut changes) = (0.0, vec![]);
-    let exact = exact_layers(network);
-    for batch in data.batches() {
-        let plain = outputs(network, batch.samples(), &exact);
-        let found = outputs(&refitted.network, batch.samples(), &replaced);
-        let margin_data = batch.with_objective(Objective::Margin);
-        for (sample, (plain, found)) in plain.iter().zip(&found).enumerate() {
-            let target = Target::new(plain, batch.label(sample));
-            let (plain_loss, loss) = (target.loss(plain), target.loss(found));
-            sums.plain_loss += share * plain_loss;
-            sums.loss += share * loss;
-            let objective = batch.target(sample, plain);
-            sums.change += share * (objective.loss(found) - objective.loss(plain)).powi(2);
-            if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
-                let (ours, theirs) = (prediction(found), prediction(plain));
-                shares.accuracy += share * f64::from(u8::from(ours == class));
-                shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
-                shares.agreement += share * f64::from(u8::from(ours == theirs));
-                let margin = margin_data.target(sample, plain);
-                margins -= share * margin.loss(plain);
-                changes.push(margin.loss(found) - margin.loss(plain));
-            }
-        }
-    }
-    if let Some(shares) = &mut sums.classification {
-        let margins = margins.max(f64::MIN_POSITIVE);
-        // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
-        let square = |change: &f64| (change.abs() / margins).min(1.0).powi(2);
-        shares.margin_deviation = (share * changes.iter().map(square).sum::<f64>()).sqrt();
-    }
-    sums
+/// The exact network on a data set, with which others are compared.
+pub struct Reference<'a> {
+    data: Dataset<'a>,
+    outputs: Vec<Vec<f32>>,
 }
 
-/// Chooses, refits and measures, and again with corrected sensitivities as long as prediction and
-/// measurement disagree and the choice changes. Returns every round; the last is the best informed.
+impl<'a> Reference<'a> {
+    /// Runs the network.
+    pub fn new(network: &Network, data: Dataset<'a>) -> Self {
+        let exact = exact_layers(network);
+        let run = |batch: Dataset| outputs(network, batch.samples(), &exact);
+        let outputs = data.batches().flat_map(run).collect();
+        Self { data, outputs }
+    }
+
+    /// The samples.
+    pub fn data(&self) -> &Dataset<'a> {
+        &self.data
+    }
+
+    /// Runs the network with polynomials on the same samples and compares.
+    pub fn measure(&self, Refitted { network, activations }: &Refitted) -> Measurement {
+        let data = &self.data;
+        let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+        let mut sums = Measurement {
+            samples: data.len(),
+            classification: (network.graph[network.output].len() > 1).then_some(Classification {
+                accuracy: 0.0,
+                plain_accuracy: 0.0,
+                agreement: 0.0,
+                margin_deviation: 0.0,
+            }),
+            loss: 0.0,
+            plain_loss: 0.0,
+            change: 0.0,
+        };
+        let share = 1.0 / data.len() as f64;
+        let (mut margins, mut changes) = (0.0, vec![]);
+        let mut plain = self.outputs.iter();
+        for batch in data.batches() {
+            let found = outputs(network, batch.samples(), &replaced);
+            let margin_data = batch.with_objective(Objective::Margin);
+            for (sample, (found, plain)) in found.iter().zip(&mut plain).enumerate() {
+                let target = Target::new(plain, batch.label(sample));
+                let (plain_loss, loss) = (target.loss(plain), target.loss(found));
+                sums.plain_loss += share * plain_loss;
+                sums.loss += share * loss;
+                let objective = batch.target(sample, plain);
+                sums.change += share * (objective.loss(found) - objective.loss(plain)).powi(2);
+                if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
+                    let (ours, theirs) = (prediction(found), prediction(plain));
+                    shares.accuracy += share * f64::from(u8::from(ours == class));
+                    shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
+                    shares.agreement += share * f64::from(u8::from(ours == theirs));
+                    let margin = margin_data.target(sample, plain);
+                    margins -= share * margin.loss(plain);
+                    changes.push(margin.loss(found) - margin.loss(plain));
+                }
+            }
+        }
+        if let Some(shares) = &mut sums.classification {
+            let margins = margins.max(f64::MIN_POSITIVE);
+            // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
+            let square = |change: &f64| (change.abs() / margins).min(1.0).powi(2);
+            shares.margin_deviation = (share * changes.iter().map(square).sum::<f64>()).sqrt();
+        }
+        sums
+    }
+}
+
+/// Attempts a choice, and again with corrected sensitivities as long as prediction and measurement
+/// disagree and the choice changes. Returns every round; the last is the best informed.
 ///
-/// `solve` picks one polynomial per layer from lists whose losses are `A_i·E_i`, corrected by what
-/// earlier rounds measured on `held_back`. Fits see `calibration` only.
+/// `attempt` picks one polynomial per layer from lists whose losses are `A_i·E_i`, corrected by what
+/// earlier rounds measured on `held_back`, refits and measures.
 pub fn choose<E>(
-    network: &Network,
-    profile: &Profile,
     candidates: &[Vec<Candidate>],
-    (calibration, held_back): (&Dataset, &Dataset),
-    mut solve: impl FnMut(&[Vec<Approximation>]) -> Result<Vec<usize>, E>,
+    held_back: &Dataset,
+    mut attempt: impl FnMut(&[Vec<Approximation>]) -> Result<Attempt, E>,
     options: &Options,
     progress: Progress,
-) -> Result<Vec<Round>, ChooseError<E>> {
+) -> Result<Vec<Round>, E> {
     let mut scales = vec![1.0; candidates.len()];
     let mut rounds: Vec<Round> = vec![];
-    while rounds.len() < options.rounds {
+    loop {
         let offered: Vec<Vec<_>> =
             candidates.iter().zip(&scales).map(|(list, &scale)| scaled(list, scale)).collect();
-        let chosen = solve(&offered).map_err(ChooseError::Solver)?;
-        if rounds.last().is_some_and(|round| round.chosen == chosen) {
-            break;
+        let attempt = attempt(&offered)?;
+        if rounds.last().is_some_and(|round| round.attempt.chosen == attempt.chosen) {
+            return Ok(rounds);
         }
-        let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(list, &k)| &list[k]).collect();
-        let mut refitted = refit(network, calibration, profile, &picked, options, progress)?;
-        let activations = &mut refitted.activations;
-        let unscaled: Vec<f64> = activations.layers.iter().map(|a| a.loss).collect();
-        activations.layers.iter_mut().zip(&scales).for_each(|(a, scale)| a.loss *= scale);
-        let predicted = activations.layers.iter().map(|a| a.loss).sum();
-        let measured = measure(network, &refitted, held_back);
+        let unscaled: Vec<f64> =
+            attempt.refitted.activations.layers.iter().map(|a| a.loss).collect();
+        let predicted = unscaled.iter().zip(&scales).map(|(loss, scale)| loss * scale).sum();
+        let ratio = attempt.measured.change / predicted;
+        rounds.push(Round { attempt, predicted, scales });
+        let agree = (1.0 / options.agreement..options.agreement).contains(&ratio);
+        if agree || rounds.len() == options.rounds {
+            return Ok(rounds);
+        }
         let few = held_back.first(options.profile.sensitivity.samples);
-        let next = corrections(&refitted, &few, &unscaled, progress);
-        let scales = std::mem::replace(&mut scales, next);
-        rounds.push(Round { chosen, refitted, predicted, measured, scales });
-        let ratio = measured.change / predicted;
-        if (1.0 / options.agreement..options.agreement).contains(&ratio) {
-            break;
-        }
+        let refitted = &rounds[rounds.len() - 1].attempt.refitted;
+        scales = corrections(refitted, &few, &unscaled, progress);
     }
-    Ok(rounds)
 }
 
 fn scaled(list: &[Candidate], scale: f64) -> Vec<Approximation> {
@@ -331,7 +342,7 @@ mod tests {
         let layers = candidates.iter().map(|list| list[0].approximation.clone()).collect();
         let activations = Activations { layers };
         let refitted = Refitted { network: network.clone(), activations };
-        let found = measure(&network, &refitted, &data);
+        let found = Reference::new(&network, data).measure(&refitted);
         let replaced: Vec<_> = refitted.activations.layers.iter().map(Layer::Approximate).collect();
         let plain = outputs(&network, &samples, &exact_layers(&network));
         let rough = outputs(&network, &samples, &replaced);
@@ -344,7 +355,7 @@ mod tests {
         close(shares.agreement, share(&|k| prediction(&rough[k]) == prediction(&plain[k])));
         assert!(shares.agreement < 1.0);
         let unlabelled = Dataset::new(&network, &samples, None).unwrap();
-        let own = measure(&network, &refitted, &unlabelled).classification.unwrap();
+        let own = Reference::new(&network, unlabelled).measure(&refitted).classification.unwrap();
         close(own.plain_accuracy, 1.0);
         close(own.accuracy, shares.agreement);
     }
@@ -364,14 +375,28 @@ mod tests {
         }
     }
 
-    fn within_budget(
+    /// Chooses the least loss within a budget; refits and measures on the first 512 samples and the rest.
+    fn choose_within(
         budget: f64,
-    ) -> impl FnMut(&[Vec<Approximation>]) -> Result<Vec<usize>, &'static str> {
-        move |offered| {
+        network: &Network,
+        samples: &[&[f32]],
+        (profile, candidates): &(Profile, Vec<Vec<Candidate>>),
+    ) -> Result<Vec<Round>, &'static str> {
+        let (fitting, held) = samples.split_at(512);
+        let fitting = Dataset::new(network, fitting, None).unwrap();
+        let held = Dataset::new(network, held, None).unwrap();
+        let reference = Reference::new(network, held);
+        let attempt = |offered: &[Vec<Approximation>]| {
             let front = instance(offered).front(0.0).unwrap();
             let best = within_time(&front, budget).ok_or("budget")?;
-            Ok(best.choices.iter().map(|c| c.alternative).collect())
-        }
+            let chosen: Vec<usize> = best.choices.iter().map(|c| c.alternative).collect();
+            let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(l, &k)| &l[k]).collect();
+            let refitted = refit(network, &fitting, profile, &picked, &options(), &|_, _| {});
+            let refitted = refitted.unwrap();
+            let measured = reference.measure(&refitted);
+            Ok(Attempt { chosen, refitted, measured })
+        };
+        choose(candidates, &held, attempt, &options(), &|_, _| {})
     }
 
     #[test]
@@ -380,24 +405,19 @@ mod tests {
         let samples = normal_samples(640, 6, 7);
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples[..512], None).unwrap();
-        let held_back = Dataset::new(&network, &samples[512..], None).unwrap();
-        let (profile, candidates) = prepared(&network, &data);
-        let sets = (&data, &held_back);
-        let run = |budget: f64| {
-            let (solve, options) = (within_budget(budget), options());
-            choose(&network, &profile, &candidates, sets, solve, &options, &|_, _| {})
-        };
+        let prepared = prepared(&network, &data);
+        let run = |budget: f64| choose_within(budget, &network, &samples, &prepared);
         let mut changes = vec![];
         for budget in [100.0, 200.0, 600.0] {
             let rounds = run(budget).unwrap();
-            let last = rounds.last().unwrap();
-            last.refitted.activations.verify(&network).unwrap();
-            let ratio = last.measured.change / last.predicted;
+            let Round { attempt, predicted, .. } = rounds.last().unwrap();
+            attempt.refitted.activations.verify(&network).unwrap();
+            let ratio = attempt.measured.change / predicted;
             assert!((0.5..2.0).contains(&ratio), "budget {budget}: measured/predicted {ratio}");
-            changes.push(last.measured.change);
+            changes.push(attempt.measured.change);
         }
         assert!(changes.is_sorted_by(|a, b| a > b), "{changes:?}");
-        assert!(matches!(run(1.0), Err(ChooseError::Solver("budget"))));
+        assert!(matches!(run(1.0), Err("budget")));
     }
 
     /// With one sensitivity a thousand times too large, the first round spends the budget on that
@@ -408,19 +428,15 @@ mod tests {
         let samples = normal_samples(640, 6, 7);
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples[..512], None).unwrap();
-        let held_back = Dataset::new(&network, &samples[512..], None).unwrap();
         let (mut profile, _) = prepared(&network, &data);
         profile.layers[2].sensitivity.value *= 1000.0;
         let candidates = candidates(&network, &profile, &options().fit).unwrap();
-        let sets = (&data, &held_back);
-        let solve = within_budget(200.0);
-        let rounds =
-            choose(&network, &profile, &candidates, sets, solve, &options(), &|_, _| {}).unwrap();
+        let rounds = choose_within(200.0, &network, &samples, &(profile, candidates)).unwrap();
         let (first, last) = (&rounds[0], &rounds[rounds.len() - 1]);
-        assert!(first.predicted > 10.0 * first.measured.change);
-        assert!(last.predicted < 3.0 * last.measured.change);
+        assert!(first.predicted > 10.0 * first.attempt.measured.change);
+        assert!(last.predicted < 3.0 * last.attempt.measured.change);
         assert!(last.scales[2] < 0.02, "{:?}", last.scales);
-        assert!(last.measured.change < first.measured.change);
+        assert!(last.attempt.measured.change < first.attempt.measured.change);
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub fn instance(
             time: vec![seconds * ciphertexts(node) as f64],
         };
         let restore = seconds.iter().enumerate().skip(1).map(restore);
-        steps.push([nothing].into_iter().chain(restore).collect());
+        let optional = (!arrangement.always).then_some(nothing);
+        steps.push(optional.into_iter().chain(restore).collect());
     }
     Ok(Instance { structure: arrangement.structure.clone(), steps, max_level: levels as u32 })
 }
@@ -104,7 +105,7 @@ pub fn bootstrapped(
     let mut bootstrapped = vec![false; network.graph.node_count()];
     let first = network.graph.node_count() - 1;
     for (node, choice) in arrangement.refreshed.iter().zip(&solution.choices[first..]) {
-        bootstrapped[node.index()] = choice.alternative > 0;
+        bootstrapped[node.index()] = arrangement.always || choice.alternative > 0;
     }
     bootstrapped
 }

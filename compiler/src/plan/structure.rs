@@ -20,6 +20,8 @@ pub struct Arrangement {
     /// The nodes whose values may be bootstrapped. Products are not among them: their magnitude is
     /// what their operands make it.
     pub refreshed: Vec<NodeIndex>,
+    /// Whether all of these are bootstrapped in any case.
+    pub always: bool,
 }
 
 /// Where the values of a network may be bootstrapped.
@@ -29,6 +31,8 @@ pub enum Places {
     None,
     /// Behind every linear node and activation.
     All,
+    /// Behind every activation; they are bootstrapped wherever that is.
+    Activations,
 }
 
 /// The arrangement of all nodes but the input.
@@ -38,21 +42,23 @@ pub fn arrangement(network: &Network, places: Places) -> Arrangement {
         branching
             || network.graph.edge_references().all(|e| e.source() >= node || e.target() <= node)
     };
-    let refreshed: Vec<NodeIndex> = match places {
-        Places::None => vec![],
-        Places::All => network
-            .graph
-            .node_indices()
-            .filter(|&n| matches!(network.graph[n].op, Op::Linear { .. } | Op::Activation(_)))
-            .filter(|&n| n != network.output && alone(n))
-            .collect(),
+    let is_place = |op: &Op| match places {
+        Places::None => false,
+        Places::All => matches!(op, Op::Linear { .. } | Op::Activation(_)),
+        Places::Activations => matches!(op, Op::Activation(_)),
     };
+    let refreshed: Vec<NodeIndex> = network
+        .graph
+        .node_indices()
+        .filter(|&n| is_place(&network.graph[n].op) && n != network.output && alone(n))
+        .collect();
     let first = network.graph.node_count() - 1;
     let step = |k: usize| match refreshed.iter().position(|n| n.index() == k + 1) {
         Some(place) => Structure::Series(vec![Structure::Step(k), Structure::Step(first + place)]),
         None => Structure::Step(k),
     };
-    Arrangement { structure: replace(structure, &step), refreshed }
+    let always = places == Places::Activations;
+    Arrangement { structure: replace(structure, &step), refreshed, always }
 }
 
 /// The same structure with others in place of its steps.

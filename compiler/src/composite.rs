@@ -1,0 +1,200 @@
+//! ReLU as `x·(1 + sign(x))/2` with a composition of minimax polynomials for the sign: what is used
+//! where polynomials are not fitted to a network. For comparison ([`crate::method::Method::Composite`]).
+//!
+//! Degrees and construction are those of Lee et al., *Low-Complexity Deep Convolutional Neural Networks
+//! on FHE Using Multiplexed Parallel Convolutions* (ICML 2022), §2.3: three polynomials of degrees 15, 15
+//! and 27, each nearest to the sign on what the one before leaves of its domain.
+
+use petgraph::graph::NodeIndex;
+use pic_ckks_model::ChebyshevPlan;
+use pic_ir::activations::Approximation;
+use pic_ir::function::Function;
+use pic_ir::network::{Network, Node, Op};
+use pic_ir::profile::LayerProfile;
+
+use crate::fit::expansion::Form;
+use crate::fit::minimax::{Minimax, sign};
+use crate::fit::{self, Candidate};
+
+/// Degrees of the polynomials, in order of evaluation.
+const DEGREES: [usize; 3] = [15, 15, 27];
+
+/// Room in the domains of the second and third polynomial for errors of the scheme.
+const ROOM: f64 = 1.0 / 256.0;
+
+/// What the last polynomial stands for: from the sign to 0 or 1.
+const GATE: Function = Function::HardSigmoid { alpha: 0.5, beta: 0.5 };
+
+/// Why a network cannot use compositions.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CompositeError {
+    /// Another activation than ReLU.
+    #[error("the composite method knows relu only, `{layer}` is {function}")]
+    Function {
+        /// The activation.
+        layer: String,
+        /// Its function.
+        function: Function,
+    },
+}
+
+/// The same network with each ReLU as two signs, a gate and a product.
+pub fn rewrite(network: &Network) -> Result<Network, CompositeError> {
+    let input = &network.graph[network.input()];
+    let mut result = Network::with_input(input.name.clone(), input.shape.clone());
+    let mut image = vec![result.input()];
+    for node in network.graph.node_indices().skip(1) {
+        let source = network.graph[node].clone();
+        let mut operands: Vec<NodeIndex> =
+            network.operands(node).iter().map(|o| image[o.index()]).collect();
+        let mut op = source.op.clone();
+        match source.op {
+            Op::Activation(Function::Relu) => {
+                let mut gate = operands[0];
+                for (name, f) in
+                    [("sign", Function::Sign), ("sign2", Function::Sign), ("gate", GATE)]
+                {
+                    let name = format!("{}.{name}", source.name);
+                    let stage = Node { name, op: Op::Activation(f), ..source.clone() };
+                    gate = result.push(stage, &[gate]);
+                }
+                operands.push(gate);
+                op = Op::Product;
+            }
+            Op::Activation(function) => {
+                return Err(CompositeError::Function { layer: source.name, function });
+            }
+            _ => {}
+        }
+        image.push(result.push(Node { op, ..source }, &operands));
+    }
+    result.output = image[network.output.index()];
+    debug_assert_eq!(result.verify(), Ok(()));
+    Ok(result)
+}
+
+/// The polynomial of each activation of a rewritten network, whose inputs are profiled in `layers`.
+pub fn candidates(network: &Network, layers: &[LayerProfile]) -> Vec<Vec<Candidate>> {
+    let composition = Composition::new();
+    let margin = fit::Options::default().margins[0];
+    let stages = network.activations();
+    let stages = stages.iter().zip(layers).enumerate();
+    stages
+        .map(|(k, (&(node, function), layer))| {
+            let stage = k % DEGREES.len();
+            let range = (margin * layer.overall.max_abs()).max(layer.extreme);
+            let half_width = if stage == 0 { range } else { composition.half_widths[stage] };
+            let Minimax { mut coefficients, error } = composition.stages[stage].clone();
+            if function == GATE {
+                coefficients.iter_mut().for_each(|c| *c *= 0.5);
+                coefficients[0] = 0.5;
+            }
+            let plan = ChebyshevPlan::new(&coefficients).expect("degrees are supported");
+            let approximation = Approximation {
+                name: network.graph[node].name.clone(),
+                function,
+                center: 0.0,
+                half_width,
+                stretch: 1.0,
+                coefficients,
+                error: error * error,
+                loss: 0.0,
+            };
+            let form = Form::of(function);
+            let (depth, counts) = (plan.depth(), plan.counts());
+            vec![Candidate { form, depth, counts, approximation }]
+        })
+        .collect()
+}
+
+/// The polynomials on domains that follow from each other.
+struct Composition {
+    stages: Vec<Minimax>,
+    half_widths: Vec<f64>,
+}
+
+impl Composition {
+    /// With the gap about zero, relative to the range, for which the error is the gap: then that of the
+    /// ReLU is half of both, in the gap and outside.
+    fn new() -> Self {
+        let (mut wide, mut narrow) = (-6.0f64, -20.0f64);
+        for _ in 0..20 {
+            let middle = 0.5 * (wide + narrow);
+            let last = Self::with_gap(middle.exp2()).stages.pop().expect("there are stages");
+            if last.error < middle.exp2() { wide = middle } else { narrow = middle }
+        }
+        Self::with_gap(wide.exp2())
+    }
+
+    fn with_gap(gap: f64) -> Self {
+        let (mut low, mut high) = (gap, 1.0);
+        let (mut stages, mut half_widths) = (vec![], vec![]);
+        for degree in DEGREES {
+            let stage = sign(degree, low, high);
+            half_widths.push(high);
+            (low, high) = (1.0 - stage.error, (1.0 + stage.error) * (1.0 + ROOM));
+            stages.push(stage);
+        }
+        Self { stages, half_widths }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+    use crate::evaluate::{Layer, exact_layers, outputs};
+    use crate::profile;
+    use crate::sample_networks::{dense, normal_samples, views};
+
+    #[test]
+    fn the_network_means_the_same_and_the_composition_is_near() {
+        let network = dense(&[6, 16, 16, 4], Function::Relu, 9);
+        let samples = normal_samples(200, 6, 3);
+        let samples = views(&samples);
+        let rewritten = rewrite(&network).unwrap();
+        let plain = outputs(&network, &samples, &exact_layers(&network));
+        assert_eq!(outputs(&rewritten, &samples, &exact_layers(&rewritten)), plain);
+
+        let data = Dataset::new(&rewritten, &samples, None).unwrap();
+        let options = profile::Options::default();
+        let layers = profile::inputs(&rewritten, &data, &options, &|_, _| {}).unwrap();
+        let candidates = candidates(&rewritten, &layers);
+        let layers: Vec<_> =
+            candidates.iter().map(|l| Layer::Approximate(&l[0].approximation)).collect();
+        let found = outputs(&rewritten, &samples, &layers);
+        let range = plain.iter().flatten().fold(0.0f32, |a, x| a.max(x.abs()));
+        for (found, plain) in found.iter().flatten().zip(plain.iter().flatten()) {
+            assert!((found - plain).abs() < 5e-3 * range, "{found} {plain}");
+        }
+    }
+
+    /// In the gap and outside, by composing cosines: 2^-10.5 of the range.
+    #[test]
+    fn the_error_is_half_the_gap() {
+        let composition = Composition::new();
+        let evaluate = |mut x: f64| {
+            for (stage, half_width) in composition.stages.iter().zip(&composition.half_widths) {
+                let u = x / half_width;
+                let term = |(k, c): (usize, &f64)| c * (k as f64 * u.acos()).cos();
+                x = stage.coefficients.iter().enumerate().map(term).sum();
+            }
+            x
+        };
+        let error = |k: i32| {
+            let x = f64::from(k) / 50_000.0;
+            (x.max(0.0) - 0.5 * x * (1.0 + evaluate(x))).abs()
+        };
+        let largest = (-50_000..=50_000).map(error).fold(0.0, f64::max);
+        let half_gap = 0.5 * composition.stages[2].error;
+        assert!((0.9..1.1).contains(&(largest / half_gap)), "{largest} {half_gap}");
+        assert!((-11.0..-10.0).contains(&largest.log2()), "2^{}", largest.log2());
+    }
+
+    #[test]
+    fn other_activations_are_refused() {
+        let network = dense(&[4, 4, 2], Function::Gelu, 1);
+        let expected = CompositeError::Function { layer: "act0".into(), function: Function::Gelu };
+        assert_eq!(rewrite(&network).unwrap_err().to_string()[..20], expected.to_string()[..20]);
+    }
+}

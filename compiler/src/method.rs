@@ -1,0 +1,52 @@
+//! How programs are chosen: this project's way, and those that it is compared with.
+//!
+//! All of them share layouts, chains, bootstrapping, prices and runtime, and all are held to the same
+//! accuracy on held-back samples: what they differ in is the choice alone.
+
+use crate::fit;
+use crate::plan::Places;
+
+/// How polynomials, degrees and bootstraps are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Degrees, places of bootstraps, the levels that they restore, chain and ring in one optimisation;
+    /// polynomials are refitted in network order and linear nodes corrected for them.
+    #[default]
+    Joint,
+    /// As [`Self::Joint`], but all layers have the same degree.
+    Uniform,
+    /// As Lee et al., *Optimizing Layerwise Polynomial Approximation for Efficient Private Inference on
+    /// Fully Homomorphic Encryption* (2023): polynomials fitted to normal densities, losses by gradients of
+    /// the cross-entropy, degrees by the dynamic program over discretised time, a bootstrap behind
+    /// every activation.
+    Ola,
+    /// ReLU by a composition of minimax polynomials of degrees 15, 15 and 27 in every layer, as Lee et
+    /// al., *Low-Complexity Deep Convolutional Neural Networks on FHE Using Multiplexed Parallel
+    /// Convolutions* (ICML 2022); bootstraps are placed as by [`Self::Joint`].
+    Composite,
+}
+
+impl Method {
+    /// Whether polynomials follow what those before them do, and linear nodes are corrected.
+    pub(crate) fn refits(self) -> bool {
+        matches!(self, Self::Joint | Self::Uniform)
+    }
+
+    /// How polynomials are fitted.
+    pub(crate) fn fit(self) -> fit::Options {
+        match self {
+            Self::Joint | Self::Uniform | Self::Composite => fit::Options::default(),
+            Self::Ola => {
+                fit::Options { normal_share: 1.0, uniform_share: 0.0, ..fit::Options::default() }
+            }
+        }
+    }
+
+    /// Where values may be bootstrapped.
+    pub(crate) fn places(self) -> Places {
+        match self {
+            Self::Joint | Self::Uniform | Self::Composite => Places::All,
+            Self::Ola => Places::Activations,
+        }
+    }
+}

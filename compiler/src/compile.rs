@@ -19,11 +19,11 @@ use crate::evaluate::{Layer, exact_layers};
 use crate::fit::FitError;
 use crate::frontend::{self, ImportError};
 use crate::layerwise::{self, Measurement, RefitError};
+use crate::method::Method;
 use crate::ola::InstanceError;
 use crate::plan;
 use crate::profile::{self, ProfileError};
 use crate::rewrite::{rescale, simplify};
-use crate::method::Method;
 use crate::search::Search;
 use crate::sensitivity;
 
@@ -33,6 +33,10 @@ const HELD_BACK: usize = 2;
 /// Samples from which gradients of margins are estimated: they vary less than those of the cross-entropy,
 /// most of which are zero.
 const MARGIN_SAMPLES: usize = 64;
+
+/// Most samples to which polynomials are refitted, and as many on which they are measured, while choices
+/// are tried; ranges and profile are those of all.
+const MOST_TRIED_ON: usize = 512;
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
@@ -366,6 +370,7 @@ pub fn compile_network(
     }
 
     progress.stage("plan", 0);
+    let (fitting, held) = (fitting.first(MOST_TRIED_ON), held.first(MOST_TRIED_ON));
     let search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
     let chosen = search.choose()?;
     Ok(Compiled {

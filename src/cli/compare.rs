@@ -1,89 +1,188 @@
-//! Outputs of a compiled network beside those of the plain one.
+//! `pic compare`: a network compiled by every method, and how the programs do.
 
-use pic_compiler::dataset::prediction;
-use pic_compiler::evaluate::{exact_layers, outputs};
-use pic_ir::network::Network;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use pic::{Artifact, Compiler, Options};
 use serde::Serialize;
 
-use super::text::{or_dash, percent};
+use super::Session;
+use super::compile::{MethodName, Source};
+use super::error::Failure;
+use super::input::{Samples, read_labels};
+use super::simulate::simulate;
+use super::text::{Table, bytes, or_dash, percent, seconds};
+use super::verify::verify;
 
-/// How two sets of outputs compare; keys of `--json`. Shares are of samples, from 0 to 1.
-#[derive(Debug, Serialize)]
-pub struct Comparison {
-    /// Samples compared.
-    pub samples: usize,
-    /// Share of right answers; none without labels.
-    pub accuracy: Option<f64>,
-    /// Share of right answers of the plain network; none without labels.
-    pub plain_accuracy: Option<f64>,
-    /// Share of samples to which both give the same class; none for a single output.
-    pub agreement: Option<f64>,
-    /// Largest difference of any output; infinite (null in JSON) if an output overflowed.
-    pub max_error: f64,
+/// Compile a network by every method and compare the programs, encrypted and simulated
+///
+/// All methods have the same accuracy to keep, and share layouts, chains, bootstrapping, prices and
+/// runtime. What they differ in is how polynomials, degrees and bootstraps are chosen.
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    pic compare model.onnx --calibration x.npy --labels y.npy --input test_x.npy --input-labels test_y.npy")]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Raw samples to compare on: all are simulated, the first are encrypted
+    #[arg(long, value_name = "X.npy")]
+    input: PathBuf,
+    /// The class of each of these samples
+    #[arg(long, value_name = "Y.npy")]
+    input_labels: Option<PathBuf>,
+    /// Samples that are encrypted
+    #[arg(long, value_name = "COUNT", default_value = "2")]
+    encrypted: NonZeroUsize,
+    /// The methods to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = MethodName::value_variants().to_vec())]
+    methods: Vec<MethodName>,
 }
 
-impl Comparison {
-    /// Compares outputs with those of the plain network.
-    pub fn new(found: &[Vec<f32>], plain: &[Vec<f32>], labels: Option<&[usize]>) -> Self {
-        let classes = |outputs: &[Vec<f32>]| -> Option<Vec<usize>> {
-            let classified = outputs.iter().all(|o| o.len() > 1);
-            classified.then(|| outputs.iter().map(|o| prediction(o)).collect())
-        };
-        let (ours, theirs) = (classes(found), classes(plain));
-        let share = |a: Option<&[usize]>, b: Option<&[usize]>| {
-            let (a, b) = a.zip(b)?;
-            let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
-            Some(same as f64 / a.len() as f64)
-        };
-        let pairs = found.iter().flatten().zip(plain.iter().flatten());
-        let difference = |(a, b): (&f32, &f32)| {
-            let difference = (f64::from(*a) - f64::from(*b)).abs();
-            if difference.is_nan() { f64::INFINITY } else { difference }
-        };
-        Self {
-            samples: found.len(),
-            accuracy: share(ours.as_deref(), labels),
-            plain_accuracy: share(theirs.as_deref(), labels),
-            agreement: share(ours.as_deref(), theirs.as_deref()),
-            max_error: pairs.map(difference).fold(0.0, f64::max),
-        }
-    }
-
-    /// Lines for people.
-    pub fn text(&self) -> String {
-        format!(
-            "samples      {}\naccuracy     {} (plain network {})\nagreement    {}\nlargest error {:.2e}\n",
-            self.samples,
-            or_dash(self.accuracy, percent),
-            or_dash(self.plain_accuracy, percent),
-            or_dash(self.agreement, percent),
-            self.max_error
-        )
-    }
+/// The keys of `--json`.
+#[derive(Serialize)]
+struct Report {
+    rows: Vec<Row>,
 }
 
-/// Outputs of the plain network.
-pub fn plain_outputs(network: &Network, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let samples: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
-    outputs(network, &samples, &exact_layers(network))
+#[derive(Serialize)]
+struct Row {
+    method: MethodName,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Program(Box<Figures>),
+    /// Why the method has no program.
+    Failed {
+        error: String,
+    },
+}
 
-    #[test]
-    fn shares_and_errors() {
-        let found = [vec![1.0, 0.0], vec![1.0, 0.0], vec![0.0, 1.0], vec![0.0, 1.0]];
-        let plain = [vec![1.0, 0.5], vec![0.0, 2.0], vec![0.0, 1.0], vec![0.0, 1.0]];
-        let c = Comparison::new(&found, &plain, Some(&[0, 1, 1, 0]));
-        assert_eq!(c.accuracy, Some(0.5));
-        assert_eq!(c.plain_accuracy, Some(0.75));
-        assert_eq!(c.agreement, Some(0.75));
-        assert_eq!(c.max_error, 2.0);
-        let single = Comparison::new(&[vec![1.0]], &[vec![1.5]], None);
-        let overflowed = Comparison::new(&[vec![f32::NAN]], &[vec![1.5]], None);
-        assert_eq!(overflowed.max_error, f64::INFINITY);
-        assert_eq!((single.agreement, single.accuracy, single.max_error), (None, None, 0.5));
+#[derive(Serialize)]
+struct Figures {
+    /// Degree of each polynomial.
+    degrees: Vec<usize>,
+    bootstraps: usize,
+    log_n: u32,
+    compile_seconds: f64,
+    predicted_seconds: f64,
+    /// Of an encrypted sample.
+    seconds: f64,
+    /// Of client and server in one process.
+    peak_bytes: Option<u64>,
+    precision_bits: Option<f64>,
+    /// Simulated over all samples.
+    accuracy: Option<f64>,
+    plain_accuracy: Option<f64>,
+    agreement: Option<f64>,
+    /// Encrypted samples to which the program in the clear gives the same class as the plain network.
+    encrypted_agreement: Option<f64>,
+}
+
+pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let compiler = arguments.source.compiler()?;
+    let options = arguments.source.options()?;
+    let (_, shape) = arguments.source.network()?;
+    let samples = Samples::read(&arguments.input, &shape)?;
+    let labels = read_labels(arguments.input_labels.as_deref(), samples.len())?;
+    let samples = samples.preprocessed(&options.preprocessing, &shape);
+    let mut rows = Vec::new();
+    for &method in &arguments.methods {
+        let options = Options { method: method.into(), ..options.clone() };
+        let compiler = compiler.clone().options(options);
+        let figures = figures(&compiler, &samples, labels.as_deref(), &arguments, session);
+        let outcome = match figures {
+            Ok(figures) => Outcome::Program(Box::new(figures)),
+            Err(failure) => Outcome::Failed { error: failure.to_string() },
+        };
+        rows.push(Row { method, outcome });
     }
+    let report = Report { rows };
+    session.print(&report, || text(&report))
+}
+
+fn figures(
+    compiler: &Compiler,
+    samples: &[Vec<f32>],
+    labels: Option<&[usize]>,
+    arguments: &Arguments,
+    session: &Session,
+) -> Result<Figures, Failure> {
+    let start = Instant::now();
+    let compiled = compiler.compile_with(&session.progress)?;
+    let compile_seconds = start.elapsed().as_secs_f64();
+    let degrees = compiled.activations.layers.iter().map(|layer| layer.degree()).collect();
+    let bootstraps = compiled.plan.nodes.iter().filter(|n| n.bootstrapped.is_some()).count();
+    let (log_n, predicted) = (compiled.plan.parameters.log_n(), compiled.program.predicted);
+    let artifact: Artifact = Compiler::artifact(compiled)?;
+    let simulated = simulate(&artifact, samples, labels, Some(0), session)?.comparison;
+    let count = arguments.encrypted.get().min(samples.len());
+    let labels = labels.map(|labels| &labels[..count]);
+    let (verified, _) = verify(&artifact, &samples[..count], labels, session)?;
+    Ok(Figures {
+        degrees,
+        bootstraps,
+        log_n,
+        compile_seconds,
+        predicted_seconds: predicted.seconds,
+        seconds: verified.seconds_per_sample,
+        peak_bytes: verified.peak_bytes,
+        precision_bits: verified.measured_precision_bits,
+        accuracy: simulated.accuracy,
+        plain_accuracy: simulated.plain_accuracy,
+        agreement: simulated.agreement,
+        encrypted_agreement: verified.comparison.agreement,
+    })
+}
+
+fn text(report: &Report) -> String {
+    let mut table = Table::new(&[
+        "method",
+        "measured",
+        "predicted",
+        "accuracy",
+        "agreement",
+        "precision",
+        "memory",
+        "log N",
+        "bootstraps",
+        "degrees",
+        "compile",
+    ]);
+    let mut notes = String::new();
+    for Row { method, outcome } in &report.rows {
+        let name = method.to_possible_value().expect("all methods have names");
+        let figures = match outcome {
+            Outcome::Program(figures) => figures,
+            Outcome::Failed { error } => {
+                notes += &format!("{}: {error}\n", name.get_name());
+                continue;
+            }
+        };
+        let degrees = figures.degrees.iter();
+        let (least, most) = (degrees.clone().min(), degrees.max());
+        table.row([
+            name.get_name().to_owned(),
+            seconds(figures.seconds),
+            seconds(figures.predicted_seconds),
+            or_dash(figures.accuracy, percent),
+            or_dash(figures.agreement, percent),
+            or_dash(figures.precision_bits, |bits| format!("{bits:.1} bits")),
+            or_dash(figures.peak_bytes, bytes),
+            figures.log_n.to_string(),
+            figures.bootstraps.to_string(),
+            or_dash(least.zip(most), |(least, most)| format!("{least}–{most}")),
+            seconds(figures.compile_seconds),
+        ]);
+    }
+    let plain = report.rows.iter().find_map(|row| match &row.outcome {
+        Outcome::Program(figures) => figures.plain_accuracy,
+        Outcome::Failed { .. } => None,
+    });
+    format!("{table}\nplain network: accuracy {}\n{notes}", or_dash(plain, percent))
 }

@@ -23,31 +23,41 @@ use super::{Session, values};
 #[command(after_help = "Example:\n  \
     pic compile model.onnx --calibration x.npy --labels y.npy --max-accuracy-drop 0.5%")]
 pub struct Arguments {
-    /// The network
-    #[arg(value_name = "MODEL.onnx")]
-    model: PathBuf,
-    /// Raw samples of what the network will see, .npy or .npz: a few hundred
-    #[arg(long, value_name = "X.npy")]
-    calibration: PathBuf,
-    /// The class of each sample; without labels the network's own answers are taken
-    #[arg(long, value_name = "Y.npy")]
-    labels: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+    /// How polynomials, degrees and bootstraps are chosen
+    #[arg(long, value_enum, default_value_t, value_name = "METHOD", help_heading = "Goals")]
+    method: MethodName,
     /// Where the artifact goes [default: beside the network, as MODEL.pic]
     #[arg(short, long, value_name = "MODEL.pic")]
     output: Option<PathBuf>,
     /// Also write the part for clients here: no weights
     #[arg(long, value_name = "FILE")]
     client_output: Option<PathBuf>,
-    #[command(flatten)]
-    goals: Goals,
-    #[command(flatten)]
-    preprocessing: PreprocessingArguments,
     /// Print the front of latency against loss, some of its points simulated on calibration samples
     #[arg(long)]
     pareto: bool,
     /// Print a product of the compiler in place of the summary
     #[arg(long, value_name = "PRODUCT")]
     emit: Option<Product>,
+}
+
+/// What is compiled, and to which ends.
+#[derive(Args)]
+pub struct Source {
+    /// The network
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// Raw samples of what the network will see, .npy or .npz: a few hundred
+    #[arg(long, value_name = "X.npy")]
+    calibration: PathBuf,
+    /// The class of each sample; without labels the network's own answers are taken
+    #[arg(long, value_name = "Y.npy")]
+    labels: Option<PathBuf>,
+    #[command(flatten)]
+    goals: Goals,
+    #[command(flatten)]
+    preprocessing: PreprocessingArguments,
 }
 
 #[derive(Args)]
@@ -69,9 +79,6 @@ struct Goals {
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory_limit: Option<u64>,
-    /// How polynomials, degrees and bootstraps are chosen
-    #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
-    method: MethodName,
     /// How the loss that a polynomial causes is estimated
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     sensitivity: Sensitivity,
@@ -109,7 +116,8 @@ enum Sensitivity {
     Measured,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum MethodName {
     /// Degrees, bootstraps and levels in one optimisation
     #[default]
@@ -179,22 +187,10 @@ struct Simulated {
 const SIMULATED_POINTS: usize = 8;
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
-    let onnx = fs::read(&arguments.model);
-    let onnx = onnx.map_err(|e| Failure::file("read", &arguments.model, &e))?;
-    let import = frontend::import(&onnx).map_err(CompileError::from)?;
-    let samples =
-        Samples::read(&arguments.calibration, &import.network.graph[import.network.input()].shape)?;
-    let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
-    let mut compiler = Compiler::from_bytes(onnx)
-        .calibration(samples.iter())
-        .options(Options {
-            simulated_points: if arguments.pareto { SIMULATED_POINTS } else { 0 },
-            ..options(&arguments.goals, &arguments.preprocessing)?
-        });
-    if let Some(labels) = labels {
-        compiler = compiler.labels(labels);
-    }
-    let compiled = compiler.compile_with(&session.progress)?;
+    let simulated_points = if arguments.pareto { SIMULATED_POINTS } else { 0 };
+    let method = arguments.method.into();
+    let options = Options { method, simulated_points, ..arguments.source.options()? };
+    let compiled = arguments.source.compiler()?.options(options).compile_with(&session.progress)?;
     let printed = match arguments.emit {
         Some(product) => Printed::Product(emit(&compiled, product)),
         None => Printed::Report {
@@ -206,7 +202,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     };
 
     let artifact = Compiler::artifact(compiled)?;
-    let output = arguments.output.unwrap_or_else(|| arguments.model.with_extension("pic"));
+    let output = arguments.output.unwrap_or_else(|| arguments.source.model.with_extension("pic"));
     artifact.write(&output)?;
     if let Some(path) = &arguments.client_output {
         artifact.write_client_only(path)?;
@@ -228,28 +224,52 @@ enum Printed {
     Report { points: Option<(Vec<Point>, Vec<Point>)>, notes: Vec<String> },
 }
 
-fn options(goals: &Goals, preprocessing: &PreprocessingArguments) -> Result<Options, Failure> {
-    Ok(Options {
-        max_accuracy_drop: goals.max_accuracy_drop,
-        latency_budget: goals.latency_budget,
-        security: goals.security,
-        min_precision_bits: goals.min_precision,
-        cost: goals.cost.as_deref().map_or_else(|| Ok(CostModel::default()), read_cost)?,
-        preprocessing: Preprocessing {
-            scale: preprocessing.scale,
-            mean: preprocessing.mean.clone(),
-            std: preprocessing.std.clone(),
-        },
-        seed: goals.seed,
-        sensitivity: match goals.sensitivity {
-            Sensitivity::Margin => SensitivityForm::Margin,
-            Sensitivity::Gradient => SensitivityForm::Gradient,
-            Sensitivity::Measured => SensitivityForm::Measured,
-        },
-        memory_limit: goals.memory_limit,
-        method: goals.method.into(),
-        simulated_points: 0,
-    })
+impl Source {
+    /// A compiler that has read the network and the samples.
+    pub fn compiler(&self) -> Result<Compiler, Failure> {
+        let (onnx, shape) = self.network()?;
+        let samples = Samples::read(&self.calibration, &shape)?;
+        let labels = read_labels(self.labels.as_deref(), samples.len())?;
+        let compiler = Compiler::from_bytes(onnx).calibration(samples.iter());
+        Ok(match labels {
+            Some(labels) => compiler.labels(labels),
+            None => compiler,
+        })
+    }
+
+    /// The network as a file, and the shape of its input.
+    pub fn network(&self) -> Result<(Vec<u8>, Vec<usize>), Failure> {
+        let onnx = fs::read(&self.model);
+        let onnx = onnx.map_err(|e| Failure::file("read", &self.model, &e))?;
+        let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
+        let shape = network.graph[network.input()].shape.clone();
+        Ok((onnx, shape))
+    }
+
+    /// The options that were given, with the default method.
+    pub fn options(&self) -> Result<Options, Failure> {
+        let Self { goals, preprocessing, .. } = self;
+        Ok(Options {
+            max_accuracy_drop: goals.max_accuracy_drop,
+            latency_budget: goals.latency_budget,
+            security: goals.security,
+            min_precision_bits: goals.min_precision,
+            cost: goals.cost.as_deref().map_or_else(|| Ok(CostModel::default()), read_cost)?,
+            preprocessing: Preprocessing {
+                scale: preprocessing.scale,
+                mean: preprocessing.mean.clone(),
+                std: preprocessing.std.clone(),
+            },
+            seed: goals.seed,
+            sensitivity: match goals.sensitivity {
+                Sensitivity::Margin => SensitivityForm::Margin,
+                Sensitivity::Gradient => SensitivityForm::Gradient,
+                Sensitivity::Measured => SensitivityForm::Measured,
+            },
+            memory_limit: goals.memory_limit,
+            ..Options::default()
+        })
+    }
 }
 
 fn read_cost(path: &Path) -> Result<CostModel, Failure> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::array::Array;
-use super::compare::plain_outputs;
+use super::comparison::plain_outputs;
 use super::error::Failure;
 use super::input::{self, InputError, Samples};
 use super::summary::Summary;

@@ -7,6 +7,7 @@
 mod array;
 mod bench;
 mod compare;
+mod comparison;
 mod compile;
 mod decrypt;
 mod demo;
@@ -37,8 +38,8 @@ use progress::Reporter;
 
 /// Compile neural networks to run on encrypted inputs
 ///
-/// A model owner compiles an ONNX file to an artifact (`compile`, `inspect`, `simulate`,
-/// `verify`). A client makes keys, encrypts inputs and decrypts answers (`keygen`, `encrypt`,
+/// A model owner compiles an ONNX file to an artifact (`compile`, `compare`, `inspect`,
+/// `simulate`, `verify`). A client makes keys, encrypts inputs and decrypts answers (`keygen`, `encrypt`,
 /// `decrypt`). A server runs the network on ciphertexts (`run`). `demo` shows all of it.
 #[derive(Parser)]
 #[command(name = "pic", version, arg_required_else_help = true)]
@@ -57,6 +58,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compile(compile::Arguments),
+    Compare(compare::Arguments),
     Inspect(inspect::Arguments),
     Simulate(simulate::Arguments),
     Keygen(keygen::Arguments),
@@ -125,6 +127,7 @@ fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), F
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     match command {
         Command::Compile(arguments) => compile::run(arguments, session),
+        Command::Compare(arguments) => compare::run(arguments, session),
         Command::Inspect(arguments) => inspect::run(arguments, session),
         Command::Simulate(arguments) => simulate::run(arguments, session),
         Command::Keygen(arguments) => keygen::run(arguments, session),

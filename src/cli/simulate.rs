@@ -10,7 +10,7 @@ use pic_runtime::clear::{Clear, Noise};
 use serde::Serialize;
 
 use super::Session;
-use super::compare::{Comparison, plain_outputs};
+use super::comparison::{Comparison, plain_outputs};
 use super::error::Failure;
 use super::input::{Samples, read_labels};
 use super::text::percent;
@@ -41,9 +41,9 @@ pub struct Arguments {
 
 /// The keys of `--json`.
 #[derive(Serialize)]
-struct Report {
+pub struct Report {
     #[serde(flatten)]
-    comparison: Comparison,
+    pub comparison: Comparison,
     out_of_range: Vec<OutOfRange>,
 }
 
@@ -56,22 +56,35 @@ pub struct OutOfRange {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let (program, model) = (artifact.program()?, artifact.model()?);
-    let samples = Samples::read(&arguments.input, &program.input.shape)?;
+    let info = artifact.client()?;
+    let samples = Samples::read(&arguments.input, &info.input.shape)?;
     let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
-    let samples = samples.preprocessed(&program.preprocessing, &program.input.shape);
+    let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
+    let seed = (!arguments.without_noise).then_some(arguments.seed);
+    let report = simulate(&artifact, &samples, labels.as_deref(), seed, session)?;
+    session.print(&report, || report.comparison.text())
+}
 
+/// Simulates preprocessed samples, with errors of encryption if there is a seed for them.
+pub fn simulate(
+    artifact: &Artifact,
+    samples: &[Vec<f32>],
+    labels: Option<&[usize]>,
+    seed: Option<u64>,
+    session: &Session,
+) -> Result<Report, Failure> {
+    let (program, model) = (artifact.program()?, artifact.model()?);
     session.progress.stage("simulate", 0);
     let std = noise_deviations(&program);
-    let noise = (!arguments.without_noise).then_some(Noise { std: &std, seed: arguments.seed });
-    let simulation = Clear::new(&program).run(&samples, noise)?;
-    let plain = plain_outputs(&model.network, &samples);
+    let noise = seed.map(|seed| Noise { std: &std, seed });
+    let simulation = Clear::new(&program).run(samples, noise)?;
+    let plain = plain_outputs(&model.network, samples);
     let report = Report {
-        comparison: Comparison::new(&simulation.outputs, &plain, labels.as_deref()),
+        comparison: Comparison::new(&simulation.outputs, &plain, labels),
         out_of_range: out_of_range(&program, &simulation.outside),
     };
     warn_out_of_range(&report.out_of_range, session);
-    session.print(&report, || report.comparison.text())
+    Ok(report)
 }
 
 /// Standard deviation of the error that each operation adds under encryption.

@@ -10,7 +10,7 @@ use pic_ir::program::Program;
 use pic_runtime::clear::Clear;
 use serde::Serialize;
 
-use super::compare::{Comparison, plain_outputs};
+use super::comparison::{Comparison, plain_outputs};
 use super::error::Failure;
 use super::input::{Samples, read_labels};
 use super::run::{open_server, run_traced};

@@ -207,6 +207,29 @@ fn goals_change_the_choice() {
 }
 
 #[test]
+fn methods_are_compared_encrypted_and_simulated() {
+    let folder = copies("compare", &["model.onnx"]);
+    let arguments = compile("model").replace("compile", "compare");
+    let test = examples().join("test_x.npy").display().to_string();
+    let labels = examples().join("test_y.npy").display().to_string();
+    let found = json(
+        &folder,
+        &format!(
+            "{arguments} --input {test} --input-labels {labels} --encrypted 1 --methods joint,uniform"
+        ),
+    );
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for (row, method) in rows.iter().zip(["joint", "uniform"]) {
+        assert_eq!(row["method"], method);
+        assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["precision_bits"].as_f64().unwrap() > 5.0, "{row}");
+        let drop = row["plain_accuracy"].as_f64().unwrap() - row["accuracy"].as_f64().unwrap();
+        assert!(drop <= 0.005, "{row}");
+    }
+}
+
+#[test]
 fn bench_writes_a_cost_model_that_compile_reads() {
     let folder = copies("bench", &["other.onnx"]);
     let report =
@@ -257,8 +280,8 @@ fn check_figures(report: &Value, part: &str) {
 fn every_command_explains_itself() {
     let folder = fresh_folder("help");
     let commands = [
-        "compile", "inspect", "simulate", "keygen", "encrypt", "run", "decrypt", "verify", "bench",
-        "demo",
+        "compile", "compare", "inspect", "simulate", "keygen", "encrypt", "run", "decrypt",
+        "verify", "bench", "demo",
     ];
     for command in commands {
         let help = succeed(&folder, &format!("{command} --help")).stdout;

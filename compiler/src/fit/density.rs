@@ -133,7 +133,9 @@ fn add_panels(
 /// Where a function or its first derivative jumps, in ascending order.
 fn kinks(function: Function) -> Vec<f64> {
     match function {
-        Function::Relu | Function::LeakyRelu { .. } | Function::Elu { .. } | Function::Sign => vec![0.0],
+        Function::Relu | Function::LeakyRelu { .. } | Function::Elu { .. } | Function::Sign => {
+            vec![0.0]
+        }
         Function::HardSwish => vec![-3.0, 3.0],
         Function::HardSigmoid { alpha, beta } => {
             let (alpha, beta) = (f64::from(alpha), f64::from(beta));

@@ -44,7 +44,9 @@ impl Form {
             }
             Function::Sigmoid => Self::OddPlusConstant { constant: 0.5 },
             Function::HardSigmoid { beta: 0.5, .. } => Self::OddPlusConstant { constant: 0.5 },
-            Function::Tanh | Function::Erf | Function::Sign => Self::OddPlusConstant { constant: 0.0 },
+            Function::Tanh | Function::Erf | Function::Sign => {
+                Self::OddPlusConstant { constant: 0.0 }
+            }
             Function::Clip { min, max } if min == -max => Self::OddPlusConstant { constant: 0.0 },
             Function::HardSigmoid { .. } | Function::Elu { .. } | Function::Clip { .. } => {
                 Self::General

@@ -65,7 +65,6 @@ fn grid(low: f64) -> Vec<f64> {
     grid
 }
 
-
 fn chebyshev_extreme(grid: &[f64], share: f64) -> usize {
     let (low, high) = (grid[0], grid[grid.len() - 1]);
     let x = low + (high - low) * 0.5 * (1.0 - (share * PI).cos());

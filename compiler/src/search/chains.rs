@@ -183,21 +183,34 @@ impl<'a> Chains<'a> {
         let degrees: BTreeSet<usize> =
             offered.iter().flatten().map(Approximation::degree).collect();
         let instances = self.instances(offered);
-        let mut points: Vec<Point> = Vec::new();
-        for degree in degrees {
-            let Some(choices) = layerwise::uniform(self.candidates, degree) else { continue };
-            let mut fastest: Option<Point> = None;
-            for (chain, instance) in &instances {
-                let faster = |p: &Point| {
-                    fastest.as_ref().is_none_or(|f| p.solution.time < f.solution.time)
-                };
-                if let Some(point) = self.fixed(chain, instance, &choices)?.filter(faster) {
-                    fastest = Some(point);
-                }
+        let point = |degree| {
+            let choices = layerwise::uniform(self.candidates, degree)?;
+            self.fastest(&instances, &choices).transpose()
+        };
+        degrees.into_iter().filter_map(point).collect()
+    }
+
+    /// Some choice of the method, sooner found than the best ones.
+    pub fn any(&self, offered: &[Vec<Approximation>]) -> Result<Option<Point>, CompileError> {
+        let middle: Vec<usize> = offered.iter().map(|list| list.len() / 2).collect();
+        self.fastest(&self.instances(offered), &middle)
+    }
+
+    /// Given candidates on the chain on which they are fastest, if they fit any.
+    fn fastest(
+        &self,
+        instances: &[(Arc<Chain>, Instance)],
+        choices: &[usize],
+    ) -> Result<Option<Point>, CompileError> {
+        let mut fastest: Option<Point> = None;
+        for (chain, instance) in instances {
+            let faster =
+                |p: &Point| fastest.as_ref().is_none_or(|f| p.solution.time < f.solution.time);
+            if let Some(point) = self.fixed(chain, instance, choices)?.filter(faster) {
+                fastest = Some(point);
             }
-            points.extend(fastest);
         }
-        Ok(points)
+        Ok(fastest)
     }
 
     /// The choices of the program over discretised time, for budgets between what is needed at least and
@@ -328,7 +341,8 @@ impl<'a> Chains<'a> {
     /// What a point means to a user.
     pub fn describe(&self, point: &Point) -> FrontPoint {
         let choices = self.choices(&point.solution);
-        let degree = |(list, &choice): (&Vec<Candidate>, &usize)| list[choice].approximation.degree();
+        let degree =
+            |(list, &choice): (&Vec<Candidate>, &usize)| list[choice].approximation.degree();
         FrontPoint {
             seconds: point.solution.time,
             loss: point.solution.loss,

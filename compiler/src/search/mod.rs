@@ -209,18 +209,14 @@ impl<'a> Search<'a> {
     }
 
     /// The precision of some program of the current scale, if it bootstraps: what degrees do to it is
-    /// little beside what the scale does, and choosing them takes long.
-    fn first_bits(
-        &self,
-        polynomials: &[Vec<Approximation>],
-    ) -> Result<Option<f64>, CompileError> {
-        let front = self.chains.points(polynomials)?;
-        let Some(point) = front.get(front.len() / 2) else { return Ok(None) };
+    /// little beside what the scale does, and choosing the best takes long.
+    fn first_bits(&self, polynomials: &[Vec<Approximation>]) -> Result<Option<f64>, CompileError> {
+        let Some(point) = self.chains.any(polynomials)? else { return Ok(None) };
         if point.chain.bootstrapping().is_none() {
             return Ok(None);
         }
         let picked = self.picked(&self.chains.choices(&point.solution));
-        let (_, program) = self.build(&self.as_fitted(&picked), &point.chain, point)?;
+        let (_, program) = self.build(&self.as_fitted(&picked), &point.chain, &point)?;
         Ok(Some(program.predicted.precision_bits))
     }
 

@@ -15,7 +15,7 @@ pub type Sum = (usize, i64);
 
 /// A rotation of an inner sum, and of all that was added to it, to the place of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GiantStep {
+pub struct SumRotation {
     /// Index of the output.
     pub output: usize,
     /// Giant step of the sum to rotate.
@@ -31,7 +31,7 @@ pub struct GiantStep {
 pub struct GiantSteps {
     /// All steps of a wave come after those of the waves before, in any order. They start from sums to
     /// which no later step adds.
-    pub waves: Vec<Vec<GiantStep>>,
+    pub waves: Vec<Vec<SumRotation>>,
 }
 
 impl GiantSteps {
@@ -82,7 +82,7 @@ impl GiantSteps {
         let mut nearest_first: Vec<Sum> = differences.keys().copied().collect();
         nearest_first.sort_by_key(|(_, giant)| giant.abs());
         let mut depths: BTreeMap<Sum, usize> = BTreeMap::new();
-        let mut waves: Vec<Vec<GiantStep>> = Vec::new();
+        let mut waves: Vec<Vec<SumRotation>> = Vec::new();
         for sum in nearest_first {
             let (output, giant) = sum;
             let to = giant - differences[&sum];
@@ -93,7 +93,7 @@ impl GiantSteps {
             }
             let [from, to, rotation] =
                 [giant, to, differences[&sum]].map(|step| step.rem_euclid(slots));
-            waves[depth].push(GiantStep { output, from, to, rotation });
+            waves[depth].push(SumRotation { output, from, to, rotation });
         }
         waves.reverse();
         Self { waves }
@@ -124,11 +124,11 @@ mod tests {
             places.insert((output, giant), vec![(giant, 0)]);
         }
         for wave in &steps.waves {
-            let moved = |step: &GiantStep| {
+            let moved = |step: &SumRotation| {
                 (*step, places.remove(&(step.output, step.from)).expect("a sum leaves once"))
             };
             let moved: Vec<_> = wave.iter().map(moved).collect();
-            for (GiantStep { output, to, rotation, .. }, sums) in moved {
+            for (SumRotation { output, to, rotation, .. }, sums) in moved {
                 let arrived = sums.into_iter().map(|(giant, total)| (giant, total + rotation));
                 places.entry((output, to)).or_default().extend(arrived);
             }

@@ -285,8 +285,8 @@ impl Program {
                     let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
                     let steps =
                         Steps::new(&structure(&terms, &value.layout, self.log_slots), *step);
-                    for rotation in steps.rotations() {
-                        keys.rotate(i64::from(rotation).rem_euclid(slots), level);
+                    for rotation in steps.rotations(self.log_slots) {
+                        keys.rotate(rotation, level);
                     }
                     // Folds happen after the rescaling.
                     for rotation in geometry.folds() {

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pic_ckks_model::giants::GiantSteps;
 use pic_ckks_model::work::TransformSteps;
 
 use crate::layout::{Layout, split};
@@ -221,9 +222,12 @@ impl Steps {
         }
     }
 
-    /// The rotations needed, without repetition.
-    pub fn rotations(&self) -> BTreeSet<i32> {
-        self.babies.iter().chain(&self.giants).map(|&(_, rotation)| rotation).collect()
+    /// The rotations needed, modulo the slots, without repetition.
+    pub fn rotations(&self, log_slots: u32) -> BTreeSet<i64> {
+        let slots = 1i64 << log_slots;
+        let babies = self.babies.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));
+        let giants = self.giants.iter().map(|&(output, giant)| (output as usize, giant.into()));
+        babies.chain(GiantSteps::new(giants, slots).rotations()).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod bootstrapping;
 pub mod chebyshev;
+pub mod giants;
 mod keys;
 pub mod noise;
 mod parameters;

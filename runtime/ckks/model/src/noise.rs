@@ -136,11 +136,13 @@ impl<'a> NoiseModel<'a> {
         let q = self.prime(level);
         let (plain_scale, inner_scale) = (q * output_scale / input_scale, q * output_scale);
         let inner = self.inner_key_switch(level);
-        let (baby, giant) = match hoisting {
-            Hoisting::Single => (inner + self.rounding(), inner),
-            // Only the half that meets the secret is divided before a giant step.
-            Hoisting::Double => (inner, inner + self.secret_norm() / 12.0),
+        let baby = match hoisting {
+            Hoisting::Single => inner + self.rounding(),
+            Hoisting::Double => inner,
         };
+        // Only the half that meets the secret is divided before a giant step, and not even that before the
+        // first one with single hoisting, which is neglected. Later steps leave an error as large as it is.
+        let giant = inner + self.secret_norm() / 12.0;
         let (baby, giant) = (self.in_slots(baby, input_scale), self.in_slots(giant, inner_scale));
         let step = |step: &GiantStep| {
             let term = |&(rotated, mean_square): &(bool, f64)| {

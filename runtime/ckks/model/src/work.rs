@@ -248,15 +248,15 @@ impl<'a> Counter<'a> {
         let held = self.held(level, hoisting).count();
         let diagonal_bytes = self.diagonal_bytes(level, steps.period, hoisting) as f64;
         // Where inputs are divided, inner sums are multiplied by P again, otherwise inputs are.
-        let (divided_babies, divided_giants) = match hoisting {
-            Hoisting::Single => (2, 0),
-            Hoisting::Double => (0, 1),
+        let divided_babies = match hoisting {
+            Hoisting::Single => 2,
+            Hoisting::Double => 0,
         };
         let baby = self.inner_product(level) + self.limbs(0, primes, 0) + divide * divided_babies;
-        let giant = divide * divided_giants
-            + self.decompose(level)
-            + self.inner_product(level)
-            + self.limbs(0, held, 0);
+        // With single hoisting, the first of those that follow each other has nothing to divide; that is
+        // neglected.
+        let giant =
+            divide + self.decompose(level) + self.inner_product(level) + self.limbs(0, held, 0);
         self.decompose(level) * steps.inputs
             + baby * steps.babies
             + (self.limbs(0, 2 * held, 0) + Work { words: diagonal_bytes / 8.0, ..Work::default() })
@@ -393,10 +393,10 @@ mod tests {
         };
         assert_eq!(counter.hoisting(&steps(16), 2), Hoisting::Double);
         assert_eq!(counter.hoisting(&steps(1024), 2), Hoisting::Single);
-        // Single hoisting divides 8 pairs rather than 7 polynomials, and leaves 2 of 5 limbs away.
+        // Single hoisting divides 8 more pairs and leaves 2 of 5 limbs away.
         let work = |hoisting| limbs(counter.linear(&steps(100), 2, hoisting));
         let (single, double) = (work(Hoisting::Single), work(Hoisting::Double));
         let difference: [f64; 3] = std::array::from_fn(|i| double[i] - single[i]);
-        assert_eq!(difference, [-9. * 5., 100. * 2. * 2. + 7. * 2. - 9. * 3., -9. * 6.]);
+        assert_eq!(difference, [-16. * 5., 100. * 2. * 2. + 7. * 2. - 16. * 3., -16. * 6.]);
     }
 }

@@ -3,19 +3,20 @@
 //! `out[o] = Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(in[i]) )`: a matrix by its generalised
 //! diagonals, split in baby steps and giant steps. All baby rotations of an input share one
 //! decomposition, all giant steps of an output one division, by P together with the prime of its level.
+//! Giant steps follow each other, so that few keys do for all ([`crate::model::giants`]).
 //! Double hoisting (Bossuat et al., Eurocrypt 2021, §4) takes the inner sums modulo QP and divides one
 //! polynomial by P before each giant step; single hoisting divides each baby rotation and takes the inner
 //! sums modulo Q, so that diagonals are shorter. How to split a matrix, and which of the two it is, is
 //! the caller's choice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
+use crate::model::giants::GiantSteps;
 use crate::model::work::Counter;
 use crate::ring::{Basis, Factor, Operand, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
@@ -62,18 +63,14 @@ pub struct LinearTransform {
     shape: TransformShape,
     /// The distinct rotated inputs, (input, baby).
     babies: Vec<(usize, i64)>,
-    groups: Vec<Group>,
+    /// By output and giant step.
+    groups: BTreeMap<(usize, i64), Group>,
+    giants: GiantSteps,
     context: ContextId,
 }
 
-/// All terms with one output and one giant step.
-#[derive(Debug)]
-struct Group {
-    output: usize,
-    giant: i64,
-    /// Pairs of an index of `babies` and a diagonal.
-    terms: Vec<(usize, Diagonal)>,
-}
+/// All terms with one output and one giant step: pairs of an index of the babies and a diagonal.
+type Group = Vec<(usize, Diagonal)>;
 
 /// A diagonal, with one residue for each run of equal ones.
 #[derive(Debug)]
@@ -213,12 +210,12 @@ impl LinearTransform {
         let babies: BTreeSet<_> = groups.values().flatten().map(|(baby, _)| *baby).collect();
         let babies: Vec<_> = babies.into_iter().collect();
         let index = |baby| babies.binary_search(&baby).expect("every baby step was collected");
-        let groups = groups.into_iter().map(|((output, giant), terms)| Group {
-            output,
-            giant,
-            terms: terms.into_iter().map(|(baby, diagonal)| (index(baby), diagonal)).collect(),
-        });
-        Ok(Self { shape, groups: groups.collect(), babies, context: context.id() })
+        let giants = GiantSteps::new(groups.keys().copied(), slots as i64);
+        let indexed = |terms: Vec<_>| -> Group {
+            terms.into_iter().map(|(baby, diagonal)| (index(baby), diagonal)).collect()
+        };
+        let groups = groups.into_iter().map(|(sum, terms)| (sum, indexed(terms))).collect();
+        Ok(Self { shape, babies, groups, giants, context: context.id() })
     }
 
     /// Its shape.
@@ -228,14 +225,13 @@ impl LinearTransform {
 
     /// The rotations it needs, modulo the slot count.
     pub fn rotations(&self) -> BTreeSet<i64> {
-        let babies = self.babies.iter().map(|&(_, baby)| baby);
-        let giants = self.groups.iter().map(|group| group.giant);
-        babies.chain(giants).filter(|&rotation| rotation != 0).collect()
+        let babies = self.babies.iter().map(|&(_, baby)| baby).filter(|&baby| baby != 0);
+        babies.chain(self.giants.rotations()).collect()
     }
 
     /// Memory that the diagonals hold, in bytes.
     pub fn bytes(&self) -> usize {
-        let diagonals = self.groups.iter().flat_map(|group| &group.terms);
+        let diagonals = self.groups.values().flatten();
         diagonals.map(|(_, diagonal)| diagonal.bytes()).sum()
     }
 }
@@ -254,35 +250,14 @@ impl Evaluator {
     ) -> Result<Vec<Ciphertext>, Error> {
         let TransformShape { level, slots, output_scale, .. } = transform.shape;
         self.check_inputs(inputs, transform)?;
-        let context = &*self.context;
-        let giants = transform
-            .groups
-            .iter()
-            .map(|group| self.keys.rotation(context, group.giant, slots))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let ring = context.ring();
-        let inner_sums = self.inner_sums(inputs, transform)?;
-        let sums: Vec<Mutex<Option<(Poly, Poly)>>> =
-            (0..transform.shape.outputs).map(|_| Mutex::new(None)).collect();
-        let groups = transform.groups.par_iter().zip(giants).zip(inner_sums);
-        groups.try_for_each(|((group, giant), inner_sum)| {
-            let (u0, u1) = self.giant_step(inner_sum, giant, transform.shape.hoisting)?;
-            let mut sum = sums[group.output].lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((sum0, sum1)) = &mut *sum {
-                ring.add_assign(sum0, &u0);
-                ring.add_assign(sum1, &u1);
-            } else {
-                *sum = Some((u0, u1));
-            }
-            Ok::<_, Error>(())
-        })?;
-
-        let divisor = context.special_basis().union(Basis::single(level));
+        let (context, ring) = (&*self.context, self.context.ring());
+        let sums = self.in_place(self.inner_sums(inputs, transform)?, transform)?;
+        let special = context.special_basis();
+        let divisor = special.union(Basis::single(level));
         let outputs = sums.into_iter().map(|sum| {
-            let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let (u0, u1) = sum.expect("every output has a term");
-            let (c0, c1) =
-                rayon::join(|| ring.mod_down(u0, divisor), || ring.mod_down(u1, divisor));
+            let extended = |u| if self.is_extended(&u) { u } else { ring.lifted(&u, special) };
+            let divide = |u| ring.mod_down(extended(u), divisor);
+            let (c0, c1) = rayon::join(|| divide(sum.0), || divide(sum.1));
             Ciphertext { c0, c1, scale: output_scale, slots, context: context.id() }
         });
         Ok(outputs.collect())
@@ -319,7 +294,7 @@ impl Evaluator {
     ) -> Result<Vec<(Poly, Poly)>, Error> {
         let (context, ring) = (&*self.context, self.context.ring());
         let Some(first) = inputs.first() else { return Ok(Vec::new()) };
-        let groups: Vec<_> = transform.groups.iter().map(|group| &*group.terms).collect();
+        let groups: Vec<_> = transform.groups.values().map(Vec::as_slice).collect();
         // Babies are sorted by input.
         let by_input: Vec<_> = transform.babies.chunk_by(|a, b| a.0 == b.0).collect();
         Ok(match transform.shape.hoisting {
@@ -373,30 +348,66 @@ impl Evaluator {
         Ok(Operand { c0, c1, digits: digits.map(Decomposition::raised), rotations })
     }
 
-    /// P times the rotation of an inner sum, modulo QP.
+    /// For each output, the sum of the rotated inner sums: as an inner sum if it is one alone, otherwise
+    /// times P and modulo QP.
+    fn in_place(
+        &self,
+        inner_sums: Vec<(Poly, Poly)>,
+        transform: &LinearTransform,
+    ) -> Result<Vec<(Poly, Poly)>, Error> {
+        let slots = transform.shape.slots;
+        let mut sums: BTreeMap<_, _> = transform.groups.keys().copied().zip(inner_sums).collect();
+        for wave in &transform.giants.waves {
+            let leaving = wave.iter().map(|step| {
+                let sum = sums.remove(&(step.output, step.from));
+                (sum.expect("a sum takes one step"), step.rotation)
+            });
+            let leaving: Vec<_> = leaving.collect();
+            let rotate = |(sum, rotation)| {
+                let key = self.keys.rotation(&self.context, rotation, slots)?;
+                self.giant_step(sum, key.expect("no step is by nothing"))
+            };
+            let arriving =
+                leaving.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?;
+            for (step, (mut u0, mut u1)) in wave.iter().zip(arriving) {
+                let place = (step.output, step.to);
+                if let Some(sum) = sums.remove(&place) {
+                    self.add_to_extended(&mut u0, &sum.0);
+                    self.add_to_extended(&mut u1, &sum.1);
+                }
+                sums.insert(place, (u0, u1));
+            }
+        }
+        // One sum is left of each output, in order.
+        Ok(sums.into_values().collect())
+    }
+
+    /// P times the rotation of a sum, modulo QP.
     fn giant_step(
         &self,
         (u0, u1): (Poly, Poly),
-        giant: Option<(u64, &SwitchingKey)>,
-        hoisting: Hoisting,
+        (galois_element, key): (u64, &SwitchingKey),
     ) -> Result<(Poly, Poly), Error> {
         let (context, ring) = (&*self.context, self.context.ring());
-        let special = context.special_basis();
-        let Some((element, key)) = giant else {
-            return Ok(match hoisting {
-                Hoisting::Single => (ring.lifted(&u0, special), ring.lifted(&u1, special)),
-                Hoisting::Double => (u0, u1),
-            });
-        };
-        let c1 = match hoisting {
-            Hoisting::Single => u1,
-            Hoisting::Double => ring.mod_down(u1, special),
-        };
+        let is_extended = self.is_extended(&u1);
+        let c1 = if is_extended { ring.mod_down(u1, context.special_basis()) } else { u1 };
         let (mut v0, v1) = key.apply(context, &c1)?;
-        match hoisting {
-            Hoisting::Single => ring.add_lifted_assign(&mut v0, &u0, special),
-            Hoisting::Double => ring.add_assign(&mut v0, &u0),
+        self.add_to_extended(&mut v0, &u0);
+        Ok((ring.automorphism(&v0, galois_element), ring.automorphism(&v1, galois_element)))
+    }
+
+    /// Adds a sum, times P unless it is that already, to one modulo QP.
+    fn add_to_extended(&self, extended: &mut Poly, sum: &Poly) {
+        let ring = self.context.ring();
+        if self.is_extended(sum) {
+            ring.add_assign(extended, sum);
+        } else {
+            ring.add_lifted_assign(extended, sum, self.context.special_basis());
         }
-        Ok((ring.automorphism(&v0, element), ring.automorphism(&v1, element)))
+    }
+
+    /// Whether a sum is modulo QP and times P.
+    fn is_extended(&self, sum: &Poly) -> bool {
+        self.context.special_basis().is_subset(sum.basis())
     }
 }

@@ -159,7 +159,8 @@ fn linear_transforms() {
                 output_scale: 0.9 * SCALE,
                 hoisting,
             };
-            let shifts = [(0i64, 0i64), (0, 1), (4, 0), (4, 2)];
+            // One giant step follows the other.
+            let shifts = [(0i64, 0i64), (0, 1), (4, 0), (4, 2), (8, 1)];
             let diagonals: Vec<Vec<f64>> =
                 shifts.iter().map(|_| b.s.random_real(b.slots)).collect();
             let terms = shifts.iter().zip(&diagonals).map(|(&(giant, baby), diagonal)| {
@@ -181,7 +182,7 @@ fn linear_transforms() {
                 rotated: shifts[range.start].0 != 0,
                 terms: range.map(|i| (shifts[i].1 != 0, mean_square(&diagonals[i]))).collect(),
             };
-            let steps = [step(0..2), step(2..4)];
+            let steps = [step(0..2), step(2..4), step(4..5)];
             let variance =
                 b.noise().linear_transform(signal, 6, SCALE, shape.output_scale, hoisting, &steps);
             (result, expected, variance)

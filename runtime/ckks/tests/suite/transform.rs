@@ -1,6 +1,9 @@
 //! Linear transforms against dense matrix–vector products.
 
+use std::collections::BTreeSet;
+
 use crate::common::*;
+use pic_ckks::model::giants::GiantSteps;
 use pic_ckks::model::work::Counter;
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape};
@@ -45,8 +48,9 @@ proptest! {
     ) {
         let slots = 1usize << log_slots;
         let babies = 1usize << log_babies.min(log_slots);
-        let rotations: Vec<i64> = (0..slots as i64)
-            .filter(|r| *r < babies as i64 || r % babies as i64 == 0)
+        // One key for all giant steps.
+        let rotations: Vec<i64> = (1..babies as i64)
+            .chain((babies < slots).then_some(babies as i64))
             .collect();
         let mut s = shape.setup(seed, &request(shape.levels, &rotations));
         let matrix: Vec<Vec<Vec<f64>>> = (0..outputs)
@@ -81,6 +85,70 @@ proptest! {
             };
             let expected: Vec<f64> = (0..slots).map(entry).collect();
             assert_near_real(&s.decrypt(result), &expected);
+        }
+    }
+}
+
+/// Giant steps with gaps, in both directions and around the circle, of outputs that share few of them.
+#[test]
+fn giant_steps_share_the_keys_that_the_model_lists() {
+    let shape = Shape { log_n: 10, levels: 2, digits: 2 };
+    let slots = 64usize;
+    // By output; the last one's are multiples of 16 modulo the slots, all but none.
+    let giants: [&[i64]; 4] = [&[-24, -16, -8, 0, 8, 40, 32], &[-21, 45, 3], &[0], &[16, -16, 160]];
+    let babies = [0i64, 1, -2];
+    let sums = (0..).zip(giants).flat_map(|(o, giants)| giants.iter().map(move |&g| (o, g)));
+    let mut keys = GiantSteps::new(sums.clone(), slots as i64).rotations();
+    // Apart, they would take ten.
+    assert_eq!(keys, BTreeSet::from([2, 3, 8, 16, 24, 40]));
+    keys.extend([1, 62]);
+
+    for hoisting in [Hoisting::Single, Hoisting::Double] {
+        let run = |keys: &BTreeSet<i64>| {
+            let rotations: Vec<i64> = keys.iter().copied().collect();
+            let mut s = shape.setup(7, &request(2, &rotations));
+            let transform_shape = TransformShape {
+                inputs: 1,
+                outputs: giants.len(),
+                slots,
+                level: 2,
+                input_scale: SCALE,
+                output_scale: SCALE,
+                hoisting,
+            };
+            let terms = sums.clone().flat_map(|(output, giant)| {
+                babies.map(|baby| Term { output, input: 0, giant, baby })
+            });
+            let terms: Vec<_> = terms.map(|term| (term, s.random_real(slots))).collect();
+            let transform =
+                LinearTransform::new(&s.context, transform_shape, terms.clone(), usize::MAX);
+            let transform = transform.unwrap();
+            let values = s.random_real(slots);
+            let x = s.encrypt_real(&values);
+            let results = s.evaluator.transform(std::slice::from_ref(&x), &transform)?;
+            for (output, result) in results.iter().enumerate() {
+                let at = |j: usize, by: i64| (j as i64 + by).rem_euclid(slots as i64) as usize;
+                let entry = |j| -> f64 {
+                    let own = terms.iter().filter(|(term, _)| term.output == output);
+                    let term = |(term, diagonal): &(Term, Vec<f64>)| {
+                        diagonal[at(j, term.giant)] * values[at(j, term.giant + term.baby)]
+                    };
+                    own.map(term).sum()
+                };
+                let expected: Vec<f64> = (0..slots).map(entry).collect();
+                assert_near_real(&s.decrypt(result), &expected);
+            }
+            Ok(transform.rotations())
+        };
+        assert_eq!(run(&keys), Ok(keys.clone()));
+        for &rotation in &keys {
+            let mut others = keys.clone();
+            others.remove(&rotation);
+            let missing = run(&others).unwrap_err();
+            let Error::MissingRotationKey { rotation: found } = missing else {
+                panic!("{missing:?}")
+            };
+            assert_eq!(found.rem_euclid(slots as i64), rotation);
         }
     }
 }

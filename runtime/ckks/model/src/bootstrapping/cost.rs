@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{BootstrappingPlan, Stage, StageStep};
 use crate::KeyRequest;
 use crate::chebyshev::ChebyshevPlan;
+use crate::giants::GiantSteps;
 use crate::work::{Counter, Hoisting, TransformSteps, Work};
 
 impl BootstrappingPlan {
@@ -57,7 +58,8 @@ impl BootstrappingPlan {
         }
         for step in self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots()) {
             let (babies, giants) = rotations_of(&step.stage);
-            for rotation in babies.into_iter().chain(giants) {
+            let giants = GiantSteps::new(giants.into_iter().map(|giant| (0, giant)), slots);
+            for rotation in babies.into_iter().chain(giants.rotations()) {
                 keys.rotate(rotation.rem_euclid(slots), step.level);
             }
         }

@@ -39,12 +39,14 @@ impl Stage {
     }
 
     /// The offsets of the generalised diagonals, as (giant, baby) with giant + baby the offset, for
-    /// a number of baby steps.
+    /// a number of baby steps, zero among them. Giant steps are as few as possible.
     pub fn terms(&self, babies: usize) -> impl Iterator<Item = (i64, i64)> {
         let (radix, step, babies) = (1i64 << self.radix, 1i64 << self.first, babies as i64);
         let lowest = if self.wraps() { 0 } else { 1 - radix };
+        // The lowest offset takes the lowest baby step.
+        let lowest_baby = -(-lowest).rem_euclid(babies);
         (lowest..radix).map(move |j| {
-            let baby = j.rem_euclid(babies);
+            let baby = (j - lowest).rem_euclid(babies) + lowest_baby;
             ((j - baby) * step, baby * step)
         })
     }
@@ -60,11 +62,12 @@ impl Stage {
         if self.wraps() { 1 << self.radix } else { (2 << self.radix) - 1 }
     }
 
-    /// The number of baby steps, a power of two: about as many as giant steps, each of which costs
-    /// about four times as much when babies are hoisted.
+    /// The number of baby steps. A giant step takes a little over twice as long as one of them, which are
+    /// hoisted.
     pub fn babies(&self) -> usize {
-        let diagonals = self.diagonals() as f64;
-        1 << (4.0 * diagonals).sqrt().log2().round() as u32
+        let time = |&babies: &usize| babies + 2 * self.diagonals().div_ceil(babies);
+        // From the most, as those take the least time of what is equal here.
+        (1..=self.diagonals()).rev().min_by_key(time).expect("a stage has diagonals")
     }
 }
 
@@ -84,11 +87,15 @@ mod tests {
                         |o: &i64| [0, 1 << k, -(1 << k)].map(|h| (o + h).rem_euclid(slots));
                     offsets = offsets.iter().flat_map(combine).collect();
                 }
-                for babies in [1, 2, 8] {
+                for babies in [1, 2, 5, 8, 9, stage.babies()] {
                     let found: Vec<i64> =
                         stage.terms(babies).map(|(g, b)| (g + b).rem_euclid(slots)).collect();
                     assert_eq!(found.len(), stage.diagonals());
                     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), offsets);
+                    let (giants, steps): (BTreeSet<_>, BTreeSet<_>) = stage.terms(babies).unzip();
+                    assert_eq!(steps.len(), babies.min(stage.diagonals()));
+                    assert_eq!(giants.len(), stage.diagonals().div_ceil(babies));
+                    assert!(giants.contains(&0));
                 }
             }
         }

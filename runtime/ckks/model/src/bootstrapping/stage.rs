@@ -66,8 +66,8 @@ impl Stage {
     /// hoisted.
     pub fn babies(&self) -> usize {
         let time = |&babies: &usize| babies + 2 * self.diagonals().div_ceil(babies);
-        // From the most, as those take the least time of what is equal here.
-        (1..=self.diagonals()).rev().min_by_key(time).expect("a stage has diagonals")
+        // The fewest, as each has a key of its own.
+        (1..=self.diagonals()).min_by_key(time).expect("a stage has diagonals")
     }
 }
 

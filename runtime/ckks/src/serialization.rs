@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::context::check_scale;
 use crate::keys::{EncapsulationKeys, Pair, SwitchingKey};
-use crate::ring::{Basis, Domain, Poly, sample};
+use crate::ring::{Basis, Domain, PackedPoly, Poly, sample};
 use crate::{
     Ciphertext, Context, Error, EvaluationKeys, FormatError, PublicKey, SecretKey, SeededCiphertext,
 };
@@ -303,8 +303,7 @@ impl<'a> Reader<'a> {
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for _ in self.context.parameters().digit_ranges(level) {
             let seed = self.seed()?;
-            let b = self.poly(basis)?;
-            parts.push((b, self.context.ring().uniform(&seed, basis, Domain::Ntt)));
+            parts.push(self.pair_of(&seed, basis)?);
             seeds.push(seed);
         }
         Ok(SwitchingKey { level, parts, seeds })
@@ -312,8 +311,13 @@ impl<'a> Reader<'a> {
 
     fn pair(&mut self, basis: Basis) -> Result<Pair, Error> {
         let seed = self.seed()?;
-        let b = self.poly(basis)?;
-        Ok(Pair { polys: (b, self.context.ring().uniform(&seed, basis, Domain::Ntt)), seed })
+        Ok(Pair { polys: self.pair_of(&seed, basis)?, seed })
+    }
+
+    /// Both halves of a part of a key.
+    fn pair_of(&mut self, seed: &Seed, basis: Basis) -> Result<(PackedPoly, PackedPoly), Error> {
+        let (b, ring) = (self.poly(basis)?, self.context.ring());
+        Ok((ring.pack(&b), ring.pack(&ring.uniform(seed, basis, Domain::Ntt))))
     }
 
     fn finish(self) -> Result<(), FormatError> {

@@ -3,7 +3,7 @@
 //! Transforms use Harvey's lazy butterflies ("Faster arithmetic for number-theoretic transforms",
 //! 2014) over the negacyclic decimation of Longa and Naehrig (2016); products use Barrett and Shoup.
 
-use super::{ConversionTarget, Form};
+use super::{ConversionTarget, Packing};
 use crate::ring::Modulus;
 use crate::ring::modulus::conditional_sub;
 
@@ -147,15 +147,17 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
 pub(super) fn inner_product(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
-    form: Form,
+    start: usize,
+    packing: Packing,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    for (j, (out0, out1)) in out.0.iter_mut().zip(out.1).enumerate() {
+    let [first, pairs] = packing.forms();
+    for (j, (out0, out1)) in (start..).zip(out.0.iter_mut().zip(out.1)) {
         let (mut sum0, mut sum1) = (0, 0);
         for (a, b0, b1) in terms {
-            let a = u128::from(form.residue(a, j));
-            sum0 += a * u128::from(b0[j]);
-            sum1 += a * u128::from(b1[j]);
+            let a = u128::from(first.residue(a, j));
+            sum0 += a * u128::from(pairs.residue(b0, j));
+            sum1 += a * u128::from(pairs.residue(b1, j));
         }
         *out0 = m.reduce_u128(sum0);
         *out1 = m.reduce_u128(sum1);

@@ -177,13 +177,34 @@ pub(super) fn inner_product(
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
     match packing {
-        Packing::First(Form { bytes, log_run: 0 }) => {
-            with_bytes!(bytes, packed_first(m, out, start, terms))
-        }
         Packing::First(Form { bytes, log_run }) => {
-            with_bytes!(bytes, runs_first(m, out, start, terms, log_run))
+            with_bytes!(bytes, packed_first(m, out, start, terms, log_run))
         }
         Packing::Pairs(bytes) => with_bytes!(bytes, packed_pairs(m, out, start, terms)),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_first<const BYTES: usize>(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    start: usize,
+    terms: &[(&[u64], &[u64], &[u64])],
+    log_run: u32,
+) {
+    let pair = |b: &[u64], position| plain_row_ahead(b, position);
+    match log_run {
+        0 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 0>(), pair),
+        1 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 1>(), pair),
+        2 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 2>(), pair),
+        _ => {
+            // The residues of a vector are equal.
+            let form = Form { bytes: BYTES, log_run };
+            let row = |a: &[u64], position| {
+                std::array::from_fn(|v| splat(form.residue(a, position + v * LANES)))
+            };
+            sums_of_products(m, out, start, terms, row, pair);
+        }
     }
 }
 
@@ -194,41 +215,8 @@ fn packed_pairs<const BYTES: usize>(
     start: usize,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let lanes = load(&unpacking(BYTES, 0, 0));
-    let packed = |b: &[u64], position| packed_row::<BYTES>(b, position, lanes);
-    sums_of_products(m, out, start, terms, |a, position| plain_row(a, position), packed);
-}
-
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
-fn packed_first<const BYTES: usize>(
-    m: &Modulus,
-    out: (&mut [u64], &mut [u64]),
-    start: usize,
-    terms: &[(&[u64], &[u64], &[u64])],
-) {
-    let lanes = load(&unpacking(BYTES, 0, 0));
-    let packed = |a: &[u64], position| packed_row::<BYTES>(a, position, lanes);
-    sums_of_products(m, out, start, terms, packed, |b, position| plain_row(b, position));
-}
-
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
-fn runs_first<const BYTES: usize>(
-    m: &Modulus,
-    out: (&mut [u64], &mut [u64]),
-    start: usize,
-    terms: &[(&[u64], &[u64], &[u64])],
-    log_run: u32,
-) {
-    let lanes: [_; LANES] = std::array::from_fn(|first| unpacking(BYTES, first, log_run));
-    let runs = |a: &[u64], position: usize| {
-        std::array::from_fn(|v| {
-            let first = (position + v * LANES) >> log_run;
-            let at = first / LANES * BYTES;
-            prefetch(a, at);
-            unpack(load_group::<BYTES>(&a[at..]), load(&lanes[first % LANES]))
-        })
-    };
-    sums_of_products(m, out, start, terms, runs, |b, position| plain_row(b, position));
+    let first = |a: &[u64], position| plain_row(a, position);
+    sums_of_products(m, out, start, terms, first, packed_row::<BYTES, 0>());
 }
 
 /// Inner products, given how to get the residues of operands for the row at a position.
@@ -268,40 +256,48 @@ fn sums_of_products(
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 fn plain_row(words: &[u64], position: usize) -> Row {
-    prefetch_row::<LANES>(words, position);
     let words = words[position..position + ROW].as_chunks().0;
     std::array::from_fn(|v| load(&words[v]))
 }
 
-/// The row at a position of a packed operand, given the [`unpacking`] of its bytes.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
-fn packed_row<const BYTES: usize>(words: &[u64], position: usize, lanes: Vector) -> Row {
-    let at = position / LANES * BYTES;
-    prefetch_row::<BYTES>(words, at);
-    let words = &words[at..at + ROW / LANES * BYTES];
-    std::array::from_fn(|v| unpack(load_group::<BYTES>(&words[v * BYTES..]), lanes))
-}
-
-/// Asks for what will be needed a few rows after the one that begins with a word: there are more operands,
-/// each read in order, than the processor keeps track of by itself.
+/// The same, asking for those to come.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn prefetch_row<const BYTES: usize>(words: &[u64], at: usize) {
-    /// Rows ahead.
-    const DISTANCE: usize = 2;
-    let row = ROW / LANES * BYTES;
-    for line in (0..row).step_by(8) {
-        prefetch(words, at + DISTANCE * row + line);
+fn plain_row_ahead(words: &[u64], position: usize) -> Row {
+    prefetch_row(words, position, ROW);
+    plain_row(words, position)
+}
+
+/// How to get the row at a position of a packed operand with runs of at most four.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_row<const BYTES: usize, const LOG_RUN: u32>() -> impl Fn(&[u64], usize) -> Row {
+    // Vector v has residues of group v >> LOG_RUN.
+    let groups = const { (ROW / LANES) >> LOG_RUN };
+    let lanes: Row =
+        std::array::from_fn(|v| load(&unpacking(BYTES, ((v * LANES) >> LOG_RUN) % LANES, LOG_RUN)));
+    move |words, position| {
+        let at = (position >> LOG_RUN) / LANES * BYTES;
+        prefetch_row(words, at, groups * BYTES);
+        let words = &words[at..at + groups * BYTES];
+        std::array::from_fn(|v| {
+            unpack(load_group::<BYTES>(&words[(v >> LOG_RUN) * BYTES..]), lanes[v])
+        })
     }
 }
 
-/// Asks for the cache line of a word, which may lie behind the last.
+/// Asks for a row of so many words that will be needed soon after the one that begins with a word: there are
+/// more operands, each read in order, than the processor keeps track of by itself.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn prefetch(words: &[u64], at: usize) {
-    // Nothing is read there, so that the address need not be one of the slice's.
-    _mm_prefetch::<_MM_HINT_T0>(words.as_ptr().wrapping_add(at).cast());
+fn prefetch_row(words: &[u64], at: usize, row: usize) {
+    /// Words ahead.
+    const DISTANCE: usize = 56;
+    for line in (0..row).step_by(LANES) {
+        // Nothing is read there, so that the address need not be one of the slice's.
+        let line = words.as_ptr().wrapping_add(at + DISTANCE + line);
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]

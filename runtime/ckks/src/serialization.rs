@@ -1,9 +1,10 @@
 //! Bytes: writing objects, and reading them from strangers.
 //!
 //! Each object is one kind byte after a magic, a version, the fingerprint of the parameters, fields,
-//! and raw limbs (8 little-endian bytes a residue). Uniform halves of keys are stored as seeds. A
-//! reader checks everything against the context: sizes before allocating, bases, residues below
-//! their primes, scales, slot counts. Containers, compression and checksums are left to the caller.
+//! and raw limbs (8 little-endian bytes a residue, also of keys, which are packed in memory only).
+//! Uniform halves of keys are stored as seeds. A reader checks everything against the context: sizes
+//! before allocating, bases, residues below their primes, scales, slot counts. Containers, compression
+//! and checksums are left to the caller.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

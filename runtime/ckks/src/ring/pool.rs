@@ -15,7 +15,7 @@ use memmap2::MmapMut;
 /// different limbs do not compete for the same cache sets.
 const LIMB_PADDING: usize = 5 * 8;
 
-/// A slab has the room of this many limbs without their padding.
+/// A slab has the room of at least this many limbs without their padding.
 const SLAB_LIMBS: usize = 32;
 
 /// Bytes of a huge page, and the alignment of slabs that have one.
@@ -93,6 +93,7 @@ impl Slab {
     fn new(length: usize) -> Self {
         let bytes = SLAB_LIMBS * length * size_of::<u64>();
         let alignment = if bytes < HUGE_PAGE { Limb::ALIGNMENT } else { HUGE_PAGE };
+        let bytes = bytes.next_multiple_of(alignment);
         // As for any allocation, there is nothing to be done when memory runs out.
         let map = MmapMut::map_anon(bytes + alignment).expect("out of memory");
         #[cfg(target_os = "linux")]

@@ -20,7 +20,7 @@ pub(super) const CHUNK: usize = 512;
 pub enum Kernels {
     /// Safe Rust for every machine.
     Portable,
-    /// AVX-512 with 52-bit multiply-add (Intel from Ice Lake, AMD from Zen 4).
+    /// AVX-512 with 52-bit multiply-add and byte permutations (Intel from Ice Lake, AMD from Zen 4).
     Ifma,
 }
 

@@ -25,9 +25,6 @@ pub(in crate::ring) enum Packing {
 }
 
 impl Form {
-    /// A word for each position.
-    pub(super) const PLAIN: Self = Self { bytes: 8, log_run: 0 };
-
     /// The residue for a position.
     pub(in crate::ring) fn residue(self, words: &[u64], position: usize) -> u64 {
         let (word, shift) = place(self.bytes, position >> self.log_run);
@@ -36,16 +33,6 @@ impl Form {
             residue |= words[word + 1] << (u64::BITS - shift);
         }
         residue & (u64::MAX >> (u64::BITS - bits(self.bytes)))
-    }
-}
-
-impl Packing {
-    /// The forms of the a and of the b0 and b1.
-    pub(super) fn forms(self) -> [Form; 2] {
-        match self {
-            Self::First(form) => [form, Form::PLAIN],
-            Self::Pairs(bytes) => [Form::PLAIN, Form { bytes, log_run: 0 }],
-        }
     }
 }
 

@@ -154,7 +154,7 @@ pub(super) fn load(x: &[u64; LANES]) -> Vector {
     unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
 }
 
-/// The first words of a slice, as many as eight residues of so many bytes take; the others are zero.
+/// The first words of a slice, as many as eight packed residues of so many bytes take, then zeros.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn load_group<const BYTES: usize>(words: &[u64]) -> Vector {
@@ -164,8 +164,8 @@ pub(super) fn load_group<const BYTES: usize>(words: &[u64]) -> Vector {
     unsafe { _mm512_maskz_loadu_epi64(u8::MAX >> (LANES - BYTES), group.as_ptr().cast()) }
 }
 
-/// What [`unpack`] wants for eight residues of so many bytes: those at index `first` and after, each in
-/// `2^log_run` lanes.
+/// The byte permutation that [`unpack`] takes for residues of so many bytes: those at index `first` and
+/// after, each for `2^log_run` lanes.
 pub(super) fn unpacking(bytes: usize, first: usize, log_run: u32) -> [u64; LANES] {
     // The last byte is zero, unless residues have eight.
     let byte = |lane: usize, k| {

@@ -99,9 +99,9 @@ fn key_switch(c: &mut Criterion) {
                 primes.chunks(special).map(|c| Basis::from_indices(c.iter().copied())).collect();
             let special = Basis::from_indices(limbs..limbs + special);
             let all = ring.basis();
-            let key: Vec<(Poly, Poly)> = (0..digits.len() as u8)
-                .map(|i| (random(&ring, all, 2 * i), random(&ring, all, 2 * i + 1)))
-                .collect();
+            let half = |seed| ring.pack(&random(&ring, all, seed));
+            let key: Vec<_> =
+                (0..digits.len() as u8).map(|i| (half(2 * i), half(2 * i + 1))).collect();
             let key: Vec<_> = key.iter().collect();
             let poly = random(&ring, all.difference(special), 100);
             let switch = |digits| KeySwitch {

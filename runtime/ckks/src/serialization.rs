@@ -1,9 +1,10 @@
 //! Bytes: writing objects, and reading them from strangers.
 //!
 //! Each object is one kind byte after a magic, a version, the fingerprint of the parameters, fields,
-//! and raw limbs (8 little-endian bytes a residue). Uniform halves of keys are stored as seeds. A
-//! reader checks everything against the context: sizes before allocating, bases, residues below
-//! their primes, scales, slot counts. Containers, compression and checksums are left to the caller.
+//! and raw limbs (8 little-endian bytes a residue, also of keys, which are packed in memory only).
+//! Uniform halves of keys are stored as seeds. A reader checks everything against the context: sizes
+//! before allocating, bases, residues below their primes, scales, slot counts. Containers, compression
+//! and checksums are left to the caller.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::context::check_scale;
 use crate::keys::{EncapsulationKeys, Pair, SwitchingKey};
-use crate::ring::{Basis, Domain, Poly, sample};
+use crate::ring::{Basis, Domain, PackedPoly, Poly, sample};
 use crate::{
     Ciphertext, Context, Error, EvaluationKeys, FormatError, PublicKey, SecretKey, SeededCiphertext,
 };
@@ -303,8 +304,7 @@ impl<'a> Reader<'a> {
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for _ in self.context.parameters().digit_ranges(level) {
             let seed = self.seed()?;
-            let b = self.poly(basis)?;
-            parts.push((b, self.context.ring().uniform(&seed, basis, Domain::Ntt)));
+            parts.push(self.pair_of(&seed, basis)?);
             seeds.push(seed);
         }
         Ok(SwitchingKey { level, parts, seeds })
@@ -312,8 +312,13 @@ impl<'a> Reader<'a> {
 
     fn pair(&mut self, basis: Basis) -> Result<Pair, Error> {
         let seed = self.seed()?;
-        let b = self.poly(basis)?;
-        Ok(Pair { polys: (b, self.context.ring().uniform(&seed, basis, Domain::Ntt)), seed })
+        Ok(Pair { polys: self.pair_of(&seed, basis)?, seed })
+    }
+
+    /// Both halves of a part of a key.
+    fn pair_of(&mut self, seed: &Seed, basis: Basis) -> Result<(PackedPoly, PackedPoly), Error> {
+        let (b, ring) = (self.poly(basis)?, self.context.ring());
+        Ok((ring.pack(&b), ring.pack(&ring.uniform(seed, basis, Domain::Ntt))))
     }
 
     fn finish(self) -> Result<(), FormatError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
+use crate::primes::residue_bytes;
 use crate::work::Counter;
 
 /// Which keys to make, each with the highest level at which it is used.
@@ -56,10 +57,17 @@ impl KeyRequest {
         let counter = Counter::new(parameters, 0..0);
         let levels = self.rotations.values().copied();
         let levels = levels.chain(self.relinearization).chain(self.conjugation);
-        let encapsulation = (2 + parameters.moduli().len() + 1) * 16 * parameters.degree();
-        levels.map(|level| counter.key_bytes(level)).sum::<u64>()
-            + if self.encapsulation { encapsulation as u64 } else { 0 }
+        let keys: u64 = levels.map(|level| counter.key_bytes(level)).sum();
+        keys + if self.encapsulation { encapsulation_bytes(parameters) } else { 0 }
     }
+}
+
+/// Bytes of the keys to the sparse secret and back.
+fn encapsulation_bytes(parameters: &Parameters) -> u64 {
+    let (chain, special) =
+        (parameters.moduli(), parameters.special()[parameters.encapsulation_prime()]);
+    let primes = [chain[0], special, special].into_iter().chain(chain.iter().copied());
+    2 * parameters.degree() as u64 * primes.map(|prime| residue_bytes(prime) as u64).sum::<u64>()
 }
 
 #[cfg(test)]

@@ -9,6 +9,14 @@ use thiserror::Error;
 /// 52-bit multipliers of AVX-512-IFMA.
 pub const MAX_PRIME_BITS: u32 = 50;
 
+/// Fewest bytes that a stored residue takes.
+pub const MIN_RESIDUE_BYTES: usize = 4;
+
+/// Bytes of each residue modulo a prime in keys and diagonals: as many as hold it, but four at least.
+pub fn residue_bytes(prime: u64) -> usize {
+    MIN_RESIDUE_BYTES.max((prime.ilog2() as usize + 1).div_ceil(8))
+}
+
 /// Why a prime search failed.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PrimesError {

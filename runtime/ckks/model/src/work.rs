@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
+use crate::primes::residue_bytes;
 
 /// Elementary work of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -131,15 +132,6 @@ pub fn stored_run(parameters: &Parameters, period: usize) -> usize {
 /// Fewest residues that are stored of a polynomial modulo a prime: the smallest degree of rings.
 const MIN_RESIDUES: usize = 16;
 
-/// Whether the residues modulo a prime of a transformed vector that repeats with a period are stored two to
-/// a word.
-pub fn stores_pairs(parameters: &Parameters, prime: u64, period: usize) -> bool {
-    prime < 1 << 32 && stored_run(parameters, period) <= LONGEST_PAIRED_RUN
-}
-
-/// Longer runs leave so little to store that pairs would be no saving.
-const LONGEST_PAIRED_RUN: usize = 8;
-
 /// Counts the work of operations at a level, on all primes up to it but some.
 #[derive(Debug, Clone)]
 pub struct Counter<'a> {
@@ -167,6 +159,11 @@ impl<'a> Counter<'a> {
     /// Reading or writing whole limbs.
     fn moved(&self, limbs: usize) -> Work {
         Work { words: (limbs * self.parameters.degree()) as f64, ..Work::default() }
+    }
+
+    /// Reading bytes.
+    fn read(&self, bytes: u64) -> Work {
+        Work { words: bytes as f64 / 8.0, ..Work::default() }
     }
 
     /// Chain primes of a ciphertext.
@@ -201,7 +198,7 @@ impl<'a> Counter<'a> {
     /// Products of all digits with both halves of a key.
     fn inner_product(&self, level: usize) -> Work {
         let limbs = 2 * self.digits(level).count() * self.extended(level);
-        self.limbs(0, limbs, 0) + self.moved(limbs)
+        self.limbs(0, limbs, 0) + self.read(self.key_bytes(level))
     }
 
     /// Dividing one polynomial by `dropped` of its primes, with `left` remaining.
@@ -246,7 +243,7 @@ impl<'a> Counter<'a> {
         let primes = self.primes(level);
         let divide = self.divide(self.parameters.special().len(), primes);
         let held = self.held(level, hoisting).count();
-        let diagonal_bytes = self.diagonal_bytes(level, steps.period, hoisting) as f64;
+        let diagonal = self.read(self.diagonal_bytes(level, steps.period, hoisting));
         // Where inputs are divided, inner sums are multiplied by P again, otherwise inputs are.
         let divided_babies = match hoisting {
             Hoisting::Single => 2,
@@ -259,8 +256,7 @@ impl<'a> Counter<'a> {
             divide + self.decompose(level) + self.inner_product(level) + self.limbs(0, held, 0);
         self.decompose(level) * steps.inputs
             + baby * steps.babies
-            + (self.limbs(0, 2 * held, 0) + Work { words: diagonal_bytes / 8.0, ..Work::default() })
-                * steps.products
+            + (self.limbs(0, 2 * held, 0) + diagonal) * steps.products
             + giant * steps.giants
             + self.divide_rescale(level) * steps.outputs
     }
@@ -305,7 +301,8 @@ impl<'a> Counter<'a> {
 
     /// Bytes of a key-switching key for a level, both halves in memory.
     pub fn key_bytes(&self, level: usize) -> u64 {
-        16 * (self.digits(level).count() * self.extended(level) * self.parameters.degree()) as u64
+        let polynomials = 2 * self.digits(level).count() as u64;
+        polynomials * self.diagonal_bytes(level, self.parameters.max_slots(), Hoisting::Double)
     }
 
     /// Bytes of a ciphertext.
@@ -321,8 +318,7 @@ impl<'a> Counter<'a> {
     /// Bytes of a transformed diagonal at a level, a vector that repeats with a period.
     pub fn diagonal_bytes(&self, level: usize, period: usize, hoisting: Hoisting) -> u64 {
         let residues = self.parameters.degree() / stored_run(self.parameters, period);
-        let bytes = |prime| if stores_pairs(self.parameters, prime, period) { 4 } else { 8 };
-        self.held(level, hoisting).map(|prime| bytes(prime) * residues as u64).sum()
+        self.held(level, hoisting).map(|prime| (residue_bytes(prime) * residues) as u64).sum()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Plaintext polynomials: ready for arithmetic, or compact.
 
 use crate::context::ContextId;
-use crate::model::work::stores_pairs;
-use crate::ring::{Basis, Factor, Poly, Ring};
+use crate::ring::{Basis, PackedPoly, Poly, Ring};
 use crate::{Context, Error};
 
 /// An encoded vector in the NTT domain on some basis.
@@ -118,12 +117,10 @@ impl CompactPlaintext {
         self.residues(&context.ring_of_period(self.slots), basis)
     }
 
-    /// The same as a factor.
-    pub(crate) fn factor(&self, context: &Context, basis: Basis) -> Factor {
-        let (ring, parameters) = (context.ring_of_period(self.slots), context.parameters());
-        let is_paired = |&i: &usize| stores_pairs(parameters, ring.modulus(i).value(), self.slots);
-        let paired = Basis::from_indices(basis.iter().filter(is_paired));
-        ring.factor(self.residues(&ring, basis), paired)
+    /// The same, packed.
+    pub(crate) fn packed_runs(&self, context: &Context, basis: Basis) -> PackedPoly {
+        let ring = context.ring_of_period(self.slots);
+        ring.pack(&self.residues(&ring, basis))
     }
 
     /// The polynomial in the NTT domain modulo any primes, as one of the ring of its context or of a

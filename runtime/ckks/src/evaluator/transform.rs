@@ -18,7 +18,7 @@ use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
 use crate::model::giants::GiantSteps;
 use crate::model::work::Counter;
-use crate::ring::{Basis, Factor, Operand, Poly, Residues, Rotation};
+use crate::ring::{Basis, Operand, PackedPoly, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
 
 /// Diagonals whose values are in memory together while they are encoded.
@@ -75,7 +75,7 @@ type Group = Vec<(usize, Diagonal)>;
 /// A diagonal, with one residue for each run of equal ones.
 #[derive(Debug)]
 enum Diagonal {
-    Ntt(Factor),
+    Ntt(PackedPoly),
     /// Transformed each time it is used.
     Compact(CompactPlaintext),
 }
@@ -83,14 +83,14 @@ enum Diagonal {
 impl Diagonal {
     fn residues(&self, context: &Context, i: usize) -> Residues<'_> {
         match self {
-            Self::Ntt(factor) => factor.residues(i),
+            Self::Ntt(packed) => Residues::Stored(packed.limb(i)),
             Self::Compact(compact) => Residues::Made(compact.runs(context, Basis::single(i))),
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Ntt(factor) => factor.bytes(),
+            Self::Ntt(packed) => packed.bytes(),
             Self::Compact(compact) => compact.bytes(),
         }
     }
@@ -138,7 +138,7 @@ impl TransformShape {
         let compact = context.encode_compact_complex(&values, self.diagonal_scale(context))?;
         compact.check_capacity(context, basis)?;
         Ok(if as_ntt {
-            Diagonal::Ntt(compact.factor(context, basis))
+            Diagonal::Ntt(compact.packed_runs(context, basis))
         } else {
             Diagonal::Compact(compact)
         })

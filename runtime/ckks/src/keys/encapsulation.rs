@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 use super::{SecretKey, error, mask, uniform};
 use crate::model::bootstrapping::SPARSE_WEIGHT;
 use crate::model::security::max_log_sparse_modulus;
-use crate::ring::{Basis, Digits, KeySwitch, Poly, SecretPoly, sample};
+use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, SecretPoly, sample};
 use crate::{Ciphertext, Context, Error};
 
 /// Keys from the main secret to a sparse one and back.
@@ -26,7 +26,7 @@ pub(crate) struct EncapsulationKeys {
 /// `(b, a)` with `b + a·to = e + p·from`.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
-    pub(crate) polys: (Poly, Poly),
+    pub(crate) polys: (PackedPoly, PackedPoly),
     /// What a expands from.
     pub(crate) seed: [u8; sample::SEED_BYTES],
 }
@@ -79,7 +79,7 @@ impl EncapsulationKeys {
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let pairs = [&self.to_sparse, &self.from_sparse];
-        pairs.map(|pair| 16 * pair.polys.0.degree() * pair.polys.0.basis().len()).iter().sum()
+        pairs.into_iter().map(|Pair { polys: (b, a), .. }| b.bytes() + a.bytes()).sum()
     }
 }
 
@@ -96,7 +96,7 @@ impl Pair {
         let mut b = mask(ring, error(ring, basis, rng), &a, to);
         let from = SecretPoly::from(from.restricted(basis.difference(special)));
         ring.add_lifted_assign(&mut b, &from, special);
-        Self { polys: (b, a), seed }
+        Self { polys: (ring.pack(&b), ring.pack(&a)), seed }
     }
 
     /// `(c0, 0) + c1·from` on the target basis, which c0 is on; c1 is small, on any basis.

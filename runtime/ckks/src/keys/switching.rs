@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 
 use super::{error, mask, uniform};
 use crate::context::top;
-use crate::ring::{Basis, Digits, KeySwitch, Poly, SecretPoly, sample};
+use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, SecretPoly, sample};
 use crate::{Context, Error};
 
 /// A key from one secret to another, for operands up to a level.
@@ -19,7 +19,7 @@ use crate::{Context, Error};
 pub(crate) struct SwitchingKey {
     pub(crate) level: usize,
     /// The pairs (b_j, a_j), in the NTT domain on {q0, …, q_level} ∪ P.
-    pub(crate) parts: Vec<(Poly, Poly)>,
+    pub(crate) parts: Vec<(PackedPoly, PackedPoly)>,
     /// What the a_j expand from.
     pub(crate) seeds: Vec<[u8; sample::SEED_BYTES]>,
 }
@@ -42,7 +42,7 @@ impl SwitchingKey {
             let mut b = mask(ring, error(ring, basis, rng), &a, to);
             let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
             ring.add_lifted_assign(&mut b, &from, special);
-            parts.push((b, a));
+            parts.push((ring.pack(&b), ring.pack(&a)));
             seeds.push(seed);
         }
         Ok(Self { level, parts, seeds })
@@ -99,11 +99,18 @@ impl SwitchingKey {
     }
 
     /// The parts of the key that meet the digits of a decomposed operand.
-    pub(crate) fn parts_for(&self, c: &Decomposition) -> Result<Vec<&(Poly, Poly)>, Error> {
+    pub(crate) fn parts_for(
+        &self,
+        c: &Decomposition,
+    ) -> Result<Vec<&(PackedPoly, PackedPoly)>, Error> {
         self.parts(&c.indices, c.basis)
     }
 
-    fn parts(&self, indices: &[usize], operand: Basis) -> Result<Vec<&(Poly, Poly)>, Error> {
+    fn parts(
+        &self,
+        indices: &[usize],
+        operand: Basis,
+    ) -> Result<Vec<&(PackedPoly, PackedPoly)>, Error> {
         let operand = top(operand);
         if operand > self.level {
             return Err(Error::KeyLevel { key: self.level, operand });
@@ -113,7 +120,7 @@ impl SwitchingKey {
 
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.parts.iter().map(|(b, a)| 8 * b.degree() * (b.basis().len() + a.basis().len())).sum()
+        self.parts.iter().map(|(b, a)| b.bytes() + a.bytes()).sum()
     }
 }
 

@@ -4,10 +4,10 @@
 
 use rayon::prelude::*;
 
-use super::kernels::Form;
+use super::kernels::Packing;
 use super::poly::LimbBlock;
 use super::rns::{TARGET_BLOCK, Terms};
-use super::{Basis, Domain, Poly, Ring};
+use super::{Basis, Domain, PackedPoly, Poly, Ring};
 
 /// The digits of a polynomial in the NTT domain.
 #[derive(Clone, Copy)]
@@ -32,7 +32,7 @@ impl Ring {
         &self,
         basis: Basis,
         digits: Digits<'_>,
-        key: &[&(Poly, Poly)],
+        key: &[&(PackedPoly, PackedPoly)],
     ) -> (Poly, Poly) {
         let digits = DigitSource::new(self, digits, basis);
         self.assert_key(key, digits.len(), basis);
@@ -43,11 +43,30 @@ impl Ring {
         (b, a)
     }
 
-    pub(super) fn assert_key(&self, key: &[&(Poly, Poly)], digits: usize, basis: Basis) {
+    /// The inner product of digits with a key modulo one prime.
+    pub(super) fn multiply_key(
+        &self,
+        i: usize,
+        [b, a]: [&mut [u64]; 2],
+        digits: &[&[u64]],
+        key: &[&(PackedPoly, PackedPoly)],
+    ) {
+        let limbs = key.iter().map(|(b, a)| (b.limb(i).words, a.limb(i).words));
+        let terms: Vec<_> = digits.iter().zip(limbs).map(|(&d, (b, a))| (d, b, a)).collect();
+        let packing = Packing::Pairs(self.modulus(i).residue_bytes());
+        self.kernels.inner_product(self.modulus(i), (b, a), 0, packing, &terms);
+    }
+
+    pub(super) fn assert_key(
+        &self,
+        key: &[&(PackedPoly, PackedPoly)],
+        digits: usize,
+        basis: Basis,
+    ) {
         assert!(digits > 0, "there are no digits");
         assert!(digits <= key.len(), "{digits} digits, {} key pairs", key.len());
         for poly in key[..digits].iter().flat_map(|(b, a)| [b, a]) {
-            self.assert_domain(poly, Domain::Ntt);
+            self.assert_own_packed(poly);
             assert!(basis.is_subset(poly.basis()), "the key lacks primes of {basis:?}");
         }
     }
@@ -92,7 +111,7 @@ impl<'a> DigitSource<'a> {
     pub(super) fn inner_products(
         &self,
         ring: &Ring,
-        key: &[&(Poly, Poly)],
+        key: &[&(PackedPoly, PackedPoly)],
         indices: &[usize],
         (b, a): (&mut LimbBlock<'_>, &mut LimbBlock<'_>),
         then: impl Fn(usize, [&mut [u64]; 2]),
@@ -114,9 +133,7 @@ impl<'a> DigitSource<'a> {
                     transformed.collect()
                 }
             };
-            let terms = digits.iter().zip(key).map(|(d, (b, a))| (*d, b.limb(i), a.limb(i)));
-            let terms: Vec<_> = terms.collect();
-            ring.kernels.inner_product(ring.modulus(i), (&mut *b, &mut *a), Form::PLAIN, &terms);
+            ring.multiply_key(i, [&mut *b, &mut *a], &digits, key);
             then(i, [b, a]);
         }
     }
@@ -140,6 +157,7 @@ mod tests {
             ring.mul_add_assign(&mut expected.0, digit, b);
             ring.mul_add_assign(&mut expected.1, digit, a);
         }
+        let key: Vec<_> = key.iter().map(|(b, a)| (ring.pack(b), ring.pack(a))).collect();
         let key: Vec<_> = key.iter().collect();
         assert_eq!(ring.gadget_product(basis, Digits::Raised(&digits), &key), expected);
     }
@@ -154,7 +172,8 @@ mod tests {
         let mut rng = rng(8);
         let mut random = |basis| random_poly(&ring, basis, Domain::Ntt, &mut rng);
         let poly = random(poly_basis);
-        let key: Vec<_> = (0..3).map(|_| (random(ring.basis()), random(target))).collect();
+        let mut packed = |basis| ring.pack(&random(basis));
+        let key: Vec<_> = (0..3).map(|_| (packed(ring.basis()), packed(target))).collect();
         let key: Vec<_> = key.iter().collect();
         let raised = digits.map(|digit| ring.mod_up(&poly, digit, target));
         let expected = ring.gadget_product(target, Digits::Raised(&raised), &key);

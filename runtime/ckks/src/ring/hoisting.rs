@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use super::arithmetic::SlotPermutation;
-use super::kernels::Form;
 use super::rns::BaseConverter;
-use super::{Basis, Domain, Poly, Residues, Ring};
+use super::{Basis, Domain, PackedPoly, Poly, Residues, Ring};
 
 /// An operand (c0, c1) modulo Q in the NTT domain and what to do with it.
 pub struct Operand<'a> {
@@ -26,7 +25,7 @@ pub struct Operand<'a> {
 /// A key for the preimage of an automorphism, and the automorphism.
 pub struct Rotation<'a> {
     /// As many pairs as the operand has digits.
-    pub key: Vec<&'a (Poly, Poly)>,
+    pub key: Vec<&'a (PackedPoly, PackedPoly)>,
     /// The odd exponent g of X → X^g.
     pub galois_element: u64,
 }
@@ -98,12 +97,8 @@ impl Ring {
                 let mut out = [limb(), limb()];
                 if let Some((key, permutation)) = rotation {
                     let [u0, u1] = switched.each_mut().map(|poly| poly.limb_mut(i));
-                    let terms: Vec<_> = digits
-                        .iter()
-                        .zip(*key)
-                        .map(|(digit, (b, a))| (digit.limb(i), b.limb(i), a.limb(i)))
-                        .collect();
-                    self.kernels.inner_product(m, (&mut *u0, &mut *u1), Form::PLAIN, &terms);
+                    let digits: Vec<&[u64]> = digits.iter().map(|digit| digit.limb(i)).collect();
+                    self.multiply_key(i, [&mut *u0, &mut *u1], &digits, key);
                     self.kernels.add(m, u0, lifted.limb(i));
                     permutation.apply(self.kernels, out[0].limb_mut(i), u0);
                     permutation.apply(self.kernels, out[1].limb_mut(i), u1);
@@ -126,7 +121,7 @@ struct Prepared<'a> {
 }
 
 /// A key and the permutation that follows it.
-type PreparedRotation<'a> = (&'a [&'a (Poly, Poly)], Arc<SlotPermutation>);
+type PreparedRotation<'a> = (&'a [&'a (PackedPoly, PackedPoly)], Arc<SlotPermutation>);
 
 #[cfg(test)]
 mod tests {
@@ -145,9 +140,9 @@ mod tests {
         let mut random = |basis| random_poly(&ring, basis, Domain::Ntt, &mut rng);
         let inputs: Vec<(Poly, Poly)> = (0..2).map(|_| (random(chain), random(chain))).collect();
         let digits: Vec<Poly> = (0..3).map(|_| random(basis)).collect();
-        let key: Vec<(Poly, Poly)> =
-            (0..3).map(|_| (random(ring.basis()), random(ring.basis()))).collect();
         let factors: Vec<Poly> = (0..150).map(|_| random(basis)).collect();
+        let mut packed = || ring.pack(&random(ring.basis()));
+        let key: Vec<_> = (0..3).map(|_| (packed(), packed())).collect();
         let rotated: Vec<(Poly, Poly)> = [(0, None), (0, Some(5)), (0, Some(25)), (1, None)]
             .map(|(input, galois): (usize, Option<u64>)| {
                 let (c0, c1): &(Poly, Poly) = &inputs[input];
@@ -188,17 +183,18 @@ mod tests {
             operand(0, Some(&digits[..]), vec![None, rotation(5), rotation(25)]),
             operand(1, None, vec![None]),
         ];
-        // Every second factor is made when needed.
-        let with_factors = |group: &Vec<(usize, usize)>| -> Vec<(usize, (&Poly, bool))> {
-            group.iter().map(|&(rotation, k)| (rotation, (&factors[k], k % 2 == 0))).collect()
+        // Modulo every second prime, factors are made when needed.
+        let packed: Vec<_> = factors.iter().map(|factor| ring.pack(factor)).collect();
+        let with_factors = |group: &Vec<(usize, usize)>| -> Vec<(usize, (&Poly, &PackedPoly))> {
+            group.iter().map(|&(rotation, k)| (rotation, (&factors[k], &packed[k]))).collect()
         };
         let groups: Vec<_> = groups.iter().map(with_factors).collect();
         let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
-        let sums = ring.hoisted_sums(basis, special, &operands, &groups, |&(factor, stored), i| {
-            if stored {
-                Residues::Stored(factor.limb(i))
+        let sums = ring.hoisted_sums(basis, special, &operands, &groups, |&(made, packed), i| {
+            if i % 2 == 0 {
+                Residues::Stored(packed.limb(i))
             } else {
-                Residues::Made(factor.restricted(Basis::single(i)))
+                Residues::Made(made.restricted(Basis::single(i)))
             }
         });
         assert!(sums == expected);

@@ -9,7 +9,7 @@
 //! | `rns` | changing the basis: ModUp, ModDown, rescaling |
 //! | `gadget` | the inner product of key switching |
 //! | `switch` | whole key switches |
-//! | `factor` | polynomials stored as factors |
+//! | `packed` | polynomials stored to be multiplied with |
 //! | `products` | sums of products with many factors |
 //! | `hoisting` | the same with rotated operands |
 //! | `subring` | polynomials in a power of X |
@@ -24,12 +24,12 @@
 mod arithmetic;
 mod basis;
 mod error;
-mod factor;
 mod gadget;
 mod hoisting;
 mod integers;
 mod kernels;
 mod modulus;
+mod packed;
 mod poly;
 mod pool;
 mod products;
@@ -41,13 +41,15 @@ mod switch;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pic_ckks_model::primes::MIN_RESIDUE_BYTES;
+
 pub use basis::{Basis, Domain};
 pub use error::RingError;
-pub use factor::Factor;
 pub use gadget::Digits;
 pub use hoisting::{Operand, Rotation};
 pub use kernels::Kernels;
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
+pub use packed::{PackedLimb, PackedPoly};
 pub use poly::{Poly, SecretPoly};
 pub use products::Residues;
 pub use switch::KeySwitch;
@@ -57,6 +59,9 @@ use kernels::Ntt;
 use pool::Pool;
 use rns::BaseConverter;
 
+/// How many sizes packed residues have.
+const RESIDUE_SIZES: usize = MAX_PRIME_BITS.div_ceil(8) as usize + 1 - MIN_RESIDUE_BYTES;
+
 /// `Z_q[X]/(X^N + 1)` for each prime `q` of a list, with everything precomputed that operations need.
 ///
 /// Costs about 0.4 (SIMD) to 2 (portable) MiB a prime at `N = 2^16`; made once and shared.
@@ -65,8 +70,8 @@ pub struct Ring {
     kernels: Kernels,
     primes: Vec<Prime>,
     pool: Arc<Pool>,
-    /// Limbs with two residues to a word.
-    paired_pool: Arc<Pool>,
+    /// Of packed limbs, by the bytes of a residue.
+    packed_pools: [Arc<Pool>; RESIDUE_SIZES],
     permutations: Cache<u64, SlotPermutation>,
     converters: Cache<Basis, BaseConverter>,
     subrings: Cache<usize, Ring>,
@@ -119,7 +124,9 @@ impl Ring {
             kernels,
             primes: primes.collect::<Result<_, _>>()?,
             pool: Arc::new(Pool::new(1 << log_n)),
-            paired_pool: Arc::new(Pool::new(1 << (log_n - 1))),
+            packed_pools: std::array::from_fn(|k| {
+                Arc::new(Pool::new((MIN_RESIDUE_BYTES + k) << (log_n - 3)))
+            }),
             permutations: Cache::default(),
             converters: Cache::default(),
             subrings: Cache::default(),
@@ -177,7 +184,7 @@ impl Ring {
     /// use lies next to it.
     pub fn trim(&self) {
         self.pool.trim();
-        self.paired_pool.trim();
+        self.packed_pools.iter().for_each(|pool| pool.trim());
         self.subrings.values().iter().for_each(|ring| ring.trim());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Loops over whole limbs do not belong here; they are in [`super::kernels`].
 
-use pic_ckks_model::primes::is_prime;
+use pic_ckks_model::primes::{is_prime, residue_bytes};
 // Primes are below 2^50, so that 52-bit multipliers have two bits of slack for lazy reduction.
 pub use pic_ckks_model::primes::MAX_PRIME_BITS;
 
@@ -54,6 +54,11 @@ impl Modulus {
     #[inline]
     pub fn bits(&self) -> u32 {
         self.bits
+    }
+
+    /// Bytes of a packed residue.
+    pub(super) fn residue_bytes(&self) -> usize {
+        residue_bytes(self.value)
     }
 
     /// `a + b mod q`.

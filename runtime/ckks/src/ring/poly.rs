@@ -44,7 +44,7 @@ impl Poly {
 
     /// Number `N` of residues per limb.
     pub fn degree(&self) -> usize {
-        self.limbs.pool().degree()
+        self.limbs.pool().length()
     }
 
     /// The `N` residues modulo the prime with this index.

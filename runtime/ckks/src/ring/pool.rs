@@ -15,7 +15,7 @@ use memmap2::MmapMut;
 /// different limbs do not compete for the same cache sets.
 const LIMB_PADDING: usize = 5 * 8;
 
-/// A slab has the room of this many limbs without their padding.
+/// A slab has the room of at least this many limbs without their padding.
 const SLAB_LIMBS: usize = 32;
 
 /// Bytes of a huge page, and the alignment of slabs that have one.
@@ -23,7 +23,7 @@ const HUGE_PAGE: usize = 1 << 21;
 
 /// Buffers of the limbs of one ring.
 pub(super) struct Pool {
-    degree: usize,
+    length: usize,
     memory: Mutex<Memory>,
 }
 
@@ -34,22 +34,22 @@ struct Memory {
 }
 
 impl Pool {
-    /// For limbs of `degree` words.
-    pub(super) fn new(degree: usize) -> Self {
-        Self { degree, memory: Mutex::default() }
+    /// For limbs of `length` words.
+    pub(super) fn new(length: usize) -> Self {
+        Self { length, memory: Mutex::default() }
     }
 
     /// Words of a limb.
-    pub(super) fn degree(&self) -> usize {
-        self.degree
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     /// Limbs with **arbitrary contents** (left by an earlier user), 64-byte aligned.
     pub(super) fn take(self: &Arc<Self>, count: usize) -> Limbs {
         let mut memory = self.lock();
         while memory.free.len() < count {
-            let slab = Slab::new(self.degree);
-            memory.free.extend(slab.limbs(self.degree));
+            let slab = Slab::new(self.length);
+            memory.free.extend(slab.limbs(self.length));
             memory.slabs.push(slab);
         }
         let rest = memory.free.len() - count;
@@ -90,9 +90,10 @@ struct Slab {
 }
 
 impl Slab {
-    fn new(degree: usize) -> Self {
-        let bytes = SLAB_LIMBS * degree * size_of::<u64>();
+    fn new(length: usize) -> Self {
+        let bytes = SLAB_LIMBS * length * size_of::<u64>();
         let alignment = if bytes < HUGE_PAGE { Limb::ALIGNMENT } else { HUGE_PAGE };
+        let bytes = bytes.next_multiple_of(alignment);
         // As for any allocation, there is nothing to be done when memory runs out.
         let map = MmapMut::map_anon(bytes + alignment).expect("out of memory");
         #[cfg(target_os = "linux")]
@@ -101,24 +102,24 @@ impl Slab {
             let _ = map.advise(memmap2::Advice::HugePage);
         }
         let start = map.as_ptr().align_offset(alignment);
-        Self { map, start, count: bytes / stride_bytes(degree) }
+        Self { map, start, count: bytes / stride_bytes(length) }
     }
 
     /// All limbs of a new slab.
-    fn limbs(&self, degree: usize) -> impl Iterator<Item = Limb> {
+    fn limbs(&self, length: usize) -> impl Iterator<Item = Limb> {
         // SAFETY: the map is longer than the offset of its alignment.
         let start = unsafe { self.map.as_ptr().add(self.start) }.cast_mut();
         (0..self.count).map(move |i| {
             // SAFETY: `count` strides fit the map behind its start.
-            let words = unsafe { start.add(i * stride_bytes(degree)) }.cast();
+            let words = unsafe { start.add(i * stride_bytes(length)) }.cast();
             let words = NonNull::new(words).expect("maps are not at address zero");
-            Limb(NonNull::slice_from_raw_parts(words, degree))
+            Limb(NonNull::slice_from_raw_parts(words, length))
         })
     }
 }
 
-fn stride_bytes(degree: usize) -> usize {
-    (degree + LIMB_PADDING) * size_of::<u64>()
+fn stride_bytes(length: usize) -> usize {
+    (length.next_multiple_of(8) + LIMB_PADDING) * size_of::<u64>()
 }
 
 /// The words of a limb: a part of a slab that no other limb refers to.
@@ -210,17 +211,17 @@ mod tests {
 
     #[test]
     fn limbs_are_apart_and_come_back() {
-        for degree in [16, 1 << 10, 1 << 15] {
-            let pool = Arc::new(Pool::new(degree));
+        for length in [16, 1 << 10, 1 << 15] {
+            let pool = Arc::new(Pool::new(length));
             let mut limbs = pool.take(100);
             for (i, limb) in limbs.iter_mut().enumerate() {
-                assert!(limb.len() == degree && limb.address().is_multiple_of(Limb::ALIGNMENT));
+                assert!(limb.len() == length && limb.address().is_multiple_of(Limb::ALIGNMENT));
                 limb.fill(i as u64);
             }
             assert!(limbs.iter().enumerate().all(|(i, limb)| limb.iter().all(|&w| w == i as u64)));
             let mut before = addresses(&limbs);
             limbs.retain(|i| i % 2 == 1);
-            assert!(limbs.iter().zip(0..).all(|(limb, i)| limb[degree - 1] == 2 * i + 1));
+            assert!(limbs.iter().zip(0..).all(|(limb, i)| limb[length - 1] == 2 * i + 1));
             drop(limbs);
             let (all, free) = size(&pool);
             assert_eq!(all, free);

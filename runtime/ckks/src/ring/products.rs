@@ -3,20 +3,17 @@
 //! What the operands are, and how they come about, is the business of the caller.
 
 use std::borrow::Borrow;
-use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernels::Form;
-use super::{Basis, Domain, Poly, Ring};
+use super::kernels::{Form, Packing};
+use super::{Basis, Domain, PackedLimb, Poly, Ring};
 
 /// Residues of a factor modulo one prime: all N, or one for each run of equal ones, as those of a
 /// polynomial of [`Ring::subring`].
 pub enum Residues<'a> {
     /// Kept between uses.
-    Stored(&'a [u64]),
-    /// The same, two to a word, as [`super::Factor`] says.
-    Paired(&'a [u64]),
+    Stored(PackedLimb<'a>),
     /// On the basis of that prime, made for this use.
     Made(Poly),
 }
@@ -88,26 +85,27 @@ impl Ring {
             let end = first + batch.len();
             let by_tile = tiles(&mut sums[first..end]);
             by_tile.into_par_iter().enumerate().for_each(|(t, sums)| {
-                let tile = t * TILE..self.degree().min((t + 1) * TILE);
+                let start = t * TILE;
                 for ((out, group), factors) in sums.into_iter().zip(&groups[first..end]).zip(&batch)
                 {
                     let terms = group.iter().zip(factors).map(|((operand, _), factor)| {
-                        let [x0, x1] = operands[*operand].map(|x| &x[tile.clone()]);
-                        let (form, factor) = factor.tile(i, &tile, self.degree());
+                        let [x0, x1] = operands[*operand];
+                        let (form, factor) = factor.words(i, self.degree());
                         (form, (factor, x0, x1))
                     });
-                    self.sum_of_products(i, out, terms.collect());
+                    self.sum_of_products(i, out, start, terms.collect());
                 }
             });
             first = end;
         }
     }
 
-    /// An inner product of any number of terms, with factors of all kinds of runs.
+    /// A tile of an inner product of any number of terms, with factors of all kinds of runs.
     fn sum_of_products(
         &self,
         i: usize,
         [out0, out1]: [&mut [u64]; 2],
+        start: usize,
         mut terms: Vec<FormedTerm<'_>>,
     ) {
         assert!(!terms.is_empty(), "a group has no terms");
@@ -117,15 +115,17 @@ impl Ring {
         terms.sort_by_key(|&(form, _)| form);
         let same_form = terms.chunk_by(|a, b| a.0 == b.0);
         for terms in same_form.flat_map(|terms| terms.chunks(MAX_TERMS)) {
-            let (form, terms) =
-                (terms[0].0, terms.iter().map(|&(_, term)| term).collect::<Vec<_>>());
+            let (packing, terms) = (
+                Packing::First(terms[0].0),
+                terms.iter().map(|&(_, term)| term).collect::<Vec<_>>(),
+            );
             if begun {
                 let [sum0, sum1] = buffers.each_mut().map(|buffer| &mut buffer[..length]);
-                self.kernels.inner_product(m, (&mut *sum0, &mut *sum1), form, &terms);
+                self.kernels.inner_product(m, (&mut *sum0, &mut *sum1), start, packing, &terms);
                 self.kernels.add(m, out0, sum0);
                 self.kernels.add(m, out1, sum1);
             } else {
-                self.kernels.inner_product(m, (&mut *out0, &mut *out1), form, &terms);
+                self.kernels.inner_product(m, (&mut *out0, &mut *out1), start, packing, &terms);
                 begun = true;
             }
         }
@@ -151,88 +151,80 @@ fn tiles<'a>(limbs: &'a mut [[&mut [u64]; 2]]) -> Vec<Vec<[&'a mut [u64]; 2]>> {
 }
 
 impl Residues<'_> {
-    /// The words for a tile; a run that is longer than it gives one.
-    fn tile(&self, i: usize, tile: &Range<usize>, degree: usize) -> (Form, &[u64]) {
-        let (words, paired) = match self {
-            Self::Stored(words) => (*words, false),
-            Self::Paired(words) => (*words, true),
-            Self::Made(poly) => (poly.limb(i), false),
+    /// All words, with their form.
+    fn words(&self, i: usize, degree: usize) -> (Form, &[u64]) {
+        let (words, bytes, residues) = match self {
+            Self::Stored(limb) => (limb.words, limb.bytes, limb.len()),
+            Self::Made(poly) => (poly.limb(i), size_of::<u64>(), poly.degree()),
         };
-        let positions = degree / words.len();
-        let log_run = positions.ilog2() - u32::from(paired);
-        (Form { log_run, paired }, &words[tile.start / positions..tile.end.div_ceil(positions)])
+        (Form { bytes, log_run: (degree / residues).ilog2() }, words)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::test_support::{primes, random_poly, rng};
-    use super::super::{Factor, Kernels};
+    use super::super::{Kernels, PackedPoly};
     use super::*;
+    use proptest::prelude::*;
     use std::iter::repeat_n;
 
     /// A factor in one of its forms.
-    enum Form {
-        Stored(Factor),
+    enum Factor {
+        Stored(PackedPoly),
         Made(Poly),
     }
 
-    /// Runs of all lengths in all forms, more of them than a kernel takes.
-    #[test]
-    fn sums_are_those_of_whole_polynomials() {
-        let kernels = [Kernels::Portable, Kernels::Ifma];
-        for (kernels, log_n) in kernels.into_iter().flat_map(|k| [(k, 6), (k, 8), (k, 11)]) {
-            if !kernels.is_available() {
-                continue;
+    /// Runs of all lengths in all forms, more of them than a kernel takes, against words.
+    fn check(kernels: Kernels, log_n: u32, bits: &[u32], seed: u64) {
+        let ring = Ring::with_kernels(log_n, &primes(log_n, bits), kernels).unwrap();
+        let (basis, mut rng) = (Basis::from_indices([0, 1, 3]), rng(seed));
+        let mut random = |ring: &Ring, basis| random_poly(ring, basis, Domain::Ntt, &mut rng);
+        let operands: Vec<[Poly; 2]> =
+            (0..3).map(|_| [(); 2].map(|()| random(&ring, ring.basis()))).collect();
+        let runs = std::iter::successors(Some(1), |run| Some(2 * run));
+        let runs = runs.take_while(|&run| run <= ring.longest_run());
+        let mut expected = (ring.zero(basis, Domain::Ntt), ring.zero(basis, Domain::Ntt));
+        let mut group = Vec::new();
+        for (k, run) in runs.flat_map(|run| repeat_n(run, 40)).enumerate() {
+            let subring = ring.subring(run);
+            let short = random(&subring, basis);
+            let mut long = ring.zero(basis, Domain::Ntt);
+            for (i, limb) in long.limbs_mut() {
+                let residues = short.limb(i).iter().flat_map(|&r| repeat_n(r, run));
+                limb.iter_mut().zip(residues).for_each(|(to, r)| *to = r);
             }
-            let ring =
-                Ring::with_kernels(log_n, &primes(log_n, &[50, 31, 20, 32]), kernels).unwrap();
-            let (basis, mut rng) = (Basis::from_indices([0, 1, 3]), rng(11));
-            let mut random = |ring: &Ring, basis| random_poly(ring, basis, Domain::Ntt, &mut rng);
-            let operands: Vec<[Poly; 2]> =
-                (0..3).map(|_| [(); 2].map(|()| random(&ring, ring.basis()))).collect();
-            let runs = std::iter::successors(Some(1), |run| Some(2 * run));
-            let forms = runs
-                .take_while(|&run| run <= ring.longest_run())
-                .flat_map(|run| {
-                    [Basis::EMPTY, Basis::from_indices([1, 3])].map(|paired| (run, paired))
-                })
-                .filter(|&(run, paired)| run <= 8 || paired.is_empty());
-            let forms: Vec<_> = forms.flat_map(|form| repeat_n(form, 20)).collect();
-            let mut expected = (ring.zero(basis, Domain::Ntt), ring.zero(basis, Domain::Ntt));
-            let mut group = Vec::new();
-            for (k, (run, paired)) in forms.into_iter().enumerate() {
-                let short = random(&ring.subring(run), basis);
-                let mut long = ring.zero(basis, Domain::Ntt);
-                for (i, limb) in long.limbs_mut() {
-                    let residues = short.limb(i).iter().flat_map(|&r| repeat_n(r, run));
-                    limb.iter_mut().zip(residues).for_each(|(to, r)| *to = r);
+            let [x0, x1] = &operands[k % 3];
+            ring.mul_add_assign(&mut expected.0, &long, x0);
+            ring.mul_add_assign(&mut expected.1, &long, x1);
+            let is_made = k % 5 == 0;
+            let factor =
+                if is_made { Factor::Made(short) } else { Factor::Stored(subring.pack(&short)) };
+            group.push((k % 3, factor));
+        }
+        let operands = |_| operands.iter().map(|pair| pair.each_ref()).collect();
+        let groups: [&[_]; 2] = [&group, &group[..1]];
+        let sums = ring.sums_of_products(basis, operands, &groups, |factor, i| match factor {
+            Factor::Stored(packed) => Residues::Stored(packed.limb(i)),
+            Factor::Made(poly) => Residues::Made(poly.restricted(Basis::single(i))),
+        });
+        assert!(sums[0] == expected, "{ring:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn sums_are_those_of_whole_polynomials(
+            log_n in 5u32..=11,
+            bits in prop::collection::vec(20u32..=50, 4),
+            seed: u64,
+        ) {
+            for kernels in [Kernels::Portable, Kernels::Ifma] {
+                if kernels.is_available() {
+                    check(kernels, log_n, &bits, seed);
                 }
-                let [x0, x1] = &operands[k % 3];
-                ring.mul_add_assign(&mut expected.0, &long, x0);
-                ring.mul_add_assign(&mut expected.1, &long, x1);
-                let is_made = k % 5 == 0;
-                group.push((
-                    k % 3,
-                    if is_made {
-                        Form::Made(short)
-                    } else {
-                        Form::Stored(ring.subring(run).factor(short, paired))
-                    },
-                ));
             }
-            let operands = |_| operands.iter().map(|pair| pair.each_ref()).collect();
-            let sums =
-                ring.sums_of_products(
-                    basis,
-                    operands,
-                    &[&group, &group[..1]],
-                    |form, i| match form {
-                        Form::Stored(factor) => factor.residues(i),
-                        Form::Made(poly) => Residues::Made(poly.restricted(Basis::single(i))),
-                    },
-                );
-            assert!(sums[0] == expected);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::gadget::DigitSource;
 use super::poly::LimbBlock;
 use super::rns::{BaseConverter, TARGET_BLOCK, Terms};
-use super::{Basis, Digits, Domain, Poly, Ring};
+use super::{Basis, Digits, Domain, PackedPoly, Poly, Ring};
 
 /// What to multiply with a key, and what to do on the way. Polynomials are in the NTT domain.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct KeySwitch<'a> {
     /// The digits.
     pub digits: Digits<'a>,
     /// A pair for each digit.
-    pub key: &'a [&'a (Poly, Poly)],
+    pub key: &'a [&'a (PackedPoly, PackedPoly)],
     /// The primes of the result, and those to be dropped.
     pub basis: Basis,
     /// The special primes, whose product is P.
@@ -183,7 +183,8 @@ mod tests {
             let mut rng = rng(seed);
             let mut random = |basis| random_poly(&ring, basis, Domain::Ntt, &mut rng);
             let (poly, addends) = (random(basis), [random(basis), random(ring.basis())]);
-            let mut pair = || (random(ring.basis()), random(basis.union(special)));
+            let mut packed = |basis| ring.pack(&random(basis));
+            let mut pair = || (packed(ring.basis()), packed(basis.union(special)));
             let key: Vec<_> = digits.iter().map(|_| pair()).collect();
             let key: Vec<_> = key.iter().collect();
             let raised: Vec<Poly> =

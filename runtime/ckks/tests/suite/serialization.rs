@@ -71,9 +71,18 @@ fn what_is_read_works() {
     assert!(samples.seeded.len() < samples.ciphertext.len() / 2 + 100);
 
     let keys = EvaluationKeys::from_bytes(&context, &samples.evaluation).unwrap();
-    // Two polynomials of 16 words for each prime: four keys of one digit on two moduli and two special
-    // primes; encapsulation on one and on three moduli, with one special prime.
-    assert_eq!(keys.bytes(), 2 * 8 * 16 * (4 * (2 + 2) + (1 + 1) + (3 + 1)));
+    // Two polynomials of 16 residues for each prime: four keys of one digit on two moduli and two special
+    // primes; encapsulation on one and on three moduli, with one special prime. The special primes have the
+    // same bytes.
+    let bytes = |q: &u64| (4..8).find(|bytes| q >> (8 * bytes) == 0).unwrap();
+    let parameters = context.parameters();
+    let moduli: Vec<usize> = parameters.moduli().iter().map(bytes).collect();
+    let [special, same] = [0, 1].map(|i| bytes(&parameters.special()[i]));
+    assert_eq!(special, same);
+    let residues = 4 * (moduli[0] + moduli[1] + 2 * special)
+        + (moduli[0] + special)
+        + (moduli.iter().sum::<usize>() + special);
+    assert_eq!(keys.bytes(), 2 * 16 * residues);
     let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();
     let square = evaluator.multiply_rescale(&x, &x).unwrap();
     let squares: Vec<_> = samples.values.iter().map(|v| v * v).collect();

@@ -195,10 +195,10 @@ fn diagonals_may_repeat() {
                 assert!((result[j].re - expected).abs() < 2f64.powi(-12), "{hoisting:?} {period}");
             }
         }
-        // Two of three chain primes are small, special primes are not; half the period, half the bytes.
-        let words = if hoisting == Hoisting::Single { 2 } else { 4 };
-        assert_eq!(bytes[0], 12 * 2048 * 8 * words);
-        assert!(bytes[..4].windows(2).all(|pair| pair[0] == 2 * pair[1]));
+        // Primes of 34, 25 and 28 bits, two special ones of 45; half the period, half the bytes.
+        let residues = if hoisting == Hoisting::Single { 5 + 4 + 4 } else { 5 + 4 + 4 + 6 + 6 };
+        assert_eq!(bytes[0], 12 * 2048 * residues);
+        assert!(bytes[..5].windows(2).all(|pair| pair[0] == 2 * pair[1]));
     }
 }
 

@@ -34,6 +34,15 @@ fn compare(
     assert!(portable == simd, "{what} differs: {:?}", rings[1]);
 }
 
+/// The polynomial of a smaller ring with the first residues of another.
+fn shortened(ring: &Ring, poly: &Poly) -> Poly {
+    let mut short = ring.zero(poly.basis(), poly.domain());
+    for (i, residues) in poly.limbs() {
+        short.limb_mut(i).copy_from_slice(&residues[..ring.degree()]);
+    }
+    short
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -79,34 +88,40 @@ proptest! {
             vec![ring.automorphism(&a, galois | 1)]
         });
         check("inner product", Domain::Ntt, &|ring, [a, b, c]| {
-            let (digits, key) = ([a.clone(), b.clone()], [(b, c.clone()), (c, a)]);
+            let key = [(ring.pack(&b), ring.pack(&c)), (ring.pack(&c), ring.pack(&a))];
+            let digits = [a, b];
             let (x, y) = ring.gadget_product(ring.basis(), Digits::Raised(&digits), &[&key[0], &key[1]]);
             vec![x, y]
         });
         check("hoisted sums", Domain::Ntt, &|ring, [a, b, c]| {
             let special = Basis::single(3);
             let [c0, c1] = [&a, &b].map(|poly| poly.restricted(ring.basis().difference(special)));
-            let (digits, pair) = ([a.clone(), b.clone()], (b.clone(), c.clone()));
+            let pair = (ring.pack(&b), ring.pack(&c));
+            let digits = [a.clone(), b.clone()];
             let rotation = Rotation { key: vec![&pair, &pair], galois_element: galois | 1 };
             let (c0, c1, digits) = (&c0, &c1, Some(&digits[..]));
             let operand = Operand { c0, c1, digits, rotations: vec![None, Some(rotation)] };
             // Factors with runs of all kinds.
-            let runs = (0..=log_n).chain(0..3);
-            let group: Vec<_> = runs.map(|k| (k as usize % 2, (&c, 1 << k))).collect();
-            let sums = ring.hoisted_sums(ring.basis(), special, &[operand], &[&group], |(c, run), i| {
-                Residues::Stored(&c.limb(i)[..ring.degree() / run])
+            let runs = (0..=ring.longest_run().ilog2()).chain(0..3);
+            let factor = |k: u32| {
+                let subring = ring.subring(1_usize << k);
+                subring.pack(&shortened(&subring, &c))
+            };
+            let group: Vec<_> = runs.map(|k| (k as usize % 2, factor(k))).collect();
+            let sums = ring.hoisted_sums(ring.basis(), special, &[operand], &[&group], |factor, i| {
+                Residues::Stored(factor.limb(i))
             });
             sums.into_iter().flat_map(|(x, y)| [x, y]).collect()
         });
         check("gadget product", Domain::Ntt, &|ring, [a, b, c]| {
             let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
-            let key = [(b.clone(), c.clone()), (c, b)];
+            let key = [(ring.pack(&b), ring.pack(&c)), (ring.pack(&c), ring.pack(&b))];
             let (x, y) = ring.gadget_product(ring.basis(), Digits::Of(&a, &digits), &[&key[0], &key[1]]);
             vec![x, y]
         });
         check("key switch", Domain::Ntt, &|ring, [a, b, c]| {
             let digits = [vec![0, 2], vec![1]].map(Basis::from_indices);
-            let key = [(b.clone(), c.clone()), (c, b)];
+            let key = [(ring.pack(&b), ring.pack(&c)), (ring.pack(&c), ring.pack(&b))];
             let (c0, c1) = ring.switch_key(&KeySwitch {
                 digits: Digits::Of(&a, &digits),
                 key: &[&key[0], &key[1]],
@@ -144,7 +159,7 @@ proptest! {
             for i in values.basis().iter() {
                 values.limb_mut(i).copy_from_slice(largest.limb(i));
             }
-            let pair = (values.clone(), values.clone());
+            let pair = (ring.pack(&values), ring.pack(&values));
             let digits: Vec<_> = (0..terms).map(|_| values.clone()).collect();
             let (b, a) =
                 ring.gadget_product(values.basis(), Digits::Raised(&digits), &vec![&pair; terms]);

@@ -5,7 +5,10 @@
 
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+mod packing;
 mod portable;
+
+pub(super) use packing::{Form, Packing, pack};
 
 use super::Modulus;
 
@@ -17,7 +20,7 @@ pub(super) const CHUNK: usize = 512;
 pub enum Kernels {
     /// Safe Rust for every machine.
     Portable,
-    /// AVX-512 with 52-bit multiply-add (Intel from Ice Lake, AMD from Zen 4).
+    /// AVX-512 with 52-bit multiply-add and byte permutations (Intel from Ice Lake, AMD from Zen 4).
     Ifma,
 }
 
@@ -128,15 +131,17 @@ impl Kernels {
     }
 
     /// `out.0 = Σ a[i]·b0[i]`, `out.1 = Σ a[i]·b1[i]` for 1 to 129 terms `(a, b0, b1)`, position by
-    /// position; the `a` are of one form, and plain ones may come from [`Ntt::forward_lazy`].
+    /// position, for as many positions from `start` on as `out` has. Terms are whole limbs; plain `a` may
+    /// come from [`Ntt::forward_lazy`].
     pub(super) fn inner_product(
         self,
         m: &Modulus,
         out: (&mut [u64], &mut [u64]),
-        form: Form,
+        start: usize,
+        packing: Packing,
         terms: &[(&[u64], &[u64], &[u64])],
     ) {
-        dispatch!(self, inner_product(m, out, form, terms));
+        dispatch!(self, inner_product(m, out, start, packing, terms));
     }
 
     /// `out[8b + k] = a[8·(blocks[b] >> 3) + lanes[blocks[b] & 7][k]]`.
@@ -151,32 +156,6 @@ impl std::fmt::Display for Kernels {
             Self::Portable => "portable",
             Self::Ifma => "AVX-512 IFMA",
         })
-    }
-}
-
-/// How words hold the residues of a first factor of an inner product.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Form {
-    /// log2 of the number of positions in a row that have the same residue, held once.
-    pub(super) log_run: u32,
-    /// Two residues to a word: the low halves of eight words are eight residues, the high halves the next
-    /// eight.
-    pub(super) paired: bool,
-}
-
-impl Form {
-    /// A word for each position.
-    pub(super) const PLAIN: Self = Self { log_run: 0, paired: false };
-
-    /// The residue for a position.
-    fn residue(self, words: &[u64], position: usize) -> u64 {
-        let index = position >> self.log_run;
-        if self.paired {
-            let word = words[index / 16 * 8 + index % 8];
-            (word >> (32 * (index / 8 % 2))) & u64::from(u32::MAX)
-        } else {
-            words[index]
-        }
     }
 }
 

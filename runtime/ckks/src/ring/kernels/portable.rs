@@ -3,7 +3,7 @@
 //! Transforms use Harvey's lazy butterflies ("Faster arithmetic for number-theoretic transforms",
 //! 2014) over the negacyclic decimation of Longa and Naehrig (2016); products use Barrett and Shoup.
 
-use super::{ConversionTarget, Form};
+use super::{ConversionTarget, Form, Packing};
 use crate::ring::Modulus;
 use crate::ring::modulus::conditional_sub;
 
@@ -147,15 +147,37 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
 pub(super) fn inner_product(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
-    form: Form,
+    start: usize,
+    packing: Packing,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    for (j, (out0, out1)) in out.0.iter_mut().zip(out.1).enumerate() {
+    let plain = |words: &[u64], position: usize| words[position];
+    match packing {
+        Packing::First(form) => {
+            sums_of_products(m, out, start, terms, |a, position| form.residue(a, position), plain);
+        }
+        Packing::Pairs(bytes) => {
+            let form = Form { bytes, log_run: 0 };
+            sums_of_products(m, out, start, terms, plain, |b, position| form.residue(b, position));
+        }
+    }
+}
+
+/// Inner products, given how to get the residue of an operand for a position.
+fn sums_of_products(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    start: usize,
+    terms: &[(&[u64], &[u64], &[u64])],
+    first: impl Fn(&[u64], usize) -> u64,
+    pair: impl Fn(&[u64], usize) -> u64,
+) {
+    for (j, (out0, out1)) in (start..).zip(out.0.iter_mut().zip(out.1)) {
         let (mut sum0, mut sum1) = (0, 0);
         for (a, b0, b1) in terms {
-            let a = u128::from(form.residue(a, j));
-            sum0 += a * u128::from(b0[j]);
-            sum1 += a * u128::from(b1[j]);
+            let a = u128::from(first(a, j));
+            sum0 += a * u128::from(pair(b0, j));
+            sum1 += a * u128::from(pair(b1, j));
         }
         *out0 = m.reduce_u128(sum0);
         *out1 = m.reduce_u128(sum1);

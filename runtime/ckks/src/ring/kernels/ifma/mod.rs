@@ -10,12 +10,14 @@ pub(super) use ntt::{MIN_LOG_DEGREE, Ntt};
 
 use std::arch::x86_64::*;
 
-use super::{ConversionTarget, Form};
+use super::{ConversionTarget, Form, Packing};
 use crate::ring::Modulus;
 use vector::*;
 
 /// Residues whose sums of products are in registers together.
 const ROW: usize = 4 * LANES;
+
+type Row = [Vector; ROW / LANES];
 
 /// Whether this processor has the instructions.
 pub(super) fn is_available() -> bool {
@@ -23,6 +25,7 @@ pub(super) fn is_available() -> bool {
         && is_x86_feature_detected!("avx512ifma")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
 }
 
 /// Weights of conversions are in Montgomery form, so that sums come out in the ordinary one.
@@ -149,96 +152,83 @@ pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) 
     }
 }
 
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+/// Calls a function that is generic over the bytes of a residue.
+macro_rules! with_bytes {
+    ($bytes:expr, $function:ident($($argument:expr),*)) => {
+        match $bytes {
+            4 => $function::<4>($($argument),*),
+            5 => $function::<5>($($argument),*),
+            6 => $function::<6>($($argument),*),
+            7 => $function::<7>($($argument),*),
+            bytes => {
+                debug_assert_eq!(bytes, 8, "residues take 4 to 8 bytes");
+                $function::<8>($($argument),*)
+            }
+        }
+    };
+}
+
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 pub(super) fn inner_product(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
-    form: Form,
+    start: usize,
+    packing: Packing,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let low_half = splat(u64::from(u32::MAX));
-    if form.log_run > 2 {
-        sums_of_products(m, out, terms, |a, row| {
-            std::array::from_fn(|v| splat(form.residue(a, row + v * LANES)))
-        });
-    } else if form.paired {
-        short_runs(m, out, form.log_run, terms, |a, i| {
-            let halves = load_ahead(a, i / 2);
-            if i % 2 == 0 {
-                _mm512_and_epi64(halves, low_half)
-            } else {
-                _mm512_srli_epi64::<32>(halves)
-            }
-        });
-    } else {
-        short_runs(m, out, form.log_run, terms, |a, i| load_ahead(a, i));
+    match packing {
+        Packing::First(Form { bytes, log_run }) => {
+            with_bytes!(bytes, packed_first(m, out, start, terms, log_run))
+        }
+        Packing::Pairs(bytes) => with_bytes!(bytes, packed_pairs(m, out, start, terms)),
     }
 }
 
-/// A vector of a factor. Asks for one that will be needed a few rows later: there are more factors, each
-/// read in order, than the processor keeps track of by itself.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn load_ahead(a: &[u64], i: usize) -> Vector {
-    let a = a.as_chunks().0;
-    prefetch(a, i);
-    load(&a[i])
-}
-
-/// Asks for a vector that will be needed a few rows after the i-th.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn prefetch(a: &[[u64; LANES]], i: usize) {
-    /// Vectors ahead.
-    const DISTANCE: usize = 8;
-    // Nothing is read there, so that the address need not be one of the slice's.
-    _mm_prefetch::<_MM_HINT_T0>(a.as_ptr().wrapping_add(i + DISTANCE).cast());
-}
-
-/// Inner products where vectors of a row have residues for several runs each, given how to get the i-th
-/// eight residues of a factor.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn short_runs(
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_first<const BYTES: usize>(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
-    log_run: u32,
+    start: usize,
     terms: &[(&[u64], &[u64], &[u64])],
-    residues: impl Fn(&[u64], usize) -> Vector,
+    log_run: u32,
 ) {
-    // Of which of the residues of a row each lane of vector v is one.
-    let lanes = |v: usize| {
-        load(&std::array::from_fn(|lane| (((v * LANES + lane) >> log_run) % LANES) as u64))
-    };
+    let pair = |b: &[u64], position| plain_row_ahead(b, position);
     match log_run {
-        0 => sums_of_products(m, out, terms, |a, row| {
-            std::array::from_fn(|v| residues(a, row / LANES + v))
-        }),
-        1 => {
-            let lanes = [lanes(0), lanes(1)];
-            sums_of_products(m, out, terms, |a, row| {
-                let x = [0, 1].map(|i| residues(a, row / (2 * LANES) + i));
-                std::array::from_fn(|v| _mm512_permutexvar_epi64(lanes[v % 2], x[v / 2]))
-            });
-        }
+        0 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 0>(), pair),
+        1 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 1>(), pair),
+        2 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 2>(), pair),
         _ => {
-            let lanes: [Vector; ROW / LANES] = std::array::from_fn(lanes);
-            sums_of_products(m, out, terms, |a, row| {
-                let x = residues(a, row / (4 * LANES));
-                lanes.map(|lanes| _mm512_permutexvar_epi64(lanes, x))
-            });
+            // The residues of a vector are equal.
+            let form = Form { bytes: BYTES, log_run };
+            let row = |a: &[u64], position| {
+                std::array::from_fn(|v| splat(form.residue(a, position + v * LANES)))
+            };
+            sums_of_products(m, out, start, terms, row, pair);
         }
     }
 }
 
-/// Inner products, given how to get the first factors of a row.
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_pairs<const BYTES: usize>(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    start: usize,
+    terms: &[(&[u64], &[u64], &[u64])],
+) {
+    let first = |a: &[u64], position| plain_row(a, position);
+    sums_of_products(m, out, start, terms, first, packed_row::<BYTES, 0>());
+}
+
+/// Inner products, given how to get the residues of operands for the row at a position.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 fn sums_of_products(
     m: &Modulus,
     out: (&mut [u64], &mut [u64]),
+    start: usize,
     terms: &[(&[u64], &[u64], &[u64])],
-    row_of: impl Fn(&[u64], usize) -> [Vector; ROW / LANES],
+    first: impl Fn(&[u64], usize) -> Row,
+    pair: impl Fn(&[u64], usize) -> Row,
 ) {
     let product = Product::new(m);
     let reduction = SumReduction::new(m, 1 + terms.len());
@@ -247,14 +237,10 @@ fn sums_of_products(
     for row in (0..out.0.len()).step_by(ROW) {
         let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
         for (a, b0, b1) in terms {
-            let a = row_of(a, row);
-            let (b0, b1) = (b0.as_chunks().0, b1.as_chunks().0);
+            let (a, b0, b1) = (first(a, start + row), pair(b0, start + row), pair(b1, start + row));
             for (v, sums) in sums.iter_mut().enumerate() {
-                let i = row / LANES + v;
-                prefetch(b0, i);
-                prefetch(b1, i);
-                sums[0].add(a[v], load(&b0[i]));
-                sums[1].add(a[v], load(&b1[i]));
+                sums[0].add(a[v], b0[v]);
+                sums[1].add(a[v], b1[v]);
             }
         }
         let out0 = out.0[row..row + ROW].as_chunks_mut().0;
@@ -263,6 +249,54 @@ fn sums_of_products(
             store(&mut out0[v], reduce(sums[0]));
             store(&mut out1[v], reduce(sums[1]));
         }
+    }
+}
+
+/// The row at a position of a plain operand.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn plain_row(words: &[u64], position: usize) -> Row {
+    let words = words[position..position + ROW].as_chunks().0;
+    std::array::from_fn(|v| load(&words[v]))
+}
+
+/// The same, asking for those to come.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn plain_row_ahead(words: &[u64], position: usize) -> Row {
+    prefetch_row(words, position, ROW);
+    plain_row(words, position)
+}
+
+/// How to get the row at a position of a packed operand with runs of at most four.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_row<const BYTES: usize, const LOG_RUN: u32>() -> impl Fn(&[u64], usize) -> Row {
+    // Vector v has residues of group v >> LOG_RUN.
+    let groups = const { (ROW / LANES) >> LOG_RUN };
+    let lanes: Row =
+        std::array::from_fn(|v| load(&unpacking(BYTES, ((v * LANES) >> LOG_RUN) % LANES, LOG_RUN)));
+    move |words, position| {
+        let at = (position >> LOG_RUN) / LANES * BYTES;
+        prefetch_row(words, at, groups * BYTES);
+        let words = &words[at..at + groups * BYTES];
+        std::array::from_fn(|v| {
+            unpack(load_group::<BYTES>(&words[(v >> LOG_RUN) * BYTES..]), lanes[v])
+        })
+    }
+}
+
+/// Asks for a row of so many words that will be needed soon after the one that begins with a word: there are
+/// more operands, each read in order, than the processor keeps track of by itself.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn prefetch_row(words: &[u64], at: usize, row: usize) {
+    /// Words ahead.
+    const DISTANCE: usize = 56;
+    for line in (0..row).step_by(LANES) {
+        // Nothing is read there, so that the address need not be one of the slice's.
+        let line = words.as_ptr().wrapping_add(at + DISTANCE + line);
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
     }
 }
 

@@ -154,6 +154,33 @@ pub(super) fn load(x: &[u64; LANES]) -> Vector {
     unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
 }
 
+/// The first words of a slice, as many as eight packed residues of so many bytes take, then zeros.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+pub(super) fn load_group<const BYTES: usize>(words: &[u64]) -> Vector {
+    const { assert!(0 < BYTES && BYTES <= LANES) };
+    let group: &[u64; BYTES] = words.first_chunk().expect("operands are whole groups");
+    // SAFETY: of the eight words at the address only those of the reference are read.
+    unsafe { _mm512_maskz_loadu_epi64(u8::MAX >> (LANES - BYTES), group.as_ptr().cast()) }
+}
+
+/// The byte permutation that [`unpack`] takes for residues of so many bytes: those at index `first` and
+/// after, each for `2^log_run` lanes.
+pub(super) fn unpacking(bytes: usize, first: usize, log_run: u32) -> [u64; LANES] {
+    // The last byte is zero, unless residues have eight.
+    let byte = |lane: usize, k| {
+        if k < bytes { bytes * ((first + (lane >> log_run)) % LANES) + k } else { 63 }
+    };
+    std::array::from_fn(|lane| u64::from_le_bytes(std::array::from_fn(|k| byte(lane, k) as u8)))
+}
+
+/// Residues of a group from [`load_group`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512vbmi")]
+pub(super) fn unpack(group: Vector, lanes: Vector) -> Vector {
+    _mm512_permutexvar_epi8(lanes, group)
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn store(to: &mut [u64; LANES], x: Vector) {

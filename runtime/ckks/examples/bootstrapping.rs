@@ -1,7 +1,7 @@
 //! More products than any modulus has levels: 2^14 encrypted numbers are multiplied twenty times by
 //! others, and bootstrapped whenever their levels run out.
 //!
-//! Takes about 2.5 GiB of memory, 1.8 of them for keys, and ten seconds, most of them for making keys.
+//! Takes about 1.9 GiB of memory, 1.4 of them for keys, and a few seconds.
 //!
 //! `cargo run --release -p pic-ckks --example bootstrapping`
 

@@ -2,7 +2,7 @@
 //!
 //! Each round multiplies 2^14 encrypted numbers by random signs, which keeps their size, and bootstraps
 //! them. Noise adds up as independent errors do, the distortion of EvalMod in proportion.
-//! Takes about 3.5 GiB of memory and some two minutes.
+//! Takes about 1.5 GiB of memory and a minute.
 //!
 //! `cargo run --release -p pic-ckks --example rounds [rounds]`
 

@@ -229,6 +229,8 @@ impl<'a> Search<'a> {
         if !self.options.method.refits() {
             options.rounds = 1;
         }
+        let last_wins =
+            self.options.latency_budget.is_some() && self.options.max_accuracy_drop.is_none();
         let attempt = |offered: &[Vec<Approximation>]| {
             let front = self.chains.points(offered)?;
             if front.is_empty() {
@@ -238,7 +240,10 @@ impl<'a> Search<'a> {
             let point = front[index].clone();
             let (refitted, measured) = self.try_point(&point)?;
             let chosen = self.chains.choices(&point.solution);
-            if best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time) {
+            // Within a budget alone, the best informed choice is the best one.
+            if last_wins
+                || best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time)
+            {
                 let (offered, refitted) = (offered.to_vec(), refitted.clone());
                 best = Some(Choice { front, offered, point, refitted, measured });
             }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::primes::residue_bytes;
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::Network;
 use rayon::prelude::*;
@@ -299,13 +300,18 @@ impl<'a> Chains<'a> {
         self.chains.par_iter().filter_map(instance).collect()
     }
 
-    /// The setting with the largest scale that still has so many levels.
+    /// The setting with the largest scale that still has so many levels, and whose residues take no more
+    /// bytes.
     pub fn widest(&self, mut setting: Setting, levels: usize) -> Setting {
+        let bytes = |setting: Setting| {
+            let parameters = setting.parameters(levels).ok()?;
+            let primes = parameters.moduli().iter().chain(parameters.special());
+            Some(primes.map(|&prime| residue_bytes(prime)).sum::<usize>())
+        };
+        let own = bytes(setting);
         while setting.log_scale < f64::from(*LOG_SCALES.end()) {
             let wider = self.setting(setting.log_n, setting.log_scale + 1.0, setting.digit_size);
-            if wider.max_levels().is_none_or(|most| most < levels)
-                || wider.parameters(levels).is_err()
-            {
+            if wider.max_levels().is_none_or(|most| most < levels) || bytes(wider) != own {
                 break;
             }
             setting = wider;

@@ -3,8 +3,8 @@
 //! For each scale, smallest first, every chain (ring, digit size, with or without bootstrapping and
 //! number of levels between bootstraps) yields a front ([`chains`]); the fastest point of the merged front
 //! that keeps the accuracy on held-back samples ([`bounds`]) is lowered, and accepted if the predicted
-//! precision suffices. Without bootstrapping, larger scales are then taken as far as the same chain
-//! allows, since they cost nothing.
+//! precision suffices. Without bootstrapping, larger scales are then taken as far as the same chain, and as
+//! many bytes a residue, allow, since they cost nothing.
 
 mod bounds;
 mod chains;

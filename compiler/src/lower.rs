@@ -32,10 +32,10 @@ pub fn lower(
             Op::Product => program::Op::Product { operands: [operands[0], operands[1]] },
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                let stored = |c: &f64| c / node_plan.half_width;
+                let half_width = values[operands[0] as usize].half_width;
                 program::Op::Polynomial {
                     operand: operands[0],
-                    coefficients: layer.coefficients.iter().map(stored).collect(),
+                    coefficients: layer.coefficients_on(half_width, node_plan.half_width),
                 }
             }
             Op::Linear { matrices, bias } => program::Op::Linear {

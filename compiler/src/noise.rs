@@ -13,7 +13,8 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::evaluate::{Batch, LANES, Layer, value};
 
-/// −log2 of the root mean square error of the stored output over up to [`LANES`] samples.
+/// −log2 of the root mean square error of the stored output over up to [`LANES`] samples; negative
+/// infinity if some output is not finite.
 ///
 /// `network` and `activations` are what the program was made from.
 pub fn output_bits(
@@ -55,7 +56,9 @@ pub fn output_bits(
     let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
     let count = samples.len() * clean[output].values.len();
     let half_width = program.output_value().half_width;
-    -0.5 * (squares.sum::<f64>() / count as f64 / half_width.powi(2)).log2()
+    let bits = -0.5 * (squares.sum::<f64>() / count as f64 / half_width.powi(2)).log2();
+    // Errors that drive a polynomial out of its interval end in no number at all.
+    if bits.is_nan() { f64::NEG_INFINITY } else { bits }
 }
 
 /// The standard deviation, in real units, of the errors that computing each node's value adds,

@@ -23,7 +23,7 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
             Op::Product { .. } => work += counter.product(level) * ciphertexts,
             Op::Polynomial { coefficients, .. } => {
                 let plan =
-                    ChebyshevPlan::new(coefficients).expect("refitted polynomials have plans");
+                    ChebyshevPlan::folded(coefficients).expect("refitted polynomials have plans");
                 work += counter.polynomial(&plan, level) * ciphertexts;
             }
             Op::Linear { .. } => {

@@ -46,6 +46,32 @@ impl Approximation {
         self.coefficients.len() - 1
     }
 
+    /// Chebyshev coefficients on `center ± half_width` for another half width, of the value over
+    /// `divisor`. Parity is kept exactly.
+    pub fn coefficients_on(&self, half_width: f64, divisor: f64) -> Vec<f64> {
+        let ratio = half_width / self.half_width;
+        let degree = self.degree();
+        let mut result = vec![0.0; degree + 1];
+        // T_k(ratio·v) and the one before in the Chebyshev polynomials of v.
+        let (mut current, mut before) = (vec![0.0; degree + 1], vec![0.0; degree + 1]);
+        current[0] = 1.0;
+        for (k, &c) in self.coefficients.iter().enumerate() {
+            result.iter_mut().zip(&current).for_each(|(sum, t)| *sum += c / divisor * t);
+            // T_1 = x·T_0, and T_{k+1} = 2x·T_k − T_{k−1}; v·T_j = (T_{j+1} + T_{|j−1|})/2.
+            let factor = if k == 0 { 0.5 * ratio } else { ratio };
+            let mut next: Vec<f64> = before.iter().map(|t| -t).collect();
+            for (j, &t) in current.iter().enumerate().take(k + 1) {
+                for index in [j + 1, j.abs_diff(1)] {
+                    if let Some(next) = next.get_mut(index) {
+                        *next += factor * t;
+                    }
+                }
+            }
+            before = std::mem::replace(&mut current, next);
+        }
+        result
+    }
+
     /// The polynomial's value at `x`, by Clenshaw's recurrence.
     pub fn evaluate(&self, x: f64) -> f64 {
         let u = (x - self.center) / self.half_width;
@@ -159,6 +185,16 @@ mod tests {
             let expected: f64 =
                 p.coefficients.iter().enumerate().map(|(k, c)| c * (k as f64 * t).cos()).sum();
             assert!((p.evaluate(x) - expected).abs() < 1e-12);
+            // The same polynomial on [−2, 4], of thirds.
+            let t = ((x - 1.0) / 3.0f64).acos();
+            let on = p.coefficients_on(3.0, 3.0);
+            let sum: f64 = on.iter().enumerate().map(|(k, c)| c * (k as f64 * t).cos()).sum();
+            assert!((3.0 * sum - expected).abs() < 1e-12);
         }
+        assert_eq!(p.coefficients_on(2.0, 1.0), p.coefficients);
+        // An even polynomial stays even.
+        let even = Approximation { coefficients: vec![0.3, 0.0, -0.7, 0.0, 0.1], ..p };
+        let on = even.coefficients_on(2.7, 1.3);
+        assert_eq!((on[1], on[3]), (0.0, 0.0));
     }
 }

@@ -57,7 +57,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                 (ErrorVariance { own, total: product(x, y) }, x.mean_square * y.mean_square)
             }
             Op::Polynomial { operand, coefficients } => {
-                let plan = ChebyshevPlan::new(coefficients)
+                let plan = ChebyshevPlan::folded(coefficients)
                     .expect("a verified program's polynomials have plans");
                 let grid: Vec<f64> =
                     (0..SAMPLES).map(|k| 2.0 * k as f64 / (SAMPLES - 1) as f64 - 1.0).collect();

@@ -34,6 +34,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
 use pic_ckks_model::work::{Counter, Hoisting};
 use pic_ckks_model::{KeyRequest, Parameters};
@@ -184,7 +185,7 @@ impl Op {
             Self::Input | Self::Bootstrap { .. } => 0,
             Self::Linear { .. } | Self::Product { .. } => 1,
             Self::Polynomial { coefficients, .. } => {
-                pic_ckks_model::chebyshev::depth(coefficients) as usize
+                pic_ckks_model::chebyshev::folded_depth(coefficients) as usize
             }
         }
     }
@@ -354,13 +355,17 @@ impl Program {
         }
         let operands: Vec<&Value> =
             value.op.operands().iter().map(|&o| &self.values[o as usize]).collect();
-        if let Op::Polynomial { coefficients, .. } = &value.op {
-            pic_ckks_model::chebyshev::ChebyshevPlan::new(coefficients)
-                .map_err(|_| Fault::Polynomial)?;
-        }
         let needed = self.operand_level(value);
         if let Some(operand) = operands.iter().find(|o| o.level < needed) {
             return Err(Fault::Level { level: needed, operand: operand.level });
+        }
+        let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * y.abs();
+        if let Op::Polynomial { coefficients, .. } = &value.op {
+            let plan = ChebyshevPlan::folded(coefficients).map_err(|_| Fault::Polynomial)?;
+            let scale = plan.output_scale(operands[0].scale, needed, self.parameters.moduli());
+            if scale.is_some_and(|scale| !close(value.scale, scale)) {
+                return Err(Fault::Scale);
+            }
         }
         let len = value.layout.len;
         match &value.op {
@@ -387,7 +392,6 @@ impl Program {
                     return Err(Fault::Length);
                 }
                 let scale = a.scale * b.scale / self.parameters.moduli()[needed] as f64;
-                let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * y.abs();
                 let exact = close(value.scale, scale)
                     && close(value.half_width, a.half_width * b.half_width);
                 let centered = [a, b, value].iter().all(|v| v.center == 0.0);

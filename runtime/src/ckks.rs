@@ -80,7 +80,7 @@ impl Ckks {
                     Constants::Bootstrap { target: value.level - lowest.output_level(0) }
                 }
                 Op::Polynomial { coefficients, .. } => {
-                    let plan = ChebyshevPlan::new(coefficients);
+                    let plan = ChebyshevPlan::folded(coefficients);
                     let plan = plan.expect("the polynomials of a verified program have plans");
                     Constants::Polynomial { plan, scale: value.scale }
                 }

@@ -40,7 +40,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            degrees: (2..=63).collect(),
+            degrees: (2..=64).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
             margins: vec![1.5],
             normal_share: 0.2,
@@ -157,7 +157,7 @@ fn of_form(
             error,
             loss: layer.sensitivity.value * error,
         };
-        let plan = ChebyshevPlan::new(&approximation.coefficients).ok()?;
+        let plan = ChebyshevPlan::folded(&approximation.coefficients).ok()?;
         // A leading coefficient that vanishes leaves a lower degree, which is on offer itself.
         let exact = plan.degree() == degree;
         exact.then(|| Candidate { form, depth: plan.depth(), counts: plan.counts(), approximation })

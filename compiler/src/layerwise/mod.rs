@@ -363,7 +363,7 @@ mod tests {
     /// A chain in which a polynomial takes its products times the level it starts at.
     fn instance(offered: &[Vec<Approximation>]) -> Instance {
         let alternative = |a: &Approximation| {
-            let plan = pic_ckks_model::ChebyshevPlan::new(&a.coefficients).unwrap();
+            let plan = pic_ckks_model::ChebyshevPlan::folded(&a.coefficients).unwrap();
             let products = plan.counts().products as f64;
             let time = (0..=24).map(|level| products * f64::from(level)).collect();
             Alternative { effect: Effect::Consume(plan.depth()), loss: a.loss, time }

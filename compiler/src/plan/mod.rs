@@ -21,7 +21,7 @@ pub use structure::{Arrangement, Places, arrangement};
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::work::{Counter, Work};
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
-use pic_ir::activations::Activations;
+use pic_ir::activations::{Activations, Approximation};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
@@ -129,7 +129,7 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
             Op::Linear { .. } | Op::Product => 1,
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                pic_ckks_model::chebyshev::depth(&layer.coefficients) as usize
+                pic_ckks_model::chebyshev::folded_depth(&layer.coefficients) as usize
             }
         });
     }
@@ -146,6 +146,10 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
     levels
 }
 
+/// Least coefficient that is folded into a scale: scales then fall, by at most about this much, even where
+/// primes are below the scale of an input.
+const LEAST_FOLDED: f64 = 1.25;
+
 /// How the values of each node are stored: `(center, half_width)`.
 ///
 /// Operands of activations are stored as the polynomials want them; other linear values, the input and
@@ -157,27 +161,47 @@ pub fn normalisation(
     bootstrapped: &[bool],
     magnitudes: &[f64],
 ) -> Vec<(f64, f64)> {
-    let mut stored = vec![(0.0, 1.0); magnitudes.len()];
-    let mut layers = activations.layers.iter();
-    for index in network.graph.node_indices() {
-        let operands = network.operands(index);
+    let mut stored: Vec<Option<(f64, f64)>> = vec![None; magnitudes.len()];
+    let mut layers = activations.layers.iter().rev();
+    for index in network.graph.node_indices().rev() {
         let magnitude = magnitudes[index.index()];
         let divided = (0.0, if magnitude > 0.0 { magnitude } else { 1.0 });
         match network.graph[index].op {
-            Op::Input | Op::Linear { .. } => stored[index.index()] = divided,
+            Op::Input | Op::Linear { .. } => {
+                stored[index.index()].get_or_insert(divided);
+            }
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                stored[operands[0].index()] = (layer.center, layer.half_width);
-                if bootstrapped[index.index()] {
-                    stored[index.index()] = divided;
-                }
+                let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
+                let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
+                let operand = network.operands(index)[0];
+                stored[operand.index()] = Some((layer.center, interval(layer, divisor)));
             }
-            Op::Product => {
-                stored[index.index()].1 = operands.iter().map(|o| stored[o.index()].1).product();
-            }
+            Op::Product => {}
         }
     }
-    stored
+    for index in network.graph.node_indices() {
+        if let Op::Product = network.graph[index].op {
+            let width = |o: &NodeIndex| stored[o.index()].map_or(1.0, |(_, width)| width);
+            let widths = network.operands(index).iter().map(width).product();
+            stored[index.index()] = Some((0.0, widths));
+        }
+    }
+    stored.into_iter().map(|stored| stored.expect("every node is visited")).collect()
+}
+
+/// Half the width on which a polynomial's operand is stored: the leading coefficient must not be so small
+/// that folding it raises the scale, and grows with the interval.
+fn interval(layer: &Approximation, divisor: f64) -> f64 {
+    let degree = layer.degree();
+    let plan = ChebyshevPlan::folded(&layer.coefficients).expect("fits have plans");
+    match plan.folded_coefficient() {
+        Some(folded) => {
+            let lacking = LEAST_FOLDED * divisor / folded.abs();
+            layer.half_width * lacking.max(1.0).powf(1.0 / degree as f64)
+        }
+        None => layer.half_width,
+    }
 }
 
 /// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.
@@ -194,26 +218,37 @@ pub fn plan(
     let scale = chain.log_scale().exp2();
     let stored = normalisation(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
+    let mut layers = activations.layers.iter();
     for index in network.graph.node_indices() {
         let i = index.index();
         let Levels { computed, used } = levels[i];
+        let found = |o: &NodeIndex| match &nodes[o.index()] {
+            NodePlan { bootstrapped: Some(_), .. } => {
+                chain.bootstrapping().expect("there are bootstraps").output_scale()
+            }
+            node => node.scale,
+        };
+        let operands = network.operands(index);
+        let level = chain.base() + computed;
         let scale = match network.graph[index].op {
             Op::Product => {
-                let operand = |o: &NodeIndex| match &nodes[o.index()] {
-                    NodePlan { bootstrapped: Some(_), .. } => {
-                        chain.bootstrapping().expect("there are bootstraps").output_scale()
-                    }
-                    node => node.scale,
-                };
-                let operands: f64 = network.operands(index).iter().map(operand).product();
-                operands / parameters.moduli()[chain.base() + computed + 1] as f64
+                let scales: f64 = operands.iter().map(found).product();
+                scales / parameters.moduli()[level + 1] as f64
+            }
+            Op::Activation(_) => {
+                let layer = layers.next().expect("activations fit the network");
+                let half_width = nodes[operands[0].index()].half_width;
+                let coefficients = layer.coefficients_on(half_width, stored[i].1);
+                let plan = ChebyshevPlan::folded(&coefficients).expect("fits have plans");
+                let level = level + plan.depth() as usize;
+                plan.output_scale(found(&operands[0]), level, parameters.moduli()).unwrap_or(scale)
             }
             _ => scale,
         };
         nodes.push(NodePlan {
             name: network.graph[index].name.clone(),
             layout: layouts.of[i].clone(),
-            level: chain.base() + computed,
+            level,
             scale,
             center: stored[i].0,
             half_width: stored[i].1,

@@ -79,7 +79,8 @@ impl<'a> Chains<'a> {
         options: &'a Options,
     ) -> Self {
         let plan = |c: &Candidate| {
-            ChebyshevPlan::new(&c.approximation.coefficients).expect("candidates are polynomials")
+            ChebyshevPlan::folded(&c.approximation.coefficients)
+                .expect("candidates are polynomials")
         };
         let plans = |list: &Vec<Candidate>| list.par_iter().map(plan).collect();
         Self {

@@ -17,6 +17,11 @@
 //!   dividing by T_m with m = 2^(D−1) leaves q of degree < 2^(D−1), for depth D−1, and r of
 //!   smaller degree, which has depth D to spare, because `q·T_m + r` is rescaled once after the
 //!   addition. Hence depth ⌈log2(d + 1)⌉, which is optimal.
+//! - *Folding*: the coefficient of the highest of 2^D + 1 terms costs a level more only because it is
+//!   multiplied with. If the result may have any scale, `q·T_m` with `q = q_m·T_m + …`, m = 2^(D−1), is
+//!   summed at the scale of T_m over |q_m|: at that scale T_m itself *is* q_m·T_m. Hence degree 2^D at depth
+//!   D ([`ChebyshevPlan::folded`]), for as many products as degree 2^D − 1 takes. The result has the
+//!   scale that follows ([`ChebyshevPlan::output_scale`]).
 //! - *Exponentials*: H_k = i^k·T_k has the same identities but for signs, so that exp(iωu), whose
 //!   coefficients alternate between real and imaginary, is a real combination of H_k(iu)
 //!   ([`PolynomialBasis::Imaginary`]).
@@ -75,7 +80,8 @@ pub struct Power {
 }
 
 /// A sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are brought to one level and
-/// scale, then relinearised (if there are products) and rescaled once.
+/// scale, then relinearised (if there are products) and rescaled once. The folded term is added
+/// behind that.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// The coefficient of T_0.
@@ -84,6 +90,8 @@ pub struct Node {
     pub linear: Vec<(u32, f64)>,
     /// Products of a power with the value of another node.
     pub products: Vec<Product>,
+    /// A pair (i, c) that stands for c·T_i, where the node's scale is that of T_i over |c|: ±T_i as it is.
+    pub folded: Option<(u32, f64)>,
 }
 
 /// One term `quotient·T_power` of a [`Node`].
@@ -134,6 +142,19 @@ pub fn depth(coefficients: &[f64]) -> u32 {
     length.next_power_of_two().trailing_zeros()
 }
 
+/// [`depth`] if the leading coefficient may be folded into the scale: ⌈log2 d⌉ for degree d > 1.
+pub fn folded_depth(coefficients: &[f64]) -> u32 {
+    match coefficients.iter().rposition(|&c| c != 0.0) {
+        Some(degree) if is_foldable(degree) => power_depth(degree as u32),
+        _ => depth(coefficients),
+    }
+}
+
+/// Whether folding saves a level.
+fn is_foldable(degree: usize) -> bool {
+    degree > 1 && degree.is_power_of_two()
+}
+
 /// The depth ⌈log2 i⌉ of T_i, i ≥ 1.
 pub fn power_depth(index: u32) -> u32 {
     index.next_power_of_two().trailing_zeros()
@@ -148,26 +169,58 @@ impl ChebyshevPlan {
 
     /// [`ChebyshevPlan::new`] for the polynomials of another basis.
     pub fn in_basis(basis: PolynomialBasis, coefficients: &[f64]) -> Result<Self, ChebyshevError> {
-        if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
-            return Err(ChebyshevError::NotFinite { index, value: coefficients[index] });
-        }
-        let degree = coefficients.iter().rposition(|&c| c != 0.0).unwrap_or(0);
-        if degree == 0 {
-            return Err(ChebyshevError::Constant);
-        }
-        if degree > MAX_DEGREE {
-            return Err(ChebyshevError::Degree(degree));
-        }
-        let budget = depth(coefficients);
+        let degree = checked_degree(coefficients)?;
+        let polynomial = &coefficients[..=degree];
+        let budget = depth(polynomial);
         let plan_with = |mut divider: Divider| {
-            divider.divisions(support(&coefficients[..=degree]), budget)?;
-            let root = divider.divide(coefficients[..=degree].to_vec(), budget);
-            let powers = schedule_powers(basis, &root);
-            Some(Self { degree, powers, root })
+            divider.divisions(support(polynomial), budget)?;
+            let root = divider.divide(polynomial.to_vec(), budget);
+            Some(Self::with_root(basis, degree, root))
         };
         let best =
             Divider::candidates(basis, budget).filter_map(plan_with).min_by_key(Self::counts);
         Ok(best.expect("dividing by powers of two always fits the depth"))
+    }
+
+    /// [`ChebyshevPlan::new`], but for degrees 2^D > 1 a plan of depth D whose result has the scale
+    /// [`ChebyshevPlan::output_scale`].
+    pub fn folded(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
+        let degree = checked_degree(coefficients)?;
+        if !is_foldable(degree) {
+            return Self::new(coefficients);
+        }
+        let (basis, budget) = (PolynomialBasis::Chebyshev, power_depth(degree as u32));
+        let plan_with = |mut divider: Divider| {
+            let root = divider.divide_folded(coefficients[..=degree].to_vec(), budget)?;
+            Some(Self::with_root(basis, degree, root))
+        };
+        let best =
+            Divider::candidates(basis, budget).filter_map(plan_with).min_by_key(Self::counts);
+        Ok(best.expect("dividing by powers of two always fits the depth"))
+    }
+
+    fn with_root(basis: PolynomialBasis, degree: usize, root: Node) -> Self {
+        Self { degree, powers: schedule_powers(basis, &root), root }
+    }
+
+    /// The scale of the result for an input at a scale and level of a chain of `moduli`, if it is not
+    /// free: if a coefficient is folded.
+    pub fn output_scale(&self, input_scale: f64, level: usize, moduli: &[u64]) -> Option<f64> {
+        let (power, coefficient) = self.folded_term()?;
+        let square = |scale: f64, depth: usize| scale * scale / moduli[level - depth] as f64;
+        let last = power_depth(power) as usize;
+        let scale = (0..last).fold(input_scale, square);
+        Some(square(scale, last) / coefficient.abs())
+    }
+
+    /// What the scale is divided by, if a coefficient is folded: twice the leading coefficient, with its
+    /// sign.
+    pub fn folded_coefficient(&self) -> Option<f64> {
+        self.folded_term().map(|(_, coefficient)| coefficient)
+    }
+
+    fn folded_term(&self) -> Option<(u32, f64)> {
+        self.root.products.iter().find_map(|product| product.quotient.folded)
     }
 
     /// The degree of the polynomial.
@@ -175,9 +228,9 @@ impl ChebyshevPlan {
         self.degree
     }
 
-    /// Levels consumed: exactly ⌈log2(degree + 1)⌉.
+    /// Levels consumed: exactly ⌈log2(degree + 1)⌉, or one less if a coefficient is folded.
     pub fn depth(&self) -> u32 {
-        (self.degree + 1).next_power_of_two().trailing_zeros()
+        power_depth(self.degree as u32 + u32::from(self.folded_term().is_none()))
     }
 
     /// The powers to compute, in ascending order of index, T_1 excluded. Each has depth
@@ -203,7 +256,7 @@ impl ChebyshevPlan {
             counts.products += node.products.len();
             counts.relinearizations += usize::from(!node.products.is_empty());
             counts.scalar_products += node.linear.len();
-            counts.rescales += 1;
+            counts.rescales += usize::from(!node.is_folded_alone());
         });
         counts
     }
@@ -231,6 +284,11 @@ impl ChebyshevPlan {
 }
 
 impl Node {
+    /// Whether there is nothing but a folded term and a constant: nothing to rescale.
+    pub fn is_folded_alone(&self) -> bool {
+        self.folded.is_some() && self.linear.is_empty() && self.products.is_empty()
+    }
+
     /// Calls `visit` on this node and on every quotient below it.
     pub fn visit(&self, visit: &mut impl FnMut(&Node)) {
         visit(self);
@@ -239,7 +297,8 @@ impl Node {
 
     /// The value, given those of the powers by index.
     pub(crate) fn evaluate(&self, powers: &[Complex64]) -> Complex64 {
-        let linear = self.linear.iter().map(|&(i, c)| c * powers[i as usize]);
+        let linear = self.linear.iter().chain(&self.folded);
+        let linear = linear.map(|&(i, c)| c * powers[i as usize]);
         let products =
             self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);
         self.constant + linear.sum::<Complex64>() + products.sum::<Complex64>()
@@ -296,16 +355,39 @@ impl Divider {
             let (_, power) = self
                 .solve(support(&polynomial), budget)
                 .expect("the caller has checked that these powers are enough");
-            let m = power as usize;
-            let upper = polynomial[m..=top].to_vec();
-            polynomial[m..].fill(0.0);
-            for (j, &c) in upper.iter().enumerate().skip(1) {
-                polynomial[m.abs_diff(j)] += self.basis.rest(m.min(j)) * c;
-            }
-            let quotient = upper.iter().enumerate().map(|(j, &c)| if j == 0 { c } else { 2.0 * c });
-            let quotient = self.divide(quotient.collect(), budget - 1);
+            let quotient = self.split(&mut polynomial, power as usize);
+            let quotient = self.divide(quotient, budget - 1);
             node.products.push(Product { power, quotient });
         }
+    }
+
+    /// [`Divider::divide`] for degree 2^budget, the leading coefficient folded.
+    fn divide_folded(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Option<Node> {
+        let half = polynomial.len() / 2;
+        let mut quotient = self.split(&mut polynomial, half);
+        let leading = quotient.pop().expect("the quotient has degree 2^(budget − 1)");
+        let power = half as u32;
+        if self.available & bit(power) == 0 {
+            return None;
+        }
+        self.divisions(support(&quotient), budget - 1)?;
+        self.divisions(support(&polynomial), budget)?;
+        let mut node = self.divide(polynomial, budget);
+        let folded = Some((power, leading));
+        let quotient = Node { folded, ..self.divide(quotient, budget - 1) };
+        node.products.push(Product { power, quotient });
+        Some(node)
+    }
+
+    /// Divides by T_m: leaves the remainder and returns the quotient.
+    fn split(&self, polynomial: &mut [f64], m: usize) -> Vec<f64> {
+        let top = polynomial.iter().rposition(|&c| c != 0.0).unwrap_or(0);
+        let upper = polynomial[m..=top].to_vec();
+        polynomial[m..].fill(0.0);
+        for (j, &c) in upper.iter().enumerate().skip(1) {
+            polynomial[m.abs_diff(j)] += self.basis.rest(m.min(j)) * c;
+        }
+        upper.iter().enumerate().map(|(j, &c)| if j == 0 { c } else { 2.0 * c }).collect()
     }
 
     /// Fewest divisions for a polynomial of this support, and the first divisor. `None` if no
@@ -354,7 +436,7 @@ impl Divider {
 fn schedule_powers(basis: PolynomialBasis, root: &Node) -> Vec<Power> {
     let mut needed = BTreeSet::new();
     root.visit(&mut |node| {
-        needed.extend(node.linear.iter().map(|&(i, _)| i));
+        needed.extend(node.linear.iter().chain(&node.folded).map(|&(i, _)| i));
         needed.extend(node.products.iter().map(|p| p.power));
     });
     let mut powers = Vec::new();
@@ -376,6 +458,17 @@ fn schedule_powers(basis: PolynomialBasis, root: &Node) -> Vec<Power> {
     }
     powers.reverse();
     powers
+}
+
+fn checked_degree(coefficients: &[f64]) -> Result<usize, ChebyshevError> {
+    if let Some(index) = coefficients.iter().position(|c| !c.is_finite()) {
+        return Err(ChebyshevError::NotFinite { index, value: coefficients[index] });
+    }
+    match coefficients.iter().rposition(|&c| c != 0.0).unwrap_or(0) {
+        0 => Err(ChebyshevError::Constant),
+        degree if degree > MAX_DEGREE => Err(ChebyshevError::Degree(degree)),
+        degree => Ok(degree),
+    }
 }
 
 fn bit(index: u32) -> u128 {
@@ -424,11 +517,12 @@ mod tests {
     fn executed_depth(plan: &ChebyshevPlan) -> u32 {
         fn node_depth(node: &Node, powers: &HashMap<u32, u32>) -> u32 {
             let linear = node.linear.iter().map(|(i, _)| 1 + powers[i]);
+            let folded = node.folded.iter().map(|(i, _)| powers[i]);
             let products = node
                 .products
                 .iter()
                 .map(|p| 1 + powers[&p.power].max(node_depth(&p.quotient, powers)));
-            linear.chain(products).max().unwrap_or(0)
+            linear.chain(folded).chain(products).max().unwrap_or(0)
         }
         let mut powers = HashMap::from([(1, 0)]);
         for p in plan.powers() {
@@ -545,6 +639,33 @@ mod tests {
         let counts = ChebyshevPlan::new(&[0.1, 0.2, 0.3, 0.4]).unwrap().counts();
         let expected = Counts { products: 2, relinearizations: 2, scalar_products: 2, rescales: 3 };
         assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn powers_of_two_fold_their_leading_coefficient() {
+        for degree in (1..7).map(|k| 1 << k) {
+            for coefficients in patterns(degree) {
+                let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+                assert_eq!(executed_depth(&plan), degree.ilog2());
+                assert_eq!(
+                    (plan.depth(), folded_depth(&coefficients)),
+                    (degree.ilog2(), degree.ilog2())
+                );
+                let size: f64 = coefficients.iter().map(|c| c.abs()).sum();
+                for k in 0..=20 {
+                    let x = f64::from(k) / 10.0 - 1.0;
+                    let error = (plan.evaluate(x) - clenshaw(&coefficients, x)).abs();
+                    assert!(error < 1e-12 * size, "error {error} at {x}");
+                }
+                if degree > 2 && coefficients[degree - 1] != 0.0 {
+                    let below = ChebyshevPlan::new(&coefficients[..degree]).unwrap().counts();
+                    assert!(plan.counts().products <= below.products, "degree {degree}");
+                }
+            }
+        }
+        let others = ChebyshevPlan::folded(&[0.1, 0.2, 0.3, 0.4]).unwrap();
+        assert_eq!(others, ChebyshevPlan::new(&[0.1, 0.2, 0.3, 0.4]).unwrap());
+        assert_eq!(others.output_scale(1e9, 3, &[1 << 30; 4]), None);
     }
 
     #[test]

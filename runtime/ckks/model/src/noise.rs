@@ -257,6 +257,12 @@ impl Backwards<'_> {
         values: &[Complex64],
         derivatives: &mut [Complex64],
     ) -> f64 {
+        for &(i, coefficient) in node.linear.iter().chain(&node.folded) {
+            derivatives[i as usize] += derivative * coefficient;
+        }
+        if node.is_folded_alone() {
+            return 0.0;
+        }
         let level = self.level + 1 - consumed;
         let sum_scale = scale * self.noise.prime(level);
         let own = if node.products.is_empty() {
@@ -265,9 +271,6 @@ impl Backwards<'_> {
             self.noise.relinearize_rescale(level, sum_scale)
         };
         let mut total = derivative.norm_sqr() * own;
-        for &(i, coefficient) in &node.linear {
-            derivatives[i as usize] += derivative * coefficient;
-        }
         for product in &node.products {
             let m = product.power as usize;
             derivatives[m] += derivative * product.quotient.evaluate(values);

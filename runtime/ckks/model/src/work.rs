@@ -289,6 +289,9 @@ impl<'a> Counter<'a> {
 
     /// A node whose terms are summed at a level.
     fn node(&self, node: &Node, level: usize) -> Work {
+        if node.is_folded_alone() {
+            return Work::default();
+        }
         let quotients = node.products.iter().map(|p| self.node(&p.quotient, level + 1)).sum();
         let (linear, products) = (node.linear.len(), node.products.len());
         let division =

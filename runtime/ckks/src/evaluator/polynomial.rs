@@ -3,11 +3,12 @@
 //! Scales are chosen from the result backwards: a node that must come out with scale S after
 //! rescaling by q sums its terms at S·q. Constants are encoded at S·q over the true scale of the
 //! power they multiply, and a quotient is asked for at that scale itself, so that every sum is of
-//! exactly equal scales and the result has exactly the scale asked for.
+//! exactly equal scales and the result has exactly the scale asked for. A folded term is a power at
+//! another scale; the plan says which scale of the result makes them meet.
 
 use std::collections::BTreeMap;
 
-use super::{Evaluator, Tensor};
+use super::{Evaluator, Tensor, check_scales};
 use crate::context::{check_scale, lowered, top};
 use crate::model::ChebyshevPlan;
 use crate::model::chebyshev::{Node, Power, power_depth};
@@ -31,11 +32,12 @@ impl Evaluator {
     ///
     /// The result has exactly `target_scale` and is exactly `plan.depth()` levels below `x`. The
     /// scale of `x` should be close to the primes it loses (within a few percent): the scale of T_i
-    /// departs from it by that ratio to the power i.
+    /// departs from it by that ratio to the power i. Where a coefficient is folded, `target_scale` must be
+    /// [`ChebyshevPlan::output_scale`].
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`], [`Error::InvalidScale`],
-    /// [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
+    /// [`Error::ScaleMismatch`], [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
     pub fn evaluate_chebyshev(
         &self,
         x: &Ciphertext,
@@ -69,7 +71,7 @@ impl Evaluator {
         self.relinearize_rescale(&sum)
     }
 
-    /// The value of a node at the given scale, `consumed` ≥ 1 levels below the input.
+    /// The value of a node at the given scale, `consumed` levels below the input.
     fn node(
         &self,
         node: &Node,
@@ -77,6 +79,12 @@ impl Evaluator {
         consumed: usize,
         scale: f64,
     ) -> Result<Ciphertext, Error> {
+        if node.is_folded_alone() {
+            let mut sum = self.zero(powers.input, lowered(powers.input.basis(), consumed), scale);
+            self.add_folded(node, powers, &mut sum)?;
+            self.add_constant_assign(&mut sum, node.constant)?;
+            return Ok(sum);
+        }
         let basis = lowered(powers.input.basis(), consumed - 1);
         let sum_scale = scale * self.context.prime(top(basis));
         let mut sum: Option<Tensor> = None;
@@ -104,6 +112,26 @@ impl Evaluator {
                 self.rescale(sum)?
             }
         };
-        Ok(Ciphertext { scale, ..value })
+        let mut value = Ciphertext { scale, ..value };
+        self.add_folded(node, powers, &mut value)?;
+        Ok(value)
+    }
+
+    /// Adds the folded term of a node, if there is one: ±T_i, whose scale is c times that of the value.
+    fn add_folded(
+        &self,
+        node: &Node,
+        powers: &Powers,
+        value: &mut Ciphertext,
+    ) -> Result<(), Error> {
+        let Some((index, coefficient)) = node.folded else { return Ok(()) };
+        let power = powers.get(index);
+        check_scales(power.scale, value.scale * coefficient.abs())?;
+        let term = Ciphertext { scale: value.scale, ..power.clone() };
+        if coefficient > 0.0 {
+            self.add_assign(value, &term)
+        } else {
+            self.sub_assign(value, &term)
+        }
     }
 }

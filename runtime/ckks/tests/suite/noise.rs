@@ -198,16 +198,19 @@ fn polynomials() {
         c[1] = 0.5;
         c
     };
+    let folded = [&relu_like[..], &[0.0, 0.02]].concat();
     let dense: Vec<f64> = (0..28).map(|i| 0.3 * f64::from(i * 7 % 11 - 5) / 5.0).collect();
-    for coefficients in [vec![0.3, 0.5], vec![0.1, 0.0, 0.5], relu_like, dense] {
-        let plan = ChebyshevPlan::new(&coefficients).unwrap();
+    for coefficients in [vec![0.3, 0.5], vec![0.1, 0.0, 0.5], relu_like, folded, dense] {
+        let plan = ChebyshevPlan::folded(&coefficients).unwrap();
         for mut bench in benches(&[]) {
             bench.compare(&format!("degree {}", plan.degree()), |b| {
                 let (values, x, signal) = b.input();
-                let result = b.s.evaluator.evaluate_chebyshev(&x, &plan, SCALE).unwrap();
+                let moduli = b.parameters.moduli();
+                let scale = plan.output_scale(SCALE, 6, moduli).unwrap_or(SCALE);
+                let result = b.s.evaluator.evaluate_chebyshev(&x, &plan, scale).unwrap();
                 let expected = values.iter().map(|&v| plan.evaluate(v)).collect();
                 let variance =
-                    b.noise().chebyshev(&plan, 6, SCALE, signal.variance, SCALE, &values);
+                    b.noise().chebyshev(&plan, 6, SCALE, signal.variance, scale, &values);
                 (result, expected, variance)
             });
         }

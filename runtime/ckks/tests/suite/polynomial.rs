@@ -49,6 +49,34 @@ fn every_degree_up_to_63() {
     }
 }
 
+/// Scales differ from the primes, the leading coefficient is of either sign, and the result has the scale
+/// that follows and no other.
+#[test]
+fn folded_coefficients() {
+    let shape = Shape { log_n: 10, levels: 7, digits: 3 };
+    let mut s = shape.setup(8, &request(7, &[]));
+    let moduli = shape.parameters().moduli().to_vec();
+    for (degree, sign) in (1..=6).flat_map(|k| [(1 << k, 1.0), (1 << k, -1.0)]) {
+        for dense in [true, false] {
+            let mut coefficients = random(&mut s, degree, dense);
+            coefficients[degree] = sign * coefficients[degree].abs();
+            let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+            let values = s.random_real(32);
+            let x = s.encrypt_real(&values);
+            let scale = plan.output_scale(x.scale(), x.level(), &moduli).unwrap();
+            let result = s.evaluator.evaluate_chebyshev(&x, &plan, scale).unwrap();
+            let depth = chebyshev::folded_depth(&coefficients) as usize;
+            assert_eq!((result.level(), result.scale()), (x.level() - depth, scale));
+            let expected: Vec<f64> = values.iter().map(|&v| clenshaw(&coefficients, v)).collect();
+            assert_near_real(&s.decrypt(&result), &expected);
+            assert!(matches!(
+                s.evaluator.evaluate_chebyshev(&x, &plan, 1.01 * scale).unwrap_err(),
+                Error::ScaleMismatch { .. }
+            ));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -43,9 +43,9 @@ impl Default for Options {
             degrees: (2..=64).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
             margins: vec![1.5],
-            normal_share: 0.2,
-            uniform_share: 1e-3,
-            tail: 0.05,
+            normal_share: 0.05,
+            uniform_share: 3e-4,
+            tail: 0.5,
         }
     }
 }

@@ -146,9 +146,13 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
     levels
 }
 
-/// Least coefficient that is folded into a scale: scales then fall, by at most about this much, even where
-/// primes are below the scale of an input.
-const LEAST_FOLDED: f64 = 1.25;
+/// Least coefficient that is folded into the scale of a value that only linear nodes read. They take any
+/// scale, but their constants are encoded the more coarsely, the larger it is.
+const LEAST_FOLDED: f64 = 1.0 / 32.0;
+
+/// The same for other values, whose scale must not be above that of all others, even where primes are
+/// below it.
+const LEAST_FOLDED_ELSEWHERE: f64 = 1.25;
 
 /// How the values of each node are stored: `(center, half_width)`.
 ///
@@ -174,8 +178,14 @@ pub fn normalisation(
                 let layer = layers.next().expect("activations fit the network");
                 let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
                 let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
+                let mut users = network.graph.neighbors(index).peekable();
+                let any_scale = !bootstrapped[index.index()]
+                    && users.peek().is_some()
+                    && users.all(|u| matches!(network.graph[u].op, Op::Linear { .. }));
+                let least = if any_scale { LEAST_FOLDED } else { LEAST_FOLDED_ELSEWHERE };
                 let operand = network.operands(index)[0];
-                stored[operand.index()] = Some((layer.center, interval(layer, divisor)));
+                let width = interval(layer, least * divisor);
+                stored[operand.index()] = Some((layer.center, width));
             }
             Op::Product => {}
         }
@@ -190,18 +200,12 @@ pub fn normalisation(
     stored.into_iter().map(|stored| stored.expect("every node is visited")).collect()
 }
 
-/// Half the width on which a polynomial's operand is stored: the leading coefficient must not be so small
-/// that folding it raises the scale, and grows with the interval.
-fn interval(layer: &Approximation, divisor: f64) -> f64 {
-    let degree = layer.degree();
+/// Half the width on which a polynomial's operand is stored: a folded coefficient must not be less than
+/// `least`, and grows with the interval.
+fn interval(layer: &Approximation, least: f64) -> f64 {
     let plan = ChebyshevPlan::folded(&layer.coefficients).expect("fits have plans");
-    match plan.folded_coefficient() {
-        Some(folded) => {
-            let lacking = LEAST_FOLDED * divisor / folded.abs();
-            layer.half_width * lacking.max(1.0).powf(1.0 / degree as f64)
-        }
-        None => layer.half_width,
-    }
+    let lacking = plan.folded_coefficient().map_or(1.0, |folded| least / folded.abs());
+    layer.half_width * lacking.max(1.0).powf(1.0 / layer.degree() as f64)
 }
 
 /// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.

@@ -22,7 +22,8 @@
 //! - levels: every operand's level is at least the user's plus the user's depth, or that at which
 //!   bootstrapping begins;
 //! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
-//!   the modulus it is rescaled by;
+//!   the modulus it is rescaled by; that of a polynomial of degree 2^k > 1 is what folding its leading
+//!   coefficient yields ([`ChebyshevPlan::output_scale`]);
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - layouts are injective, lengths match matrices, biases, operands and ports;
 //! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,

@@ -33,7 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { equations: 20_000, equations_per_weight: 10, ridge: 1e-3 }
+        Self { equations: 20_000, equations_per_weight: 10, ridge: 1e-2 }
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a profile to the polynomials of all layers.
 //!
-//! [`candidates`] lists what each layer could use, the caller picks one per layer ([`crate::ola`] with
-//! the costs of [`crate::plan`]), [`refit`] fits the picked ones again in network order, and
-//! [`Reference::measure`] says how the network does with them; [`choose`] is the loop of these. What
+//! [`candidates`] lists what each layer could use, [`corrected`] says how much each costs in accuracy, the
+//! caller picks one per layer ([`crate::ola`] with the costs of [`crate::plan`]), [`refit`] fits the picked
+//! ones again in network order, and [`Reference::measure`] says how the network does with them. What
 //! operations cost is not known here.
 
+mod alone;
 mod correction;
 mod refit;
 
@@ -20,9 +21,8 @@ use crate::dataset::{Dataset, Objective, Target, prediction};
 use crate::evaluate::{Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError, Progress};
-use crate::sensitivity;
 
-/// How layers are refitted and how often the choice is reconsidered.
+/// How layers are refitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// For the fits.
@@ -31,10 +31,6 @@ pub struct Options {
     pub profile: profile::Options,
     /// For the linear nodes between refitted layers.
     pub correction: CorrectionOptions,
-    /// Most rounds of choosing, refitting and measuring.
-    pub rounds: usize,
-    /// Predicted and measured loss agree if their ratio is below this.
-    pub agreement: f64,
 }
 
 impl Default for Options {
@@ -43,11 +39,12 @@ impl Default for Options {
             fit: fit::Options::default(),
             profile: profile::Options::default(),
             correction: CorrectionOptions::default(),
-            rounds: 2,
-            agreement: 1.5,
         }
     }
 }
+
+/// Depth from which on polynomials are so good that one factor corrects the losses of all.
+const DEEPEST_MEASURED: u32 = 4;
 
 /// Why layers could not be refitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -58,28 +55,6 @@ pub enum RefitError {
     /// A layer behind approximated ones overflows on the samples.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-}
-
-/// A choice, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// The candidate that each layer uses.
-    pub chosen: Vec<usize>,
-    /// The polynomials as they were refitted, and their network.
-    pub refitted: Refitted,
-    /// What held-back samples showed.
-    pub measured: Measurement,
-}
-
-/// One round of [`choose`].
-#[derive(Clone, Debug)]
-pub struct Round {
-    /// What was chosen.
-    pub attempt: Attempt,
-    /// `E[(ΔL)²]` as the sum of what the layers are predicted to contribute.
-    pub predicted: f64,
-    /// What sensitivities were multiplied with in this round.
-    pub scales: Vec<f64>,
 }
 
 /// How a network with polynomials compares with the plain one.
@@ -206,69 +181,38 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Attempts a choice, and again with corrected sensitivities as long as prediction and measurement
-/// disagree and the choice changes. Returns every round; the last is the best informed.
+/// The polynomials on offer, their losses corrected by what measuring them alone shows.
 ///
-/// `attempt` picks one polynomial per layer from lists whose losses are `A_i·E_i`, corrected by what
-/// earlier rounds measured on `held_back`, refits and measures.
-pub fn choose<E>(
-    candidates: &[Vec<Candidate>],
-    held_back: &Dataset,
-    mut attempt: impl FnMut(&[Vec<Approximation>]) -> Result<Attempt, E>,
-    options: &Options,
-    progress: Progress,
-) -> Result<Vec<Round>, E> {
-    let mut scales = vec![1.0; candidates.len()];
-    let mut rounds: Vec<Round> = vec![];
-    loop {
-        let offered: Vec<Vec<_>> =
-            candidates.iter().zip(&scales).map(|(list, &scale)| scaled(list, scale)).collect();
-        let attempt = attempt(&offered)?;
-        if rounds.last().is_some_and(|round| round.attempt.chosen == attempt.chosen) {
-            return Ok(rounds);
-        }
-        let unscaled: Vec<f64> =
-            attempt.refitted.activations.layers.iter().map(|a| a.loss).collect();
-        let predicted = unscaled.iter().zip(&scales).map(|(loss, scale)| loss * scale).sum();
-        let ratio = attempt.measured.change / predicted;
-        rounds.push(Round { attempt, predicted, scales });
-        let agree = (1.0 / options.agreement..options.agreement).contains(&ratio);
-        if agree || rounds.len() == options.rounds {
-            return Ok(rounds);
-        }
-        let few = held_back.first(options.profile.sensitivity.samples);
-        let refitted = &rounds[rounds.len() - 1].attempt.refitted;
-        scales = corrections(refitted, &few, &unscaled, progress);
-    }
-}
-
-fn scaled(list: &[Candidate], scale: f64) -> Vec<Approximation> {
-    let scaled = |c: &Candidate| {
-        let a = c.approximation.clone();
-        Approximation { loss: scale * a.loss, ..a }
-    };
-    list.iter().map(scaled).collect()
-}
-
-/// Measured over predicted contribution of each layer's polynomial, within a factor of 10⁴.
-///
-/// A contribution is what putting the activation itself back in the corrected network changes: in
-/// the exact network errors would count that the linear nodes behind have been corrected for.
-fn corrections(
-    refitted: &Refitted,
+/// Of each depth up to [`DEEPEST_MEASURED`] the best polynomial of every layer is measured; others of the
+/// depth are corrected by the same factor, deeper ones by that of the deepest.
+pub fn corrected(
+    network: &Network,
     data: &Dataset,
-    predicted: &[f64],
+    candidates: &[Vec<Candidate>],
+    options: &CorrectionOptions,
     progress: Progress,
-) -> Vec<f64> {
-    let Refitted { network, activations } = refitted;
-    let layers: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
-    let exact: Vec<_> = exact_layers(network).into_iter().map(|layer| vec![layer]).collect();
-    let measured = sensitivity::measured(network, &layers, data, &exact, progress);
-    let ratio = |(found, &predicted): (&Vec<sensitivity::MeasuredLoss>, &f64)| {
-        let ratio = found[0].second_moment / predicted;
-        if ratio.is_nan() { 1.0 } else { ratio.clamp(1e-4, 1e4) }
-    };
-    measured.iter().zip(predicted).map(ratio).collect()
+) -> Vec<Vec<Approximation>> {
+    let mut offered: Vec<Vec<Approximation>> = candidates
+        .iter()
+        .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
+        .collect();
+    for depth in 1..=DEEPEST_MEASURED {
+        let is_of = |c: &Candidate| {
+            c.depth == depth || depth == DEEPEST_MEASURED && c.depth > DEEPEST_MEASURED
+        };
+        let best = |list: &Vec<Candidate>| list.iter().rposition(|c| c.depth <= depth);
+        let picked: Vec<_> =
+            candidates.iter().map(|list| &list[best(list).unwrap_or(0)].approximation).collect();
+        let measured = alone::alone(network, data, &picked, options, progress);
+        for (layer, (measured, picked)) in measured.into_iter().zip(&picked).enumerate() {
+            let factor = measured / picked.loss;
+            let of_depth = offered[layer].iter_mut().zip(&candidates[layer]);
+            for (offered, _) in of_depth.filter(|(_, candidate)| is_of(candidate)) {
+                offered.loss *= if factor.is_nan() { 1.0 } else { factor.clamp(1e-4, 1e4) };
+            }
+        }
+    }
+    offered
 }
 
 #[cfg(test)]
@@ -375,28 +319,25 @@ mod tests {
         }
     }
 
-    /// Chooses the least loss within a budget; refits and measures on the first 512 samples and the rest.
+    /// The least loss within a budget, predicted and measured.
     fn choose_within(
         budget: f64,
         network: &Network,
         samples: &[&[f32]],
         (profile, candidates): &(Profile, Vec<Vec<Candidate>>),
-    ) -> Result<Vec<Round>, &'static str> {
+    ) -> Option<(f64, f64)> {
         let (fitting, held) = samples.split_at(512);
         let fitting = Dataset::new(network, fitting, None).unwrap();
         let held = Dataset::new(network, held, None).unwrap();
-        let reference = Reference::new(network, held);
-        let attempt = |offered: &[Vec<Approximation>]| {
-            let front = instance(offered).front(0.0).unwrap();
-            let best = within_time(&front, budget).ok_or("budget")?;
-            let chosen: Vec<usize> = best.choices.iter().map(|c| c.alternative).collect();
-            let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(l, &k)| &l[k]).collect();
-            let refitted = refit(network, &fitting, profile, &picked, &options(), &|_, _| {});
-            let refitted = refitted.unwrap();
-            let measured = reference.measure(&refitted);
-            Ok(Attempt { chosen, refitted, measured })
-        };
-        choose(candidates, &held, attempt, &options(), &|_, _| {})
+        let Options { correction, .. } = options();
+        let offered = corrected(network, &held, candidates, &correction, &|_, _| {});
+        let front = instance(&offered).front(0.0).unwrap();
+        let best = within_time(&front, budget)?;
+        let chosen: Vec<usize> = best.choices.iter().map(|c| c.alternative).collect();
+        let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(l, &k)| &l[k]).collect();
+        let refitted = refit(network, &fitting, profile, &picked, &options(), &|_, _| {}).unwrap();
+        refitted.activations.verify(network).unwrap();
+        Some((best.loss, Reference::new(network, held).measure(&refitted).change))
     }
 
     #[test]
@@ -409,34 +350,30 @@ mod tests {
         let run = |budget: f64| choose_within(budget, &network, &samples, &prepared);
         let mut changes = vec![];
         for budget in [100.0, 200.0, 600.0] {
-            let rounds = run(budget).unwrap();
-            let Round { attempt, predicted, .. } = rounds.last().unwrap();
-            attempt.refitted.activations.verify(&network).unwrap();
-            let ratio = attempt.measured.change / predicted;
+            let (predicted, change) = run(budget).unwrap();
+            let ratio = change / predicted;
             assert!((0.5..2.0).contains(&ratio), "budget {budget}: measured/predicted {ratio}");
-            changes.push(attempt.measured.change);
+            changes.push(change);
         }
         assert!(changes.is_sorted_by(|a, b| a > b), "{changes:?}");
-        assert!(matches!(run(1.0), Err("budget")));
+        assert!(run(1.0).is_none());
     }
 
-    /// With one sensitivity a thousand times too large, the first round spends the budget on that
-    /// layer; what is measured then corrects it.
+    /// With one sensitivity a thousand times too large, measuring the layer alone corrects it.
     #[test]
     fn measuring_corrects_a_wrong_sensitivity() {
         let network = network();
         let samples = normal_samples(640, 6, 7);
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples[..512], None).unwrap();
-        let (mut profile, _) = prepared(&network, &data);
+        let right = prepared(&network, &data);
+        let mut profile = right.0.clone();
         profile.layers[2].sensitivity.value *= 1000.0;
         let candidates = candidates(&network, &profile, &options().fit).unwrap();
-        let rounds = choose_within(200.0, &network, &samples, &(profile, candidates)).unwrap();
-        let (first, last) = (&rounds[0], &rounds[rounds.len() - 1]);
-        assert!(first.predicted > 10.0 * first.attempt.measured.change);
-        assert!(last.predicted < 3.0 * last.attempt.measured.change);
-        assert!(last.scales[2] < 0.02, "{:?}", last.scales);
-        assert!(last.attempt.measured.change < first.attempt.measured.change);
+        let wrong = choose_within(200.0, &network, &samples, &(profile, candidates)).unwrap();
+        let right = choose_within(200.0, &network, &samples, &right).unwrap();
+        assert!((wrong.0 / right.0 - 1.0).abs() < 1e-9, "{wrong:?} {right:?}");
+        assert_eq!(wrong.1, right.1);
     }
 
     #[test]
@@ -446,7 +383,9 @@ mod tests {
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
         let (_, candidates) = prepared(&network, &data);
-        let offered: Vec<Vec<_>> = candidates.iter().map(|list| scaled(list, 1.0)).collect();
+        let approximations =
+            |list: &Vec<Candidate>| list.iter().map(|c| c.approximation.clone()).collect();
+        let offered: Vec<Vec<_>> = candidates.iter().map(approximations).collect();
         let instance = instance(&offered);
         let front = instance.front(0.0).unwrap();
         let mut better = 0;

@@ -21,7 +21,7 @@ use crate::compile::{CompileError, FrontPoint, Options, Progress};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, Layer, exact_layers};
 use crate::fit::Candidate;
-use crate::layerwise::{self, Attempt, Measurement, Reference, Refitted};
+use crate::layerwise::{self, Measurement, Reference, Refitted};
 use crate::lower::lower;
 use crate::noise;
 use crate::plan::{self, Chain};
@@ -36,10 +36,10 @@ const MAGNITUDE_MARGIN: f64 = 1.25;
 const DEFAULT_ACCURACY_DROP: f64 = 0.005;
 
 /// Choices are not told apart whose times have at most this ratio, where telling takes a refit.
-const NEGLIGIBLE_GAP: f64 = 1.02;
+const NEGLIGIBLE_GAP: f64 = 1.01;
 
-/// How far from the point that the round before chose the next looks first, as a share of the front.
-const STRIDE: f64 = 0.06;
+/// Samples on which the loss of one polynomial is measured.
+const MEASURED_ALONE: usize = 128;
 
 /// What was chosen, and what it was chosen from.
 pub struct Chosen {
@@ -62,26 +62,9 @@ pub struct Chosen {
 /// What one scale yields.
 struct Choice {
     front: Vec<Point>,
-    /// The polynomials that the front is made of, with the losses that it counts by.
-    offered: Vec<Vec<Approximation>>,
     point: Point,
     refitted: Refitted,
     measured: Measurement,
-}
-
-/// Why a round has no choice.
-#[derive(Debug)]
-enum Unsolved {
-    /// No ring has enough levels.
-    Nothing,
-    /// An error that ends the search.
-    Failed(CompileError),
-}
-
-impl From<CompileError> for Unsolved {
-    fn from(error: CompileError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 /// The state of a search.
@@ -134,24 +117,21 @@ impl<'a> Search<'a> {
 
     /// Finds the program.
     pub fn choose(mut self) -> Result<Chosen, CompileError> {
-        let polynomials: Vec<Vec<Approximation>> = self
-            .candidates
-            .iter()
-            .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
-            .collect();
+        self.progress.stage("measure losses", 0);
+        let offered = self.offered();
         let mut best_bits = f64::NEG_INFINITY;
         for log_scale in LOG_SCALES.step_by(2) {
             let log_scale = f64::from(log_scale);
             self.progress.stage(&format!("choose layouts and chains, scale 2^{log_scale}"), 0);
-            self.chains.prepare(log_scale, &polynomials)?;
-            if let Some(bits) = self.first_bits(&polynomials)?
+            self.chains.prepare(log_scale, &offered)?;
+            if let Some(bits) = self.first_bits(&offered)?
                 && bits < self.options.min_precision_bits
             {
                 best_bits = best_bits.max(bits);
                 continue;
             }
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(choice) = self.settle()? else {
+            let Some(choice) = self.settle(&offered)? else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
                 }
@@ -175,7 +155,7 @@ impl<'a> Search<'a> {
             program.predicted.accuracy_drop =
                 choice.measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             program.verify()?;
-            return self.chosen(choice, plan, program);
+            return self.chosen(choice, &offered, plan, program);
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
@@ -184,10 +164,11 @@ impl<'a> Search<'a> {
     fn chosen(
         mut self,
         choice: Choice,
+        offered: &[Vec<Approximation>],
         plan: Plan,
         program: Program,
     ) -> Result<Chosen, CompileError> {
-        let Choice { front, offered, refitted, measured, .. } = choice;
+        let Choice { front, refitted, measured, .. } = choice;
         self.progress.stage("simulate the front", 0);
         for point in spread(&front, self.options.simulated_points) {
             self.try_point(point)?;
@@ -199,7 +180,7 @@ impl<'a> Search<'a> {
         };
         Ok(Chosen {
             front: front.iter().map(describe).collect(),
-            uniform: self.chains.uniform(&offered)?.iter().map(describe).collect(),
+            uniform: self.chains.uniform(offered)?.iter().map(describe).collect(),
             program,
             plan,
             corrected: refitted.network,
@@ -220,46 +201,33 @@ impl<'a> Search<'a> {
         Ok(Some(program.predicted.precision_bits))
     }
 
-    /// Chooses at one scale, reconsidering while predicted and measured losses disagree, and keeps
-    /// the fastest choice. None if nothing fits.
-    fn settle(&mut self) -> Result<Option<Choice>, CompileError> {
-        let mut best: Option<Choice> = None;
-        let (candidates, progress, held) = (self.candidates, self.progress, *self.held.data());
-        let mut options = layerwise::Options::default();
-        if !self.options.method.refits() {
-            options.rounds = 1;
-        }
-        let last_wins =
-            self.options.latency_budget.is_some() && self.options.max_accuracy_drop.is_none();
-        let attempt = |offered: &[Vec<Approximation>]| {
-            let front = self.chains.points(offered)?;
-            if front.is_empty() {
-                return Err(Unsolved::Nothing);
-            }
-            let index = self.select(&front, best.as_ref().map(|b| b.point.solution.time))?;
-            let point = front[index].clone();
-            let (refitted, measured) = self.try_point(&point)?;
-            let chosen = self.chains.choices(&point.solution);
-            // Within a budget alone, the best informed choice is the best one.
-            if last_wins
-                || best.as_ref().is_none_or(|b| point.solution.time < b.point.solution.time)
-            {
-                let (offered, refitted) = (offered.to_vec(), refitted.clone());
-                best = Some(Choice { front, offered, point, refitted, measured });
-            }
-            Ok(Attempt { chosen, refitted, measured })
-        };
-        let follow = |done, _| progress.advance(done);
-        match layerwise::choose(candidates, &held, attempt, &options, &follow) {
-            Ok(_) => Ok(best),
-            Err(Unsolved::Nothing) => Ok(None),
-            Err(Unsolved::Failed(error)) => Err(error),
+    /// The polynomials with their losses, which layers measured alone correct if they will be refitted.
+    fn offered(&self) -> Vec<Vec<Approximation>> {
+        if self.options.method.refits() {
+            let few = self.fitting.first(MEASURED_ALONE);
+            let options = layerwise::CorrectionOptions::default();
+            let follow = |done, _| self.progress.advance(done);
+            layerwise::corrected(self.network, &few, self.candidates, &options, &follow)
+        } else {
+            let plain =
+                |list: &Vec<Candidate>| list.iter().map(|c| c.approximation.clone()).collect();
+            self.candidates.iter().map(plain).collect()
         }
     }
 
-    /// The point that the user's wishes select. `near` is the time of the one that was selected before from
-    /// a front with other losses.
-    fn select(&mut self, front: &[Point], near: Option<f64>) -> Result<usize, CompileError> {
+    /// Chooses at one scale. None if nothing fits.
+    fn settle(&mut self, offered: &[Vec<Approximation>]) -> Result<Option<Choice>, CompileError> {
+        let front = self.chains.points(offered)?;
+        if front.is_empty() {
+            return Ok(None);
+        }
+        let point = front[self.select(&front)?].clone();
+        let (refitted, measured) = self.try_point(&point)?;
+        Ok(Some(Choice { front, point, refitted, measured }))
+    }
+
+    /// The point that the user's wishes select.
+    fn select(&mut self, front: &[Point]) -> Result<usize, CompileError> {
         let options = self.options;
         let budget = options.latency_budget.unwrap_or(f64::INFINITY);
         let time = |index: usize| front[index].solution.time;
@@ -275,24 +243,14 @@ impl<'a> Search<'a> {
         let bounds = if front[last].chain.bootstrapping().is_none() { STRICT } else { WIDE };
         // Accuracy grows along the front but for noise: bisect, then take what was measured.
         let (mut low, mut high) = (0, front.len());
-        let mut probe = match near {
-            None => last / 2,
-            Some(near) => front.partition_point(|p| p.solution.time < near).min(last),
-        };
-        let stride = (STRIDE * front.len() as f64).ceil() as usize;
         while low < high && (high > last || time(high) / time(low) > NEGLIGIBLE_GAP) {
+            let probe = (low + high) / 2;
             let (_, measured) = self.try_point(&front[probe])?;
             if self.keeps(&measured, drop, bounds) {
                 high = probe;
             } else {
                 low = probe + 1;
             }
-            // Near a guess, only one end is known: the other is sought in strides.
-            probe = match near {
-                Some(_) if low == 0 => high.saturating_sub(stride),
-                Some(_) if high > last => (low + stride).min(last),
-                _ => (low + high) / 2,
-            };
         }
         if high > last {
             let (_, measured) = self.try_point(&front[last])?;

@@ -23,7 +23,7 @@ use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError, Progress};
 
 /// How layers are refitted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// For the fits.
     pub fit: fit::Options,
@@ -31,16 +31,6 @@ pub struct Options {
     pub profile: profile::Options,
     /// For the linear nodes between refitted layers.
     pub correction: CorrectionOptions,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            fit: fit::Options::default(),
-            profile: profile::Options::default(),
-            correction: CorrectionOptions::default(),
-        }
-    }
 }
 
 /// Depth from which on polynomials are so good that one factor corrects the losses of all.

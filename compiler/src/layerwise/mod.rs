@@ -173,7 +173,7 @@ impl<'a> Reference<'a> {
 
 /// The polynomials on offer, their losses corrected by what measuring them alone shows.
 ///
-/// Of each depth up to [`DEEPEST_MEASURED`] the best polynomial of every layer is measured; others of the
+/// Of each depth up to four the best polynomial of every layer is measured; others of the
 /// depth are corrected by the same factor, deeper ones by that of the deepest.
 pub fn corrected(
     network: &Network,

@@ -36,11 +36,13 @@ impl Method {
     pub(crate) fn fit(self) -> fit::Options {
         match self {
             Self::Joint | Self::Uniform | Self::Composite => fit::Options::default(),
-            // Without a histogram, a bound on errors is all that restrains the tails.
+            // Without a histogram, a bound on errors is all that restrains the tails. Bootstrapping follows,
+            // which does not take any scale.
             Self::Ola => fit::Options {
                 normal_share: 1.0,
                 uniform_share: 0.0,
                 tail: 0.05,
+                any_scale: false,
                 ..fit::Options::default()
             },
         }

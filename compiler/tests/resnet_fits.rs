@@ -23,7 +23,7 @@ fn images(folder: &Path) -> (Vec<Vec<f32>>, Vec<usize>) {
 }
 
 #[test]
-fn degree_7_everywhere_keeps_most_answers() {
+fn degree_8_everywhere_keeps_most_answers() {
     let Some(folder) = std::env::var_os("PIC_DATA") else {
         eprintln!("skipped: PIC_DATA does not name the folder with the ResNets");
         return;
@@ -44,17 +44,17 @@ fn degree_7_everywhere_keeps_most_answers() {
     let rescaled = rescale(&network, &inputs(&network));
     let profile = Profile { samples: fitting.len(), layers: inputs(&rescaled) };
     let options = layerwise::Options {
-        fit: fit::Options { degrees: vec![7], ..fit::Options::default() },
+        fit: fit::Options { degrees: vec![8], ..fit::Options::default() },
         ..layerwise::Options::default()
     };
     let candidates = layerwise::candidates(&rescaled, &profile, &options.fit).unwrap();
-    let chosen = layerwise::uniform(&candidates, 7).unwrap();
+    let chosen = layerwise::uniform(&candidates, 8).unwrap();
     let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
     let refit = layerwise::refit(&rescaled, &fitting, &profile, &chosen, &options, &|_, _| {});
     let measured = layerwise::Reference::new(&rescaled, held).measure(&refit.unwrap());
     println!("{measured:?}");
     let classes = measured.classification.unwrap();
-    assert!(classes.plain_accuracy - classes.accuracy <= 0.08, "{classes:?}");
+    assert!(classes.plain_accuracy - classes.accuracy <= 0.03, "{classes:?}");
     // A single image that leaves the polynomials' intervals makes this huge or infinite.
-    assert!(classes.margin_deviation <= 0.5, "{classes:?}");
+    assert!(classes.margin_deviation <= 0.3, "{classes:?}");
 }

@@ -112,6 +112,12 @@ impl Network {
         edges.into_iter().map(|(_, source)| source).collect()
     }
 
+    /// Whether a value may have any scale: whether there are users, and all are linear.
+    pub fn takes_any_scale(&self, node: NodeIndex) -> bool {
+        let mut users = self.graph.neighbors(node).peekable();
+        users.peek().is_some() && users.all(|u| matches!(self.graph[u].op, Op::Linear { .. }))
+    }
+
     /// The activation nodes in order of evaluation: the *layers* of the later products.
     pub fn activations(&self) -> Vec<(NodeIndex, Function)> {
         let activation = |n| match self.graph[n] {

@@ -278,7 +278,7 @@ impl Program {
             let level = self.operand_level(value);
             match &value.op {
                 Op::Input => {}
-                Op::Polynomial { .. } if value.op.depth() < 2 => {}
+                Op::Polynomial { coefficients, .. } if is_affine(coefficients) => {}
                 Op::Product { .. } | Op::Polynomial { .. } => {
                     keys.relinearization = keys.relinearization.max(Some(level));
                 }
@@ -419,6 +419,11 @@ impl Program {
             }
         }
     }
+}
+
+/// Whether a Chebyshev series takes no product of ciphertexts.
+fn is_affine(coefficients: &[f64]) -> bool {
+    coefficients.iter().skip(2).all(|&c| c == 0.0)
 }
 
 /// Why a [`Program`] is not well formed.

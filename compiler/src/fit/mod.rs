@@ -12,7 +12,7 @@ mod search;
 
 pub use density::Density;
 pub use expansion::Form;
-pub use search::{Candidate, Options, candidates, refit};
+pub use search::{Candidate, LEAST_FOLDED, Options, candidates, refit};
 
 use pic_ir::function::Function;
 

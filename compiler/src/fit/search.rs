@@ -16,6 +16,13 @@ use super::FitError;
 use super::density::Density;
 use super::expansion::{Expansion, Form};
 
+/// Least coefficient that is folded into a scale without a wider interval.
+pub const LEAST_FOLDED: f64 = 1.0 / 32.0;
+
+/// How much wider the interval may be made to fold a smaller one: on wide intervals coefficients are large and
+/// cancel, which costs precision.
+const WIDEST_FOLDING: f64 = 1.25;
+
 /// What is tried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -35,6 +42,9 @@ pub struct Options {
     /// Largest distance between polynomial and function within reach, relative to the range of the
     /// function's values there. If nothing tried achieves it, the smallest distance wins.
     pub tail: f64,
+    /// Whether the scale of the result may be what it will: else no degree is a power of two above one, as the
+    /// leading coefficients of these are folded into the scale.
+    pub any_scale: bool,
 }
 
 impl Default for Options {
@@ -46,6 +56,7 @@ impl Default for Options {
             normal_share: 0.05,
             uniform_share: 3e-4,
             tail: 0.5,
+            any_scale: true,
         }
     }
 }
@@ -82,6 +93,13 @@ pub fn candidates(
     found.sort_by(|a, b| {
         let errors = a.approximation.error.total_cmp(&b.approximation.error);
         cost(a).cmp(&cost(b)).then(errors)
+    });
+    found.retain(|candidate| {
+        let plan = ChebyshevPlan::folded(&candidate.approximation.coefficients);
+        let folded = plan.ok().and_then(|plan| plan.folded_coefficient());
+        let degree = candidate.approximation.degree() as i32;
+        let least = LEAST_FOLDED / WIDEST_FOLDING.powi(degree);
+        folded.is_none_or(|c| options.any_scale && c.abs() >= least)
     });
     let mut kept: Vec<Candidate> = vec![];
     for candidate in found {

@@ -264,7 +264,7 @@ fn every_candidate_stays_near_the_function_within_reach() {
             }
         }
         let depths: std::collections::BTreeSet<_> = found.iter().map(|c| c.depth).collect();
-        assert_eq!(depths, (2..=6).collect());
+        assert_eq!(depths, (1..=6).collect());
     }
 }
 

@@ -86,9 +86,11 @@ pub fn candidates(
     options: &fit::Options,
 ) -> Result<Vec<Vec<Candidate>>, FitError> {
     let layers = network.activations();
-    let functions = layers.par_iter().map(|&(_, function)| function);
-    let pairs = functions.zip(&profile.layers);
-    pairs.map(|(function, layer)| fit::candidates(function, layer, options)).collect()
+    let fitted = |(&(node, function), layer)| {
+        let any_scale = options.any_scale && network.takes_any_scale(node);
+        fit::candidates(function, layer, &fit::Options { any_scale, ..options.clone() })
+    };
+    layers.par_iter().zip(&profile.layers).map(fitted).collect()
 }
 
 /// The candidate of each layer that a uniform degree uses: the highest degree not above it. None

@@ -26,6 +26,7 @@ use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
 
+use crate::fit;
 use crate::ola::{Alternative, Effect, Instance, Solution};
 
 /// The dynamic program's instance for a network on a chain with `levels` levels.
@@ -146,12 +147,9 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
     levels
 }
 
-/// Least coefficient that is folded into the scale of a value that only linear nodes read. They take any
-/// scale, but their constants are encoded the more coarsely, the larger it is.
-const LEAST_FOLDED: f64 = 1.0 / 32.0;
-
-/// The same for other values, whose scale must not be above that of all others, even where primes are
-/// below it.
+/// Least coefficient that is folded into the scale of a value that not only linear nodes read: it must not
+/// be above the scale of all others, even where primes are below that. Linear nodes take any scale, but their
+/// constants are encoded the more coarsely, the larger it is.
 const LEAST_FOLDED_ELSEWHERE: f64 = 1.25;
 
 /// How the values of each node are stored: `(center, half_width)`.
@@ -178,11 +176,8 @@ pub fn normalisation(
                 let layer = layers.next().expect("activations fit the network");
                 let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
                 let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
-                let mut users = network.graph.neighbors(index).peekable();
-                let any_scale = !bootstrapped[index.index()]
-                    && users.peek().is_some()
-                    && users.all(|u| matches!(network.graph[u].op, Op::Linear { .. }));
-                let least = if any_scale { LEAST_FOLDED } else { LEAST_FOLDED_ELSEWHERE };
+                let any_scale = !bootstrapped[index.index()] && network.takes_any_scale(index);
+                let least = if any_scale { fit::LEAST_FOLDED } else { LEAST_FOLDED_ELSEWHERE };
                 let operand = network.operands(index)[0];
                 let width = interval(layer, least * divisor);
                 stored[operand.index()] = Some((layer.center, width));

@@ -18,9 +18,9 @@ pub struct Bounds {
 }
 
 /// Without bootstraps accuracy is cheap. Where margins near zero have the density e (in units of one over
-/// the mean margin), normal changes of relative size x turn about 0.4·e·x of all answers; 6 allows for
-/// e = 0.4.
-pub const STRICT: Bounds = Bounds { lost: 1.0, turned: 2.0, margin_change: 6.0, power: 1.0 };
+/// the mean margin), normal changes of relative size x turn about 0.4·e·x of all answers; 5 allows for
+/// e = 0.5.
+pub const STRICT: Bounds = Bounds { lost: 1.0, turned: 2.0, margin_change: 5.0, power: 1.0 };
 
 /// For deep networks, where a little accuracy costs bootstraps, and the bound above would cost most of
 /// them. Near the boundary about as many answers become right as wrong, so that what remains is of second

@@ -3,7 +3,7 @@
 use pic_ckks::model::bootstrapping::{
     BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
 };
-use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
+use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::preprocessing::Preprocessing;
@@ -163,12 +163,15 @@ impl Builder {
 
     pub fn polynomial(&mut self, operand: ValueId, coefficients: Vec<f64>) -> ValueId {
         let bound = coefficients.iter().map(|c| c.abs()).sum();
+        let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+        let Value { level, scale, layout, .. } = self.value(operand).clone();
+        let scale = plan.output_scale(scale, level, self.program.parameters.moduli());
         let op = Op::Polynomial { operand, coefficients };
         let value = Value {
             name: format!("polynomial{}", self.program.values.len()),
-            layout: self.value(operand).layout.clone(),
-            level: self.value(operand).level - op.depth(),
-            scale: f64::from(LOG_SCALE).exp2(),
+            layout,
+            level: level - op.depth(),
+            scale: scale.unwrap_or(f64::from(LOG_SCALE).exp2()),
             center: 0.0,
             half_width: 1.0,
             op,

@@ -1,7 +1,7 @@
 //! Client and server on ciphertexts, against the definition of programs.
 
 use pic_ir::matrix::Matrix;
-use pic_ir::program::Program;
+use pic_ir::program::{Fault, Op, Program, ProgramError, Value};
 use pic_runtime::clear::{Clear, Noise};
 use pic_runtime::{Artifact, Client, Server};
 use proptest::prelude::*;
@@ -169,4 +169,15 @@ fn server_sources_know_no_secret() {
             assert!(!source.contains(word), "{word}");
         }
     }
+}
+
+/// A folded coefficient leaves no choice of scale.
+#[test]
+fn other_scales_of_folded_polynomials_are_refused() {
+    let mut program = bootstrapped_program(10, 4, 6);
+    let is_polynomial = |value: &Value| matches!(value.op, Op::Polynomial { .. });
+    let id = program.values.iter().position(is_polynomial).unwrap();
+    program.values[id].scale *= 1.001;
+    let fault = program.verify().unwrap_err();
+    assert!(matches!(fault, ProgramError::Value { fault: Fault::Scale, .. }), "{fault}");
 }

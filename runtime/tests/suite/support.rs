@@ -272,7 +272,8 @@ pub fn bootstrapped_program(log_n: u32, log_slots: u32, seed: u64) -> Program {
     let matrix = random.dense(len, len);
     let first = b.linear(&[0], vec![matrix], Some(bias), Layout::contiguous(len), random);
     let first = b.bootstrap(first, 4);
-    let activated = b.polynomial(first, vec![0.1, 0.5, 0.2, 0.1]);
+    // Its leading coefficient is folded into the scale.
+    let activated = b.polynomial(first, vec![0.1, 0.5, 0.2, 0.1, -0.2]);
     let matrices = vec![random.dense(len, len), random.dense(len, len)];
     let joined = b.linear(&[activated, first], matrices, None, Layout::contiguous(len), random);
     let joined = b.bootstrap(joined, 1);

@@ -7,7 +7,7 @@
 //! errors average out. Which candidate a layer gets is not decided here.
 
 use pic_ckks_model::ChebyshevPlan;
-use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE};
+use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE, folded_coefficient};
 use pic_ir::activations::Approximation;
 use pic_ir::function::Function;
 use pic_ir::profile::{Histogram, LayerProfile, Statistics};
@@ -95,8 +95,7 @@ pub fn candidates(
         cost(a).cmp(&cost(b)).then(errors)
     });
     found.retain(|candidate| {
-        let plan = ChebyshevPlan::folded(&candidate.approximation.coefficients);
-        let folded = plan.ok().and_then(|plan| plan.folded_coefficient());
+        let folded = folded_coefficient(&candidate.approximation.coefficients);
         let degree = candidate.approximation.degree() as i32;
         let least = LEAST_FOLDED / WIDEST_FOLDING.powi(degree);
         folded.is_none_or(|c| options.any_scale && c.abs() >= least)

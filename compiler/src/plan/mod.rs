@@ -19,6 +19,7 @@ pub use setting::{HEADROOM_BITS, Setting};
 pub use structure::{Arrangement, Places, arrangement};
 
 use petgraph::graph::NodeIndex;
+use pic_ckks_model::chebyshev::{folded_coefficient, folded_depth};
 use pic_ckks_model::work::{Counter, Work};
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::activations::{Activations, Approximation};
@@ -130,7 +131,7 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
             Op::Linear { .. } | Op::Product => 1,
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                pic_ckks_model::chebyshev::folded_depth(&layer.coefficients) as usize
+                folded_depth(&layer.coefficients) as usize
             }
         });
     }
@@ -198,8 +199,8 @@ pub fn normalisation(
 /// Half the width on which a polynomial's operand is stored: a folded coefficient must not be less than
 /// `least`, and grows with the interval.
 fn interval(layer: &Approximation, least: f64) -> f64 {
-    let plan = ChebyshevPlan::folded(&layer.coefficients).expect("fits have plans");
-    let lacking = plan.folded_coefficient().map_or(1.0, |folded| least / folded.abs());
+    let folded = folded_coefficient(&layer.coefficients);
+    let lacking = folded.map_or(1.0, |folded| least / folded.abs());
     layer.half_width * lacking.max(1.0).powf(1.0 / layer.degree() as f64)
 }
 

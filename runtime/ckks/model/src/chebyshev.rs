@@ -150,6 +150,13 @@ pub fn folded_depth(coefficients: &[f64]) -> u32 {
     }
 }
 
+/// What the scale of a folded polynomial is divided by: twice the leading coefficient, if its degree is one
+/// that is folded.
+pub fn folded_coefficient(coefficients: &[f64]) -> Option<f64> {
+    let degree = coefficients.iter().rposition(|&c| c != 0.0)?;
+    is_foldable(degree).then(|| 2.0 * coefficients[degree])
+}
+
 /// Whether folding saves a level.
 fn is_foldable(degree: usize) -> bool {
     degree > 1 && degree.is_power_of_two()
@@ -172,14 +179,11 @@ impl ChebyshevPlan {
         let degree = checked_degree(coefficients)?;
         let polynomial = &coefficients[..=degree];
         let budget = depth(polynomial);
-        let plan_with = |mut divider: Divider| {
+        let root = |divider: &mut Divider| {
             divider.divisions(support(polynomial), budget)?;
-            let root = divider.divide(polynomial.to_vec(), budget);
-            Some(Self::with_root(basis, degree, root))
+            Some(divider.divide(polynomial.to_vec(), budget))
         };
-        let best =
-            Divider::candidates(basis, budget).filter_map(plan_with).min_by_key(Self::counts);
-        Ok(best.expect("dividing by powers of two always fits the depth"))
+        Ok(Self::best(basis, degree, budget, root))
     }
 
     /// [`ChebyshevPlan::new`], but for degrees 2^D > 1 a plan of depth D whose result has the scale
@@ -189,18 +193,24 @@ impl ChebyshevPlan {
         if !is_foldable(degree) {
             return Self::new(coefficients);
         }
-        let (basis, budget) = (PolynomialBasis::Chebyshev, power_depth(degree as u32));
-        let plan_with = |mut divider: Divider| {
-            let root = divider.divide_folded(coefficients[..=degree].to_vec(), budget)?;
-            Some(Self::with_root(basis, degree, root))
-        };
-        let best =
-            Divider::candidates(basis, budget).filter_map(plan_with).min_by_key(Self::counts);
-        Ok(best.expect("dividing by powers of two always fits the depth"))
+        let budget = power_depth(degree as u32);
+        let root =
+            |divider: &mut Divider| divider.divide_folded(coefficients[..=degree].to_vec(), budget);
+        Ok(Self::best(PolynomialBasis::Chebyshev, degree, budget, root))
     }
 
-    fn with_root(basis: PolynomialBasis, degree: usize, root: Node) -> Self {
-        Self { degree, powers: schedule_powers(basis, &root), root }
+    /// The cheapest plan of those that dividing by different powers yields.
+    fn best(
+        basis: PolynomialBasis,
+        degree: usize,
+        budget: u32,
+        root: impl Fn(&mut Divider) -> Option<Node>,
+    ) -> Self {
+        Divider::candidates(basis, budget)
+            .filter_map(|mut divider| root(&mut divider))
+            .map(|root| Self { degree, powers: schedule_powers(basis, &root), root })
+            .min_by_key(Self::counts)
+            .expect("dividing by powers of two always fits the depth")
     }
 
     /// The scale of the result for an input at a scale and level of a chain of `moduli`, if it is not
@@ -211,12 +221,6 @@ impl ChebyshevPlan {
         let last = power_depth(power) as usize;
         let scale = (0..last).fold(input_scale, square);
         Some(square(scale, last) / coefficient.abs())
-    }
-
-    /// What the scale is divided by, if a coefficient is folded: twice the leading coefficient, with its
-    /// sign.
-    pub fn folded_coefficient(&self) -> Option<f64> {
-        self.folded_term().map(|(_, coefficient)| coefficient)
     }
 
     fn folded_term(&self) -> Option<(u32, f64)> {
@@ -651,6 +655,8 @@ mod tests {
                     (plan.depth(), folded_depth(&coefficients)),
                     (degree.ilog2(), degree.ilog2())
                 );
+                let folded = plan.folded_term().map(|(_, coefficient)| coefficient);
+                assert_eq!(folded, folded_coefficient(&coefficients));
                 let size: f64 = coefficients.iter().map(|c| c.abs()).sum();
                 for k in 0..=20 {
                     let x = f64::from(k) / 10.0 - 1.0;

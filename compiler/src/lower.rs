@@ -42,7 +42,7 @@ pub fn lower(
                 operands,
                 matrices: matrices.clone(),
                 bias: bias.clone(),
-                step: node_plan.step.expect("linear nodes have a step"),
+                schedule: node_plan.schedule.expect("linear nodes have a schedule"),
             },
         };
         let value = Value {

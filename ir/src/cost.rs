@@ -47,8 +47,15 @@ mod tests {
         let p = Parameters::from_bits(13, &[50.0, 40.0, 40.0], &[50.0], 3, SecurityLevel::Insecure);
         let p = p.unwrap();
         let counter = Counter::new(&p, 0..0);
-        let steps =
-            TransformSteps { inputs: 1, outputs: 2, babies: 2, giants: 1, products: 6, period: 64 };
+        let steps = TransformSteps {
+            inputs: 1,
+            outputs: 2,
+            babies: 2,
+            giants: 1,
+            products: 6,
+            paired: 0,
+            period: 64,
+        };
         let model = CostModel::default();
         let seconds = |folds| model.seconds(linear(&counter, &steps, folds, 2));
         let rotation = model.seconds(counter.key_switch(1));

@@ -3,7 +3,7 @@
 //! # Invariants ([`Plan::verify`])
 //! - one entry per network node, names matching;
 //! - every level exists in the modulus chain;
-//! - steps are given for linear nodes and only for them;
+//! - schedules are given for linear nodes and only for them;
 //! - where values are bootstrapped, to levels that exist, there is a plan for it.
 //!
 //! What the numbers mean together is checked on the program that follows from the plan.
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
 use crate::network::{Network, Op};
+use crate::transform::Schedule;
 
 /// Decisions for every node of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ pub struct NodePlan {
     pub center: f64,
     /// Difference of real values stored as 1.
     pub half_width: f64,
-    /// Width of the giant steps of a linear node.
-    pub step: Option<u32>,
+    /// How a linear node is evaluated.
+    pub schedule: Option<Schedule>,
     /// The level to which its value is bootstrapped for its users.
     pub bootstrapped: Option<usize>,
 }
@@ -66,7 +67,7 @@ impl Plan {
                 && plan.bootstrapped.is_none_or(|level| {
                     self.bootstrapping.is_some() && level <= self.parameters.max_level()
                 })
-                && plan.step.is_some() == linear
+                && plan.schedule.is_some() == linear
                 && plan.layout.len == node.len();
             if !sound {
                 return Err(PlanError::Node { name: node.name.clone() });
@@ -101,8 +102,8 @@ impl fmt::Display for Plan {
         writeln!(f, "{}", self.parameters)?;
         for (index, node) in self.nodes.iter().enumerate() {
             write!(f, "%{index}: level {}, layout {}", node.level, node.layout)?;
-            if let Some(step) = node.step {
-                write!(f, ", step {step}")?;
+            if let Some(Schedule { step, shift }) = node.schedule {
+                write!(f, ", step {step}, shift {shift}")?;
             }
             if let Some(level) = node.bootstrapped {
                 write!(f, ", bootstrapped to level {level}")?;

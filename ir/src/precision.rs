@@ -10,7 +10,7 @@ use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::noise::{GiantStep, NoiseModel, Signal};
 
 use crate::program::{LinearConstants, Op, Program, ValueId};
-use crate::transform::split_rotation;
+use crate::transform::{Schedule, paired_inputs, pairs, split_rotation};
 
 /// Points of [−1, 1] over which a polynomial's amplification of errors is averaged.
 const SAMPLES: usize = 65;
@@ -76,10 +76,18 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                 let total = own + errors[*operand as usize].total;
                 (ErrorVariance { own, total }, signals[*operand as usize])
             }
-            Op::Linear { operands, step, .. } => {
+            Op::Linear { operands, schedule, .. } => {
                 let constants =
                     program.linear_constants(id as ValueId).expect("a linear value has constants");
-                let own = linear(program, &model, id, &constants, operands, *step, &signals);
+                let operand = |&o: &ValueId| Operand {
+                    mean_square: signals[o as usize],
+                    imaginary: match at(o).op {
+                        Op::Bootstrap { .. } => 0.0,
+                        _ => errors[o as usize].own,
+                    },
+                };
+                let known: Vec<_> = operands.iter().map(operand).collect();
+                let own = linear(program, &model, id, &constants, operands, *schedule, &known);
                 let gains = gains(program, &constants, operands, value.layout.len);
                 let inherited: f64 =
                     operands.iter().zip(&gains).map(|(&o, g)| g * errors[o as usize].total).sum();
@@ -107,6 +115,14 @@ fn gains(
     gains
 }
 
+/// What the error of a linear value depends on.
+struct Operand {
+    mean_square: f64,
+    /// Variance of the error in the imaginary parts, which pairs of diagonals mix with the real ones: what
+    /// the operation itself adds, but for bootstrapping, which ends with a real part.
+    imaginary: f64,
+}
+
 /// The error that a linear value itself adds.
 fn linear(
     program: &Program,
@@ -114,8 +130,8 @@ fn linear(
     id: usize,
     constants: &LinearConstants,
     operands: &[ValueId],
-    step: u32,
-    signals: &[f64],
+    schedule: Schedule,
+    known: &[Operand],
 ) -> f64 {
     let value = &program.values[id];
     let level = value.level + 1;
@@ -126,17 +142,29 @@ fn linear(
     // What comes in with the terms lands in the sum over blocks once; what every block
     // has of its own, the folds add up.
     let mut terms: BTreeMap<(u32, i32), Vec<(bool, f64)>> = BTreeMap::new();
-    let mut mean_square = 0.0f64;
-    for (diagonal, values) in &constants.diagonals {
-        let (giant, baby) = split_rotation(diagonal.rotation, step);
-        let square = sum_of_squares(values) / per_output;
-        terms.entry((diagonal.output, giant)).or_default().push((baby != 0, square));
-        mean_square = mean_square.max(signals[operands[owner(&firsts, diagonal.input)] as usize]);
+    let pairs = pairs(constants.diagonals.keys(), schedule.shift);
+    let paired = paired_inputs(&pairs);
+    let (mut mean_square, mut pairing) = (0.0f64, 0.0);
+    for (first, second) in &pairs {
+        let (giant, baby) = split_rotation(first.rotation, schedule.step);
+        let squares = [Some(first), second.as_ref()].into_iter().flatten();
+        let square =
+            squares.map(|d| sum_of_squares(&constants.diagonals[d])).sum::<f64>() / per_output;
+        terms.entry((first.output, giant)).or_default().push((baby != 0, square));
+        let operand = &known[owner(&firsts, first.input)];
+        mean_square = mean_square.max(operand.mean_square);
+        if paired.contains(&first.input) {
+            pairing += square * (model.key_switch(level, input_scale) + operand.imaginary);
+        }
     }
     let hoisting = program.hoisting(id as ValueId, constants);
+    // A real part is twice as large as the sum whose it is.
+    let sum_scale = if paired.is_empty() { value.scale } else { value.scale / 2.0 };
     let run = |mean_square: f64, steps: &[GiantStep]| {
         let input = Signal { mean_square, variance: 0.0 };
-        model.linear_transform(input, level, input_scale, value.scale, hoisting, steps)
+        let scale = sum_scale;
+        model.linear_transform(input, level, input_scale, scale, hoisting, steps)
+            - model.rescale(scale)
     };
     let rescale = model.rescale(value.scale);
     let folds = constants.geometry.folds().count() as i32;
@@ -149,11 +177,12 @@ fn linear(
             inner.push(GiantStep { rotated: false, terms: terms.clone() });
             giants.push(GiantStep { rotated: *giant != 0, terms: vec![] });
         }
-        let own = run(mean_square, &inner) - rescale;
-        let per_block = run(0.0, &giants);
+        giants.extend((!paired.is_empty()).then(|| GiantStep { rotated: true, terms: vec![] }));
+        let own = run(mean_square, &inner);
+        let per_block = run(0.0, &giants) + rescale;
         total += own + (per_block + fold_switch) * 2f64.powi(folds) - fold_switch;
     }
-    total / outputs as f64 + model.encoding(value.scale)
+    (total + pairing) / outputs as f64 + model.encoding(value.scale)
 }
 
 fn first_ciphertexts(program: &Program, operands: &[ValueId]) -> Vec<u32> {

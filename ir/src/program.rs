@@ -7,7 +7,7 @@
 //! [−1, 1] at no cost: the linear value before it absorbs the change of variable.
 //!
 //! - [`Op::Linear`] computes `real = Σ matrix · operand + bias` by the diagonals of
-//!   [`crate::transform`], with operands dropped to its own level plus one, and rescales once;
+//!   [`crate::transform`], by its schedule, with operands dropped to its own level plus one, and rescales once;
 //!   constants are encoded so that the result's scale is exactly the one stated.
 //! - [`Op::Polynomial`] evaluates a Chebyshev series at the stored operand, with operand dropped to
 //!   the level plus the depth; the series gives the stored result, at exactly the scale stated.
@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
 use crate::preprocessing::Preprocessing;
-use crate::transform::{Diagonal, Geometry, Steps, Term, diagonals, structure};
+use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
 
 /// A CKKS program over tensors. See the [module documentation](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,8 +115,8 @@ pub enum Op {
         matrices: Vec<Matrix>,
         /// One constant per element, in real units.
         bias: Option<Vec<f32>>,
-        /// Width of the giant steps.
-        step: u32,
+        /// In which order its diagonals are evaluated.
+        schedule: Schedule,
     },
     /// A Chebyshev series from the stored operand to the stored result.
     Polynomial {
@@ -262,11 +262,11 @@ impl Program {
     /// The hoisting with which a linear value is cheapest, given its constants; `Single` for others.
     pub fn hoisting(&self, id: ValueId, constants: &LinearConstants) -> Hoisting {
         let value = &self.values[id as usize];
-        let Op::Linear { step, .. } = value.op else { return Hoisting::Single };
+        let Op::Linear { schedule, .. } = value.op else { return Hoisting::Single };
         let diagonals = constants.diagonals.keys().copied().collect();
         let outputs = value.layout.ciphertexts(self.log_slots);
         let period = 1 << constants.geometry.log_length;
-        let steps = Steps::new(&diagonals, step).counts(outputs, period);
+        let steps = Steps::new(&diagonals, schedule).counts(outputs, period);
         Counter::new(&self.parameters, 0..0).hoisting(&steps, self.operand_level(value))
     }
 
@@ -282,11 +282,14 @@ impl Program {
                 Op::Product { .. } | Op::Polynomial { .. } => {
                     keys.relinearization = keys.relinearization.max(Some(level));
                 }
-                Op::Linear { operands, matrices, step, .. } => {
+                Op::Linear { operands, matrices, schedule, .. } => {
                     let terms = self.terms(operands, matrices);
                     let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
-                    let steps =
-                        Steps::new(&structure(&terms, &value.layout, self.log_slots), *step);
+                    let diagonals = structure(&terms, &value.layout, self.log_slots);
+                    let steps = Steps::new(&diagonals, *schedule);
+                    if steps.paired_inputs > 0 {
+                        keys.conjugation = keys.conjugation.max(Some(level));
+                    }
                     for rotation in steps.rotations(self.log_slots) {
                         keys.rotate(rotation, level);
                     }
@@ -398,8 +401,9 @@ impl Program {
                 let centered = [a, b, value].iter().all(|v| v.center == 0.0);
                 if exact && centered { Ok(()) } else { Err(Fault::Scale) }
             }
-            Op::Linear { matrices, bias, step, .. } => {
-                if matrices.len() != operands.len() || operands.is_empty() || *step == 0 {
+            Op::Linear { matrices, bias, schedule: Schedule { step, shift }, .. } => {
+                let sound = *step > 0 && *shift < 1 << self.log_slots;
+                if matrices.len() != operands.len() || operands.is_empty() || !sound {
                     return Err(Fault::Length);
                 }
                 for (matrix, operand) in matrices.iter().zip(&operands) {
@@ -520,8 +524,8 @@ impl fmt::Display for Program {
                 Op::Polynomial { operand, coefficients } => {
                     write!(f, "(degree {}) %{operand}", coefficients.len() - 1)?;
                 }
-                Op::Linear { operands, matrices, bias, step } => {
-                    write!(f, "(step {step})")?;
+                Op::Linear { operands, matrices, bias, schedule: Schedule { step, shift } } => {
+                    write!(f, "(step {step}, shift {shift})")?;
                     for (matrix, operand) in matrices.iter().zip(operands) {
                         write!(f, " {matrix}·%{operand}")?;
                     }

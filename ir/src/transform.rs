@@ -9,11 +9,17 @@
 //!
 //! Rotations are cut into giant and baby steps, `rotation = giant + baby` with `giant` the nearest
 //! multiple of the step, so that `out = Σ_giant rot_giant(Σ_baby diagonal ⊙ rot_baby(in))`.
+//!
+//! Values are real and slots are complex: with `z = x + i·rot_s(x)`, `Re((a − i·b) ⊙ rot_r(z))` is
+//! `a ⊙ rot_r(x) + b ⊙ rot_{r+s}(x)`. So two diagonals whose rotations differ by the *shift* s are a
+//! *pair* and take one product; an input that has pairs is replaced by z, and the result is the real
+//! part of the sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pic_ckks_model::giants::GiantSteps;
 use pic_ckks_model::work::TransformSteps;
+use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, split};
 use crate::matrix::{Entry, Matrix};
@@ -175,6 +181,39 @@ pub fn diagonals(
     found
 }
 
+/// In which order products and rotations are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Width of the giant steps.
+    pub step: u32,
+    /// How far the rotations of a pair are apart; 0 if there are no pairs.
+    pub shift: u32,
+}
+
+/// Diagonals, each with the one, if any, whose rotation is larger by the shift and that takes part in its
+/// products.
+pub fn pairs<'a>(
+    ascending: impl IntoIterator<Item = &'a Diagonal>,
+    shift: u32,
+) -> BTreeMap<Diagonal, Option<Diagonal>> {
+    let mut pairs: BTreeMap<Diagonal, Option<Diagonal>> = BTreeMap::new();
+    for &diagonal in ascending {
+        let first = Diagonal { rotation: diagonal.rotation - shift as i32, ..diagonal };
+        match pairs.get_mut(&first) {
+            Some(second @ None) => *second = Some(diagonal),
+            _ => {
+                pairs.insert(diagonal, None);
+            }
+        }
+    }
+    pairs
+}
+
+/// The inputs that have pairs.
+pub fn paired_inputs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>) -> BTreeSet<u32> {
+    pairs.iter().filter(|(_, second)| second.is_some()).map(|(first, _)| first.input).collect()
+}
+
 /// Giant and baby steps of a rotation for a step width.
 pub fn split_rotation(rotation: i32, step: u32) -> (i32, i32) {
     let step = step as i32;
@@ -182,13 +221,15 @@ pub fn split_rotation(rotation: i32, step: u32) -> (i32, i32) {
     (giant, rotation - giant)
 }
 
-/// What evaluating a set of diagonals takes, for one step width.
+/// What evaluating a set of diagonals takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// The width.
-    pub step: u32,
-    /// Products with a diagonal.
+    /// In which order.
+    pub schedule: Schedule,
+    /// Products with a diagonal or a pair.
     pub products: usize,
+    /// Input ciphertexts that have pairs.
+    pub paired_inputs: usize,
     /// Input ciphertexts that are rotated at all.
     pub rotated_inputs: usize,
     /// Pairs of input ciphertext and non-zero baby step.
@@ -198,16 +239,18 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Splits every diagonal by the given width.
-    pub fn new(diagonals: &BTreeSet<Diagonal>, step: u32) -> Self {
-        let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, step));
-        let splits: Vec<_> = diagonals.iter().map(split).collect();
+    /// Those of a schedule.
+    pub fn new(diagonals: &BTreeSet<Diagonal>, schedule: Schedule) -> Self {
+        let pairs = pairs(diagonals, schedule.shift);
+        let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, schedule.step));
+        let splits: Vec<_> = pairs.keys().map(split).collect();
         let babies = splits.iter().filter(|(_, _, (_, baby))| *baby != 0);
         let giants = splits.iter().filter(|(_, _, (giant, _))| *giant != 0);
         let babies: BTreeSet<_> = babies.map(|&(input, _, (_, baby))| (input, baby)).collect();
         let giants: BTreeSet<_> = giants.map(|&(_, output, (giant, _))| (output, giant)).collect();
         let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
-        Self { step, products: diagonals.len(), rotated_inputs, babies, giants }
+        let paired_inputs = paired_inputs(&pairs).len();
+        Self { schedule, products: pairs.len(), paired_inputs, rotated_inputs, babies, giants }
     }
 
     /// How many of each there are, for `outputs` ciphertexts and diagonals of a period.
@@ -218,6 +261,7 @@ impl Steps {
             babies: self.babies.len(),
             giants: self.giants.len(),
             products: self.products,
+            paired: self.paired_inputs,
             period,
         }
     }
@@ -227,7 +271,8 @@ impl Steps {
         let slots = 1i64 << log_slots;
         let babies = self.babies.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));
         let giants = self.giants.iter().map(|&(output, giant)| (output as usize, giant.into()));
-        babies.chain(GiantSteps::new(giants, slots).rotations()).collect()
+        let shift = (self.paired_inputs > 0).then_some(self.schedule.shift.into());
+        babies.chain(GiantSteps::new(giants, slots).rotations()).chain(shift).collect()
     }
 }
 
@@ -329,6 +374,37 @@ mod tests {
             );
             check(&[dense(70, 60), dense(70, 5)], &[c(60), c(5)], &c(70), log_slots);
         }
+    }
+
+    #[test]
+    fn pairs_are_apart_by_the_shift() {
+        let diagonal = |input, rotation| Diagonal { output: 0, input, rotation };
+        let diagonals: BTreeSet<_> = [-2, 0, 1, 2, 3, 6]
+            .map(|r| diagonal(0, r))
+            .into_iter()
+            .chain([diagonal(1, 4)])
+            .collect();
+        let pairs_of = |shift| {
+            let pairs = pairs(&diagonals, shift);
+            assert_eq!(paired_inputs(&pairs), (0..u32::from(shift > 0)).collect());
+            let rotations = |(first, second): (Diagonal, Option<Diagonal>)| {
+                second.map(|second: Diagonal| {
+                    assert_eq!((first.output, first.input), (second.output, second.input));
+                    (first.rotation, second.rotation)
+                })
+            };
+            pairs.into_iter().filter_map(rotations).collect::<Vec<_>>()
+        };
+        assert_eq!(pairs_of(0), []);
+        assert_eq!(pairs_of(1), [(0, 1), (2, 3)]);
+        assert_eq!(pairs_of(2), [(-2, 0), (1, 3)]);
+        assert_eq!(pairs_of(4), [(-2, 2)]);
+        let steps = Steps::new(&diagonals, Schedule { step: 4, shift: 2 });
+        assert_eq!((steps.products, steps.paired_inputs), (5, 1));
+        // -2, 1, 2 and 6 of one input, 4 of the other.
+        assert_eq!(steps.babies, BTreeSet::from([(0, -2), (0, 1)]));
+        assert_eq!(steps.giants, BTreeSet::from([(0, 4), (0, 8)]));
+        assert_eq!(steps.rotations(6), BTreeSet::from([1, 2, 4, 62]));
     }
 
     #[test]

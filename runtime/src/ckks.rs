@@ -4,16 +4,16 @@
 //! All ciphertexts have the slots of the program; tensors with a shorter period repeat, as their
 //! layout says. Nothing here can decrypt.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pic_ckks::model::ChebyshevPlan;
 use pic_ckks::{
-    Bootstrapper, Ciphertext, Context, Error, EvaluationKeys, Evaluator, LinearTransform,
-    Plaintext, Term, TransformShape,
+    Bootstrapper, Ciphertext, Complex64, ComplexPart, Context, Error, EvaluationKeys, Evaluator,
+    LinearTransform, Plaintext, Term, TransformShape,
 };
 use pic_ir::program::{LinearConstants, Op, Program, Value, ValueId};
-use pic_ir::transform::{Diagonal, split_rotation};
+use pic_ir::transform::{Diagonal, paired_inputs, pairs, split_rotation};
 
 use crate::backend::Backend;
 
@@ -46,6 +46,9 @@ enum Constants {
 #[derive(Debug)]
 struct Linear {
     transform: LinearTransform,
+    /// Inputs x that become x + i·rot(x), x rotated by the shift.
+    paired: BTreeSet<u32>,
+    shift: i64,
     /// Memory of the rotated inputs and of the sums, in bytes: they live modulo the special primes,
     /// too, and all at once.
     workspace_bytes: usize,
@@ -137,9 +140,11 @@ impl Linear {
     ) -> Result<Self, Error> {
         let value = &program.values[id as usize];
         let constants = program.linear_constants(id).expect("the value is linear");
-        let Op::Linear { step, operands, .. } = &value.op else {
+        let Op::Linear { schedule, operands, .. } = &value.op else {
             unreachable!("the value is linear")
         };
+        let pairs = pairs(constants.diagonals.keys(), schedule.shift);
+        let paired = paired_inputs(&pairs);
         let layout = &value.layout;
         let operands = operands.iter().map(|&o| &program.values[o as usize]);
         let input_scales: Vec<f64> =
@@ -154,8 +159,9 @@ impl Linear {
             input_scale: input_scales[0],
             output_scale: value.scale,
             hoisting: program.hoisting(id, &constants),
+            part: if paired.is_empty() { ComplexPart::Whole } else { ComplexPart::Real },
         };
-        let terms = terms(&constants, *step, &input_scales, shape.outputs);
+        let terms = terms(&constants, &pairs, schedule.step, &input_scales, shape.outputs);
         let transform = LinearTransform::new(context, shape, terms, budget)?;
         let bias = |slots_of_period: Vec<f64>| {
             if slots_of_period.iter().all(|&b| b == 0.0) {
@@ -165,41 +171,44 @@ impl Linear {
             context.encode(&repeated, value.scale, value.level).map(Some)
         };
         let packed = layout.pack(&constants.bias, program.log_slots);
-        let rotated: BTreeSet<(u32, i32)> = constants
-            .diagonals
-            .keys()
-            .map(|d| (d.input, split_rotation(d.rotation, *step).1))
-            .collect();
+        let rotated: BTreeSet<(u32, i32)> =
+            pairs.keys().map(|d| (d.input, split_rotation(d.rotation, schedule.step).1)).collect();
         let primes = shape.level + 1 + program.parameters.special().len();
         let pair_bytes = 2 * 8 * program.parameters.degree() * primes;
         Ok(Self {
             transform,
+            paired,
+            shift: schedule.shift.into(),
             workspace_bytes: pair_bytes * (rotated.len() + shape.outputs),
             bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()?,
         })
     }
 }
 
-/// One period of each diagonal, as terms of baby and giant steps.
+/// One period of each diagonal or pair of them, as terms of baby and giant steps.
 ///
 /// A transform takes inputs of one scale, and operands have scales of their own: all inputs are
 /// declared to have the first one's, and the diagonals of an input make up for what that does to its
 /// values.
 fn terms<'a>(
     constants: &'a LinearConstants,
+    pairs: &'a BTreeMap<Diagonal, Option<Diagonal>>,
     step: u32,
     input_scales: &'a [f64],
     outputs: usize,
-) -> impl Iterator<Item = (Term, Vec<f64>)> + 'a {
-    let term = move |(diagonal, values): (&Diagonal, &Vec<f32>)| {
+) -> impl Iterator<Item = (Term, Vec<Complex64>)> + 'a {
+    let term = move |(diagonal, second): (&Diagonal, &Option<Diagonal>)| {
         let (giant, baby) = split_rotation(diagonal.rotation, step);
         let factor = input_scales[0] / input_scales[diagonal.input as usize];
+        let values = &constants.diagonals[diagonal];
+        let second = second.map(|second| &constants.diagonals[&second]);
         // Multiplied before the giant step, which takes it to its place.
         let value = |slot: usize| {
-            let from = (slot as i64 - i64::from(giant)).rem_euclid(values.len() as i64);
-            f64::from(values[from as usize]) * factor
+            let from = (slot as i64 - i64::from(giant)).rem_euclid(values.len() as i64) as usize;
+            let (a, b) = (values[from], second.map_or(0.0, |second| second[from]));
+            Complex64 { re: a.into(), im: (-b).into() } * factor
         };
-        let period: Vec<f64> = (0..values.len()).map(value).collect();
+        let period: Vec<Complex64> = (0..values.len()).map(value).collect();
         let term = Term {
             output: diagonal.output as usize,
             input: diagonal.input as usize,
@@ -211,8 +220,9 @@ fn terms<'a>(
     // A ciphertext that holds nothing but its bias still has to exist.
     let has_terms = |&output: &usize| constants.diagonals.keys().any(|d| d.output == output as u32);
     let empty = (0..outputs).filter(move |output| !has_terms(output));
-    let zero = move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![0.0; 2]);
-    constants.diagonals.iter().map(term).chain(empty.map(zero))
+    let zero =
+        move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![Complex64::ZERO; 2]);
+    pairs.iter().map(term).chain(empty.map(zero))
 }
 
 impl Backend for &Ckks {
@@ -229,8 +239,13 @@ impl Backend for &Ckks {
         id: ValueId,
         mut inputs: Vec<Ciphertext>,
     ) -> Result<Vec<Ciphertext>, Error> {
-        let transform = &self.linear(id).transform;
-        for input in &mut inputs {
+        let Linear { transform, paired, shift, .. } = self.linear(id);
+        for (input, number) in inputs.iter_mut().zip(0..) {
+            if paired.contains(&number) {
+                let mut rotated = self.evaluator.rotate(input, *shift)?;
+                self.evaluator.multiply_imaginary_unit_assign(&mut rotated)?;
+                self.evaluator.add_assign(input, &rotated)?;
+            }
             input.set_scale(transform.shape().input_scale)?;
         }
         self.evaluator.transform(&inputs, transform)

@@ -252,7 +252,7 @@ pub fn plan(
             scale,
             center: stored[i].0,
             half_width: stored[i].1,
-            step: layouts.transforms[i].as_ref().map(|t| t.steps.step),
+            schedule: layouts.transforms[i].as_ref().map(|t| t.steps.schedule),
             bootstrapped: bootstrapped[i].then_some(chain.base() + used),
         });
     }

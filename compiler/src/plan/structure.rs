@@ -29,7 +29,9 @@ pub struct Arrangement {
 pub enum Places {
     /// Nowhere.
     None,
-    /// Behind every linear node and activation.
+    /// Behind every linear node, and behind activations that anything else reads. Polynomials whose leading
+    /// coefficient is folded into their scale lose precision where that scale is given, as it is in front of
+    /// bootstrapping.
     All,
     /// Behind every activation; they are bootstrapped wherever that is.
     Activations,
@@ -42,15 +44,19 @@ pub fn arrangement(network: &Network, places: Places) -> Arrangement {
         branching
             || network.graph.edge_references().all(|e| e.source() >= node || e.target() <= node)
     };
-    let is_place = |op: &Op| match places {
+    let is_place = |node: NodeIndex| match places {
         Places::None => false,
-        Places::All => matches!(op, Op::Linear { .. } | Op::Activation(_)),
-        Places::Activations => matches!(op, Op::Activation(_)),
+        Places::All => match network.graph[node].op {
+            Op::Linear { .. } => true,
+            Op::Activation(_) => !network.takes_any_scale(node),
+            Op::Input | Op::Product => false,
+        },
+        Places::Activations => matches!(network.graph[node].op, Op::Activation(_)),
     };
     let refreshed: Vec<NodeIndex> = network
         .graph
         .node_indices()
-        .filter(|&n| is_place(&network.graph[n].op) && n != network.output && alone(n))
+        .filter(|&n| is_place(n) && n != network.output && alone(n))
         .collect();
     let first = network.graph.node_count() - 1;
     let step = |k: usize| match refreshed.iter().position(|n| n.index() == k + 1) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use pic_ckks::model::{ChebyshevPlan, Parameters, SecurityLevel};
 use pic_ckks::{
-    Ciphertext, Context, EvaluationKeys, Evaluator, Hoisting, KeyRequest, LinearTransform,
-    Plaintext, SecretKey, Term, TransformShape, secret_rng,
+    Ciphertext, ComplexPart, Context, EvaluationKeys, Evaluator, Hoisting, KeyRequest,
+    LinearTransform, Plaintext, SecretKey, Term, TransformShape, secret_rng,
 };
 
 /// log2 N, limbs, digits; all 128-bit secure.
@@ -73,6 +73,7 @@ impl Setup {
             input_scale,
             output_scale,
             hoisting: Hoisting::Double,
+            part: ComplexPart::Whole,
         };
         let term = |k: i64| Term { output: 0, input: 0, giant: k / 8 * 8, baby: k % 8 };
         let terms = (0..DIAGONALS).map(|k| (term(k), self.values.clone()));

@@ -64,7 +64,7 @@ pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
-pub use evaluator::{Evaluator, LinearTransform, Tensor, Term, TransformShape};
+pub use evaluator::{ComplexPart, Evaluator, LinearTransform, Tensor, Term, TransformShape};
 pub use keys::{EvaluationKeys, PublicKey, SecretKey};
 pub use model::KeyRequest;
 pub use model::work::Hoisting;

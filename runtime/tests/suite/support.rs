@@ -8,6 +8,7 @@ use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{Op, Port, Prediction, Program, Value, ValueId};
+use pic_ir::transform::Schedule;
 
 /// A generator of small numbers that is the same everywhere (SplitMix64).
 pub struct Random(pub u64);
@@ -155,7 +156,7 @@ impl Builder {
                 operands: operands.to_vec(),
                 matrices,
                 bias,
-                step: 1 << random.below(5),
+                schedule: Schedule { step: 1 << random.below(5), shift: random.below(6) as u32 },
             },
         };
         self.push(value, bound)

@@ -8,8 +8,8 @@ use pic_ckks::model::chebyshev::ChebyshevPlan;
 use pic_ckks::model::work::{Counter, TransformSteps};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
-    Ciphertext, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest, LinearTransform,
-    Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
+    Ciphertext, ComplexPart, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest,
+    LinearTransform, Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 
 use super::Part;
@@ -37,6 +37,7 @@ fn steps(period: usize) -> TransformSteps {
         babies: STEP as usize - 1,
         giants: (DIAGONALS / STEP) as usize - 1,
         products: DIAGONALS as usize,
+        paired: 0,
         period,
     }
 }
@@ -207,6 +208,7 @@ fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error
         input_scale: SCALE,
         output_scale: SCALE,
         hoisting: Hoisting::Double,
+        part: ComplexPart::Whole,
     };
     let terms = (0..DIAGONALS).map(|rotation| {
         let (giant, baby) = (rotation / STEP * STEP, rotation % STEP);

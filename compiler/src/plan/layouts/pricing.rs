@@ -7,7 +7,9 @@ use pic_ckks_model::work::{Counter, TransformSteps};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
-use pic_ir::transform::{Diagonal, Geometry, Steps, Term, split_rotation, structure};
+use pic_ir::transform::{
+    Diagonal, Geometry, Schedule, Steps, Term, paired_inputs, pairs, split_rotation, structure,
+};
 
 use super::Transform;
 
@@ -33,7 +35,8 @@ impl<'a> Pricing<'a> {
         let (inputs, babies, giants) = (0, 0, 0);
         let outputs = found.outputs;
         let period = found.period;
-        let products = TransformSteps { inputs, outputs, babies, giants, products, period };
+        let products =
+            TransformSteps { inputs, outputs, babies, giants, products, paired: 0, period };
         let bound = self.seconds(&products, found.folds);
         if bound > limit {
             return Price { seconds: bound, is_exact: false };
@@ -44,7 +47,13 @@ impl<'a> Pricing<'a> {
     /// The cheapest way to evaluate a linear node.
     pub fn transform(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> Transform {
         let found = self.diagonals(terms, output);
-        let steps = Steps::new(&found.diagonals, self.cheapest(&found).1);
+        let cheapest = |shift| {
+            let (seconds, step) = self.cheapest(&found.paired(shift));
+            (seconds, Schedule { step, shift })
+        };
+        let schedules = shifts(self.log_slots).map(cheapest);
+        let best = schedules.min_by(|a, b| a.0.total_cmp(&b.0)).expect("no shift is one, too");
+        let steps = Steps::new(&found.diagonals, best.1);
         Transform { steps, outputs: found.outputs, period: found.period, folds: found.folds }
     }
 
@@ -58,6 +67,7 @@ impl<'a> Pricing<'a> {
         let geometry = Geometry::new(&terms, output, self.log_slots);
         Diagonals {
             diagonals: structure(&terms, output, self.log_slots),
+            paired_inputs: 0,
             inputs: first_ciphertext,
             outputs: output.ciphertexts(self.log_slots),
             period: 1 << geometry.log_length,
@@ -87,7 +97,10 @@ pub(super) struct Price {
 
 /// What has to be evaluated.
 struct Diagonals {
+    /// All, or the first ones of pairs.
     diagonals: BTreeSet<Diagonal>,
+    /// Inputs that have pairs.
+    paired_inputs: usize,
     inputs: usize,
     outputs: usize,
     period: usize,
@@ -95,6 +108,13 @@ struct Diagonals {
 }
 
 impl Diagonals {
+    /// The first ones of pairs.
+    fn paired(&self, shift: u32) -> Self {
+        let pairs = pairs(&self.diagonals, shift);
+        let paired_inputs = paired_inputs(&pairs).len();
+        Self { diagonals: pairs.into_keys().collect(), paired_inputs, ..*self }
+    }
+
     /// The lengths of the lists that [`Steps::new`] makes.
     fn count(&self, width: u32) -> TransformSteps {
         let mut babies = vec![false; self.inputs * (width as usize + 1)];
@@ -121,9 +141,17 @@ impl Diagonals {
             babies: babies.into_iter().filter(|&b| b).count(),
             giants: giants.len(),
             products,
+            paired: self.paired_inputs,
             period: self.period,
         }
     }
+}
+
+/// Shifts of pairs worth trying: none, 2^k and 3·2^k.
+fn shifts(log_slots: u32) -> impl Iterator<Item = u32> {
+    let powers = (0..log_slots).map(|k| 1u32 << k);
+    let shifts = powers.flat_map(|p| [p, 3 * p]).filter(move |&s| s < 1 << log_slots);
+    shifts.chain([0])
 }
 
 /// Widths of giant steps worth trying: 2^k and 3·2^k up to the largest rotation.
@@ -145,11 +173,20 @@ mod tests {
             rotation: k * k * 37 % 1000 - 500,
         };
         let diagonals: BTreeSet<Diagonal> = (0..200).map(spread).collect();
-        let found = Diagonals { diagonals, inputs: 3, outputs: 2, period: 1024, folds: 0 };
-        for width in step_widths(&found.diagonals, 11) {
-            let steps = Steps::new(&found.diagonals, width);
-            let expected = steps.counts(2, 1024);
-            assert_eq!(found.count(width), expected);
+        let found = Diagonals {
+            diagonals,
+            paired_inputs: 0,
+            inputs: 3,
+            outputs: 2,
+            period: 1024,
+            folds: 0,
+        };
+        for shift in [0, 6, 37] {
+            let paired = found.paired(shift);
+            for step in step_widths(&paired.diagonals, 11) {
+                let steps = Steps::new(&found.diagonals, Schedule { step, shift });
+                assert_eq!(paired.count(step), steps.counts(2, 1024));
+            }
         }
     }
 }

@@ -119,6 +119,8 @@ pub struct TransformSteps {
     pub giants: usize,
     /// Diagonals.
     pub products: usize,
+    /// Inputs x that are replaced by x + i·rot(x), so that a diagonal does the work of two.
+    pub paired: usize,
     /// Slots after which they repeat: what is stored and read of them.
     pub period: usize,
 }
@@ -254,10 +256,12 @@ impl<'a> Counter<'a> {
         // neglected.
         let giant =
             divide + self.decompose(level) + self.inner_product(level) + self.limbs(0, held, 0);
-        self.decompose(level) * steps.inputs
+        let real_parts = if steps.paired > 0 { steps.outputs } else { 0 };
+        self.key_switch(level) * steps.paired
+            + self.decompose(level) * steps.inputs
             + baby * steps.babies
             + (self.limbs(0, 2 * held, 0) + diagonal) * steps.products
-            + giant * steps.giants
+            + giant * (steps.giants + real_parts)
             + self.divide_rescale(level) * steps.outputs
     }
 
@@ -367,8 +371,15 @@ mod tests {
         let p = parameters();
         let counter = Counter::new(&p, 0..0);
         let period = p.max_slots();
-        let steps =
-            TransformSteps { inputs: 1, outputs: 1, babies: 3, giants: 0, products: 1, period };
+        let steps = TransformSteps {
+            inputs: 1,
+            outputs: 1,
+            babies: 3,
+            giants: 0,
+            products: 1,
+            paired: 0,
+            period,
+        };
         let work = |steps| Prices::default().seconds(counter.linear(&steps, 5, Hoisting::Double));
         let rotation = Prices::default().seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
@@ -376,6 +387,10 @@ mod tests {
         assert!(babies < 0.5 * 3.0 * rotation);
         let giant = work(TransformSteps { giants: 1, ..steps }) - work(steps);
         assert!((0.6..1.0).contains(&(giant / rotation)));
+        // Pairing an input takes a rotation of it, and a conjugation of each output.
+        let paired = work(TransformSteps { paired: 2, outputs: 3, ..steps })
+            - work(TransformSteps { outputs: 3, ..steps });
+        assert!((paired - 2.0 * rotation - 3.0 * giant).abs() < 1e-9 * rotation);
     }
 
     #[test]
@@ -388,6 +403,7 @@ mod tests {
             babies: 8,
             giants: 7,
             products,
+            paired: 0,
             period: p.max_slots(),
         };
         assert_eq!(counter.hoisting(&steps(16), 2), Hoisting::Double);

@@ -12,7 +12,7 @@ use crate::model::ChebyshevPlan;
 use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, SECOND_HARMONIC, StageStep};
 use crate::ring::Basis;
 use crate::{
-    Ciphertext, Complex64, Context, Error, Evaluator, Hoisting, LinearTransform, Term,
+    Ciphertext, Complex64, ComplexPart, Context, Error, Evaluator, Hoisting, LinearTransform, Term,
     TransformShape,
 };
 use dft::Direction;
@@ -241,6 +241,7 @@ fn encode_stage(
         input_scale,
         output_scale,
         hoisting: Hoisting::Double,
+        part: ComplexPart::Whole,
     };
     let diagonals = dft::diagonals(stage, direction, constant);
     let terms = stage.terms(stage.babies()).map(|(giant, baby)| {

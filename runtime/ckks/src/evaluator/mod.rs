@@ -17,7 +17,7 @@ mod sums;
 mod transform;
 
 pub use products::Tensor;
-pub use transform::{LinearTransform, Term, TransformShape};
+pub use transform::{ComplexPart, LinearTransform, Term, TransformShape};
 
 use std::sync::Arc;
 

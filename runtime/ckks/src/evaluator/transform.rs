@@ -8,6 +8,9 @@
 //! polynomial by P before each giant step; single hoisting divides each baby rotation and takes the inner
 //! sums modulo Q, so that diagonals are shorter. How to split a matrix, and which of the two it is, is
 //! the caller's choice.
+//!
+//! The real part of the sums costs a conjugation, another giant step. With inputs x + i·rot_s(x) a complex
+//! diagonal a − i·b then does the work of two real ones, a for x and b for x rotated by s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +45,17 @@ pub struct TransformShape {
     /// Whether diagonals are encoded modulo the special primes, too; [`Counter::hoisting`] says what is
     /// faster.
     pub hoisting: Hoisting,
+    /// What of the sums is the output.
+    pub part: ComplexPart,
+}
+
+/// What of complex values is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComplexPart {
+    /// All.
+    Whole,
+    /// The real part, found by a conjugation.
+    Real,
 }
 
 /// Where one diagonal stands in the double sum.
@@ -121,9 +135,14 @@ impl TransformShape {
         })
     }
 
-    /// The scale at which diagonals are encoded, so that rescaling gives exactly `output_scale`.
+    /// The scale at which diagonals are encoded, so that rescaling gives exactly `output_scale`. A number
+    /// and its conjugate add up to twice the real part.
     fn diagonal_scale(&self, context: &Context) -> f64 {
-        context.prime(self.level) * self.output_scale / self.input_scale
+        let scale = context.prime(self.level) * self.output_scale / self.input_scale;
+        match self.part {
+            ComplexPart::Whole => scale,
+            ComplexPart::Real => scale / 2.0,
+        }
     }
 
     /// A diagonal, in NTT form or as integers.
@@ -242,16 +261,20 @@ impl Evaluator {
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::InputCount`], [`Error::LevelMismatch`],
     /// [`Error::ScaleMismatch`], [`Error::SlotsMismatch`], [`Error::MissingRotationKey`],
-    /// [`Error::KeyLevel`].
+    /// [`Error::MissingConjugationKey`], [`Error::KeyLevel`].
     pub fn transform(
         &self,
         inputs: &[Ciphertext],
         transform: &LinearTransform,
     ) -> Result<Vec<Ciphertext>, Error> {
-        let TransformShape { level, slots, output_scale, .. } = transform.shape;
+        let TransformShape { level, slots, output_scale, part, .. } = transform.shape;
         self.check_inputs(inputs, transform)?;
         let (context, ring) = (&*self.context, self.context.ring());
-        let sums = self.in_place(self.inner_sums(inputs, transform)?, transform)?;
+        let mut sums = self.in_place(self.inner_sums(inputs, transform)?, transform)?;
+        if part == ComplexPart::Real {
+            let twice_real = sums.into_par_iter().map(|sum| self.twice_real(sum));
+            sums = twice_real.collect::<Result<_, Error>>()?;
+        }
         let special = context.special_basis();
         let divisor = special.union(Basis::single(level));
         let outputs = sums.into_iter().map(|sum| {
@@ -382,7 +405,16 @@ impl Evaluator {
         Ok(sums.into_values().collect())
     }
 
-    /// P times the rotation of a sum, modulo QP.
+    /// P times the sum of a sum and its conjugate, modulo QP.
+    fn twice_real(&self, sum: (Poly, Poly)) -> Result<(Poly, Poly), Error> {
+        let conjugation = self.keys.conjugation(&self.context)?;
+        let (mut u0, mut u1) = self.giant_step(sum.clone(), conjugation)?;
+        self.add_to_extended(&mut u0, &sum.0);
+        self.add_to_extended(&mut u1, &sum.1);
+        Ok((u0, u1))
+    }
+
+    /// P times the image of a sum under an automorphism, modulo QP.
     fn giant_step(
         &self,
         (u0, u1): (Poly, Poly),

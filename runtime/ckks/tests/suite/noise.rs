@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use crate::common::*;
 use pic_ckks::model::noise::{GiantStep, NoiseModel, Signal};
 use pic_ckks::model::{ChebyshevPlan, Parameters, SecurityLevel};
-use pic_ckks::{Ciphertext, Hoisting, LinearTransform, PublicKey, Term, TransformShape};
+use pic_ckks::{
+    Ciphertext, ComplexPart, Hoisting, LinearTransform, PublicKey, Term, TransformShape,
+};
 
 const AGREEMENT: RangeInclusive<f64> = 0.87..=1.15;
 
@@ -158,6 +160,7 @@ fn linear_transforms() {
                 input_scale: SCALE,
                 output_scale: 0.9 * SCALE,
                 hoisting,
+                part: ComplexPart::Whole,
             };
             // One giant step follows the other.
             let shifts = [(0i64, 0i64), (0, 1), (4, 0), (4, 2), (8, 1)];

@@ -6,12 +6,18 @@ use crate::common::*;
 use pic_ckks::model::giants::GiantSteps;
 use pic_ckks::model::work::Counter;
 use pic_ckks::model::{Parameters, SecurityLevel};
-use pic_ckks::{Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape};
+use pic_ckks::{
+    Complex64, ComplexPart, Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape,
+};
 use proptest::prelude::*;
 
 /// All generalised diagonals of a block matrix: baby steps below `babies`, giant steps beyond.
 /// `matrix[o][i]` is the row-major block from input i to output o.
-fn terms(matrix: &[Vec<Vec<f64>>], slots: usize, babies: usize) -> Vec<(Term, Vec<f64>)> {
+fn terms(
+    matrix: &[Vec<Vec<Complex64>>],
+    slots: usize,
+    babies: usize,
+) -> Vec<(Term, Vec<Complex64>)> {
     let mut terms = Vec::new();
     for (output, row) in matrix.iter().enumerate() {
         for (input, block) in row.iter().enumerate() {
@@ -44,6 +50,7 @@ proptest! {
         log_babies in 0u32..=4,
         as_ntt in 0usize..6,
         hoisting in prop_oneof![Just(Hoisting::Single), Just(Hoisting::Double)],
+        part in prop_oneof![Just(ComplexPart::Whole), Just(ComplexPart::Real)],
         seed: u64,
     ) {
         let slots = 1usize << log_slots;
@@ -53,15 +60,15 @@ proptest! {
             .chain((babies < slots).then_some(babies as i64))
             .collect();
         let mut s = shape.setup(seed, &request(shape.levels, &rotations));
-        let matrix: Vec<Vec<Vec<f64>>> = (0..outputs)
-            .map(|_| (0..inputs).map(|_| s.random_real(slots * slots)).collect())
+        let matrix: Vec<Vec<Vec<Complex64>>> = (0..outputs)
+            .map(|_| (0..inputs).map(|_| s.random(slots * slots)).collect())
             .collect();
-        let vectors: Vec<Vec<f64>> = (0..inputs).map(|_| s.random_real(slots)).collect();
-        let encrypted: Vec<_> = vectors.iter().map(|v| s.encrypt_real(v)).collect();
+        let vectors: Vec<Vec<Complex64>> = (0..inputs).map(|_| s.random(slots)).collect();
+        let encrypted: Vec<_> = vectors.iter().map(|v| s.encrypt(v)).collect();
 
         let output_scale = 2f64.powf(39.7);
         let transform_shape = TransformShape {
-            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale, hoisting,
+            inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale, hoisting, part,
         };
         let terms = terms(&matrix, slots, babies);
         let count = terms.len();
@@ -77,14 +84,15 @@ proptest! {
         prop_assert_eq!(results.len(), outputs);
         for (o, result) in results.iter().enumerate() {
             prop_assert_eq!((result.level(), result.scale()), (shape.levels - 1, output_scale));
-            let entry = |row: usize| -> f64 {
-                (0..inputs)
+            let entry = |row: usize| -> Complex64 {
+                let sum: Complex64 = (0..inputs)
                     .flat_map(|i| (0..slots).map(move |c| (i, c)))
                     .map(|(i, c)| matrix[o][i][row * slots + c] * vectors[i][c])
-                    .sum()
+                    .sum();
+                if part == ComplexPart::Real { sum.re.into() } else { sum }
             };
-            let expected: Vec<f64> = (0..slots).map(entry).collect();
-            assert_near_real(&s.decrypt(result), &expected);
+            let expected: Vec<Complex64> = (0..slots).map(entry).collect();
+            assert_near(&s.decrypt(result), &expected);
         }
     }
 }
@@ -115,6 +123,7 @@ fn giant_steps_share_the_keys_that_the_model_lists() {
                 input_scale: SCALE,
                 output_scale: SCALE,
                 hoisting,
+                part: ComplexPart::Whole,
             };
             let terms = sums.clone().flat_map(|(output, giant)| {
                 babies.map(|baby| Term { output, input: 0, giant, baby })
@@ -174,6 +183,7 @@ fn diagonals_may_repeat() {
                 input_scale: scale,
                 output_scale: scale,
                 hoisting,
+                part: ComplexPart::Whole,
             };
             let diagonals: Vec<Vec<f64>> = (0..12).map(|_| s.random_real(period)).collect();
             let terms = diagonals.iter().zip(0i64..).map(|(diagonal, k)| {
@@ -214,6 +224,7 @@ fn malformed_transforms_are_refused() {
         input_scale: SCALE,
         output_scale: SCALE,
         hoisting: Hoisting::Double,
+        part: ComplexPart::Whole,
     };
     let term = Term { output: 0, input: 0, giant: 0, baby: 0 };
     let new = |shape, terms: Vec<(Term, usize)>| {
@@ -270,6 +281,7 @@ fn nothing_comes_of_nothing() {
         input_scale,
         output_scale,
         hoisting: Hoisting::Single,
+        part: ComplexPart::Whole,
     };
     let terms: Vec<(Term, Vec<f64>)> = Vec::new();
     let transform = LinearTransform::new(&s.context, shape, terms, 0).unwrap();

@@ -96,6 +96,7 @@ pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
     let period = step.stage.period();
-    let steps = TransformSteps { inputs: 1, outputs: 1, babies, giants, products, period };
+    let steps =
+        TransformSteps { inputs: 1, outputs: 1, babies, giants, products, paired: 0, period };
     counter.linear(&steps, step.level, Hoisting::Double)
 }

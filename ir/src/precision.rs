@@ -38,6 +38,12 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
             mean_square: signals[o as usize],
             variance: errors[o as usize].total,
         };
+        // Of the errors in the imaginary parts, which some operations mix with the real ones: what the last
+        // operation adds, but for bootstrapping, which ends with a real part.
+        let imaginary = |o: ValueId| match at(o).op {
+            Op::Bootstrap { .. } => 0.0,
+            _ => errors[o as usize].own,
+        };
         let (error, mean_square) = match &value.op {
             Op::Input => {
                 let own = model.fresh_secret(value.scale);
@@ -72,7 +78,8 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                 )
             }
             Op::Bootstrap { operand } => {
-                let own = refreshed.expect("a verified program that bootstraps has a plan");
+                let refreshed = refreshed.expect("a verified program that bootstraps has a plan");
+                let own = refreshed + imaginary(*operand);
                 let total = own + errors[*operand as usize].total;
                 (ErrorVariance { own, total }, signals[*operand as usize])
             }
@@ -81,10 +88,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                     program.linear_constants(id as ValueId).expect("a linear value has constants");
                 let operand = |&o: &ValueId| Operand {
                     mean_square: signals[o as usize],
-                    imaginary: match at(o).op {
-                        Op::Bootstrap { .. } => 0.0,
-                        _ => errors[o as usize].own,
-                    },
+                    imaginary: imaginary(o),
                 };
                 let known: Vec<_> = operands.iter().map(operand).collect();
                 let own = linear(program, &model, id, &constants, operands, *schedule, &known);
@@ -118,8 +122,7 @@ fn gains(
 /// What the error of a linear value depends on.
 struct Operand {
     mean_square: f64,
-    /// Variance of the error in the imaginary parts, which pairs of diagonals mix with the real ones: what
-    /// the operation itself adds, but for bootstrapping, which ends with a real part.
+    /// Variance of the error in the imaginary parts, which pairs of diagonals mix with the real ones.
     imaginary: f64,
 }
 

@@ -27,7 +27,7 @@ pub enum Chain {
 }
 
 impl Chain {
-    /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels.
+    /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels; none for too few slots.
     pub fn bootstrapped(
         log_n: u32,
         log_slots: u32,
@@ -37,7 +37,7 @@ impl Chain {
         let most = MOST_LEVELS[(log_n - BOOTSTRAPPING_LOG_NS.start()) as usize];
         let request = BootstrappingRequest {
             log_n,
-            slots: 1 << log_slots.max(1),
+            slots: 1 << log_slots,
             data: SlotData::Real,
             levels: 0,
             log_scale,

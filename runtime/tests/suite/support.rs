@@ -91,8 +91,8 @@ pub fn bootstrapping(log_n: u32, log_slots: u32) -> BootstrappingPlan {
         log_input_scale: f64::from(LOG_SCALE) + 1.0,
         log_output_scale: f64::from(LOG_SCALE) + 2.0,
         log_ratio: 10.0,
-        slots_to_coeffs: vec![log_slots],
-        coeffs_to_slots: vec![log_slots / 2, log_slots - log_slots / 2],
+        slots_to_coeffs: vec![log_slots - 1],
+        coeffs_to_slots: vec![(log_slots - 1) / 2, log_slots / 2],
         eval_mod,
         log_eval_mod_scale: 48.0,
     })

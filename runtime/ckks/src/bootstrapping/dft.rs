@@ -38,6 +38,23 @@ pub(super) fn diagonals(stage: Stage, direction: Direction, constant: f64) -> Di
     }
 }
 
+/// The diagonal of a stage with the longest span, at an offset, that also folds: twice as long. With
+/// u = (1, …, 1, i, …, i), the vector x of twice the slots has the halves of u ⊙ x for the real and imaginary parts
+/// that SlotsToCoeffs takes, once they are added up; of what CoeffsToSlots yields, twice over, 2·Re(ū ⊙ ·) has
+/// real and imaginary parts for its halves.
+pub(super) fn folding(
+    diagonal: &[Complex64],
+    offset: usize,
+    direction: Direction,
+) -> Vec<Complex64> {
+    let slots = diagonal.len();
+    let factor = |p: usize| match direction {
+        Direction::SlotsToCoeffs => [Complex64::ONE, Complex64::I][(p + offset) / slots % 2],
+        Direction::CoeffsToSlots => [Complex64::ONE, -Complex64::I][p / slots],
+    };
+    (0..2 * slots).map(|p| diagonal[p % slots] * factor(p)).collect()
+}
+
 fn butterflies(span: usize, direction: Direction, slots: usize, period: usize) -> Diagonals {
     let half = span / 2;
     let powers = std::iter::successors(Some(1usize), |p| Some(5 * p % (4 * span)));

@@ -12,7 +12,7 @@ use crate::model::ChebyshevPlan;
 use crate::model::bootstrapping::{BootstrappingPlan, EvalMod, Order, SECOND_HARMONIC, StageStep};
 use crate::ring::Basis;
 use crate::{
-    Ciphertext, Complex64, ComplexPart, Context, Error, Evaluator, Hoisting, LinearTransform, Term,
+    Ciphertext, ComplexPart, Context, Error, Evaluator, Hoisting, LinearTransform, Term,
     TransformShape,
 };
 use dft::Direction;
@@ -50,7 +50,8 @@ impl Bootstrapper {
         let mut encode = |steps: Vec<StageStep>, direction, constant: f64| {
             let constant = constant.powf(1.0 / steps.len() as f64);
             let encode = |step| {
-                let transform = encode_stage(context, step, direction, constant, budget)?;
+                let slots = plan.slots();
+                let transform = encode_stage(context, slots, step, direction, constant, budget)?;
                 budget -= transform.bytes().min(budget);
                 Ok(transform)
             };
@@ -58,7 +59,7 @@ impl Bootstrapper {
         };
         // The sum of a number and its conjugate is twice the real part; the trace multiplies by the
         // number of repetitions.
-        let repetitions = plan.parameters().max_slots() / plan.slots();
+        let repetitions = plan.parameters().max_slots() / plan.transform_slots();
         let normalization = 1.0 / (2.0 * plan.eval_mod().bound * repetitions as f64);
         let (forth, back) = (Direction::CoeffsToSlots, Direction::SlotsToCoeffs);
         let coeffs_to_slots = encode(plan.coeffs_to_slots(), forth, normalization)?;
@@ -81,7 +82,7 @@ impl Bootstrapper {
     /// Bootstraps: the result has `target` application levels, the level
     /// [`BootstrappingPlan::output_level`] and the plan's output scale.
     ///
-    /// Values must be in \[−1, 1\]; beyond, they come out wrong. The level must be at least
+    /// Values must be in \[−1, 1\], and real if the plan's data are; beyond, they come out wrong. The level must be at least
     /// [`BootstrappingPlan::input_level`]; what is above it is given away.
     ///
     /// # Errors
@@ -151,6 +152,11 @@ impl Bootstrapper {
         let factor = a.scale / self.slots_to_coeffs[0].shape().input_scale;
         a.scale /= factor;
         let mut in_coefficients = apply(evaluator, &self.slots_to_coeffs, a)?;
+        if self.plan.folds() {
+            let half = self.plan.transform_slots() as i64;
+            let other = evaluator.rotate(&in_coefficients, half)?;
+            evaluator.add_assign(&mut in_coefficients, &other)?;
+        }
         in_coefficients.scale *= factor;
         Ok(in_coefficients)
     }
@@ -179,10 +185,10 @@ impl Bootstrapper {
         Ok(raised)
     }
 
-    /// The rotations of full vectors that fix vectors with the plan's number of slots: n, 2n, ….
+    /// The rotations of full vectors that fix vectors with the transforms' number of slots: n, 2n, ….
     fn trace_rotations(&self) -> impl Iterator<Item = i64> {
         let all = self.plan.parameters().max_slots();
-        std::iter::successors(Some(self.plan.slots()), |n| Some(2 * n))
+        std::iter::successors(Some(self.plan.transform_slots()), |n| Some(2 * n))
             .take_while(move |&n| n < all)
             .map(|n| n as i64)
     }
@@ -226,13 +232,13 @@ fn apply(
 
 fn encode_stage(
     context: &Context,
+    slots: usize,
     step: StageStep,
     direction: Direction,
     constant: f64,
     ntt_budget: usize,
 ) -> Result<LinearTransform, Error> {
-    let StageStep { stage, level, input_scale, output_scale } = step;
-    let slots = 1usize << stage.log_slots;
+    let StageStep { stage, period, level, input_scale, output_scale } = step;
     let shape = TransformShape {
         inputs: 1,
         outputs: 1,
@@ -245,10 +251,13 @@ fn encode_stage(
     };
     let diagonals = dft::diagonals(stage, direction, constant);
     let terms = stage.terms(stage.babies()).map(|(giant, baby)| {
-        let diagonal = &diagonals[&((giant + baby).rem_euclid(slots as i64) as usize)];
+        let offset = (giant + baby).rem_euclid(1 << stage.log_slots) as usize;
+        let mut values = diagonals[&offset].clone();
+        if period > values.len() {
+            values = dft::folding(&values, offset, direction);
+        }
         // What the giant step will rotate to its place.
-        let mut values: Vec<Complex64> = diagonal.clone();
-        values.rotate_right(giant.rem_euclid(diagonal.len() as i64) as usize);
+        values.rotate_right(giant.rem_euclid(period as i64) as usize);
         (Term { output: 0, input: 0, giant, baby }, values)
     });
     LinearTransform::new(context, shape, terms, ntt_budget)

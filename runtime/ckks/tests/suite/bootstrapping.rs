@@ -25,9 +25,12 @@ fn plan(
     log_ratio: f64,
 ) -> BootstrappingPlan {
     let eval_mod = EvalMod { bound: 14.0, degree: 28, squarings: 3, harmonics };
+    // Real data are folded to half the slots.
+    let folds = (data, order) == (SlotData::Real, Order::SlotsToCoeffsFirst);
+    let butterflies = log_slots - u32::from(folds);
     let split = |parts: u32| -> Vec<u32> {
-        let parts = parts.min(log_slots);
-        (0..parts).map(|i| log_slots / parts + u32::from(i < log_slots % parts)).collect()
+        let parts = parts.min(butterflies);
+        (0..parts).map(|i| butterflies / parts + u32::from(i < butterflies % parts)).collect()
     };
     let (slots_to_coeffs, coeffs_to_slots) = (split(2), split(3));
     let levels = 3;
@@ -98,7 +101,8 @@ fn values_survive_bootstrapping() {
         (9, SlotData::Complex, conventional, 2),
         (5, SlotData::Real, first, 2),
         (5, SlotData::Real, conventional, 1),
-        (1, SlotData::Complex, first, 1),
+        (2, SlotData::Real, first, 1),
+        (2, SlotData::Complex, first, 1),
     ] {
         let plan =
             plan(10, log_slots, data, order, harmonics, if harmonics == 1 { 10.0 } else { 7.0 });

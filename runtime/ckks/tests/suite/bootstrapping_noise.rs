@@ -61,9 +61,12 @@ const CONVENTIONAL: Sizes = Sizes {
 impl Sizes {
     fn plan(&self) -> BootstrappingPlan {
         let eval_mod = EvalMod { bound: 14.1, degree: 31, squarings: 3, harmonics: self.harmonics };
+        // Real data are folded to half the slots.
+        let folds = (self.data, self.order) == (SlotData::Real, Order::SlotsToCoeffsFirst);
+        let butterflies = self.log_slots - u32::from(folds);
         let split = |parts: u32| -> Vec<u32> {
-            let rest = self.log_slots % parts;
-            (0..parts).map(|i| self.log_slots / parts + u32::from(i < rest)).collect()
+            let rest = butterflies % parts;
+            (0..parts).map(|i| butterflies / parts + u32::from(i < rest)).collect()
         };
         let (slots_to_coeffs, application) = ([self.slots_to_coeffs; 2], [self.scale; LEVELS]);
         let low = match self.order {

@@ -34,7 +34,9 @@ impl BootstrappingPlan {
         let end = eval_mod - self.eval_mod().depth();
         let products = (end + 1..=polynomial_end).map(|level| counter.product(level)).sum();
         let reduction = counter.polynomial(exponential, eval_mod) + products;
+        let fold = if self.folds() { counter.key_switch(0) } else { Work::default() };
         transforms(self.slots_to_coeffs())
+            + fold
             + raise
             + trace
             + transforms(self.coeffs_to_slots())
@@ -44,7 +46,8 @@ impl BootstrappingPlan {
     }
 
     /// The keys that bootstrapping takes, each for the highest level at which it is used. Rotations
-    /// are modulo the slots, but for those of the trace, which only fewer slots than N/2 need.
+    /// are modulo the slots, but for those of the trace, which only transforms of fewer slots than N/2 need. Its
+    /// first rotation also folds.
     pub fn keys(&self) -> KeyRequest {
         let (slots, highest) = (self.slots() as i64, self.parameters().max_level());
         let mut keys = KeyRequest {
@@ -54,7 +57,7 @@ impl BootstrappingPlan {
             ..KeyRequest::default()
         };
         for i in 0..self.trace_rotations() {
-            keys.rotate(slots << i, highest);
+            keys.rotate((self.transform_slots() << i) as i64, highest);
         }
         for step in self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots()) {
             let (babies, giants) = rotations_of(&step.stage);
@@ -71,15 +74,15 @@ impl BootstrappingPlan {
         let counter = Counter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
         let bytes = |step: StageStep| {
-            let StageStep { stage, level, .. } = step;
-            let diagonal = counter.diagonal_bytes(level, stage.period(), Hoisting::Double);
+            let StageStep { stage, period, level, .. } = step;
+            let diagonal = counter.diagonal_bytes(level, period, Hoisting::Double);
             stage.diagonals() as u64 * diagonal
         };
         steps.map(bytes).sum()
     }
 
     fn trace_rotations(&self) -> usize {
-        (self.parameters().max_slots() / self.slots()).trailing_zeros() as usize
+        (self.parameters().max_slots() / self.transform_slots()).trailing_zeros() as usize
     }
 }
 
@@ -95,7 +98,7 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
-    let period = step.stage.period();
+    let period = step.period;
     let steps =
         TransformSteps { inputs: 1, outputs: 1, babies, giants, products, paired: 0, period };
     counter.linear(&steps, step.level, Hoisting::Double)

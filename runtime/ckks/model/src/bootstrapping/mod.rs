@@ -4,8 +4,10 @@
 //! m + q0·I for a small integer polynomial I, and I is removed by evaluating x mod 1:
 //!
 //! - *SlotsToCoeffs first*: SlotsToCoeffs on the lowest levels, where it is cheap; raising;
-//!   CoeffsToSlots; EvalMod. Real data are then in the real parts alone, for one EvalMod; complex data
-//!   take two. Errors stay in the slots where they arise.
+//!   CoeffsToSlots; EvalMod. Errors stay in the slots where they arise. Complex data take two EvalMods.
+//!   Real data take one, and transforms of half the size: the two halves of the slots become real and
+//!   imaginary parts of half as many, and halves again before EvalMod. The *folding* stage of a transform,
+//!   that with the longest span, does so in passing.
 //! - *Conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of both,
 //!   SlotsToCoeffs. It starts from level 0, but the error of a coefficient spreads over all slots, √2n
 //!   times as large, and data whose coefficients are large (constant vectors) meet the cubic error of the
@@ -49,10 +51,13 @@ pub use stage::Stage;
 /// Hamming weight of the ephemeral secret.
 pub const SPARSE_WEIGHT: usize = 32;
 
+/// Fewest slots that are bootstrapped.
+pub const LEAST_SLOTS: usize = 4;
+
 /// What the slots hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SlotData {
-    /// Real numbers.
+    /// Real numbers: imaginary parts spoil them.
     Real,
     /// Complex numbers.
     Complex,
@@ -72,7 +77,7 @@ pub enum Order {
 pub struct BootstrappingSpec {
     /// The parameters; their chain is laid out as the [module](self) says.
     pub parameters: Parameters,
-    /// Slots of the ciphertexts, a power of two from 2 to N/2.
+    /// Slots of the ciphertexts, a power of two from 4 to N/2.
     pub slots: usize,
     /// What they hold.
     pub data: SlotData,
@@ -104,8 +109,8 @@ pub struct BootstrappingPlan(BootstrappingSpec);
 /// Why a plan was refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum BootstrappingError {
-    /// The slot count is not a power of two from 2 to N/2.
-    #[error("{slots} slots; bootstrapping takes powers of two from 2 to {highest}")]
+    /// The slot count is not a power of two from 4 to N/2.
+    #[error("{slots} slots; bootstrapping takes powers of two from {LEAST_SLOTS} to {highest}")]
     Slots {
         /// The slot count.
         slots: usize,
@@ -162,6 +167,8 @@ pub enum BootstrappingError {
 pub struct StageStep {
     /// The diagonals.
     pub stage: Stage,
+    /// The diagonals repeat with this period: that of the stage, or all slots if it folds.
+    pub period: usize,
     /// The level of its input.
     pub level: usize,
     /// Scale of the input.
@@ -178,10 +185,10 @@ impl BootstrappingPlan {
     pub fn new(spec: BootstrappingSpec) -> Result<Self, BootstrappingError> {
         let highest = spec.parameters.max_slots();
         let slots = spec.slots;
-        if !slots.is_power_of_two() || !(2..=highest).contains(&slots) {
+        if !slots.is_power_of_two() || !(LEAST_SLOTS..=highest).contains(&slots) {
             return Err(BootstrappingError::Slots { slots, highest });
         }
-        let log_slots = slots.trailing_zeros();
+        let log_slots = transform_slots(slots, spec.data, spec.order).trailing_zeros();
         for (name, radices) in
             [("SlotsToCoeffs", &spec.slots_to_coeffs), ("CoeffsToSlots", &spec.coeffs_to_slots)]
         {
@@ -241,12 +248,19 @@ impl BootstrappingPlan {
         self.0.order
     }
 
-    /// How often EvalMod runs: once for the real parts, and once for the imaginary parts if they matter.
+    /// Slots of the transforms.
+    pub fn transform_slots(&self) -> usize {
+        transform_slots(self.0.slots, self.0.data, self.0.order)
+    }
+
+    /// Whether the halves of the slots are real and imaginary parts in the transforms.
+    pub fn folds(&self) -> bool {
+        self.transform_slots() < self.slots()
+    }
+
+    /// How often EvalMod runs: once for real parts and once for imaginary parts, or once for both in one.
     pub fn eval_mods(&self) -> usize {
-        match (self.0.order, self.0.data) {
-            (Order::SlotsToCoeffsFirst, SlotData::Real) => 1,
-            _ => 2,
-        }
+        if self.folds() { 1 } else { 2 }
     }
 
     /// Most application levels that bootstrapping can restore.
@@ -333,9 +347,10 @@ impl BootstrappingPlan {
         };
         // Geometric between the two ends.
         let scale = |i: usize| from * (to / from).powf(i as f64 / radices.len() as f64);
-        let stages = Stage::ascending(self.0.slots.trailing_zeros(), radices);
+        let stages = Stage::ascending(self.transform_slots().trailing_zeros(), radices);
         let step = |(i, stage)| StageStep {
             stage,
+            period: self.period(&stage),
             level: top - i,
             input_scale: scale(i),
             output_scale: scale(i + 1),
@@ -347,15 +362,28 @@ impl BootstrappingPlan {
     /// q0 in the raised ciphertext.
     pub fn coeffs_to_slots(&self) -> Vec<StageStep> {
         let ascending: Vec<u32> = self.0.coeffs_to_slots.iter().rev().copied().collect();
-        let stages = Stage::ascending(self.0.slots.trailing_zeros(), &ascending);
+        let stages = Stage::ascending(self.transform_slots().trailing_zeros(), &ascending);
         let (top, scale) = (self.parameters().max_level(), self.eval_mod_scale());
         let step = |(i, stage)| StageStep {
             stage,
+            period: self.period(&stage),
             level: top - i,
             input_scale: if i == 0 { self.parameters().moduli()[0] as f64 } else { scale },
             output_scale: scale,
         };
         stages.into_iter().rev().enumerate().map(step).collect()
+    }
+
+    fn period(&self, stage: &Stage) -> usize {
+        if self.folds() && stage.wraps() { self.slots() } else { stage.period() }
+    }
+}
+
+/// Slots of the transforms for data in some slots.
+fn transform_slots(slots: usize, data: SlotData, order: Order) -> usize {
+    match (data, order) {
+        (SlotData::Real, Order::SlotsToCoeffsFirst) => slots / 2,
+        _ => slots,
     }
 }
 
@@ -389,7 +417,7 @@ mod tests {
             Parameters::from_bits(log_n, &moduli, special_bits, moduli.len(), security).unwrap();
         BootstrappingSpec {
             parameters,
-            slots: 1 << 9,
+            slots: 1 << 10,
             data: SlotData::Real,
             levels: 3,
             order: Order::SlotsToCoeffsFirst,

@@ -103,7 +103,14 @@ impl BootstrappingPlan {
             Order::SlotsToCoeffsFirst => {
                 let parts = if self.data() == SlotData::Real { 1.0 } else { 2.0 };
                 let input = Signal { mean_square: parts * mean_square, variance: 0.0 };
-                self.slots_to_coeffs_noise(input).variance / self.slots() as f64
+                let mut variance = self.slots_to_coeffs_noise(input).variance;
+                let slots = self.transform_slots();
+                if self.folds() {
+                    let scale = self.parameters().moduli()[0] as f64 / self.ratio();
+                    let noise = NoiseModel::new(self.parameters(), slots);
+                    variance = 2.0 * variance + noise.key_switch(0, scale);
+                }
+                variance / slots as f64
             }
             Order::Conventional => 0.0,
         };
@@ -124,14 +131,15 @@ impl BootstrappingPlan {
     fn raised_errors(&self) -> RaisedErrors {
         let parameters = self.parameters();
         let q0 = parameters.moduli()[0] as f64;
-        let noise = NoiseModel::new(parameters, self.slots());
-        let back = self.slots() as f64 * self.encapsulation_key_variance() / q0.powi(2);
+        let slots = self.transform_slots();
+        let noise = NoiseModel::new(parameters, slots);
+        let back = slots as f64 * self.encapsulation_key_variance() / q0.powi(2);
         let back = back + noise.rescale(q0);
         let rotation = noise.key_switch(parameters.max_level(), q0);
         // Each rotation of the trace doubles what is there.
-        let trace = parameters.max_slots() / self.slots();
+        let trace = parameters.max_slots() / slots;
         let variance = (0..trace.trailing_zeros()).fold(back, |sum, _| 4.0 * sum + rotation);
-        let coefficients = (2 * self.slots()) as f64 * failure::variance();
+        let coefficients = (2 * slots) as f64 * failure::variance();
         let raised = Signal { mean_square: coefficients * (trace as f64).powi(2), variance };
         let steps = self.coeffs_to_slots();
         let bound = self.eval_mod().bound;
@@ -139,6 +147,7 @@ impl BootstrappingPlan {
         let entry = |step: &StageStep| constant / f64::from(1u32 << step.stage.radix);
         let halves =
             steps.iter().fold(raised, |signal, step| self.stage_noise(signal, step, entry(step)));
+        let noise = NoiseModel::new(parameters, self.slots());
         let laplace = noise.rescale(self.eval_mod_scale());
         let normal = halves.variance - laplace;
         RaisedErrors { normal, laplace }.scaled((2.0 * bound).powi(2))
@@ -151,9 +160,9 @@ impl BootstrappingPlan {
 
     /// The output of a stage with entries of the given modulus.
     fn stage_noise(&self, input: Signal, step: &StageStep, entry: f64) -> Signal {
-        let StageStep { stage, level, input_scale, output_scale } = *step;
-        let noise = NoiseModel::new(self.parameters(), self.slots())
-            .with_complex_plaintexts(stage.period());
+        let StageStep { stage, period, level, input_scale, output_scale } = *step;
+        let noise =
+            NoiseModel::new(self.parameters(), self.slots()).with_complex_plaintexts(period);
         let mut terms: Vec<(i64, i64)> = stage.terms(stage.babies()).collect();
         terms.sort_unstable();
         let giants: Vec<GiantStep> = terms

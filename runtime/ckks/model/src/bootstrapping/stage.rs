@@ -8,7 +8,7 @@
 /// The product of the butterflies of spans 2^(first + 1) to 2^(first + radix).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
-    /// log2 of the number of slots.
+    /// log2 of the number of slots of the transform.
     pub log_slots: u32,
     /// log2 of the shortest distance of two slots that the stage combines.
     pub first: u32,
@@ -34,7 +34,7 @@ impl Stage {
     }
 
     /// Whether it has the longest span, n, so that offsets ±h coincide modulo n.
-    fn wraps(&self) -> bool {
+    pub fn wraps(&self) -> bool {
         self.first + self.radix == self.log_slots
     }
 

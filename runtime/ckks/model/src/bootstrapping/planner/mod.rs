@@ -16,12 +16,18 @@ use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
-use super::{BootstrappingError, BootstrappingPlan, BootstrappingSpec, Order, SlotData};
+use super::{
+    BootstrappingError, BootstrappingPlan, BootstrappingSpec, LEAST_SLOTS, Order, SlotData,
+    transform_slots,
+};
 use crate::parameters::{LOG_N_RANGE, ParametersError};
 use crate::security::{max_log_qp, max_log_sparse_modulus};
 use crate::{Parameters, SecurityLevel};
 use sizes::{STEP, Sizes};
 use structures::{Candidate, Structure};
+
+/// The order of the steps of all plans that are found.
+const ORDER: Order = Order::SlotsToCoeffsFirst;
 
 /// log2 of the probability of a failure of one ciphertext, at most.
 pub const LOG2_FAILURE: f64 = -60.0;
@@ -50,7 +56,7 @@ const MOST_LEVELS: usize = 60;
 pub struct BootstrappingRequest {
     /// log2 of the ring degree.
     pub log_n: u32,
-    /// Slots of the ciphertexts, a power of two from 2 to N/2.
+    /// Slots of the ciphertexts, a power of two from 4 to N/2.
     pub slots: usize,
     /// What they hold.
     pub data: SlotData,
@@ -134,7 +140,7 @@ impl BootstrappingRequest {
             return Err(PlanningError::Security { log_n, security });
         }
         let highest = 1 << (log_n - 1);
-        if !slots.is_power_of_two() || !(2..=highest).contains(&slots) {
+        if !slots.is_power_of_two() || !(LEAST_SLOTS..=highest).contains(&slots) {
             return Err(BootstrappingError::Slots { slots, highest }.into());
         }
         let number = |name, value: f64, domain, range: RangeInclusive<f64>| {
@@ -146,6 +152,10 @@ impl BootstrappingRequest {
         number("log2 of the output scale", log_output_scale, "[20, 55]", 20.0..=55.0)?;
         number("the precision", precision, "[1, 40]", 1.0..=40.0)?;
         Ok(())
+    }
+
+    fn transform_slots(&self) -> usize {
+        transform_slots(self.slots, self.data, ORDER)
     }
 
     fn wanted(&self) -> f64 {
@@ -194,7 +204,7 @@ impl BootstrappingRequest {
             slots: self.slots,
             data: self.data,
             levels: self.levels,
-            order: Order::SlotsToCoeffsFirst,
+            order: ORDER,
             log_input_scale: self.log_scale,
             log_output_scale: self.log_output_scale,
             log_eval_mod_scale: sizes.eval_mod_scale(),
@@ -249,7 +259,7 @@ mod tests {
                 log_output_scale: 35.0,
                 ..REQUEST
             },
-            BootstrappingRequest { slots: 2, precision: 15.0, ..REQUEST },
+            BootstrappingRequest { slots: 4, precision: 15.0, ..REQUEST },
             BootstrappingRequest {
                 log_n: 16,
                 slots: 1 << 15,
@@ -340,8 +350,8 @@ mod tests {
             log_output_scale: 32.0,
             log_eval_mod_scale: 41.0,
             log_ratio: 9.0,
-            slots_to_coeffs: vec![7, 7],
-            coeffs_to_slots: vec![4, 5, 5],
+            slots_to_coeffs: vec![6, 7],
+            coeffs_to_slots: vec![4, 4, 5],
             eval_mod,
         })
         .unwrap();

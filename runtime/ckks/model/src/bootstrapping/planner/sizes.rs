@@ -169,7 +169,7 @@ impl BootstrappingRequest {
 
     /// Estimated minimum bits with these sizes and a generous structure.
     fn bits(&self, sizes: &Sizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
-        let log_slots = self.slots.trailing_zeros();
+        let log_slots = self.transform_slots().trailing_zeros();
         let halves = |parts| splits(log_slots, parts).next().unwrap_or_else(|| vec![log_slots]);
         let structure =
             Structure { slots_to_coeffs: halves(2), coeffs_to_slots: halves(3), digit: 2 };

@@ -76,7 +76,7 @@ impl BootstrappingRequest {
     ) -> Result<Vec<Candidate>, PlanningError> {
         let pool = Pool::new(self.log_n)?;
         let polynomial = sizes.polynomial.exponential();
-        let log_slots = self.slots.trailing_zeros();
+        let log_slots = self.transform_slots().trailing_zeros();
         let stages = || STAGES.filter(|&parts| splits(log_slots, parts).next().is_some());
         let mut candidates = Vec::new();
         for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
@@ -115,7 +115,7 @@ impl BootstrappingRequest {
         pool: &Pool,
         polynomial: &ChebyshevPlan,
     ) -> Result<(), PlanningError> {
-        let log_slots = self.slots.trailing_zeros();
+        let log_slots = self.transform_slots().trailing_zeros();
         let Candidate { sizes, structure, special, .. } = candidate;
         let length = self.chain(sizes, structure).len();
         let parameters = pool.parameters(length, special.len(), structure.digit)?;

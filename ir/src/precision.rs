@@ -38,7 +38,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
             mean_square: signals[o as usize],
             variance: errors[o as usize].total,
         };
-        // Of the errors in the imaginary parts, which some operations mix with the real ones: what the last
+        // Of the errors in the imaginary parts, which pairs of diagonals mix with the real ones: what the last
         // operation adds, but for bootstrapping, which ends with a real part.
         let imaginary = |o: ValueId| match at(o).op {
             Op::Bootstrap { .. } => 0.0,
@@ -78,8 +78,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                 )
             }
             Op::Bootstrap { operand } => {
-                let refreshed = refreshed.expect("a verified program that bootstraps has a plan");
-                let own = refreshed + imaginary(*operand);
+                let own = refreshed.expect("a verified program that bootstraps has a plan");
                 let total = own + errors[*operand as usize].total;
                 (ErrorVariance { own, total }, signals[*operand as usize])
             }

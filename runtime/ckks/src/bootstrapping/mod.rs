@@ -63,7 +63,8 @@ impl Bootstrapper {
         let normalization = 1.0 / (2.0 * plan.eval_mod().bound * repetitions as f64);
         let (forth, back) = (Direction::CoeffsToSlots, Direction::SlotsToCoeffs);
         let coeffs_to_slots = encode(plan.coeffs_to_slots(), forth, normalization)?;
-        let slots_to_coeffs = encode(plan.slots_to_coeffs(), back, 1.0)?;
+        let slots_to_coeffs =
+            encode(plan.slots_to_coeffs(), back, plan.slots_to_coeffs_constant())?;
         let exponential = plan.eval_mod().exponential();
         let context = Arc::clone(context);
         Ok(Self { plan, context, slots_to_coeffs, coeffs_to_slots, exponential })
@@ -82,7 +83,8 @@ impl Bootstrapper {
     /// Bootstraps: the result has `target` application levels, the level
     /// [`BootstrappingPlan::output_level`] and the plan's output scale.
     ///
-    /// Values must be in \[−1, 1\], and real if the plan's data are; beyond, they come out wrong. The level must be at least
+    /// Values must be in \[−1, 1\]; beyond, they come out wrong. Of real data, SlotsToCoeffs first, real
+    /// parts alone are bootstrapped. The level must be at least
     /// [`BootstrappingPlan::input_level`]; what is above it is given away.
     ///
     /// # Errors
@@ -107,6 +109,9 @@ impl Bootstrapper {
         }
         let mut a = a.clone();
         a.drop_to_level(plan.input_level())?;
+        if plan.folds() {
+            a = evaluator.add(&a, &evaluator.conjugate(&a)?)?;
+        }
         if plan.order() == Order::SlotsToCoeffsFirst {
             a = self.to_coefficients(evaluator, a)?;
         }

@@ -110,10 +110,15 @@ fn values_survive_bootstrapping() {
         let mut unit = || rng.next_u64() as f64 / 2f64.powi(63) - 1.0;
         let values: Vec<Complex64> = (0..plan.slots())
             .map(|_| {
-                let imaginary = if data == SlotData::Complex { unit() } else { 0.0 };
-                Complex64::new(unit(), imaginary)
+                let is_complex = data == SlotData::Complex || plan.folds();
+                Complex64::new(unit(), if is_complex { unit() } else { 0.0 })
             })
             .collect();
+        // Of real data in half the slots, real parts alone come out, whatever else there is.
+        let expected: Vec<Complex64> = match plan.folds() {
+            true => values.iter().map(|v| v.re.into()).collect(),
+            false => values.clone(),
+        };
         let message =
             context.encode_complex(&values, plan.input_scale(), plan.input_level()).unwrap();
         let x = secret.encrypt(&message, &mut rng).unwrap().expand(&context).unwrap();
@@ -122,7 +127,7 @@ fn values_survive_bootstrapping() {
             assert_eq!(result.level(), plan.output_level(target));
             let decrypted = context.decode_complex(&secret.decrypt(&result).unwrap()).unwrap();
             let error =
-                decrypted.iter().zip(&values).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
+                decrypted.iter().zip(&expected).map(|(a, b)| (a - b).norm()).fold(0.0, f64::max);
             println!("{data:?} {order:?} {log_slots} {harmonics} {target}: {}", error.log2());
             assert!(
                 error < 2f64.powi(-15),
@@ -215,5 +220,5 @@ fn operands_are_checked() {
     assert!(matches!(refused(&encrypt(512, scale, 0), 1), Error::LevelsExhausted { .. }));
     let without = Evaluator::new(Arc::clone(&context), Arc::new(EvaluationKeys::none(&context)));
     let error = bootstrapper.bootstrap(&without.unwrap(), &x, 1).unwrap_err();
-    assert!(matches!(error, Error::MissingRotationKey { .. }), "{error}");
+    assert_eq!(error, Error::MissingConjugationKey);
 }

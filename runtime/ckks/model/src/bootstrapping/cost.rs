@@ -34,7 +34,10 @@ impl BootstrappingPlan {
         let end = eval_mod - self.eval_mod().depth();
         let products = (end + 1..=polynomial_end).map(|level| counter.product(level)).sum();
         let reduction = counter.polynomial(exponential, eval_mod) + products;
-        let fold = if self.folds() { counter.key_switch(0) } else { Work::default() };
+        let fold = match self.folds() {
+            true => counter.key_switch(self.input_level()) + counter.key_switch(0),
+            false => Work::default(),
+        };
         transforms(self.slots_to_coeffs())
             + fold
             + raise

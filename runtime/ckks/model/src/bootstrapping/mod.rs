@@ -7,7 +7,8 @@
 //!   CoeffsToSlots; EvalMod. Errors stay in the slots where they arise. Complex data take two EvalMods.
 //!   Real data take one, and transforms of half the size: the two halves of the slots become real and
 //!   imaginary parts of half as many, and halves again before EvalMod. The *folding* stage of a transform,
-//!   that with the longest span, does so in passing.
+//!   that with the longest span, does so in passing. What errors there are in imaginary parts would spoil
+//!   the other half, and a conjugation removes them first.
 //! - *Conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of both,
 //!   SlotsToCoeffs. It starts from level 0, but the error of a coefficient spreads over all slots, √2n
 //!   times as large, and data whose coefficients are large (constant vectors) meet the cubic error of the
@@ -57,7 +58,7 @@ pub const LEAST_SLOTS: usize = 4;
 /// What the slots hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SlotData {
-    /// Real numbers: imaginary parts spoil them.
+    /// Real numbers.
     Real,
     /// Complex numbers.
     Complex,
@@ -251,6 +252,12 @@ impl BootstrappingPlan {
     /// Slots of the transforms.
     pub fn transform_slots(&self) -> usize {
         transform_slots(self.0.slots, self.0.data, self.0.order)
+    }
+
+    /// By what the values are multiplied in SlotsToCoeffs: a number and its conjugate add up to twice the real
+    /// part.
+    pub fn slots_to_coeffs_constant(&self) -> f64 {
+        if self.folds() { 0.5 } else { 1.0 }
     }
 
     /// Whether the halves of the slots are real and imaginary parts in the transforms.

@@ -101,15 +101,18 @@ impl BootstrappingPlan {
     fn message_variance(&self, mean_square: f64) -> f64 {
         let before = match self.order() {
             Order::SlotsToCoeffsFirst => {
-                let parts = if self.data() == SlotData::Real { 1.0 } else { 2.0 };
-                let input = Signal { mean_square: parts * mean_square, variance: 0.0 };
-                let mut variance = self.slots_to_coeffs_noise(input).variance;
                 let slots = self.transform_slots();
-                if self.folds() {
+                let variance = if self.folds() {
+                    let noise = NoiseModel::new(self.parameters(), self.slots());
+                    let conjugation = noise.key_switch(self.input_level(), self.input_scale());
+                    let input = Signal { mean_square: 4.0 * mean_square, variance: conjugation };
                     let scale = self.parameters().moduli()[0] as f64 / self.ratio();
-                    let noise = NoiseModel::new(self.parameters(), slots);
-                    variance = 2.0 * variance + noise.key_switch(0, scale);
-                }
+                    let fold = NoiseModel::new(self.parameters(), slots).key_switch(0, scale);
+                    2.0 * self.slots_to_coeffs_noise(input).variance + fold
+                } else {
+                    let input = Signal { mean_square: 2.0 * mean_square, variance: 0.0 };
+                    self.slots_to_coeffs_noise(input).variance
+                };
                 variance / slots as f64
             }
             Order::Conventional => 0.0,
@@ -155,7 +158,8 @@ impl BootstrappingPlan {
 
     fn slots_to_coeffs_noise(&self, input: Signal) -> Signal {
         let steps = self.slots_to_coeffs();
-        steps.iter().fold(input, |signal, step| self.stage_noise(signal, step, 1.0))
+        let entry = self.slots_to_coeffs_constant().powf(1.0 / steps.len() as f64);
+        steps.iter().fold(input, |signal, step| self.stage_noise(signal, step, entry))
     }
 
     /// The output of a stage with entries of the given modulus.

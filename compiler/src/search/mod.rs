@@ -38,6 +38,11 @@ const DEFAULT_ACCURACY_DROP: f64 = 0.005;
 /// Choices are not told apart whose times have at most this ratio, where telling takes a refit.
 const NEGLIGIBLE_GAP: f64 = 1.01;
 
+/// Choices that take at least this share of the time of the slowest one within a latency budget are compared by
+/// what they do, and how many of them.
+const NEAR_BUDGET: f64 = 0.93;
+const TRIED_NEAR_BUDGET: usize = 5;
+
 /// Samples on which the loss of one polynomial is measured.
 const MEASURED_ALONE: usize = 128;
 
@@ -236,7 +241,7 @@ impl<'a> Search<'a> {
             return Err(CompileError::Latency { budget, nearest: time(0) });
         }
         if options.max_accuracy_drop.is_none() && options.latency_budget.is_some() {
-            return Ok(within - 1);
+            return self.most_accurate(&front[..within]);
         }
         let drop = options.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
         let last = front.len() - 1;
@@ -262,6 +267,23 @@ impl<'a> Search<'a> {
             return Err(CompileError::Latency { budget, nearest: time(high) });
         }
         Ok(high)
+    }
+
+    /// The choice that changes the objective least, of a few that take about as long as the slowest: predicted
+    /// losses do not tell such apart.
+    fn most_accurate(&mut self, front: &[Point]) -> Result<usize, CompileError> {
+        let last = front.len() - 1;
+        let slow = NEAR_BUDGET * front[last].solution.time;
+        let first = front.partition_point(|p| p.solution.time < slow);
+        let tries = TRIED_NEAR_BUDGET.min(front.len() - first);
+        let mut best = (f64::INFINITY, last);
+        for index in (0..tries).map(|k| last - k * (last - first) / (tries - 1).max(1)) {
+            let (_, measured) = self.try_point(&front[index])?;
+            if measured.change < best.0 {
+                best = (measured.change, index);
+            }
+        }
+        Ok(best.1)
     }
 
     /// Refits the polynomials of a point and measures them on held-back samples.

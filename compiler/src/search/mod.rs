@@ -70,6 +70,8 @@ struct Choice {
     point: Point,
     refitted: Refitted,
     measured: Measurement,
+    plan: Plan,
+    program: Program,
 }
 
 /// The state of a search.
@@ -136,31 +138,31 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(choice) = self.settle(&offered)? else {
+            let Some(mut choice) = self.settle(&offered)? else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
                 }
                 break;
             };
-            let (mut plan, mut program) =
-                self.build(&choice.refitted, &choice.point.chain, &choice.point)?;
-            let bits = program.predicted.precision_bits;
+            let bits = choice.program.predicted.precision_bits;
             best_bits = best_bits.max(bits);
             if bits < self.options.min_precision_bits {
                 continue;
             }
             if let Chain::Leveled(setting) = *choice.point.chain {
-                let wider = self.chains.widest(setting, program.parameters.max_level());
+                let levels = choice.program.parameters.max_level();
+                let wider = self.chains.widest(setting, levels);
                 if wider != setting {
                     let chain = Chain::Leveled(wider);
-                    (plan, program) = self.build(&choice.refitted, &chain, &choice.point)?;
+                    (choice.plan, choice.program) =
+                        self.build(&choice.refitted, &chain, &choice.point)?;
                 }
             }
-            self.check_memory(&program)?;
-            program.predicted.accuracy_drop =
+            self.check_memory(&choice.program)?;
+            choice.program.predicted.accuracy_drop =
                 choice.measured.classification.map(|c| c.plain_accuracy - c.accuracy);
-            program.verify()?;
-            return self.chosen(choice, &offered, plan, program);
+            choice.program.verify()?;
+            return self.chosen(choice, &offered);
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
@@ -170,10 +172,8 @@ impl<'a> Search<'a> {
         mut self,
         choice: Choice,
         offered: &[Vec<Approximation>],
-        plan: Plan,
-        program: Program,
     ) -> Result<Chosen, CompileError> {
-        let Choice { front, refitted, measured, .. } = choice;
+        let Choice { front, refitted, measured, plan, program, .. } = choice;
         self.progress.stage("simulate the front", 0);
         for point in spread(&front, self.options.simulated_points) {
             self.try_point(point)?;
@@ -220,19 +220,32 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Chooses at one scale. None if nothing fits.
+    /// Chooses at one scale: of the points selected the first that is precise enough, or else the most precise.
+    /// None if nothing fits.
     fn settle(&mut self, offered: &[Vec<Approximation>]) -> Result<Option<Choice>, CompileError> {
         let front = self.chains.points(offered)?;
         if front.is_empty() {
             return Ok(None);
         }
-        let point = front[self.select(&front)?].clone();
-        let (refitted, measured) = self.try_point(&point)?;
-        Ok(Some(Choice { front, point, refitted, measured }))
+        let mut best: Option<Choice> = None;
+        for index in self.select(&front)? {
+            let point = front[index].clone();
+            let (refitted, measured) = self.try_point(&point)?;
+            let (plan, program) = self.build(&refitted, &point.chain, &point)?;
+            let bits = |program: &Program| program.predicted.precision_bits;
+            if best.as_ref().is_none_or(|best| bits(&program) > bits(&best.program)) {
+                let front = front.clone();
+                best = Some(Choice { front, point, refitted, measured, plan, program });
+            }
+            if best.as_ref().is_some_and(|b| bits(&b.program) >= self.options.min_precision_bits) {
+                break;
+            }
+        }
+        Ok(best)
     }
 
-    /// The point that the user's wishes select.
-    fn select(&mut self, front: &[Point]) -> Result<usize, CompileError> {
+    /// The points that the user's wishes select, the best first.
+    fn select(&mut self, front: &[Point]) -> Result<Vec<usize>, CompileError> {
         let options = self.options;
         let budget = options.latency_budget.unwrap_or(f64::INFINITY);
         let time = |index: usize| front[index].solution.time;
@@ -266,24 +279,21 @@ impl<'a> Search<'a> {
         if high >= within {
             return Err(CompileError::Latency { budget, nearest: time(high) });
         }
-        Ok(high)
+        Ok(vec![high])
     }
 
-    /// The choice that changes the objective least, of a few that take about as long as the slowest: predicted
-    /// losses do not tell such apart.
-    fn most_accurate(&mut self, front: &[Point]) -> Result<usize, CompileError> {
+    /// A few points that take about as long as the slowest, that which changes the objective least first:
+    /// predicted losses do not tell such apart.
+    fn most_accurate(&mut self, front: &[Point]) -> Result<Vec<usize>, CompileError> {
         let last = front.len() - 1;
         let slow = NEAR_BUDGET * front[last].solution.time;
         let first = front.partition_point(|p| p.solution.time < slow);
         let tries = TRIED_NEAR_BUDGET.min(front.len() - first);
-        let mut best = (f64::INFINITY, last);
-        for index in (0..tries).map(|k| last - k * (last - first) / (tries - 1).max(1)) {
-            let (_, measured) = self.try_point(&front[index])?;
-            if measured.change < best.0 {
-                best = (measured.change, index);
-            }
-        }
-        Ok(best.1)
+        let spread = (0..tries).map(|k| last - k * (last - first) / (tries - 1).max(1));
+        let change = |index| Ok((self.try_point(&front[index])?.1.change, index));
+        let mut tried = spread.map(change).collect::<Result<Vec<_>, CompileError>>()?;
+        tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(tried.into_iter().map(|(_, index)| index).collect())
     }
 
     /// Refits the polynomials of a point and measures them on held-back samples.

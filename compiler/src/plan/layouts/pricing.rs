@@ -52,7 +52,8 @@ impl<'a> Pricing<'a> {
             (seconds, Schedule { step, shift })
         };
         let schedules = shifts(self.log_slots).map(cheapest);
-        let best = schedules.min_by(|a, b| a.0.total_cmp(&b.0)).expect("no shift is one, too");
+        let best =
+            schedules.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is no shift, at least");
         let steps = Steps::new(&found.diagonals, best.1);
         Transform { steps, outputs: found.outputs, period: found.period, folds: found.folds }
     }
@@ -147,11 +148,11 @@ impl Diagonals {
     }
 }
 
-/// Shifts of pairs worth trying: none, 2^k and 3·2^k.
+/// Shifts of pairs worth trying: none, which is taken where no others are better, 2^k and 3·2^k.
 fn shifts(log_slots: u32) -> impl Iterator<Item = u32> {
     let powers = (0..log_slots).map(|k| 1u32 << k);
     let shifts = powers.flat_map(|p| [p, 3 * p]).filter(move |&s| s < 1 << log_slots);
-    shifts.chain([0])
+    [0].into_iter().chain(shifts)
 }
 
 /// Widths of giant steps worth trying: 2^k and 3·2^k up to the largest rotation.

@@ -161,10 +161,9 @@ fn linear(
     }
     let hoisting = program.hoisting(id as ValueId, constants);
     // A real part is twice as large as the sum whose it is.
-    let sum_scale = if paired.is_empty() { value.scale } else { value.scale / 2.0 };
+    let scale = if paired.is_empty() { value.scale } else { value.scale / 2.0 };
     let run = |mean_square: f64, steps: &[GiantStep]| {
         let input = Signal { mean_square, variance: 0.0 };
-        let scale = sum_scale;
         model.linear_transform(input, level, input_scale, scale, hoisting, steps)
             - model.rescale(scale)
     };

@@ -148,11 +148,6 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
     levels
 }
 
-/// Least coefficient that is folded into the scale of a value that not only linear nodes read: it must not
-/// be above the scale of all others, even where primes are below that. Linear nodes take any scale, but their
-/// constants are encoded the more coarsely, the larger it is.
-const LEAST_FOLDED_ELSEWHERE: f64 = 1.25;
-
 /// How the values of each node are stored: `(center, half_width)`.
 ///
 /// Operands of activations are stored as the polynomials want them; other linear values, the input and
@@ -177,10 +172,8 @@ pub fn normalisation(
                 let layer = layers.next().expect("activations fit the network");
                 let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
                 let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
-                let any_scale = !bootstrapped[index.index()] && network.takes_any_scale(index);
-                let least = if any_scale { fit::LEAST_FOLDED } else { LEAST_FOLDED_ELSEWHERE };
                 let operand = network.operands(index)[0];
-                let width = interval(layer, least * divisor);
+                let width = interval(layer, fit::LEAST_FOLDED * divisor);
                 stored[operand.index()] = Some((layer.center, width));
             }
             Op::Product => {}
@@ -197,7 +190,8 @@ pub fn normalisation(
 }
 
 /// Half the width on which a polynomial's operand is stored: a folded coefficient must not be less than
-/// `least`, and grows with the interval.
+/// `least`, and grows with the interval. Linear nodes, which alone read such a value, take any scale, but
+/// their constants are encoded the more coarsely, the larger it is.
 fn interval(layer: &Approximation, least: f64) -> f64 {
     let folded = folded_coefficient(&layer.coefficients);
     let lacking = folded.map_or(1.0, |folded| least / folded.abs());

@@ -2,8 +2,8 @@
 //!
 //! For each scale, smallest first, every chain (ring, digit size, with or without bootstrapping and
 //! number of levels between bootstraps) yields a front ([`chains`]); the fastest point of the merged front
-//! that keeps the accuracy on held-back samples ([`bounds`]) is lowered, and accepted if the predicted
-//! precision suffices. Without bootstrapping, larger scales are then taken as far as the same chain, and as
+//! that keeps the accuracy on held-back samples ([`bounds`]), or that of a few near a latency budget that is the
+//! most accurate there, is lowered, and accepted if the predicted precision suffices. Without bootstrapping, larger scales are then taken as far as the same chain, and as
 //! many bytes a residue, allow, since they cost nothing.
 
 mod bounds;
@@ -66,7 +66,6 @@ pub struct Chosen {
 
 /// What one scale yields.
 struct Choice {
-    front: Vec<Point>,
     point: Point,
     refitted: Refitted,
     measured: Measurement,
@@ -138,7 +137,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.progress.stage(&format!("choose degrees, scale 2^{log_scale}"), 0);
-            let Some(mut choice) = self.settle(&offered)? else {
+            let Some((front, mut choice)) = self.settle(&offered)? else {
                 if best_bits == f64::NEG_INFINITY {
                     return Err(self.too_deep(log_scale));
                 }
@@ -162,7 +161,7 @@ impl<'a> Search<'a> {
             choice.program.predicted.accuracy_drop =
                 choice.measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             choice.program.verify()?;
-            return self.chosen(choice, &offered);
+            return self.chosen(&front, choice, &offered);
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
@@ -170,12 +169,13 @@ impl<'a> Search<'a> {
     /// Describes what was chosen and tries the points of the front that the user wants to see.
     fn chosen(
         mut self,
+        front: &[Point],
         choice: Choice,
         offered: &[Vec<Approximation>],
     ) -> Result<Chosen, CompileError> {
-        let Choice { front, refitted, measured, plan, program, .. } = choice;
+        let Choice { refitted, measured, plan, program, .. } = choice;
         self.progress.stage("simulate the front", 0);
-        for point in spread(&front, self.options.simulated_points) {
+        for point in spread(front, self.options.simulated_points) {
             self.try_point(point)?;
         }
         let describe = |point: &Point| {
@@ -220,9 +220,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Chooses at one scale: of the points selected the first that is precise enough, or else the most precise.
-    /// None if nothing fits.
-    fn settle(&mut self, offered: &[Vec<Approximation>]) -> Result<Option<Choice>, CompileError> {
+    /// The front at one scale and a choice from it: of the points selected the first that is precise enough, or
+    /// else the most precise. None if nothing fits.
+    fn settle(
+        &mut self,
+        offered: &[Vec<Approximation>],
+    ) -> Result<Option<(Vec<Point>, Choice)>, CompileError> {
         let front = self.chains.points(offered)?;
         if front.is_empty() {
             return Ok(None);
@@ -232,16 +235,15 @@ impl<'a> Search<'a> {
             let point = front[index].clone();
             let (refitted, measured) = self.try_point(&point)?;
             let (plan, program) = self.build(&refitted, &point.chain, &point)?;
-            let bits = |program: &Program| program.predicted.precision_bits;
-            if best.as_ref().is_none_or(|best| bits(&program) > bits(&best.program)) {
-                let front = front.clone();
-                best = Some(Choice { front, point, refitted, measured, plan, program });
+            let bits = program.predicted.precision_bits;
+            if best.as_ref().is_none_or(|b| bits > b.program.predicted.precision_bits) {
+                best = Some(Choice { point, refitted, measured, plan, program });
             }
-            if best.as_ref().is_some_and(|b| bits(&b.program) >= self.options.min_precision_bits) {
+            if bits >= self.options.min_precision_bits {
                 break;
             }
         }
-        Ok(best)
+        Ok(best.map(|choice| (front, choice)))
     }
 
     /// The points that the user's wishes select, the best first.

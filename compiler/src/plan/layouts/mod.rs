@@ -1,4 +1,4 @@
-//! Chooses where every tensor lies, and the giant steps of every linear node.
+//! Chooses where every tensor lies, and how every linear node is evaluated.
 //!
 //! Nodes joined by activations and products share one layout (a *class*). The cost of a linear node
 //! depends on its own class and those of its operands; [`search`] minimises their sum over

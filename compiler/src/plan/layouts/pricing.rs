@@ -1,4 +1,4 @@
-//! What a linear node costs between layouts, and the giant steps that make it cheapest.
+//! What a linear node costs between layouts, and the giant steps and pairs that make it cheapest.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ impl<'a> Pricing<'a> {
         Self { counter: Counter::new(parameters, 0..0), cost, level, log_slots }
     }
 
-    /// Seconds of a linear node from layouts of its operands to one of its own; above `limit`, a
-    /// lower bound suffices.
+    /// Seconds of a linear node without pairs, whose best shift takes long to find, from layouts of its
+    /// operands to one of its own; above `limit`, a lower bound suffices.
     pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
         let found = self.diagonals(terms, output);
         let products = found.diagonals.len();

@@ -119,7 +119,8 @@ pub struct TransformSteps {
     pub giants: usize,
     /// Diagonals.
     pub products: usize,
-    /// Inputs x that are replaced by x + i·rot(x), so that a diagonal does the work of two.
+    /// Inputs x that are replaced by x + i·rot(x), so that a diagonal does the work of two. If there are any,
+    /// outputs are real parts, found by a conjugation each.
     pub paired: usize,
     /// Slots after which they repeat: what is stored and read of them.
     pub period: usize,

@@ -38,10 +38,13 @@ pub(super) fn diagonals(stage: Stage, direction: Direction, constant: f64) -> Di
     }
 }
 
-/// The diagonal of a stage with the longest span, at an offset, that also folds: twice as long. With
-/// u = (1, …, 1, i, …, i), the vector x of twice the slots has the halves of u ⊙ x for the real and imaginary parts
-/// that SlotsToCoeffs takes, once they are added up; of what CoeffsToSlots yields, twice over, 2·Re(ū ⊙ ·) has
-/// real and imaginary parts for its halves.
+/// The diagonal, at an offset, of a stage with the longest span that also folds: twice as long, for vectors of
+/// twice the slots. Let u = (1, …, 1, i, …, i).
+///
+/// - SlotsToCoeffs is applied to u ⊙ x. The halves of the result add up to that for the complex vector whose
+///   real parts are the first half of x and whose imaginary parts are the second.
+/// - The result y of CoeffsToSlots, which is there twice over, is multiplied by ū. The halves of 2·Re(ū ⊙ y)
+///   are twice its real and imaginary parts.
 pub(super) fn folding(
     diagonal: &[Complex64],
     offset: usize,

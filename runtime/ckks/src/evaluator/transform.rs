@@ -386,9 +386,9 @@ impl Evaluator {
                 (sum.expect("a sum takes one step"), step.rotation)
             });
             let leaving: Vec<_> = leaving.collect();
-            let rotate = |(sum, rotation)| {
+            let rotate = |((u0, u1), rotation)| {
                 let key = self.keys.rotation(&self.context, rotation, slots)?;
-                self.giant_step(sum, key.expect("no step is by nothing"))
+                self.giant_step(&u0, u1, key.expect("no step is by nothing"))
             };
             let arriving =
                 leaving.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?;
@@ -408,23 +408,24 @@ impl Evaluator {
     /// P times the sum of a sum and its conjugate, modulo QP.
     fn twice_real(&self, sum: (Poly, Poly)) -> Result<(Poly, Poly), Error> {
         let conjugation = self.keys.conjugation(&self.context)?;
-        let (mut u0, mut u1) = self.giant_step(sum.clone(), conjugation)?;
+        let (mut u0, mut u1) = self.giant_step(&sum.0, sum.1.clone(), conjugation)?;
         self.add_to_extended(&mut u0, &sum.0);
         self.add_to_extended(&mut u1, &sum.1);
         Ok((u0, u1))
     }
 
-    /// P times the image of a sum under an automorphism, modulo QP.
+    /// P times the image of a sum (u0, u1) under an automorphism, modulo QP.
     fn giant_step(
         &self,
-        (u0, u1): (Poly, Poly),
+        u0: &Poly,
+        u1: Poly,
         (galois_element, key): (u64, &SwitchingKey),
     ) -> Result<(Poly, Poly), Error> {
         let (context, ring) = (&*self.context, self.context.ring());
         let is_extended = self.is_extended(&u1);
         let c1 = if is_extended { ring.mod_down(u1, context.special_basis()) } else { u1 };
         let (mut v0, v1) = key.apply(context, &c1)?;
-        self.add_to_extended(&mut v0, &u0);
+        self.add_to_extended(&mut v0, u0);
         Ok((ring.automorphism(&v0, galois_element), ring.automorphism(&v1, galois_element)))
     }
 

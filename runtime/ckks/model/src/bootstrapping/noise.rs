@@ -99,25 +99,24 @@ impl BootstrappingPlan {
 
     /// Variance of a coefficient's error before the modulus is raised.
     fn message_variance(&self, mean_square: f64) -> f64 {
+        let q0 = self.parameters().moduli()[0] as f64;
+        let slots = self.transform_slots();
         let before = match self.order() {
+            // Of twice the values, and of the sum of two halves.
+            Order::SlotsToCoeffsFirst if self.folds() => {
+                let noise = |slots| NoiseModel::new(self.parameters(), slots);
+                let variance =
+                    noise(self.slots()).key_switch(self.input_level(), self.input_scale());
+                let input = Signal { mean_square: 4.0 * mean_square, variance };
+                let fold = noise(slots).key_switch(0, q0 / self.ratio());
+                2.0 * self.slots_to_coeffs_noise(input).variance + fold
+            }
             Order::SlotsToCoeffsFirst => {
-                let slots = self.transform_slots();
-                let variance = if self.folds() {
-                    let noise = NoiseModel::new(self.parameters(), self.slots());
-                    let conjugation = noise.key_switch(self.input_level(), self.input_scale());
-                    let input = Signal { mean_square: 4.0 * mean_square, variance: conjugation };
-                    let scale = self.parameters().moduli()[0] as f64 / self.ratio();
-                    let fold = NoiseModel::new(self.parameters(), slots).key_switch(0, scale);
-                    2.0 * self.slots_to_coeffs_noise(input).variance + fold
-                } else {
-                    let input = Signal { mean_square: 2.0 * mean_square, variance: 0.0 };
-                    self.slots_to_coeffs_noise(input).variance
-                };
-                variance / slots as f64
+                let input = Signal { mean_square: 2.0 * mean_square, variance: 0.0 };
+                self.slots_to_coeffs_noise(input).variance
             }
             Order::Conventional => 0.0,
-        };
-        let q0 = self.parameters().moduli()[0] as f64;
+        } / slots as f64;
         let rounding = (1 + SPARSE_WEIGHT) as f64 / 12.0;
         before + (self.encapsulation_key_variance() + rounding) * (self.ratio() / q0).powi(2)
     }

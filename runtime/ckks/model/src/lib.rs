@@ -7,6 +7,7 @@
 pub mod bootstrapping;
 pub mod chebyshev;
 pub mod giants;
+pub mod kernels;
 mod keys;
 pub mod noise;
 mod parameters;
@@ -15,6 +16,7 @@ pub mod security;
 pub mod work;
 
 pub use chebyshev::ChebyshevPlan;
+pub use kernels::KernelSet;
 pub use keys::KeyRequest;
 pub use parameters::{MAX_PRIMES, Parameters, ParametersError, ParametersSpec};
 pub use security::SecurityLevel;

@@ -8,11 +8,14 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pic_ckks::ring::{Basis, Digits, Domain, Kernels, KeySwitch, Poly, Ring, ntt_primes_below};
+use pic_ckks::ring::{
+    Basis, Digits, Domain, KernelSet, KeySwitch, Poly, Ring, detect_kernels, kernels_available,
+    ntt_primes_below,
+};
 
 const COLD_LIMBS: usize = 32;
 
-fn ring(log_n: u32, bits: u32, limbs: usize, kernels: Kernels) -> Ring {
+fn ring(log_n: u32, bits: u32, limbs: usize, kernels: KernelSet) -> Ring {
     let primes: Vec<u64> = ntt_primes_below(1 << bits, log_n).take(limbs).collect();
     Ring::with_kernels(log_n, &primes, kernels).expect("the kernels are available")
 }
@@ -21,8 +24,8 @@ fn random(ring: &Ring, basis: Basis, seed: u8) -> Poly {
     ring.uniform(&[seed; 32], basis, Domain::Ntt)
 }
 
-fn kernels() -> impl Iterator<Item = Kernels> {
-    [Kernels::Portable, Kernels::Ifma].into_iter().filter(|kernels| kernels.is_available())
+fn kernels() -> impl Iterator<Item = KernelSet> {
+    KernelSet::ALL.into_iter().filter(|&set| kernels_available(set))
 }
 
 fn transforms(c: &mut Criterion) {
@@ -133,7 +136,8 @@ fn key_switch(c: &mut Criterion) {
 }
 
 fn sampling(c: &mut Criterion) {
-    let ring = ring(15, 50, 1, Kernels::detect());
+    let ring =
+        ring(15, 50, 1, detect_kernels().expect("PIC_KERNELS names kernels of this processor"));
     let mut group = c.benchmark_group("sampling");
     group.throughput(Throughput::Elements(1 << 15));
     group.bench_function("uniform", |b| b.iter(|| black_box(random(&ring, ring.basis(), 1))));

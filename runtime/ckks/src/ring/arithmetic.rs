@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::kernels::Kernels;
 use super::kernels::{CHUNK, ConversionTarget};
-use super::{Basis, Domain, Kernels, Poly, Ring};
+use super::{Basis, Domain, Poly, Ring};
 
 impl Ring {
     /// Brings a polynomial to the NTT domain, in place.

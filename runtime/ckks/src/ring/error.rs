@@ -46,11 +46,14 @@ pub enum RingError {
         log_n: u32,
     },
     /// The processor lacks the instructions of the kernels asked for.
-    #[error("this processor cannot run the {kernels} kernels")]
+    #[error("this processor cannot run the {kernels} kernels: unset PIC_KERNELS or name others")]
     KernelsUnavailable {
         /// The kernels asked for.
-        kernels: super::Kernels,
+        kernels: super::KernelSet,
     },
+    /// The environment names kernels that do not exist.
+    #[error("PIC_KERNELS: {0}")]
+    UnknownKernels(#[from] pic_ckks_model::kernels::UnknownKernelSet),
     /// A basis names primes that the ring does not have.
     #[error("basis {basis:?} is not a set of primes of this ring")]
     UnknownBasis {

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::kernels::CHUNK;
-use super::{Basis, Domain, Kernels, Modulus, Poly, Ring, RingError};
+use super::kernels::Kernels;
+use super::{Basis, Domain, Modulus, Poly, Ring, RingError};
 
 impl Ring {
     /// The polynomial with the given `N` signed coefficients, in the coefficient domain.

@@ -41,13 +41,14 @@ mod switch;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use pic_ckks_model::KernelSet;
 use pic_ckks_model::primes::MIN_RESIDUE_BYTES;
 
 pub use basis::{Basis, Domain};
 pub use error::RingError;
 pub use gadget::Digits;
 pub use hoisting::{Operand, Rotation};
-pub use kernels::Kernels;
+pub use kernels::{detect as detect_kernels, is_available as kernels_available};
 pub use modulus::{MAX_PRIME_BITS, Modulus, ntt_primes_below};
 pub use packed::{PackedLimb, PackedPoly};
 pub use poly::{Poly, SecretPoly};
@@ -55,7 +56,7 @@ pub use products::Residues;
 pub use switch::KeySwitch;
 
 use arithmetic::SlotPermutation;
-use kernels::Ntt;
+use kernels::{Kernels, Ntt};
 use pool::Pool;
 use rns::BaseConverter;
 
@@ -88,30 +89,27 @@ impl Ring {
     const MIN_LOG_DEGREE: u32 = 4;
 
     /// The ring of degree `2^log_n` over the given primes, which are then known by their index in
-    /// the list. Uses the kernels of [`Kernels::detect`].
+    /// the list. Uses the kernels of [`detect_kernels`].
     ///
     /// # Errors
     /// If the degree is outside `2^4 … 2^17`, or if the primes are not 1 to 128 distinct primes
-    /// below 2^50 that are 1 modulo `2N`.
+    /// below 2^50 that are 1 modulo `2N`, and those of [`detect_kernels`].
     pub fn new(log_n: u32, primes: &[u64]) -> Result<Self, RingError> {
-        Self::with_kernels(log_n, primes, Kernels::detect())
+        Self::with_kernels(log_n, primes, detect_kernels()?)
     }
 
     /// Like [`Ring::new`], with the kernels of choice; for comparing them.
     ///
     /// # Errors
     /// Those of [`Ring::new`], and [`RingError::KernelsUnavailable`].
-    pub fn with_kernels(log_n: u32, primes: &[u64], kernels: Kernels) -> Result<Self, RingError> {
+    pub fn with_kernels(log_n: u32, primes: &[u64], kernels: KernelSet) -> Result<Self, RingError> {
         if !(Self::MIN_LOG_DEGREE..=17).contains(&log_n) {
             return Err(RingError::Degree { log_n });
         }
         if !(1..=Basis::CAPACITY).contains(&primes.len()) {
             return Err(RingError::PrimeCount { count: primes.len() });
         }
-        if !kernels.is_available() {
-            return Err(RingError::KernelsUnavailable { kernels });
-        }
-        let kernels = kernels.for_degree(log_n);
+        let kernels = Kernels::new(kernels, log_n)?;
         let mut seen = HashSet::new();
         let primes = primes.iter().map(|&q| {
             if !seen.insert(q) {
@@ -166,8 +164,8 @@ impl Ring {
     }
 
     /// The kernels in use.
-    pub fn kernels(&self) -> Kernels {
-        self.kernels
+    pub fn kernels(&self) -> KernelSet {
+        self.kernels.set()
     }
 
     /// The zero polynomial.
@@ -203,7 +201,7 @@ impl std::fmt::Debug for Ring {
         let primes: Vec<u64> = self.primes.iter().map(|p| p.modulus.value()).collect();
         f.debug_struct("Ring")
             .field("log_n", &self.log_n)
-            .field("kernels", &self.kernels)
+            .field("kernels", &self.kernels.set())
             .field("primes", &primes)
             .finish_non_exhaustive()
     }

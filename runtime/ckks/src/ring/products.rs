@@ -164,7 +164,7 @@ impl Residues<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::test_support::{primes, random_poly, rng};
-    use super::super::{Kernels, PackedPoly};
+    use super::super::{KernelSet, PackedPoly, kernels_available};
     use super::*;
     use proptest::prelude::*;
     use std::iter::repeat_n;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// Runs of all lengths in all forms, more of them than a kernel takes, against words.
-    fn check(kernels: Kernels, log_n: u32, bits: &[u32], seed: u64) {
+    fn check(kernels: KernelSet, log_n: u32, bits: &[u32], seed: u64) {
         let ring = Ring::with_kernels(log_n, &primes(log_n, bits), kernels).unwrap();
         let (basis, mut rng) = (Basis::from_indices([0, 1, 3]), rng(seed));
         let mut random = |ring: &Ring, basis| random_poly(ring, basis, Domain::Ntt, &mut rng);
@@ -220,10 +220,8 @@ mod tests {
             bits in prop::collection::vec(20u32..=50, 4),
             seed: u64,
         ) {
-            for kernels in [Kernels::Portable, Kernels::Ifma] {
-                if kernels.is_available() {
-                    check(kernels, log_n, &bits, seed);
-                }
+            for kernels in KernelSet::ALL.into_iter().filter(|&set| kernels_available(set)) {
+                check(kernels, log_n, &bits, seed);
             }
         }
     }

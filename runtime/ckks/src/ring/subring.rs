@@ -24,7 +24,7 @@ impl Ring {
         assert!(run.is_power_of_two() && run <= self.longest_run(), "there are no runs of {run}");
         self.subrings.get_or_compute(run, || {
             let primes: Vec<u64> = self.primes.iter().map(|p| p.modulus.value()).collect();
-            let ring = Self::with_kernels(self.log_n - run.ilog2(), &primes, self.kernels);
+            let ring = Self::with_kernels(self.log_n - run.ilog2(), &primes, self.kernels());
             ring.expect("the primes of a ring serve all smaller degrees")
         })
     }

@@ -87,12 +87,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn from_bits(self, x: __m256i) -> __m256d {
+    fn as_floats(self, x: __m256i) -> __m256d {
         call!(_mm256_castsi256_pd(x))
     }
 
     #[inline(always)]
-    fn to_bits(self, x: __m256d) -> __m256i {
+    fn as_words(self, x: __m256d) -> __m256i {
         call!(_mm256_castpd_si256(x))
     }
 
@@ -228,7 +228,7 @@ const fn spreads() -> [[[u64; 4]; 4]; 3] {
     while i < 3 * 16 {
         let (log_run, part, lane) = (i / 16, i / 4 % 4, i % 4);
         let source = (((part * 4 + lane) >> log_run) % 4) as u64;
-        spreads[log_run][part][lane] = 2 * source | (2 * source + 1) << 32;
+        spreads[log_run][part][lane] = (2 * source) | ((2 * source + 1) << 32);
         i += 1;
     }
     spreads

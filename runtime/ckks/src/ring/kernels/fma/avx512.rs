@@ -81,12 +81,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn from_bits(self, x: __m512i) -> __m512d {
+    fn as_floats(self, x: __m512i) -> __m512d {
         call!(_mm512_castsi512_pd(x))
     }
 
     #[inline(always)]
-    fn to_bits(self, x: __m512d) -> __m512i {
+    fn as_words(self, x: __m512d) -> __m512i {
         call!(_mm512_castpd_si512(x))
     }
 

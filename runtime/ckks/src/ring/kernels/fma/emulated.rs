@@ -55,10 +55,10 @@ impl<const L: usize> Simd for Emulated<L> {
     fn upper_half(self, x: [u64; L]) -> [u64; L] {
         x.map(|x| x >> 32)
     }
-    fn from_bits(self, x: [u64; L]) -> [f64; L] {
+    fn as_floats(self, x: [u64; L]) -> [f64; L] {
         x.map(f64::from_bits)
     }
-    fn to_bits(self, x: [f64; L]) -> [u64; L] {
+    fn as_words(self, x: [f64; L]) -> [u64; L] {
         x.map(f64::to_bits)
     }
     fn splat(self, x: f64) -> [f64; L] {

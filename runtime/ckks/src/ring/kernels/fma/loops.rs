@@ -130,7 +130,7 @@ pub(super) fn convert<S: Simd>(s: S, targets: &mut [ConversionTarget<'_>], sourc
         for (source, numbers) in sources.iter().zip(buffer.chunks_exact_mut(tile)) {
             let source = source[start..end].chunks_exact(S::LANES);
             for (words, numbers) in source.zip(numbers.chunks_exact_mut(S::LANES)) {
-                s.store(numbers, s.to_bits(to_floats(s, s.load(words))));
+                s.store(numbers, s.as_words(to_floats(s, s.load(words))));
             }
         }
         for target in &mut *targets {
@@ -174,7 +174,7 @@ fn sum_row<S: Simd, const REGISTERS: usize, const AT_ONCE: usize>(
             let w = c.splat(f64::from_bits(w));
             let source = &source[start..start + REGISTERS * S::LANES];
             for (sum, y) in sums.iter_mut().zip(source.chunks_exact(S::LANES)) {
-                *sum = s.add(*sum, c.mul_factor(s.from_bits(s.load(y)), w));
+                *sum = s.add(*sum, c.mul_factor(s.as_floats(s.load(y)), w));
             }
         }
         for sum in &mut sums {

@@ -300,7 +300,7 @@ impl<S: Simd> Passes<'_, S> {
             let mut x = rows.load(s, j);
             if FIRST {
                 for x in &mut x {
-                    *x = to_floats(s, s.to_bits(*x));
+                    *x = to_floats(s, s.as_words(*x));
                 }
             } else if !WIDE {
                 for x in &mut x[..RADIX / 2] {
@@ -357,7 +357,7 @@ impl<S: Simd> Passes<'_, S> {
             if !LAZY {
                 *x = c.canonical(if WIDE { c.reduce(*x) } else { *x });
             }
-            *x = s.from_bits(to_words(s, *x));
+            *x = s.as_floats(to_words(s, *x));
         }
         store_block(s, block, s.transpose(x));
     }
@@ -376,7 +376,7 @@ impl<S: Simd> Passes<'_, S> {
         let mirrored = self.mirrored(k);
         let mut x = load_block(s, block);
         for x in x.as_mut() {
-            *x = to_floats(s, s.to_bits(*x));
+            *x = to_floats(s, s.as_words(*x));
         }
         // Rows in reverse order become lanes in the order of the mirrored block.
         x.as_mut().reverse();
@@ -444,8 +444,8 @@ impl<S: Simd> Passes<'_, S> {
                 let (a, b) = (x[i], x[i + RADIX / 2]);
                 let sum = c.canonical(c.mul_factor(s.add(a, b), scale));
                 let difference = c.canonical(c.mul_factor(s.sub(b, a), scale_difference));
-                x[i] = s.from_bits(to_words(s, sum));
-                x[i + RADIX / 2] = s.from_bits(to_words(s, difference));
+                x[i] = s.as_floats(to_words(s, sum));
+                x[i + RADIX / 2] = s.as_floats(to_words(s, difference));
             }
             rows.store(s, j, &x);
         }
@@ -503,7 +503,7 @@ impl<'a, const RADIX: usize> Rows<'a, RADIX> {
     fn load<S: Simd>(&self, s: S, j: usize) -> [S::Floats; RADIX] {
         let mut x = [s.splat(0.0); RADIX];
         for (r, x) in x.iter_mut().enumerate() {
-            *x = s.from_bits(s.load(&self.block[r * self.stride + j..]));
+            *x = s.as_floats(s.load(&self.block[r * self.stride + j..]));
         }
         x
     }
@@ -511,7 +511,7 @@ impl<'a, const RADIX: usize> Rows<'a, RADIX> {
     #[inline(always)]
     fn store<S: Simd>(&mut self, s: S, j: usize, x: &[S::Floats; RADIX]) {
         for (r, &x) in x.iter().enumerate() {
-            s.store(&mut self.block[r * self.stride + j..], s.to_bits(x));
+            s.store(&mut self.block[r * self.stride + j..], s.as_words(x));
         }
     }
 }
@@ -521,7 +521,7 @@ impl<'a, const RADIX: usize> Rows<'a, RADIX> {
 fn load_block<S: Simd>(s: S, words: &[u64]) -> S::Block {
     let mut x = s.zero_block();
     for (x, words) in x.as_mut().iter_mut().zip(words.chunks_exact(S::LANES)) {
-        *x = s.from_bits(s.load(words));
+        *x = s.as_floats(s.load(words));
     }
     x
 }
@@ -529,6 +529,6 @@ fn load_block<S: Simd>(s: S, words: &[u64]) -> S::Block {
 #[inline(always)]
 fn store_block<S: Simd>(s: S, words: &mut [u64], x: S::Block) {
     for (&x, words) in x.as_ref().iter().zip(words.chunks_exact_mut(S::LANES)) {
-        s.store(words, s.to_bits(x));
+        s.store(words, s.as_words(x));
     }
 }

@@ -39,9 +39,9 @@ pub(super) trait Simd: Copy {
     fn upper_half(self, x: Self::Words) -> Self::Words;
 
     /// The numbers with these bits.
-    fn from_bits(self, x: Self::Words) -> Self::Floats;
+    fn as_floats(self, x: Self::Words) -> Self::Floats;
     /// The bits of numbers.
-    fn to_bits(self, x: Self::Floats) -> Self::Words;
+    fn as_words(self, x: Self::Floats) -> Self::Words;
     /// The same number in every lane.
     fn splat(self, x: f64) -> Self::Floats;
     /// x + y.
@@ -84,13 +84,13 @@ const CENTER: f64 = 6_755_399_441_055_744.0;
 /// Signed integers below 2^51 in magnitude, as numbers.
 #[inline(always)]
 pub(super) fn to_floats<S: Simd>(s: S, x: S::Words) -> S::Floats {
-    s.sub(s.from_bits(s.add_words(x, s.splat_word(CENTER.to_bits()))), s.splat(CENTER))
+    s.sub(s.as_floats(s.add_words(x, s.splat_word(CENTER.to_bits()))), s.splat(CENTER))
 }
 
 /// Integral numbers below 2^51 in magnitude, as signed integers.
 #[inline(always)]
 pub(super) fn to_words<S: Simd>(s: S, x: S::Floats) -> S::Words {
-    s.sub_words(s.to_bits(s.add(x, s.splat(CENTER))), s.splat_word(CENTER.to_bits()))
+    s.sub_words(s.as_words(s.add(x, s.splat(CENTER))), s.splat_word(CENTER.to_bits()))
 }
 
 /// For residues of so many bytes, two of which are packed at the end or at the beginning of sixteen bytes:

@@ -65,7 +65,7 @@ const RESIDUE_SIZES: usize = MAX_PRIME_BITS.div_ceil(8) as usize + 1 - MIN_RESID
 
 /// `Z_q[X]/(X^N + 1)` for each prime `q` of a list, with everything precomputed that operations need.
 ///
-/// Costs about 0.4 (SIMD) to 2 (portable) MiB a prime at `N = 2^16`; made once and shared.
+/// Costs about 0.2 (SIMD) to 2 (portable) MiB a prime at `N = 2^16`; made once and shared.
 pub struct Ring {
     log_n: u32,
     kernels: Kernels,

@@ -3,7 +3,10 @@
 //! Dependencies of build scripts are compiled without optimisation, so the compiler is not linked
 //! in: the installed `pic` command is run. It is found by the environment variable `PIC`, then on
 //! the `PATH`, and must have the version of this crate. The result is kept until the model, the
-//! calibration data, the options or the command change.
+//! calibration data, the options, `PIC_KERNELS` or the command change.
+//!
+//! Programs are chosen for a machine: name with [`Model::target`] the kind that will run them. Without, it is the
+//! one that builds, and other machines build other programs.
 //!
 //! ```no_run
 //! // build.rs; the program then says `pic::include_artifact!("digits")`.
@@ -11,6 +14,7 @@
 //!     pic::build::Model::new("models/digits.onnx")
 //!         .calibration("models/x.npy")
 //!         .labels("models/y.npy")
+//!         .target("ifma:2")
 //!         .option("--max-accuracy-drop", "1%")
 //!         .compile()?;
 //!     Ok(())
@@ -38,6 +42,9 @@ pub fn compile(model: impl Into<PathBuf>) -> Result<PathBuf, Error> {
     let compilation = Model::new(&model).calibration(beside("_x.npy"));
     if labels.is_file() { compilation.labels(labels) } else { compilation }.compile()
 }
+
+/// The environment variable by which the command is told its kernels, and so its default target.
+const KERNELS: &str = "PIC_KERNELS";
 
 /// A model to compile.
 #[derive(Clone, Debug)]
@@ -73,6 +80,12 @@ impl Model {
         self
     }
 
+    /// The machine that will run the program: kernels and threads, as `ifma:2`. The same target gives the same
+    /// artifact whatever machine builds.
+    pub fn target(self, target: &str) -> Self {
+        self.option("--target", target)
+    }
+
     /// Any other option of `pic compile`.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.extend([name.into(), value.into()]);
@@ -100,7 +113,9 @@ impl Model {
         let out_dir = || env::var_os("OUT_DIR").map(PathBuf::from).ok_or(Error::NoOutDir);
         let folder = self.folder.clone().map_or_else(out_dir, Ok)?;
         let command = self.command.clone().map_or_else(find_command, Ok)?;
-        println!("cargo::rerun-if-env-changed=PIC");
+        for name in ["PIC", KERNELS] {
+            println!("cargo::rerun-if-env-changed={name}");
+        }
         for file in self.inputs(&command) {
             println!("cargo::rerun-if-changed={}", file.display());
         }
@@ -151,6 +166,7 @@ impl Model {
         for option in &self.options {
             part(option.as_encoded_bytes());
         }
+        part(env::var_os(KERNELS).unwrap_or_default().as_encoded_bytes());
         Ok(hasher.finalize().to_hex().to_string())
     }
 }
@@ -254,6 +270,7 @@ mod tests {
         let command = fake_command(folder.path(), env!("CARGO_PKG_VERSION"));
         let model = Model::new(file("m.onnx", "onnx"))
             .calibration(file("x.npy", "x"))
+            .target("ifma:4")
             .option("--seed", "7")
             .command(&command)
             .folder(folder.path());
@@ -262,7 +279,8 @@ mod tests {
         let artifact = model.compile().unwrap();
         assert_eq!(artifact, folder.path().join("m.pic"));
         let arguments = fs::read_to_string(&artifact).unwrap();
-        assert!(arguments.contains("--calibration") && arguments.contains("--seed 7"));
+        assert!(arguments.contains("--calibration"), "{arguments}");
+        assert!(arguments.contains("--target ifma:4 --seed 7"), "{arguments}");
         model.compile().unwrap();
         assert_eq!(runs(), 1);
         file("x.npy", "other");

@@ -1,15 +1,22 @@
 //! The compiler as a library user meets it: an ONNX file and samples in, an artifact out.
 //!
-//! The passes are [`pic_compiler`]'s; nothing is decided here.
+//! The passes are [`pic_compiler`]'s; decided here is only what a program is priced for where nobody says:
+//! the machine that compiles.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use pic_compiler::compile::{CompileError, Compiled, Options, Progress, compile};
+use pic_ir::cost::{CostModel, Target};
 use pic_ir::preprocessing::Preprocessing;
 use pic_runtime::artifact::{Artifact, CompileFacts, Model};
+use pic_runtime::machine;
 
 /// Compiles one network.
+///
+/// The fastest program is another on every kind of machine. It is chosen for the machine that compiles, as
+/// [`machine::target`] describes it, unless [`Compiler::target`] names another; so does `pic compile`. The same
+/// target gives the same artifact on every machine.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     onnx: Vec<u8>,
@@ -59,7 +66,18 @@ impl Compiler {
         self
     }
 
-    /// Longest predicted latency of a sample, seconds.
+    /// The machine that will run the program.
+    pub fn target(self, target: Target) -> Self {
+        self.cost(CostModel::of(target))
+    }
+
+    /// The same, with prices of its own in place of those that are shipped.
+    pub fn cost(mut self, cost: CostModel) -> Self {
+        self.options.cost = Some(cost);
+        self
+    }
+
+    /// Longest predicted latency of a sample, seconds on the machine that will run the program.
     pub fn latency_budget(mut self, seconds: f64) -> Self {
         self.options.latency_budget = Some(seconds);
         self
@@ -74,18 +92,21 @@ impl Compiler {
     /// Compiles.
     ///
     /// # Errors
-    /// [`CompilerError::Compile`], [`CompilerError::Artifact`].
+    /// Every variant of [`CompilerError`] but [`CompilerError::Read`].
     pub fn compile(&self) -> Result<Artifact, CompilerError> {
-        Ok(Self::artifact(self.compile_with(&())?)?)
+        Self::artifact(self.compile_with(&())?).map_err(CompilerError::Artifact)
     }
 
     /// Compiles and returns every product of the compiler; `progress` is told how far it is.
     ///
     /// # Errors
-    /// Those of [`compile`].
-    pub fn compile_with(&self, progress: &dyn Progress) -> Result<Compiled, CompileError> {
+    /// [`CompilerError::Compile`], [`CompilerError::Machine`].
+    pub fn compile_with(&self, progress: &dyn Progress) -> Result<Compiled, CompilerError> {
+        let here = || machine::target().map(CostModel::of).map_err(CompilerError::Machine);
+        let cost = self.options.cost.map_or_else(here, Ok)?;
+        let options = Options { cost: Some(cost), ..self.options.clone() };
         let samples: Vec<&[f32]> = self.samples.iter().map(|s| &s[..]).collect();
-        compile(&self.onnx, &samples, self.labels.as_deref(), &self.options, progress)
+        Ok(compile(&self.onnx, &samples, self.labels.as_deref(), &options, progress)?)
     }
 
     /// Packs what the compiler made.
@@ -118,7 +139,10 @@ pub enum CompilerError {
     /// The network cannot be compiled as asked.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// What this machine is cannot be told.
+    #[error(transparent)]
+    Machine(pic_runtime::Error),
     /// The artifact cannot be made.
     #[error(transparent)]
-    Artifact(#[from] pic_runtime::Error),
+    Artifact(pic_runtime::Error),
 }

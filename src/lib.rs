@@ -57,13 +57,15 @@ pub use pic_compiler::compile::{
     CompileError, Compiled, FrontPoint, Options, Progress, SensitivityForm,
 };
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
+pub use pic_ir::cost::{CostModel, Target};
+#[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::preprocessing::Preprocessing;
 #[cfg(feature = "client")]
 pub use pic_runtime::Client;
 #[cfg(feature = "server")]
 pub use pic_runtime::Server;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
-pub use pic_runtime::{Artifact, ClientInfo, Error, Model};
+pub use pic_runtime::{Artifact, ClientInfo, Error, Model, machine};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile};
 

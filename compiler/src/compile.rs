@@ -6,7 +6,7 @@
 
 use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::activations::Activations;
-use pic_ir::cost::CostModel;
+use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use pic_ir::plan::Plan;
 use pic_ir::preprocessing::{Preprocessing, PreprocessingError};
@@ -44,14 +44,15 @@ pub struct Options {
     /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
     /// accurate program within the latency budget, or for a drop of 0.005 without one.
     pub max_accuracy_drop: Option<f64>,
-    /// Longest predicted latency, seconds.
+    /// Longest predicted latency, seconds on the machine of `cost`.
     pub latency_budget: Option<f64>,
     /// Security level.
     pub security: SecurityLevel,
     /// Least predicted precision of the stored output, bits.
     pub min_precision_bits: f64,
-    /// Prices of operations.
-    pub cost: CostModel,
+    /// The machine that will run the program, and its prices. Without, [`CostModel::of`]
+    /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` puts in that on which it runs.
+    pub cost: Option<CostModel>,
     /// How raw inputs become the network's.
     pub preprocessing: Preprocessing,
     /// Seed of everything random in the compiler.
@@ -85,7 +86,7 @@ impl Default for Options {
             latency_budget: None,
             security: SecurityLevel::Bits128,
             min_precision_bits: 9.0,
-            cost: CostModel::default(),
+            cost: None,
             preprocessing: Preprocessing::default(),
             seed: 0,
             sensitivity: SensitivityForm::default(),
@@ -93,6 +94,13 @@ impl Default for Options {
             method: Method::default(),
             simulated_points: 0,
         }
+    }
+}
+
+impl Options {
+    /// What operations cost.
+    pub fn cost(&self) -> CostModel {
+        self.cost.unwrap_or_else(|| CostModel::of(Target::REFERENCE))
     }
 }
 

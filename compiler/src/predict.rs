@@ -3,7 +3,7 @@
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::work::{Counter, Work};
 use pic_ir::cost::{CostModel, linear};
-use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::memory::{Memory, peak_ciphertext_bytes};
 use pic_ir::program::{Op, Prediction, Program};
 
 use crate::plan::{Layouts, Transform};
@@ -14,7 +14,7 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
     let counter = Counter::new(&program.parameters, 0..0);
     let mut transforms = layouts.transforms.iter().flatten();
     let mut work = Work::default();
-    let (mut plaintexts, mut workspace) = (0, 0);
+    let (mut diagonal_bytes, mut workspace_bytes) = (0, 0);
     for value in &program.values {
         let ciphertexts = value.layout.ciphertexts(program.log_slots);
         let level = program.operand_level(value);
@@ -31,10 +31,11 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
                 let steps = t.counts();
                 let hoisting = counter.hoisting(&steps, level);
                 work += linear(&counter, &steps, t.folds, level);
-                plaintexts +=
+                diagonal_bytes +=
                     counter.diagonal_bytes(level, t.period, hoisting) * t.steps.products as u64;
                 let extended = t.steps.babies.len() + t.outputs + 2;
-                workspace = workspace.max(counter.extended_bytes(level) * extended as u64);
+                workspace_bytes =
+                    workspace_bytes.max(counter.extended_bytes(level) * extended as u64);
             }
             Op::Bootstrap { .. } => {
                 let plan = program.bootstrapping.as_ref().expect("bootstraps follow a plan");
@@ -42,16 +43,12 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
             }
         }
     }
-    let key_bytes = program.keys.bytes(&program.parameters);
-    let matrices = program.bootstrapping.as_ref().map_or(0, |plan| plan.matrix_bytes());
-    let constant_bytes = plaintexts + matrices;
-    Prediction {
-        seconds: cost.seconds(work),
-        threads: cost.threads,
-        peak_bytes: key_bytes + constant_bytes + workspace + peak_ciphertext_bytes(program) as u64,
-        key_bytes,
-        constant_bytes,
-        precision_bits: 0.0,
-        accuracy_drop: None,
-    }
+    let memory = Memory {
+        key_bytes: program.keys.bytes(&program.parameters),
+        diagonal_bytes,
+        matrix_bytes: program.bootstrapping.as_ref().map_or(0, |plan| plan.matrix_bytes()),
+        ciphertext_bytes: peak_ciphertext_bytes(program) as u64,
+        workspace_bytes,
+    };
+    Prediction { work, cost: *cost, memory, precision_bits: 0.0, accuracy_drop: None }
 }

@@ -72,11 +72,11 @@ fn goals_change_the_degrees_as_they_should() {
     let model = "cnn_relu.onnx";
     let strict = run(model, &Options::default());
     let loose = run(model, &Options { max_accuracy_drop: Some(0.05), ..Options::default() });
-    assert!(loose.program.predicted.seconds < strict.program.predicted.seconds);
+    assert!(loose.program.predicted.seconds() < strict.program.predicted.seconds());
     assert!(degrees(&loose).iter().sum::<usize>() < degrees(&strict).iter().sum());
 
     // A budget alone asks for the most accurate choice that it allows.
-    let seconds = |compiled: &Compiled| compiled.program.predicted.seconds;
+    let seconds = |compiled: &Compiled| compiled.program.predicted.seconds();
     let budget = 1.05 * seconds(&loose);
     let fast = run(model, &Options { latency_budget: Some(budget), ..Options::default() });
     assert!(seconds(&fast) <= 1.05 * budget, "{} s for a budget of {budget} s", seconds(&fast));

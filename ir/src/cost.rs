@@ -1,32 +1,120 @@
-//! What operations cost on a machine: the work that `pic_ckks_model` counts, priced by constants
-//! that `pic bench` measures.
+//! What operations cost on a machine: the work that `pic_ckks_model` counts, at the prices of a target.
 
-use pic_ckks_model::work::{Counter, Prices, TransformSteps, Work};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use pic_ckks_model::kernels::UnknownKernelSet;
+use pic_ckks_model::prices::gain;
+use pic_ckks_model::work::{Counter, TransformSteps, Work};
+use pic_ckks_model::{KernelSet, Prices};
 use serde::{Deserialize, Serialize};
+
+/// A kind of machine to run programs on. As text, `ifma:2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Target {
+    /// The fastest kernels that it can run.
+    pub kernels: KernelSet,
+    /// Threads that run a program.
+    pub threads: usize,
+}
+
+impl Target {
+    /// What prices are for where nobody says what a program will run on.
+    pub const REFERENCE: Self = Self { kernels: KernelSet::Ifma, threads: Self::DEFAULT_THREADS };
+
+    /// Threads where a target names none: as many as the shipped prices were measured with, whatever machine
+    /// reads the text.
+    pub const DEFAULT_THREADS: usize = 2;
+
+    /// How many threads a target may have.
+    pub const THREADS: RangeInclusive<usize> = 1..=1024;
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kernels, self.threads)
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    /// Reads `KERNELS` or `KERNELS:THREADS`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kernels, threads) = match text.split_once(':') {
+            Some((kernels, threads)) => (kernels, Some(threads)),
+            None => (text, None),
+        };
+        let kernels = kernels.parse()?;
+        let threads = match threads {
+            None => Self::DEFAULT_THREADS,
+            Some(text) => {
+                let number = text.parse().ok().filter(|number| Self::THREADS.contains(number));
+                number.ok_or_else(|| TargetError::Threads { text: text.into() })?
+            }
+        };
+        Ok(Self { kernels, threads })
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = TargetError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.to_string()
+    }
+}
+
+/// Why a text is no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// There are no such kernels.
+    #[error("{0}; a target is written ifma:2 or portable")]
+    Kernels(#[from] UnknownKernelSet),
+    /// Not a number of threads.
+    #[error(
+        "`{text}` is no number of threads from 1 to 1024; a target is written ifma:2 or portable"
+    )]
+    Threads {
+        /// What stands behind the colon.
+        text: String,
+    },
+}
 
 /// How fast a machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
+    /// The machine.
+    pub target: Target,
     /// What one thread takes.
-    #[serde(flatten)]
     pub prices: Prices,
-    /// Threads of the machine measured.
-    pub threads: usize,
-    /// How many times faster all of these threads are than one.
+    /// How many times faster all of its threads are than one.
     pub speedup: f64,
 }
 
-impl Default for CostModel {
-    /// Of two cores with AVX-512-IFMA.
-    fn default() -> Self {
-        Self { prices: Prices::default(), threads: 2, speedup: 1.4 }
-    }
-}
-
 impl CostModel {
+    /// The prices that are shipped for a target.
+    pub fn of(target: Target) -> Self {
+        let Target { kernels, threads } = target;
+        Self { target, prices: Prices::of(kernels), speedup: gain(kernels, threads) }
+    }
+
     /// Wall-clock seconds of some work on all threads.
     pub fn seconds(&self, work: Work) -> f64 {
         self.prices.seconds(work) / self.speedup
+    }
+
+    /// Whether it can be that of a machine.
+    pub fn is_sound(&self) -> bool {
+        self.prices.are_sound() && self.speedup.is_finite() && self.speedup > 0.0
     }
 }
 
@@ -43,6 +131,47 @@ mod tests {
     use pic_ckks_model::{Parameters, SecurityLevel};
 
     #[test]
+    fn targets_are_read_back() {
+        for kernels in KernelSet::ALL {
+            for threads in [1, 2, 16, 1024] {
+                let target = Target { kernels, threads };
+                assert_eq!(target.to_string().parse(), Ok(target));
+                let bytes = postcard::to_stdvec(&target).unwrap();
+                assert_eq!(postcard::from_bytes(&bytes), Ok(target));
+            }
+        }
+        assert_eq!("ifma".parse(), Ok(Target::REFERENCE));
+        assert_eq!(Target { threads: 16, ..Target::REFERENCE }.to_string(), "ifma:16");
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused_with_advice() {
+        for text in ["", ":", "avx", "avx:2", "IFMA", " ifma", "2", "ifma;2"] {
+            let error = text.parse::<Target>().unwrap_err();
+            assert!(matches!(error, TargetError::Kernels(_)), "{text}");
+            assert!(error.to_string().contains("ifma, fma512, fma256 and portable"), "{error}");
+        }
+        for text in ["ifma:", "ifma:0", "ifma:x", "ifma:-1", "ifma:2:2", "ifma:1025", "ifma:1e3"] {
+            let error = text.parse::<Target>().unwrap_err();
+            assert!(matches!(error, TargetError::Threads { .. }), "{text}");
+            assert!(error.to_string().contains("from 1 to 1024"), "{error}");
+        }
+        let bytes = postcard::to_stdvec("ifma:0").unwrap();
+        assert!(postcard::from_bytes::<Target>(&bytes).is_err());
+    }
+
+    #[test]
+    fn prices_follow_the_target() {
+        let work = Work { transforms: 1e9, ..Work::default() };
+        let seconds = |text: &str| CostModel::of(text.parse().unwrap()).seconds(work);
+        assert!(seconds("portable:2") > seconds("ifma:2"));
+        assert!(seconds("ifma:1") > seconds("ifma:2") && seconds("ifma:2") > seconds("ifma:16"));
+        assert!(CostModel::of(Target::REFERENCE).is_sound());
+        let nonsense = CostModel { speedup: f64::NAN, ..CostModel::of(Target::REFERENCE) };
+        assert!(!nonsense.is_sound());
+    }
+
+    #[test]
     fn folds_are_rotations_of_the_outputs() {
         let p = Parameters::from_bits(13, &[50.0, 40.0, 40.0], &[50.0], 3, SecurityLevel::Insecure);
         let p = p.unwrap();
@@ -56,7 +185,7 @@ mod tests {
             paired: 0,
             period: 64,
         };
-        let model = CostModel::default();
+        let model = CostModel::of(Target::REFERENCE);
         let seconds = |folds| model.seconds(linear(&counter, &steps, folds, 2));
         let rotation = model.seconds(counter.key_switch(1));
         assert!(seconds(0) > 0.0);

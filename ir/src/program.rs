@@ -30,19 +30,22 @@
 //!   products' operands have center 0 and half widths multiply;
 //! - bootstrapped values lie and are normalised as their operands, at a level and the scale that the plan
 //!   yields, from a scale that it takes; the plan has the program's parameters and slots;
-//! - the keys include everything that the values take.
+//! - the keys include everything that the values take;
+//! - the work predicted is finite and not negative, and so are its prices; the memory predicted has a sum.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
-use pic_ckks_model::work::{Counter, Hoisting};
+use pic_ckks_model::work::{Counter, Hoisting, Work};
 use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{CostModel, Target};
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
+use crate::memory::Memory;
 use crate::preprocessing::Preprocessing;
 use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
 
@@ -138,22 +141,48 @@ pub enum Op {
 }
 
 /// What the compiler expects of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Wall-clock seconds of one encrypted sample.
-    pub seconds: f64,
-    /// Threads for which the time was predicted.
-    pub threads: usize,
-    /// Peak memory of the server, bytes.
-    pub peak_bytes: u64,
-    /// Size of the evaluation keys in memory, bytes; part of the peak.
-    pub key_bytes: u64,
-    /// Size of the encoded constants in their fastest form, bytes; part of the peak.
-    pub constant_bytes: u64,
+    /// What one encrypted sample takes, whatever the machine.
+    pub work: Work,
+    /// The machine for which the program was chosen, and its prices.
+    pub cost: CostModel,
+    /// What the server holds, encoded constants in their fastest form.
+    pub memory: Memory,
     /// −log2 of the standard deviation of the scheme's error in the stored output.
     pub precision_bits: f64,
     /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.
     pub accuracy_drop: Option<f64>,
+}
+
+impl Default for Prediction {
+    /// Of no work, for [`Target::REFERENCE`].
+    fn default() -> Self {
+        Self {
+            work: Work::default(),
+            cost: CostModel::of(Target::REFERENCE),
+            memory: Memory::default(),
+            precision_bits: 0.0,
+            accuracy_drop: None,
+        }
+    }
+}
+
+impl Prediction {
+    /// Wall-clock seconds of one encrypted sample on the machine for which the program was chosen. On
+    /// another they are [`CostModel::seconds`] of the work.
+    pub fn seconds(&self) -> f64 {
+        self.cost.seconds(self.work)
+    }
+
+    /// Whether its figures can be those of a program.
+    pub fn is_sound(&self) -> bool {
+        let Work { transforms, multiplications, conversions, words } = self.work;
+        let counts = [transforms, multiplications, conversions, words];
+        counts.iter().all(|count| count.is_finite() && *count >= 0.0)
+            && self.cost.is_sound()
+            && self.memory.checked_total_bytes().is_some()
+    }
 }
 
 impl Op {
@@ -335,7 +364,10 @@ impl Program {
         let sound = self.keys.covers(&self.required_keys())
             && self.keys.highest_level().is_none_or(|level| level <= self.parameters.max_level())
             && self.keys.rotations.keys().all(within);
-        if sound { Ok(()) } else { Err(ProgramError::Keys) }
+        if !sound {
+            return Err(ProgramError::Keys);
+        }
+        if self.predicted.is_sound() { Ok(()) } else { Err(ProgramError::Prediction) }
     }
 
     fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
@@ -468,6 +500,9 @@ pub enum ProgramError {
     /// The bootstrapping plan is one for other parameters or slots.
     #[error("the bootstrapping plan has other parameters or slots than the program")]
     Bootstrapping,
+    /// A figure of the prediction is none that a program can have.
+    #[error("the prediction has figures that no run can have")]
+    Prediction,
 }
 
 /// The invariant that a value breaks.

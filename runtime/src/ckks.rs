@@ -106,12 +106,16 @@ impl Ckks {
 
     /// Memory that the encoded diagonals hold, in bytes.
     pub fn diagonal_bytes(&self) -> usize {
-        let bootstrapping = self.bootstrapper.as_ref().map_or(0, Bootstrapper::bytes);
         let bytes = |constants: &Constants| match constants {
             Constants::Linear(linear) => linear.transform.bytes(),
             _ => 0,
         };
-        bootstrapping + self.constants.iter().map(bytes).sum::<usize>()
+        self.constants.iter().map(bytes).sum()
+    }
+
+    /// Memory that the encoded matrices of bootstrapping hold, in bytes.
+    pub fn matrix_bytes(&self) -> usize {
+        self.bootstrapper.as_ref().map_or(0, Bootstrapper::bytes)
     }
 
     /// Memory that the widest linear value takes while it is computed, in bytes.

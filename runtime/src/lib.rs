@@ -8,6 +8,7 @@
 //! | [`backend`] | what a program does, operation by operation |
 //! | [`clear`], `ckks` | the two backends |
 //! | [`container`] | the format of all files |
+//! | [`machine`] | what this process runs on |
 //!
 //! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
 //! that comes from them.
@@ -25,8 +26,7 @@ pub mod container;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;
-#[cfg(feature = "server")]
-pub mod memory;
+pub mod machine;
 #[cfg(any(feature = "client", feature = "server"))]
 mod origin;
 pub mod output_file;

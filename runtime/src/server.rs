@@ -19,7 +19,7 @@
 //! ```
 
 use pic_ckks::{Context, SeededCiphertext};
-use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::memory::{Memory, peak_ciphertext_bytes};
 use pic_ir::program::Program;
 
 use crate::Error;
@@ -28,7 +28,6 @@ use crate::backend::{Step, execute};
 use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
 use crate::evaluation_keys::EvaluationKeyFile;
-use crate::memory::Memory;
 use crate::origin::{Origin, check_program};
 
 /// A program with the evaluation keys of one client, ready to run.
@@ -59,13 +58,14 @@ impl Server {
         let expanded = keys.expand(&context)?;
         // A mapped file counts as memory as long as it is mapped.
         drop(keys);
-        let key_bytes = expanded.bytes();
+        let key_bytes = expanded.bytes() as u64;
         let ckks = Ckks::new(&program, &context, expanded, plaintext_budget)?;
         let memory = Memory {
             key_bytes,
-            diagonal_bytes: ckks.diagonal_bytes(),
-            ciphertext_bytes: peak_ciphertext_bytes(&program),
-            workspace_bytes: ckks.workspace_bytes(),
+            diagonal_bytes: ckks.diagonal_bytes() as u64,
+            matrix_bytes: ckks.matrix_bytes() as u64,
+            ciphertext_bytes: peak_ciphertext_bytes(&program) as u64,
+            workspace_bytes: ckks.workspace_bytes() as u64,
         };
         Ok(Self { program, origin, ckks, memory })
     }

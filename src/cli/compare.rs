@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Session;
 use super::compile::{MethodName, Source};
 use super::error::Failure;
+use super::forecast::Forecast;
 use super::input::{Samples, read_labels};
 use super::simulate::simulate;
 use super::text::{Table, bytes, or_dash, percent, seconds};
@@ -70,7 +71,8 @@ struct Figures {
     bootstraps: usize,
     log_n: u32,
     compile_seconds: f64,
-    predicted_seconds: f64,
+    /// Time of an encrypted sample, on this machine.
+    predicted: Forecast,
     /// Of an encrypted sample.
     seconds: f64,
     /// Of client and server in one process.
@@ -118,7 +120,7 @@ fn figures(
     let compile_seconds = start.elapsed().as_secs_f64();
     let degrees = compiled.activations.layers.iter().map(|layer| layer.degree()).collect();
     let bootstraps = compiled.plan.nodes.iter().filter(|n| n.bootstrapped.is_some()).count();
-    let (log_n, predicted) = (compiled.plan.parameters.log_n(), compiled.program.predicted);
+    let log_n = compiled.plan.parameters.log_n();
     let artifact: Artifact = Compiler::artifact(compiled)?;
     let simulated = simulate(&artifact, samples, labels, Some(0), session)?.comparison;
     let count = arguments.encrypted.get().min(samples.len());
@@ -129,7 +131,7 @@ fn figures(
         bootstraps,
         log_n,
         compile_seconds,
-        predicted_seconds: predicted.seconds,
+        predicted: verified.predicted,
         seconds: verified.seconds_per_sample,
         peak_bytes: verified.peak_bytes,
         precision_bits: verified.measured_precision_bits,
@@ -169,7 +171,7 @@ fn text(report: &Report) -> String {
         table.row([
             name.get_name().to_owned(),
             seconds(figures.seconds),
-            seconds(figures.predicted_seconds),
+            seconds(figures.predicted.seconds),
             or_dash(figures.accuracy, percent),
             or_dash(figures.agreement, percent),
             or_dash(figures.precision_bits, |bits| format!("{bits:.1} bits")),

@@ -1,7 +1,9 @@
 //! `pic compile`: from an ONNX file to an artifact.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, SensitivityForm};
@@ -9,10 +11,11 @@ use pic_ckks::model::SecurityLevel;
 use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_compiler::method::Method;
-use pic_ir::cost::CostModel;
+use pic_ir::cost::{CostModel, Target};
 use serde::Serialize;
 
 use super::error::Failure;
+use super::forecast::Machine;
 use super::input::{Samples, read_labels};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
@@ -67,7 +70,7 @@ struct Goals {
     /// latency budget allows]
     #[arg(long, value_name = "SHARE", value_parser = values::share)]
     max_accuracy_drop: Option<f64>,
-    /// Longest predicted latency of a sample
+    /// Longest predicted latency of a sample, on the target
     #[arg(long, value_name = "TIME", value_parser = values::seconds)]
     latency_budget: Option<f64>,
     /// Bits of security: 128, 192 or 256
@@ -82,8 +85,12 @@ struct Goals {
     /// How the loss that a polynomial causes is estimated
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     sensitivity: Sensitivity,
-    /// Cost model that `pic bench` measured
-    #[arg(long, value_name = "COST.json")]
+    /// Machine that will run the program: ifma, fma512, fma256 or portable kernels, and threads unless 2. The same
+    /// target gives the same artifact everywhere [default: this machine]
+    #[arg(long, value_name = "KERNELS[:THREADS]", value_parser = Target::from_str)]
+    target: Option<Target>,
+    /// Machine that will run the program, with the prices that `pic bench --output` measured on it
+    #[arg(long, value_name = "COST.json", conflicts_with = "target")]
     cost: Option<PathBuf>,
     /// Seed of everything random in the compiler
     #[arg(long, default_value_t = 0)]
@@ -211,7 +218,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         Printed::Product((value, text)) => session.print(&value, || text),
         Printed::Report { points, notes } => {
             let (front, uniform) = points.unzip();
-            let summary = Summary::new(&artifact)?;
+            let summary = Summary::new(&artifact, &Machine::detect(session)?)?;
             let report = Report { summary, notes, front, uniform };
             session.print(&report, || text(&report, &output))
         }
@@ -254,7 +261,10 @@ impl Source {
             latency_budget: goals.latency_budget,
             security: goals.security,
             min_precision_bits: goals.min_precision,
-            cost: goals.cost.as_deref().map_or_else(|| Ok(CostModel::default()), read_cost)?,
+            cost: match goals.cost.as_deref() {
+                Some(path) => Some(read_cost(path)?),
+                None => goals.target.map(CostModel::of),
+            },
             preprocessing: Preprocessing {
                 scale: preprocessing.scale,
                 mean: preprocessing.mean.clone(),
@@ -275,7 +285,13 @@ impl Source {
 fn read_cost(path: &Path) -> Result<CostModel, Failure> {
     let text = fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
     let help = "make one with `pic bench --output cost.json`";
-    serde_json::from_str(&text).map_err(|e| Failure::new("pic::cost", &e, help))
+    let cost: CostModel =
+        serde_json::from_str(&text).map_err(|e| Failure::new("pic::cost", &e, help))?;
+    if cost.is_sound() {
+        return Ok(cost);
+    }
+    let error = io::Error::other(format!("`{}` has prices that no machine has", path.display()));
+    Err(Failure::new("pic::cost", &error, help))
 }
 
 fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
@@ -314,6 +330,7 @@ fn text(report: &Report, output: &Path) -> String {
     for note in &report.notes {
         text += &format!("\nnote: {note}\n");
     }
+    let target = report.summary.target();
     let fronts = [("layerwise degrees", &report.front), ("one degree for all", &report.uniform)];
     for (title, points) in fronts {
         let Some(points) = points else { continue };
@@ -343,7 +360,7 @@ fn text(report: &Report, output: &Path) -> String {
             ]);
         }
         text += &format!(
-            "\n{title}; latency and loss predicted, the rest simulated on held-back calibration samples:\n{table}"
+            "\n{title}; latency on {target} and loss predicted, the rest simulated on held-back calibration samples:\n{table}"
         );
     }
     text

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::{fmt, io};
 
 use miette::{Diagnostic, MietteHandlerOpts};
-use pic::CompileError;
+use pic::{CompileError, CompilerError};
+use pic_ckks::ring::RingError;
 use pic_runtime::container::ContainerError;
 use serde::Serialize;
 
@@ -81,6 +82,16 @@ impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
         let (code, help) = compile_advice(&error);
         Self::new(code, &error, help)
+    }
+}
+
+impl From<CompilerError> for Failure {
+    fn from(error: CompilerError) -> Self {
+        match error {
+            CompilerError::Compile(error) => error.into(),
+            CompilerError::Machine(error) | CompilerError::Artifact(error) => error.into(),
+            error @ CompilerError::Read { .. } => Self::new("pic::file", &error, None),
+        }
     }
 }
 
@@ -160,6 +171,9 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
         E::Insecure(_) => ("pic::artifact::insecure", Some("compile the model again")),
         E::SampleLength { .. } | E::NotFinite { .. } => ("pic::input", None),
         E::Randomness(_) => ("pic::random", None),
+        E::Ckks(pic_ckks::Error::Ring(RingError::KernelsUnavailable { .. })) => {
+            ("pic::kernels", Some("unset PIC_KERNELS, or name other kernels with it"))
+        }
         _ => ("pic::file::malformed", Some(TRANSFER)),
     }
 }

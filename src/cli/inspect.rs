@@ -7,9 +7,10 @@ use pic::Artifact;
 
 use super::Session;
 use super::error::Failure;
+use super::forecast::Machine;
 use super::summary::Summary;
 
-/// Show what an artifact holds: parameters, polynomials, predictions
+/// Show what an artifact holds: parameters, polynomials, predictions for this machine
 #[derive(Args)]
 #[command(after_help = "Example:\n  pic inspect model.pic")]
 pub struct Arguments {
@@ -19,6 +20,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
-    let summary = Summary::new(&Artifact::open(&arguments.artifact)?)?;
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let summary = Summary::new(&artifact, &Machine::detect(session)?)?;
     session.print(&summary, || summary.to_string())
 }

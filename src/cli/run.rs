@@ -8,6 +8,7 @@ use pic::{Artifact, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Progress
 use serde::Serialize;
 
 use super::error::Failure;
+use super::forecast::{Forecast, Machine};
 use super::text::{bytes, or_dash, seconds};
 use super::trace::{Layer, Operations, Trace, layers_table, operations, operations_table};
 use super::{Session, memory, output, values};
@@ -45,6 +46,8 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Report {
     samples: usize,
+    /// Of one sample, on this machine.
+    predicted: Forecast,
     /// Of running, without reading keys and preparing constants.
     seconds: f64,
     preparation_seconds: f64,
@@ -56,6 +59,7 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
+    let machine = Machine::detect(session)?;
     let artifact = Artifact::open(&arguments.artifact)?;
     let input = EncryptedInput::open(&arguments.input)?;
     session.progress.stage("prepare", 0);
@@ -75,6 +79,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let layers = trace.layers();
     let report = Report {
         samples: answer.samples(),
+        predicted: machine.forecast(&server.program().predicted),
         seconds: seconds_run,
         preparation_seconds,
         peak_bytes: memory::peak_bytes(),
@@ -103,11 +108,12 @@ pub fn run_traced(
 fn text(report: &Report) -> String {
     let layers = report.layers.as_deref().map(layers_table);
     format!(
-        "{} samples in {} after {} of preparation; peak memory {}\n\none sample:\n{}{}",
+        "{} samples in {} after {} of preparation; peak memory {}\npredicted {}\n\none sample:\n{}{}",
         report.samples,
         seconds(report.seconds),
         seconds(report.preparation_seconds),
         or_dash(report.peak_bytes, bytes),
+        report.predicted,
         operations_table(&report.operations),
         layers.map_or_else(String::new, |table| format!("\n{table}"))
     )
@@ -119,10 +125,10 @@ pub fn open_server(
     keys: EvaluationKeyFile,
     memory: Option<u64>,
 ) -> Result<Server, Failure> {
-    let predicted = artifact.client()?.predicted;
+    let predicted = artifact.client()?.predicted.memory;
     let memory = memory.or_else(memory::available_bytes).unwrap_or(u64::MAX);
-    let others = predicted.peak_bytes - predicted.constant_bytes.min(predicted.peak_bytes);
-    let needed = others + predicted.constant_bytes / COMPACT_SHARE;
+    let others = predicted.total_bytes() - predicted.constant_bytes();
+    let needed = others + predicted.constant_bytes() / COMPACT_SHARE;
     if needed > memory {
         return Err(Failure::memory(needed, memory));
     }

@@ -4,10 +4,13 @@ use std::fmt;
 
 use pic::{Artifact, ClientInfo, Error};
 use pic_ir::activations::Approximation;
+use pic_ir::cost::Target;
+use pic_ir::memory::Memory;
 use pic_ir::program::{Op, Program};
 use serde::Serialize;
 
-use super::text::{Table, bytes, or_dash, percent, seconds};
+use super::forecast::{Forecast, Machine};
+use super::text::{Table, bytes, or_dash, percent};
 
 /// The decisions behind an artifact; the keys of `--json`.
 #[derive(Debug, Serialize)]
@@ -52,17 +55,18 @@ struct Operations {
 
 #[derive(Debug, Serialize)]
 struct Predicted {
-    seconds: f64,
-    threads: usize,
+    #[serde(flatten)]
+    time: Forecast,
     peak_bytes: u64,
-    key_bytes: u64,
+    /// What the peak consists of.
+    memory: Memory,
     precision_bits: f64,
     accuracy_drop: Option<f64>,
 }
 
 impl Summary {
-    /// Reads as much as the artifact has.
-    pub fn new(artifact: &Artifact) -> Result<Self, Error> {
+    /// Reads as much as the artifact has, and forecasts for this machine.
+    pub fn new(artifact: &Artifact, machine: &Machine) -> Result<Self, Error> {
         let ClientInfo { parameters, input, output, keys, predicted, .. } = artifact.client()?;
         let program = present(artifact.program())?;
         let model = present(artifact.model())?;
@@ -82,15 +86,19 @@ impl Summary {
             activations,
             operations: program.as_ref().map(Operations::new),
             predicted: Predicted {
-                seconds: predicted.seconds,
-                threads: predicted.threads,
-                peak_bytes: predicted.peak_bytes,
-                key_bytes: predicted.key_bytes,
+                time: machine.forecast(&predicted),
+                peak_bytes: predicted.memory.total_bytes(),
+                memory: predicted.memory,
                 precision_bits: predicted.precision_bits,
                 accuracy_drop: predicted.accuracy_drop,
             },
             program_hash: artifact.program_hash().to_string(),
         })
+    }
+
+    /// The machine for which the program was compiled.
+    pub fn target(&self) -> Target {
+        self.predicted.time.target
     }
 }
 
@@ -135,6 +143,21 @@ impl Operations {
     }
 }
 
+/// What memory is for, without what a program has none of.
+fn memory_parts(memory: &Memory) -> String {
+    let Memory { key_bytes, diagonal_bytes, matrix_bytes, ciphertext_bytes, workspace_bytes } =
+        *memory;
+    let parts = [
+        ("keys", key_bytes),
+        ("diagonals", diagonal_bytes),
+        ("bootstrapping matrices", matrix_bytes),
+        ("ciphertexts", ciphertext_bytes),
+        ("workspace", workspace_bytes),
+    ];
+    let part = |&(name, size): &(&str, u64)| (size > 0).then(|| format!("{} {name}", bytes(size)));
+    parts.iter().filter_map(part).collect::<Vec<_>>().join(", ")
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "network      {:?} → {:?}", self.input, self.output)?;
@@ -154,11 +177,10 @@ impl fmt::Display for Summary {
         let p = &self.predicted;
         writeln!(
             f,
-            "predicted    {} a sample on {} threads, {} of memory, {} of keys",
-            seconds(p.seconds),
-            p.threads,
+            "predicted    {}\n             {} of memory: {}",
+            p.time,
             bytes(p.peak_bytes),
-            bytes(p.key_bytes)
+            memory_parts(&p.memory)
         )?;
         writeln!(
             f,

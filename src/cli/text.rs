@@ -58,15 +58,29 @@ impl fmt::Display for Table {
             cells.map(|c| c.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
-        for row in &self.rows {
-            write!(f, "  {:<w$}", row[0], w = widths[0])?;
-            for (cell, w) in row.iter().zip(&widths).skip(1) {
-                write!(f, "  {cell:>w$}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        self.rows.iter().try_for_each(|row| f.write_str(&line(row, &widths)))
     }
+}
+
+/// Columns of fixed widths, for tables whose rows are printed as they come.
+pub struct Columns<const COUNT: usize>(pub [usize; COUNT]);
+
+impl<const COUNT: usize> Columns<COUNT> {
+    /// A row, with the end of its line.
+    pub fn row(&self, cells: [&str; COUNT]) -> String {
+        line(&cells, &self.0)
+    }
+}
+
+/// Cells in columns, the first to the left, the others to the right.
+fn line(cells: &[impl AsRef<str>], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (index, (cell, &w)) in cells.iter().zip(widths).enumerate() {
+        let cell = cell.as_ref();
+        line += &if index == 0 { format!("  {cell:<w$}") } else { format!("  {cell:>w$}") };
+    }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
@@ -88,5 +102,6 @@ mod tests {
         let mut table = Table::new(&["layer", "degree"]);
         table.row(["relu".into(), "7".into()]);
         assert_eq!(table.to_string(), "  layer  degree\n  relu        7\n");
+        assert_eq!(Columns([5, 3]).row(["µs", "ab"]), "  µs      ab\n");
     }
 }

@@ -69,6 +69,17 @@ impl Trace {
         self.begin.elapsed().as_secs_f64()
     }
 
+    /// Seconds a sample, of the samples after the first, for which memory has yet to be fetched; of the first if
+    /// there are no others.
+    pub fn warm_seconds(&self) -> f64 {
+        let end_of_first = self.steps.iter().filter(|(sample, ..)| *sample == 0).map(|step| step.1);
+        let first = end_of_first.fold(0.0, f64::max);
+        match self.steps.last() {
+            Some(&(last, end, _)) if last > 0 => (end - first) / last as f64,
+            _ => first,
+        }
+    }
+
     /// One line a layer, in order of evaluation.
     pub fn layers(&self) -> Vec<Layer> {
         let samples = self.steps.iter().map(|(sample, ..)| sample + 1).max().unwrap_or(1);

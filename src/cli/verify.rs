@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::comparison::{Comparison, plain_outputs};
 use super::error::Failure;
+use super::forecast::{Forecast, Machine};
 use super::input::{Samples, read_labels};
 use super::run::{open_server, run_traced};
 use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
@@ -43,7 +44,11 @@ pub struct Report {
     #[serde(flatten)]
     pub comparison: Comparison,
     out_of_range: Vec<OutOfRange>,
+    /// Time of a sample, on this machine.
+    pub predicted: Forecast,
     pub seconds_per_sample: f64,
+    /// Of the samples after the first, for which memory has yet to be fetched; of the first if alone.
+    pub warm_seconds: f64,
     pub keygen_seconds: f64,
     pub peak_bytes: Option<u64>,
     pub predicted_precision_bits: f64,
@@ -73,6 +78,7 @@ pub fn verify(
     labels: Option<&[usize]>,
     session: &Session,
 ) -> Result<(Report, Vec<Vec<f32>>), Failure> {
+    let machine = Machine::detect(session)?;
     let (program, model) = (artifact.program()?, artifact.model()?);
     memory::reset_peak();
 
@@ -95,7 +101,9 @@ pub fn verify(
     let report = Report {
         comparison: Comparison::new(&outputs, &plain, labels),
         out_of_range: out_of_range(&program, &exact.outside),
+        predicted: machine.forecast(&program.predicted),
         seconds_per_sample,
+        warm_seconds: trace.warm_seconds(),
         keygen_seconds,
         peak_bytes,
         predicted_precision_bits: program.predicted.precision_bits,
@@ -118,12 +126,13 @@ fn precision_bits(program: &Program, found: &[Vec<f32>], exact: &[Vec<f32>]) -> 
 
 fn text(report: &Report) -> String {
     format!(
-        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npeak memory  {}\n\n{}",
+        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npredicted    {}\npeak memory  {}\n\n{}",
         report.comparison.text(),
         or_dash(report.measured_precision_bits, |b| format!("{b:.1}")),
         report.predicted_precision_bits,
         seconds(report.seconds_per_sample),
         seconds(report.keygen_seconds),
+        report.predicted,
         or_dash(report.peak_bytes, bytes),
         layers_table(&report.layers)
     )

@@ -16,9 +16,20 @@ pub struct Run {
 
 /// Runs `pic` in a folder.
 pub fn pic<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Run {
+    finish(command(folder).args(arguments))
+}
+
+/// `pic`, to be run in a folder that is also its cache folder: what the user's says of the machine is of no
+/// interest.
+pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pic"));
-    let Output { status, stdout, stderr } =
-        command.current_dir(folder).args(arguments).output().expect("pic starts");
+    command.current_dir(folder).env("XDG_CACHE_HOME", folder);
+    command
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Run {
+    let Output { status, stdout, stderr } = command.output().expect("pic starts");
     let text = |bytes| String::from_utf8(bytes).expect("pic prints UTF-8");
     Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }

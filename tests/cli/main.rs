@@ -5,3 +5,4 @@ mod files;
 mod json;
 mod pipeline;
 mod refusals;
+mod targets;

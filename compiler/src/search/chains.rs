@@ -89,7 +89,7 @@ impl<'a> Chains<'a> {
             options,
             evaluations: candidates.iter().map(plans).collect(),
             log_output,
-            planner: LayoutPlanner::new(network, &options.cost),
+            planner: LayoutPlanner::new(network, &options.cost()),
             arrangements: [Places::None, options.method.places()]
                 .map(|places| plan::arrangement(network, places)),
             layouts: HashMap::new(),
@@ -220,7 +220,7 @@ impl<'a> Chains<'a> {
     /// polynomial.
     fn discretised(&self, offered: &[Vec<Approximation>]) -> Result<Vec<Point>, CompileError> {
         let solve = |(chain, instance): (Arc<Chain>, Instance)| {
-            let restore = chain.bootstrapping_seconds(&self.options.cost);
+            let restore = chain.bootstrapping_seconds(&self.options.cost());
             let layer = |(k, &(node, _)): (usize, &_)| -> Vec<discretised::Candidate> {
                 let operand = self.network.operands(node)[0];
                 let time = |step: usize, alternative: usize, level: usize| {
@@ -294,7 +294,7 @@ impl<'a> Chains<'a> {
                 self.layouts(chain),
                 chain,
                 levels,
-                &self.options.cost,
+                &self.options.cost(),
             );
             Some((Arc::clone(chain), instance.ok()?))
         };

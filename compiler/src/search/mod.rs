@@ -358,7 +358,7 @@ impl<'a> Search<'a> {
         let magnitudes = magnitudes(network, &layers, &self.fitting);
         let plan = plan::plan(network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
         let mut program = lower(network, activations, &plan, self.options.preprocessing.clone());
-        program.predicted = predict(&program, layouts, &self.options.cost);
+        program.predicted = predict(&program, layouts, &self.options.cost());
         let samples = self.held.data().batches().next().expect("data sets have samples");
         program.predicted.precision_bits = noise::output_bits(
             &program,
@@ -371,7 +371,7 @@ impl<'a> Search<'a> {
     }
 
     fn check_memory(&self, program: &Program) -> Result<(), CompileError> {
-        let needed = program.predicted.peak_bytes;
+        let needed = program.predicted.memory.total_bytes();
         match self.options.memory_limit {
             Some(available) if needed > available => {
                 Err(CompileError::Memory { needed, available })

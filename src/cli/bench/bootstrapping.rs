@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use pic::Progress;
 use pic_ckks::model::SecurityLevel;
-use pic_ckks::model::bootstrapping::{BootstrappingRequest, SlotData};
+use pic_ckks::model::bootstrapping::{BootstrappingPlan, BootstrappingRequest, SlotData};
+use pic_ckks::model::work::Work;
 use pic_ckks::{
     Bootstrapper, Ciphertext, Complex64, Context, Error, EvaluationKeys, Evaluator, SecretKey,
     secret_rng,
 };
 use serde::Serialize;
 
-use super::Part;
 use super::measure::{Figure, Run, Stopwatch, Task, timed};
+use super::{Part, table};
 use crate::cli::error::Failure;
 
 /// What is asked of the planner.
@@ -68,7 +69,8 @@ pub struct Bootstrap {
 pub fn bootstraps(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Bootstrap>, Failure> {
     let mut bootstraps = Vec::new();
     for (what, request) in CASES.iter().filter(|(_, request)| wanted.contains(&request.log_n)) {
-        bootstraps.extend(bootstrap(stopwatch, what, request)?);
+        let is_first = bootstraps.is_empty();
+        bootstraps.extend(bootstrap(stopwatch, what, request, is_first)?);
     }
     Ok(bootstraps)
 }
@@ -77,35 +79,39 @@ fn bootstrap(
     stopwatch: &Stopwatch,
     what: &'static str,
     request: &BootstrappingRequest,
+    is_first: bool,
 ) -> Result<Vec<Bootstrap>, Failure> {
     let BootstrappingRequest { log_n, slots, levels, .. } = *request;
-    let stage = format!("bootstrapping, N = 2^{log_n}, {slots} slots");
-    stopwatch.session.progress.stage(&format!("{stage}: keys"), 0);
-    let operands = Operands::new(request)?;
-    let limbs = operands.bootstrapper.plan().parameters().moduli().len();
-    let threads = stopwatch.threads();
-    let mut targets = vec![levels, levels / 2, 1, 0];
+    let stage = format!("{}, N = 2^{log_n}, {slots} slots", what.replace('_', " "));
+    stopwatch.session.progress.stage(&format!("{stage}: plan and keys"), 0);
+    let plan = request.plan().expect("the requests of the benchmark have plans");
+    let mut targets =
+        if stopwatch.is_limited() { vec![levels, 0] } else { vec![levels, levels / 2, 1, 0] };
     targets.dedup();
-    let task = |&target: &usize| {
-        let operands = &operands;
-        let run: Run = Box::new(move || timed(|| operands.bootstrap(target)));
-        Task { what, limbs, count: 1.0, work: None, run }
+    let expected = expected(&plan, &targets, stopwatch);
+    let measured = stopwatch.within(&stage, expected, || {
+        let operands = Operands::new(request, plan)?;
+        if is_first {
+            stopwatch.session.say(table::bootstraps_heading(stopwatch.target.threads))?;
+        }
+        targets.iter().map(|&target| operands.figure(stopwatch, what, target)).collect()
+    })?;
+    Ok(measured.unwrap_or_default())
+}
+
+/// Seconds that timing bootstrapping to these levels should take.
+fn expected(plan: &BootstrappingPlan, targets: &[usize], stopwatch: &Stopwatch) -> f64 {
+    // Each is done once more for its precision.
+    let figure = |&target: &usize| {
+        let work = plan.cost(target);
+        stopwatch.expected_of_figure(work) + stopwatch.expected(work)
     };
-    let tasks = targets.iter().map(task).collect();
-    let figures = stopwatch.figures(Part::Bootstrapping, &stage, log_n, tasks)?;
-    let measured = |(figure, levels_left): (Figure, usize)| {
-        let [mean_bits, minimum_bits] = operands.bits(levels_left)?;
-        Ok(Bootstrap {
-            figure: if levels_left == levels { figure.judged(threads) } else { figure },
-            slots,
-            levels_left,
-            mean_bits,
-            minimum_bits,
-            key_bytes: operands.key_bytes,
-            matrix_bytes: operands.bootstrapper.bytes(),
-        })
-    };
-    figures.into_iter().zip(targets).map(measured).collect()
+    // Keys and matrices are sampled or encoded, and transformed.
+    let parameters = plan.parameters();
+    let words = (plan.keys().bytes(parameters) + plan.matrix_bytes()) as f64 / 8.0;
+    let transforms = 2.0 * words * f64::from(parameters.log_n());
+    let setup = Work { transforms, words, ..Work::default() };
+    targets.iter().map(figure).sum::<f64>() + stopwatch.expected(setup)
 }
 
 /// Keys, matrices and a ciphertext for one request.
@@ -120,8 +126,7 @@ struct Operands {
 }
 
 impl Operands {
-    fn new(request: &BootstrappingRequest) -> Result<Self, Error> {
-        let plan = request.plan().expect("the requests of the benchmark have plans");
+    fn new(request: &BootstrappingRequest, plan: BootstrappingPlan) -> Result<Self, Error> {
         let context = Context::new(plan.parameters().clone())?;
         let values = values(request);
         let message = context.encode_complex(&values, plan.input_scale(), plan.input_level())?;
@@ -138,6 +143,36 @@ impl Operands {
             bootstrapper,
             values,
         })
+    }
+
+    /// Times bootstrapping to some levels, measures its precision and prints both.
+    fn figure(
+        &self,
+        stopwatch: &Stopwatch,
+        what: &'static str,
+        levels_left: usize,
+    ) -> Result<Bootstrap, Failure> {
+        let plan = self.bootstrapper.plan();
+        let (log_n, limbs) = (plan.parameters().log_n(), plan.parameters().moduli().len());
+        let run: Run = Box::new(move || timed(|| self.bootstrap(levels_left)));
+        let task = Task { what, limbs, count: 1.0, work: None, run };
+        let figure = stopwatch.figure(Part::Bootstrapping, log_n, task)?;
+        let [mean_bits, minimum_bits] = self.bits(levels_left)?;
+        let bootstrap = Bootstrap {
+            figure: if levels_left == plan.levels() {
+                figure.judged(stopwatch.target)
+            } else {
+                figure
+            },
+            slots: plan.slots(),
+            levels_left,
+            mean_bits,
+            minimum_bits,
+            key_bytes: self.key_bytes,
+            matrix_bytes: self.bootstrapper.bytes(),
+        };
+        stopwatch.session.say(table::bootstrap(&bootstrap))?;
+        Ok(bootstrap)
     }
 
     fn bootstrap(&self, target: usize) -> Result<Ciphertext, Error> {

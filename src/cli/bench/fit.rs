@@ -1,8 +1,8 @@
 //! The constants of the cost model that come closest to what was measured.
 
 use nalgebra::{DMatrix, DVector};
-use pic_ckks::model::work::Prices;
-use pic_ir::cost::CostModel;
+use pic_ckks::model::Prices;
+use pic_ir::cost::{CostModel, Target};
 
 use super::Part;
 use super::measure::Figure;
@@ -19,7 +19,7 @@ pub struct Fit {
 /// all threads over one, as a geometric mean over operations. Nothing without operations.
 ///
 /// The kinds of work go together in all operations; kernels, if they were measured, tell them apart.
-pub fn fit(figures: &[Figure], threads: usize) -> Option<Fit> {
+pub fn fit(figures: &[Figure], target: Target) -> Option<Fit> {
     let priced: Vec<_> = figures.iter().filter_map(|f| Some((f.work?, f.seconds))).collect();
     let operations = figures.iter().filter(|f| f.part == Part::Operations && f.work.is_some());
     let gains: Vec<f64> = operations.map(|f| f.seconds.gain().ln()).collect();
@@ -35,7 +35,7 @@ pub fn fit(figures: &[Figure], threads: usize) -> Option<Fit> {
     let [transform, multiplication, conversion, word] = prices;
     let prices = Prices { transform, multiplication, conversion, word };
     let speedup = (gains.iter().sum::<f64>() / gains.len() as f64).exp();
-    let model = CostModel { prices, threads, speedup };
+    let model = CostModel { target, prices, speedup };
     Some(Fit { model, deviation })
 }
 
@@ -81,7 +81,8 @@ mod tests {
     fn the_fit_recovers_the_prices_behind_the_figures() {
         let prices =
             Prices { transform: 7e-11, multiplication: 1e-10, conversion: 8e-11, word: 3e-10 };
-        let truth = CostModel { prices, threads: 4, speedup: 2.5 };
+        let target = "fma256:4".parse().unwrap();
+        let truth = CostModel { target, prices, speedup: 2.5 };
         let works = [
             [1e7, 1e6, 0.0, 1e6],
             [1e6, 5e6, 2e6, 0.0],
@@ -105,7 +106,8 @@ mod tests {
                 work: Some(work),
             }
         });
-        let found = fit(&figures, 4).unwrap();
+        let found = fit(&figures, target).unwrap();
+        assert_eq!(found.model.target, target);
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-6;
         assert!(close(found.model.prices.transform, prices.transform));
         assert!(close(found.model.prices.multiplication, prices.multiplication));

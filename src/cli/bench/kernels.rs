@@ -45,8 +45,7 @@ pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Fai
             conversion("convert_basis", &large),
             product("multiply_residues", &large),
         ];
-        let stage = format!("kernels, N = 2^{log_n}");
-        figures.extend(stopwatch.figures(Part::Kernels, &stage, log_n, tasks)?);
+        figures.extend(stopwatch.rows(Part::Kernels, log_n, tasks)?);
     }
     Ok(figures)
 }

@@ -1,15 +1,17 @@
 //! Timing: the fastest of several runs, on one thread and on all.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use pic::Progress;
 use pic_ckks::Error;
+use pic_ckks::model::Prices;
 use pic_ckks::model::work::Work;
+use pic_ir::cost::Target;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
-use super::Part;
-use super::targets::{Target, target};
+use super::{Part, table, targets};
 use crate::cli::error::Failure;
 use crate::cli::{Session, memory};
 
@@ -45,7 +47,7 @@ pub struct Figure {
     #[serde(flatten)]
     pub seconds: Seconds,
     /// What it must reach.
-    pub target: Option<Target>,
+    pub target: Option<targets::Target>,
     /// Whether it does.
     pub met: Option<bool>,
     /// Largest resident set of the process meanwhile.
@@ -56,9 +58,9 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// With its target, if there is one, given how many threads all are.
-    pub fn judged(self, threads: usize) -> Self {
-        let target = target(self.what, self.log_n, self.limbs);
+    /// With its target, if there is one, given the kernels that ran and how many threads all are.
+    pub fn judged(self, Target { kernels, threads }: Target) -> Self {
+        let target = targets::target(kernels, self.what, self.log_n, self.limbs);
         let met = target.map(|target| target.met_by(self.seconds, threads));
         Self { target, met, ..self }
     }
@@ -82,68 +84,126 @@ impl Seconds {
     }
 }
 
-/// Measures with the same patience everywhere and shows progress.
+/// Measures with the same patience everywhere, and prints what it measures.
 pub struct Stopwatch<'a> {
-    /// Shows the progress.
+    /// Where it prints.
     pub session: &'a Session,
+    /// The machine.
+    pub target: Target,
     pools: [ThreadPool; 2],
     budget: Duration,
+    /// When all has to be done, if it has.
+    end: Option<Instant>,
+    /// Seconds that were expected of what is done, and that it took.
+    spent: Cell<[f64; 2]>,
 }
 
 impl<'a> Stopwatch<'a> {
-    /// Times each figure for about `budget` on one thread, and as long on all `threads`.
-    pub fn new(session: &'a Session, threads: usize, budget: Duration) -> Result<Self, Failure> {
+    /// Times each figure for about `budget` on one thread, and as long on all. If there is a `limit`, what
+    /// would not end within it is left out.
+    pub fn new(
+        session: &'a Session,
+        target: Target,
+        budget: Duration,
+        limit: Option<Duration>,
+    ) -> Result<Self, Failure> {
         let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
-        Ok(Self { session, pools: [pool(1)?, pool(threads)?], budget })
+        Ok(Self {
+            session,
+            target,
+            pools: [pool(1)?, pool(target.threads)?],
+            budget,
+            end: limit.map(|limit| Instant::now() + limit),
+            spent: Cell::new([0.0; 2]),
+        })
     }
 
-    /// Times tasks under one ring degree.
-    pub fn figures(
+    /// Whether there is a limit.
+    pub fn is_limited(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Does something that should take so many seconds, if there is time left for it, and says so if not.
+    pub fn within<T>(
         &self,
-        part: Part,
         stage: &str,
-        log_n: u32,
-        tasks: Vec<Task>,
-    ) -> Result<Vec<Figure>, Failure> {
-        self.session.progress.stage(stage, tasks.len() as u64);
-        let figure = |(done, mut task): (usize, Task)| {
-            memory::reset_peak();
-            let seconds = self.time(&mut task)?;
-            let peak_bytes = memory::peak_bytes();
-            self.session.progress.advance(done as u64 + 1);
-            let Task { what, limbs, work, .. } = task;
-            let (target, met) = (None, None);
-            Ok(Figure { part, what, log_n, limbs, seconds, target, met, peak_bytes, work })
-        };
-        tasks.into_iter().enumerate().map(figure).collect()
+        expected: f64,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        // Prices may be off; what was done so far shows by how much.
+        let [promised, taken] = self.spent.get();
+        let seconds = expected * if promised > 0.0 { taken / promised } else { 1.0 };
+        let start = Instant::now();
+        let left = self.end.map(|end| end.saturating_duration_since(start).as_secs_f64());
+        if left.is_some_and(|left| seconds > left) {
+            let text =
+                format!("  {stage}: left out, it would take about {seconds:.0} s; see --all\n");
+            self.session.say(text)?;
+            return Ok(None);
+        }
+        let result = work()?;
+        self.spent.set([promised + expected, taken + start.elapsed().as_secs_f64()]);
+        Ok(Some(result))
     }
 
-    /// How many threads all threads are.
-    pub fn threads(&self) -> usize {
-        self.pools[1].current_num_threads()
+    /// Seconds that some work should take on one thread.
+    pub fn expected(&self, work: Work) -> f64 {
+        Prices::of(self.target.kernels).seconds(work)
+    }
+
+    /// Seconds that timing some work should take.
+    pub fn expected_of_figure(&self, work: Work) -> f64 {
+        2.0 * (LEAST_RUNS as f64 * self.expected(work)).max(self.budget.as_secs_f64())
+    }
+
+    /// Times tasks under one ring degree and prints a row for each.
+    pub fn rows(&self, part: Part, log_n: u32, tasks: Vec<Task>) -> Result<Vec<Figure>, Failure> {
+        let row = |task| {
+            let figure = self.figure(part, log_n, task)?.judged(self.target);
+            self.session.say(table::figure(&figure))?;
+            Ok(figure)
+        };
+        tasks.into_iter().map(row).collect()
+    }
+
+    /// Times one task.
+    pub fn figure(&self, part: Part, log_n: u32, mut task: Task) -> Result<Figure, Failure> {
+        let name = format!("{}, N = 2^{log_n}, {} limbs", task.what.replace('_', " "), task.limbs);
+        self.session.progress.stage(&name, 0);
+        memory::reset_peak();
+        let seconds = self.time(&mut task)?;
+        let peak_bytes = memory::peak_bytes();
+        let Task { what, limbs, work, .. } = task;
+        let (target, met) = (None, None);
+        Ok(Figure { part, what, log_n, limbs, seconds, target, met, peak_bytes, work })
     }
 
     fn time(&self, task: &mut Task) -> Result<Seconds, Error> {
-        let [one, all] = &self.pools;
-        let one_thread = one.install(|| self.fastest(task))?;
-        let all_threads =
-            if self.threads() == 1 { one_thread } else { all.install(|| self.fastest(task))? };
+        let ([one, all], budget) = (&self.pools, self.budget);
+        let one_thread = one.install(|| fastest(task, budget))?;
+        let all_threads = if self.target.threads == 1 {
+            one_thread
+        } else {
+            all.install(|| fastest(task, budget))?
+        };
         Ok(Seconds { one_thread, all_threads })
     }
-
-    /// The first runs also warm up caches and pools; the fastest of all counts.
-    fn fastest(&self, task: &mut Task) -> Result<f64, Error> {
-        const LEAST: usize = 3;
-        let begin = Instant::now();
-        let mut fastest = Duration::MAX;
-        let mut runs = 0;
-        while runs < LEAST || begin.elapsed() < self.budget {
-            fastest = fastest.min((task.run)()?);
-            runs += 1;
-        }
-        Ok(fastest.as_secs_f64() / task.count)
-    }
 }
+
+/// The first runs also warm up caches and pools; the fastest of all that fit counts.
+fn fastest(task: &mut Task, budget: Duration) -> Result<f64, Error> {
+    let begin = Instant::now();
+    let mut fastest = Duration::MAX;
+    let mut runs = 0;
+    while runs < LEAST_RUNS || begin.elapsed() < budget {
+        fastest = fastest.min((task.run)()?);
+        runs += 1;
+    }
+    Ok(fastest.as_secs_f64() / task.count)
+}
+
+/// Fewest runs for a figure.
+const LEAST_RUNS: usize = 3;
 
 /// Runs something once, and says how long it took. What it returns is dropped afterwards.
 pub fn timed<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<Duration, Error> {

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pic::Progress;
 use pic_ckks::model::chebyshev::ChebyshevPlan;
-use pic_ckks::model::work::{Counter, TransformSteps};
+use pic_ckks::model::work::{Counter, TransformSteps, Work};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
     Ciphertext, ComplexPart, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest,
     LinearTransform, Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 
-use super::Part;
 use super::measure::{Figure, Run, Stopwatch, Task, timed};
+use super::{Part, quick};
 use crate::cli::error::Failure;
 
 /// Sizes of the primes; q0 has room above the scale. Timings hardly depend on them.
@@ -70,10 +71,19 @@ const DEEP: &[(&str, usize)] = &[("chebyshev_27", 27), ("chebyshev_59", 59)];
 pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
     for case in CASES.iter().filter(|case| wanted.contains(&case.log_n)) {
-        let stage = format!("N = 2^{}, {} limbs", case.log_n, case.limbs);
-        let operands = Operands::new(case)?;
-        let tasks = operands.tasks(case)?;
-        figures.extend(stopwatch.figures(Part::Operations, &stage, case.log_n, tasks)?);
+        let stage = format!("operations, N = 2^{}, {} limbs", case.log_n, case.limbs);
+        let measured = stopwatch
+            .within(&stage, case.expected(stopwatch), || case.figures(stopwatch, |_| true))?;
+        figures.extend(measured.into_iter().flatten());
+    }
+    Ok(figures)
+}
+
+/// Times those operations only by which this machine's speed is judged.
+pub fn quick(stopwatch: &Stopwatch) -> Result<Vec<Figure>, Failure> {
+    let mut figures = Vec::new();
+    for case in CASES.iter().filter(|case| quick::SIZES.contains(&(case.log_n, case.limbs))) {
+        figures.extend(case.figures(stopwatch, |what| quick::weight(what) > 0.0)?);
     }
     Ok(figures)
 }
@@ -86,6 +96,44 @@ impl Case {
         let digits = self.limbs.div_ceil(self.special);
         Parameters::from_bits(self.log_n, &chain, &special, digits, SecurityLevel::Bits128)
             .expect("the cases of the benchmark are within the security table")
+    }
+
+    fn figures(
+        &self,
+        stopwatch: &Stopwatch,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Figure>, Failure> {
+        stopwatch.session.progress.stage("keys", 0);
+        let operands = Operands::new(self)?;
+        let mut tasks = operands.tasks(self)?;
+        tasks.retain(|task| wanted(task.what));
+        stopwatch.rows(Part::Operations, self.log_n, tasks)
+    }
+
+    /// Seconds that timing its operations should take.
+    fn expected(&self, stopwatch: &Stopwatch) -> f64 {
+        let parameters = self.parameters();
+        let (counter, level) = (Counter::new(&parameters, 0..0), parameters.max_level());
+        let rotation = counter.key_switch(level);
+        let polynomials = self.polynomials.iter().map(|&(_, degree)| {
+            let plan = ChebyshevPlan::new(&coefficients(degree));
+            counter.polynomial(&plan.expect("the coefficients are finite"), level)
+        });
+        // Encoding, encrypting and decrypting take next to nothing; hoisting halves rotations.
+        let others = [
+            Work::default(),
+            Work::default(),
+            Work::default(),
+            Work::default(),
+            counter.rescale(level),
+            rotation,
+            rotation * (HOISTED.len() / 2),
+            counter.product(level),
+            counter.linear(&steps(parameters.max_slots()), level, Hoisting::Double),
+        ];
+        let figures = polynomials.chain(others).map(|work| stopwatch.expected_of_figure(work));
+        // A key takes about as long as its use.
+        figures.sum::<f64>() + stopwatch.expected(rotation * (HOISTED.len() + 1))
     }
 }
 
@@ -189,14 +237,18 @@ impl Operands {
             ),
         ];
         for &(what, degree) in case.polynomials {
-            let coefficients: Vec<f64> = (0..=degree).map(|i| 0.5 / (i + 1) as f64).collect();
-            let plan = ChebyshevPlan::new(&coefficients).expect("the coefficients are finite");
+            let plan = ChebyshevPlan::new(&coefficients(degree));
+            let plan = plan.expect("the coefficients are finite");
             let work = counter.polynomial(&plan, level);
             let run = move || timed(|| evaluator.evaluate_chebyshev(a, &plan, SCALE));
             tasks.push(task(what, Some(work), Box::new(run)));
         }
         Ok(tasks)
     }
+}
+
+fn coefficients(degree: usize) -> Vec<f64> {
+    (0..=degree).map(|i| 0.5 / (i + 1) as f64).collect()
 }
 
 fn transform(context: &Context, values: &[f64]) -> Result<LinearTransform, Error> {

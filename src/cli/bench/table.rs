@@ -1,104 +1,110 @@
-//! The tables: figures against their targets, bootstrapping to fewer levels, the cost model.
+//! The tables, row by row: figures against their targets, bootstrapping to fewer levels, the cost model.
+
+use pic_ir::cost::Target;
 
 use super::bootstrapping::Bootstrap;
 use super::fit::Fit;
 use super::measure::Figure;
-use super::targets::Target;
-use crate::cli::text::{Table, bytes, or_dash, percent};
+use super::targets;
+use crate::cli::text::{Columns, bytes, or_dash, percent};
 
-/// Everything that was measured, on so many threads.
-pub fn report(
-    figures: &[Figure],
-    bootstraps: &[Bootstrap],
-    fit: Option<&Fit>,
-    threads: usize,
-) -> String {
-    let mut text = figures_table(figures, bootstraps, threads).to_string();
-    if !bootstraps.is_empty() {
-        text += &format!("\n{}", bootstraps_table(bootstraps, threads));
-    }
-    if let Some(fit) = fit {
-        text += &format!("\n{}", cost_model(fit));
-    }
-    text
+/// What all rows have in common: kernels, threads, what counts.
+pub fn heading(target: Target) -> String {
+    let Target { kernels, threads } = target;
+    format!("{kernels} kernels, {threads} threads; the fastest of several runs\n")
 }
 
-/// One line for each figure, and for bootstrapping to all levels.
-fn figures_table(figures: &[Figure], bootstraps: &[Bootstrap], threads: usize) -> Table {
+const FIGURES: Columns<9> = Columns([28, 5, 5, 8, 12, 5, 19, 3, 9]);
+
+/// Above the rows of [`figure`].
+pub fn figures_heading(threads: usize) -> String {
     let all = format!("{threads} threads");
-    let headings =
-        ["what", "log N", "limbs", "1 thread", &all, "gain", "must (1, 2 threads)", "met", "peak"];
-    let mut table = Table::new(&headings);
-    let highest = bootstraps.iter().map(|b| &b.figure).filter(|figure| figure.target.is_some());
-    for figure in figures.iter().chain(highest) {
-        table.row([
-            figure.what.replace('_', " "),
-            figure.log_n.to_string(),
-            figure.limbs.to_string(),
-            duration(figure.seconds.one_thread),
-            duration(figure.seconds.all_threads),
-            format!("{:.2}", figure.seconds.gain()),
-            or_dash(figure.target, must),
-            or_dash(figure.met, |met| if met { "yes" } else { "no" }.into()),
-            or_dash(figure.peak_bytes, bytes),
-        ]);
-    }
-    table
+    let must = "must (1, 2 threads)";
+    FIGURES.row(["what", "log N", "limbs", "1 thread", &all, "gain", must, "met", "peak"])
 }
 
-/// Time and precision against the levels that are left.
-fn bootstraps_table(bootstraps: &[Bootstrap], threads: usize) -> Table {
+/// A figure and its target.
+pub fn figure(figure: &Figure) -> String {
+    FIGURES.row([
+        &figure.what.replace('_', " "),
+        &figure.log_n.to_string(),
+        &figure.limbs.to_string(),
+        &duration(figure.seconds.one_thread),
+        &duration(figure.seconds.all_threads),
+        &format!("{:.2}", figure.seconds.gain()),
+        &or_dash(figure.target, must),
+        &or_dash(figure.met, met),
+        &or_dash(figure.peak_bytes, bytes),
+    ])
+}
+
+const BOOTSTRAPS: Columns<13> = Columns([22, 5, 5, 11, 8, 12, 19, 3, 9, 12, 9, 9, 9]);
+
+/// Above the rows of [`bootstrap`].
+pub fn bootstraps_heading(threads: usize) -> String {
     let all = format!("{threads} threads");
-    let headings = [
+    let row = BOOTSTRAPS.row([
         "what",
         "log N",
         "slots",
         "levels left",
         "1 thread",
         &all,
+        "must (1, 2 threads)",
+        "met",
         "mean bits",
         "minimum bits",
         "keys",
         "matrices",
-    ];
-    let mut table = Table::new(&headings);
-    for bootstrap in bootstraps {
-        let figure = &bootstrap.figure;
-        table.row([
-            figure.what.replace('_', " "),
-            figure.log_n.to_string(),
-            bootstrap.slots.to_string(),
-            bootstrap.levels_left.to_string(),
-            duration(figure.seconds.one_thread),
-            duration(figure.seconds.all_threads),
-            format!("{:.1}", bootstrap.mean_bits),
-            format!("{:.1}", bootstrap.minimum_bits),
-            bytes(bootstrap.key_bytes as u64),
-            bytes(bootstrap.matrix_bytes as u64),
-        ]);
-    }
-    table
+        "peak",
+    ]);
+    format!("\n{row}")
 }
 
-fn cost_model(fit: &Fit) -> String {
+/// Time and precision of bootstrapping to some levels.
+pub fn bootstrap(bootstrap: &Bootstrap) -> String {
+    let figure = &bootstrap.figure;
+    BOOTSTRAPS.row([
+        &figure.what.replace('_', " "),
+        &figure.log_n.to_string(),
+        &bootstrap.slots.to_string(),
+        &bootstrap.levels_left.to_string(),
+        &duration(figure.seconds.one_thread),
+        &duration(figure.seconds.all_threads),
+        &or_dash(figure.target, must),
+        &or_dash(figure.met, met),
+        &format!("{:.1}", bootstrap.mean_bits),
+        &format!("{:.1}", bootstrap.minimum_bits),
+        &bytes(bootstrap.key_bytes as u64),
+        &bytes(bootstrap.matrix_bytes as u64),
+        &or_dash(figure.peak_bytes, bytes),
+    ])
+}
+
+/// The constants of the cost model.
+pub fn cost_model(fit: &Fit) -> String {
     let m = &fit.model;
     format!(
-        "cost model: {:.2e} s a transformed coefficient and stage, {:.2e} s a product, {:.2e} s a converted\n\
+        "\ncost model: {:.2e} s a transformed coefficient and stage, {:.2e} s a product, {:.2e} s a converted\n\
          coefficient and pair of limbs, {:.2e} s a word from or to memory; {} threads are {:.2} times as fast\n\
          as one; deviation {}\n",
         m.prices.transform,
         m.prices.multiplication,
         m.prices.conversion,
         m.prices.word,
-        m.threads,
+        m.target.threads,
         m.speedup,
         percent(fit.deviation)
     )
 }
 
-fn must(target: Target) -> String {
+fn must(target: targets::Target) -> String {
     let two = or_dash(target.two_threads, duration);
     format!("{}, {two}", duration(target.one_thread))
+}
+
+fn met(met: bool) -> String {
+    if met { "yes" } else { "no" }.into()
 }
 
 /// A duration in the unit that suits it, from nanoseconds up, to three digits.

@@ -1,9 +1,11 @@
-//! What every figure must reach: seconds on one thread and on two, of cores with AVX-512-IFMA.
+//! What figures must reach: seconds on one thread and on two, by the kernels that run.
 //!
-//! They follow from what other libraries need for the same operation on the same machine.
+//! They follow from what other libraries need for the same operation on the same machine, those of kernels in
+//! double precision from what a prototype reached on a Zen 3 server.
 
 use std::ops::RangeInclusive;
 
+use pic_ckks::model::KernelSet;
 use serde::Serialize;
 
 use super::measure::Seconds;
@@ -27,9 +29,15 @@ impl Target {
     }
 }
 
-/// The target of an operation, if it has one.
-pub fn target(what: &str, log_n: u32, limbs: usize) -> Option<Target> {
-    let line = TARGETS
+/// The target of an operation with some kernels, if it has one.
+pub fn target(kernels: KernelSet, what: &str, log_n: u32, limbs: usize) -> Option<Target> {
+    let lines: &[Line] = match kernels {
+        KernelSet::Ifma => &IFMA,
+        KernelSet::Fma512 => &[],
+        KernelSet::Fma256 => &FMA256,
+        KernelSet::Portable => &PORTABLE,
+    };
+    let line = lines
         .iter()
         .find(|line| line.what == what && line.log_n == log_n && line.limbs.contains(&limbs))?;
     Some(Target { one_thread: line.one_thread, two_threads: line.two_threads })
@@ -55,7 +63,7 @@ const fn line(
 
 const ANY: RangeInclusive<usize> = 0..=usize::MAX;
 
-const TARGETS: [Line; 27] = [
+const IFMA: [Line; 27] = [
     // Seconds a limb.
     line("ntt_50_bits_cold", 16, ANY, 70e-6, None),
     line("ntt_50_bits_cold", 15, ANY, 32e-6, None),
@@ -89,17 +97,42 @@ const TARGETS: [Line; 27] = [
     line("bootstrap_full_real", 15, ANY, 0.5, Some(0.3)),
 ];
 
+const FMA256: [Line; 8] = kernels(110e-6, 120e-6, 0.30e-9, 0.45e-9);
+const PORTABLE: [Line; 8] = kernels(330e-6, 330e-6, 0.9e-9, 1.5e-9);
+
+/// Targets of kernels, given those of transforms of 2^15 coefficients; 2^16 in proportion.
+const fn kernels(ntt: f64, intt: f64, convert: f64, multiply: f64) -> [Line; 8] {
+    const LARGER: f64 = 2.0 * 16.0 / 15.0;
+    [
+        line("ntt_50_bits_cold", 16, ANY, ntt * LARGER, None),
+        line("ntt_50_bits_cold", 15, ANY, ntt, None),
+        line("intt_50_bits_cold", 16, ANY, intt * LARGER, None),
+        line("intt_50_bits_cold", 15, ANY, intt, None),
+        line("convert_basis", 16, ANY, convert, None),
+        line("convert_basis", 15, ANY, convert, None),
+        line("multiply_residues", 16, ANY, multiply, None),
+        line("multiply_residues", 15, ANY, multiply, None),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn targets_depend_on_the_size() {
-        let most = |limbs| target("rotate", 16, limbs).map(|target| target.one_thread);
+    fn targets_depend_on_the_size_and_the_kernels() {
+        let of = |kernels, what, log_n, limbs| {
+            target(kernels, what, log_n, limbs).map(|target| target.one_thread)
+        };
+        let most = |limbs| of(KernelSet::Ifma, "rotate", 16, limbs);
         assert_eq!(most(24), Some(25e-3));
         assert_eq!(most(11), Some(9e-3));
         assert_eq!(most(17), None);
-        assert_eq!(target("rotate", 14, 11), None);
+        assert_eq!(of(KernelSet::Ifma, "rotate", 14, 11), None);
+        assert_eq!(of(KernelSet::Portable, "rotate", 16, 24), None);
+        assert_eq!(of(KernelSet::Portable, "ntt_50_bits_cold", 15, 32), Some(330e-6));
+        assert_eq!(of(KernelSet::Fma256, "ntt_50_bits_cold", 15, 32), Some(110e-6));
+        assert_eq!(of(KernelSet::Fma512, "ntt_50_bits_cold", 15, 32), None);
     }
 
     #[test]

@@ -168,6 +168,7 @@ fn intern(distinct: &mut Vec<Matrix>, matrix: &Matrix) -> usize {
 mod tests {
     use super::*;
     use pic_ckks_model::SecurityLevel;
+    use pic_ir::cost::Target;
     use pic_ir::function::Function;
     use pic_ir::matrix::{Conv, ConvAxis};
     use pic_ir::network::Node;
@@ -194,7 +195,8 @@ mod tests {
         );
         let parameters =
             Parameters::from_bits(12, &[40.0, 30.0], &[45.0], 2, SecurityLevel::Insecure).unwrap();
-        let layouts = LayoutPlanner::new(&network, &CostModel::default()).choose(&parameters, 1);
+        let layouts =
+            LayoutPlanner::new(&network, &CostModel::of(Target::REFERENCE)).choose(&parameters, 1);
         // 9 taps × 4 rotations of the channels; row-major output would need far more.
         let transform = layouts.transforms[1].as_ref().unwrap();
         assert!(transform.steps.products <= 36, "{} diagonals", transform.steps.products);

@@ -222,7 +222,7 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
     use pic_ckks_model::{Parameters, SecurityLevel};
-    use pic_ir::cost::CostModel;
+    use pic_ir::cost::{CostModel, Target};
     use pic_ir::function::Function;
     use pic_ir::matrix::{Conv, ConvAxis, Matrix};
     use pic_ir::network::{Network, Node, Op};
@@ -298,7 +298,7 @@ mod tests {
             let moduli = [40.0, 30.0];
             let insecure = SecurityLevel::Insecure;
             let parameters = Parameters::from_bits(log_n, &moduli, &[45.0], 2, insecure).unwrap();
-            let cost = CostModel::default();
+            let cost = CostModel::of(Target::REFERENCE);
             let planner = LayoutPlanner::new(network, &cost);
             let pricing = Pricing::new(cost, &parameters, 1);
             let search = Search::new(&planner, &pricing);

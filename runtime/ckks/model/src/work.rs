@@ -1,4 +1,4 @@
-//! Elementary work of operations on ciphertexts, and what it costs.
+//! Elementary work of operations on ciphertexts; `prices` says what it costs.
 //!
 //! Counts follow what `pic_ckks` executes: hybrid key switching, hoisted linear transforms, one division
 //! for relinearising and rescaling. Of the memory traffic, what is counted is larger than caches:
@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
+use crate::prices::Prices;
 use crate::primes::residue_bytes;
 
 /// Elementary work of an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// Number-theoretic transforms, in coefficients × log2 N.
     pub transforms: f64,
@@ -24,36 +25,6 @@ pub struct Work {
     pub conversions: f64,
     /// Words read from memory or written to it.
     pub words: f64,
-}
-
-/// Prices of elementary work, in seconds on one thread.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prices {
-    /// Per coefficient × log2 N of a transform.
-    pub transform: f64,
-    /// Per coefficient of a modular multiplication.
-    pub multiplication: f64,
-    /// Per coefficient and pair of limbs of a base conversion.
-    pub conversion: f64,
-    /// Per word read or written.
-    pub word: f64,
-}
-
-impl Default for Prices {
-    /// Of one core with AVX-512-IFMA, as `pic bench` fits them.
-    fn default() -> Self {
-        Self { transform: 6.8e-11, multiplication: 1.6e-10, conversion: 6.9e-11, word: 4.4e-10 }
-    }
-}
-
-impl Prices {
-    /// Seconds on one thread.
-    pub fn seconds(&self, work: Work) -> f64 {
-        work.transforms * self.transform
-            + work.multiplications * self.multiplication
-            + work.conversions * self.conversion
-            + work.words * self.word
-    }
 }
 
 impl Add for Work {
@@ -266,10 +237,10 @@ impl<'a> Counter<'a> {
             + self.divide_rescale(level) * steps.outputs
     }
 
-    /// The hoisting that takes a linear transform the least time at [`Prices::default`]: the same whatever
+    /// The hoisting that takes a linear transform the least time at [`Prices::REFERENCE`]: the same whatever
     /// machine plans and whatever machine executes.
     pub fn hoisting(&self, steps: &TransformSteps, level: usize) -> Hoisting {
-        let seconds = |hoisting| Prices::default().seconds(self.linear(steps, level, hoisting));
+        let seconds = |hoisting| Prices::REFERENCE.seconds(self.linear(steps, level, hoisting));
         let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
         if is_single { Hoisting::Single } else { Hoisting::Double }
     }
@@ -381,8 +352,8 @@ mod tests {
             paired: 0,
             period,
         };
-        let work = |steps| Prices::default().seconds(counter.linear(&steps, 5, Hoisting::Double));
-        let rotation = Prices::default().seconds(counter.key_switch(5));
+        let work = |steps| Prices::REFERENCE.seconds(counter.linear(&steps, 5, Hoisting::Double));
+        let rotation = Prices::REFERENCE.seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
         let babies = work(steps) - work(TransformSteps { babies: 0, ..steps });
         assert!(babies < 0.5 * 3.0 * rotation);

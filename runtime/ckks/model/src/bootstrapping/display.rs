@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{BootstrappingPlan, Order, SPARSE_WEIGHT, SlotData};
+use crate::Prices;
 use crate::security::sparse_security;
-use crate::work::Prices;
 
 impl fmt::Display for BootstrappingPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +78,7 @@ impl fmt::Display for BootstrappingPlan {
             error.mean_bits(),
             error.minimum_bits()
         )?;
-        let seconds = |target| Prices::default().seconds(self.cost(target));
+        let seconds = |target| Prices::REFERENCE.seconds(self.cost(target));
         write!(
             f,
             "cost: {:.3} s on one thread for {} levels, {:.3} s for none; keys {} MiB, matrices {} MiB",

@@ -231,7 +231,7 @@ impl BootstrappingRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::Prices;
+    use crate::Prices;
 
     const REQUEST: BootstrappingRequest = BootstrappingRequest {
         log_n: 15,
@@ -245,7 +245,7 @@ mod tests {
     };
 
     fn seconds(plan: &BootstrappingPlan) -> f64 {
-        Prices::default().seconds(plan.cost(plan.levels()))
+        Prices::REFERENCE.seconds(plan.cost(plan.levels()))
     }
 
     #[test]
@@ -325,7 +325,7 @@ mod tests {
         assert!(cost(5, 9.0) < all);
         assert!(cost(3, 13.0) < all);
         let plan = REQUEST.plan().unwrap();
-        let seconds = |target| Prices::default().seconds(plan.cost(target));
+        let seconds = |target| Prices::REFERENCE.seconds(plan.cost(target));
         for target in 0..5 {
             assert!(seconds(target) < seconds(target + 1));
         }

@@ -12,8 +12,8 @@ use crate::chebyshev::ChebyshevPlan;
 use crate::parameters::{ParametersError, ParametersSpec};
 use crate::primes::primes_near;
 use crate::security::ERROR_STD;
-use crate::work::{Counter, Prices};
-use crate::{Parameters, SecurityLevel};
+use crate::work::Counter;
+use crate::{Parameters, Prices, SecurityLevel};
 
 /// Stages of a transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
@@ -120,7 +120,7 @@ impl BootstrappingRequest {
         let length = self.chain(sizes, structure).len();
         let parameters = pool.parameters(length, special.len(), structure.digit)?;
         let counter = Counter::new(&parameters, 0..0);
-        let prices = Prices::default();
+        let prices = Prices::REFERENCE;
         // The radices of one transform do not change the cost of the other.
         let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
             let mut best = (f64::INFINITY, stages.to_vec());

@@ -167,7 +167,10 @@ fn methods_differ_in_their_choice_alone() {
             Method::Ola => assert_eq!(bootstraps(&other), degrees.len()),
             Method::Composite => assert_eq!(degrees, [15, 15, 27, 15, 15, 27]),
         }
-        assert!(joint.program.predicted.seconds() <= other.program.predicted.seconds(), "{method:?}");
+        assert!(
+            joint.program.predicted.seconds() <= other.program.predicted.seconds(),
+            "{method:?}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! What elementary work costs: seconds on one thread by kernel set, and how much more threads gain.
 //!
-//! The figures of [`Row::of`] are those that `pic bench --output` fits to its measurements on a machine whose
+//! The figures of the table are those that `pic bench --output` fits to its measurements on a machine whose
 //! fastest kernels are of that set (`PIC_KERNELS` forces a slower one).
 
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
 //! Every loop over limbs but the transforms, for any vector unit.
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
 use super::arithmetic::{Constants, centered};
 use super::simd::{Simd, to_floats, to_words};
 use crate::ring::Modulus;
@@ -259,12 +261,21 @@ fn sums_of_products<S: Simd>(
 ) {
     let c = Constants::new(s, m);
     let length = ROW * S::LANES;
-    let rows = out0.chunks_exact_mut(length).zip(out1.chunks_exact_mut(length));
-    for (row, (out0, out1)) in rows.enumerate() {
-        let position = start + row * length;
-        let mut sums0 = [s.splat(0.0); ROW];
-        let mut sums1 = [s.splat(0.0); ROW];
-        for terms in terms.chunks(PRODUCTS_AT_ONCE) {
+    let chunks = terms.len().div_ceil(PRODUCTS_AT_ONCE);
+    // A few terms for all rows, then the next ones: fewer operands come from memory side by side. Between
+    // them the results hold the sums, as numbers.
+    for (chunk, terms) in terms.chunks(PRODUCTS_AT_ONCE).enumerate() {
+        let rows = out0.chunks_exact_mut(length).zip(out1.chunks_exact_mut(length));
+        for (row, (out0, out1)) in rows.enumerate() {
+            let position = start + row * length;
+            let mut sums0 = [s.splat(0.0); ROW];
+            let mut sums1 = [s.splat(0.0); ROW];
+            if chunk > 0 {
+                for v in 0..ROW {
+                    sums0[v] = s.as_floats(s.load(&out0[v * S::LANES..]));
+                    sums1[v] = s.as_floats(s.load(&out1[v * S::LANES..]));
+                }
+            }
             for (a, b0, b1) in terms {
                 let a = first.row(s, a, position);
                 let b0 = pair.row(s, b0, position);
@@ -276,13 +287,16 @@ fn sums_of_products<S: Simd>(
                 }
             }
             for v in 0..ROW {
-                sums0[v] = c.reduce(sums0[v]);
-                sums1[v] = c.reduce(sums1[v]);
+                let mut sums = [c.reduce(sums0[v]), c.reduce(sums1[v])];
+                if chunk + 1 == chunks {
+                    sums = [
+                        s.as_floats(to_words(s, c.canonical(sums[0]))),
+                        s.as_floats(to_words(s, c.canonical(sums[1]))),
+                    ];
+                }
+                s.store(&mut out0[v * S::LANES..], s.as_words(sums[0]));
+                s.store(&mut out1[v * S::LANES..], s.as_words(sums[1]));
             }
-        }
-        for v in 0..ROW {
-            s.store(&mut out0[v * S::LANES..], to_words(s, c.canonical(sums0[v])));
-            s.store(&mut out1[v * S::LANES..], to_words(s, c.canonical(sums1[v])));
         }
     }
 }
@@ -316,6 +330,7 @@ impl<S: Simd> Operand<S> for Plain {
 impl<S: Simd, const BYTES: usize, const LOG_RUN: u32> Operand<S> for Packed<BYTES, LOG_RUN> {
     #[inline(always)]
     fn row(self, s: S, words: &[u64], position: usize) -> [S::Words; ROW] {
+        prefetch(words, (position >> LOG_RUN) / 8 * BYTES);
         [self.register(s, words, position, 0), self.register(s, words, position, 1)]
     }
 }
@@ -332,6 +347,18 @@ impl<const BYTES: usize, const LOG_RUN: u32> Packed<BYTES, LOG_RUN> {
         let x = s.unpack::<BYTES>(group, (at >> LOG_RUN) % 8 / S::LANES);
         s.spread::<LOG_RUN>(x, at / S::LANES)
     }
+}
+
+/// Asks for what follows soon on the word with this index: keys and diagonals come from memory, and there are
+/// more of them, each read in order, than the processor keeps track of by itself.
+#[inline(always)]
+fn prefetch(words: &[u64], at: usize) {
+    /// Words ahead.
+    const DISTANCE: usize = 32;
+    // Nothing is read there, so that the address need not be one of the slice's.
+    let line = words.as_ptr().wrapping_add(at + DISTANCE);
+    // SAFETY: every x86-64 processor has the instruction, which reads nothing that could be seen.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
 }
 
 impl<S: Simd> Operand<S> for Repeated {

@@ -270,21 +270,23 @@ impl Ntt {
     pub(super) fn inverse_scaled(&self, limb: &mut [u64], factor: u64) {
         by_tables!(
             self, ntt: ntt.inverse_scaled(limb, factor),
-            fma256::inverse_scaled(ntt, limb, factor),
-            fma512::inverse_scaled(ntt, limb, factor),
+            fma256::inverse_scaled(ntt, limb, None, factor),
+            fma512::inverse_scaled(ntt, limb, None, factor),
             ntt.inverse_scaled(limb, factor),
         )
     }
 
     /// Values to coefficients times `factor`, out of place.
     pub(super) fn inverse_scaled_into(&self, out: &mut [u64], limb: &[u64], factor: u64) {
-        #[cfg(target_arch = "x86_64")]
-        if let Self::Ifma(tables) = self {
-            // SAFETY: kernels that are not available are refused before there are tables for them.
-            return unsafe { tables.inverse_scaled_into(out, limb, factor) };
-        }
-        out.copy_from_slice(limb);
-        self.inverse_scaled(out, factor);
+        by_tables!(
+            self, ntt: {
+                out.copy_from_slice(limb);
+                ntt.inverse_scaled(out, factor);
+            },
+            fma256::inverse_scaled(ntt, out, Some(limb), factor),
+            fma512::inverse_scaled(ntt, out, Some(limb), factor),
+            ntt.inverse_scaled_into(out, limb, factor),
+        )
     }
 }
 

@@ -144,8 +144,14 @@ fn check<const L: usize>(log_n: u32, bits: [u32; 2], terms: usize, kind: Residue
     };
     let forward = |x: &mut [u64]| ntt::forward::<_, false>(s, &tables.1, x);
     same("ntt", &|x| tables.0.forward(x), &forward);
-    let inverse = |x: &mut [u64]| ntt::inverse(s, &tables.1, x, scalar);
+    let inverse = |x: &mut [u64]| ntt::inverse(s, &tables.1, x, None, scalar);
     same("intt", &|x| tables.0.inverse_scaled(x, scalar), &inverse);
+    let inverse_into = |x: &mut [u64]| {
+        let source = x.to_vec();
+        x.fill(1);
+        ntt::inverse(s, &tables.1, x, Some(&source), scalar);
+    };
+    same("intt out of place", &|x| tables.0.inverse_scaled(x, scalar), &inverse_into);
     same("add", &|x| portable::add(&m, x, &b), &|x| loops::add(s, &m, x, &b));
     same("sub", &|x| portable::sub(&m, x, &b), &|x| loops::sub(s, &m, x, &b));
     same("neg", &|x| portable::neg(&m, x), &|x| loops::neg(s, &m, x));

@@ -44,7 +44,8 @@ macro_rules! vector_unit {
             vector_unit! { @functions $simd, $features,
                 ntt::forward::<_, false> as forward(ntt: &Ntt, limb: &mut [u64]);
                 ntt::forward::<_, true> as forward_lazy(ntt: &Ntt, limb: &mut [u64]);
-                ntt::inverse as inverse_scaled(ntt: &Ntt, limb: &mut [u64], factor: u64);
+                ntt::inverse as inverse_scaled(
+                    ntt: &Ntt, limb: &mut [u64], source: Option<&[u64]>, factor: u64);
                 loops::reduce_signed as reduce_signed(m: &Modulus, a: &mut [u64]);
                 loops::add as add(m: &Modulus, a: &mut [u64], b: &[u64]);
                 loops::sub as sub(m: &Modulus, a: &mut [u64], b: &[u64]);

@@ -88,16 +88,23 @@ pub(super) fn forward<S: Simd, const LAZY: bool>(s: S, ntt: &Ntt, limb: &mut [u6
     }
 }
 
-/// Values to coefficients times `factor`.
+/// Values to coefficients times `factor`, from another limb if there is one, else in place.
 #[inline(always)]
-pub(super) fn inverse<S: Simd>(s: S, ntt: &Ntt, limb: &mut [u64], factor: u64) {
+pub(super) fn inverse<S: Simd>(
+    s: S,
+    ntt: &Ntt,
+    limb: &mut [u64],
+    source: Option<&[u64]>,
+    factor: u64,
+) {
     assert_eq!(limb.len(), 1 << ntt.log_n);
+    assert!(source.is_none_or(|source| source.len() == limb.len()));
     let pass = Passes { c: Constants::new(s, &ntt.m), ntt };
     let scale = ntt.m.mul(factor, ntt.degree_inverse);
     if has_wide_window(&ntt.m) {
-        pass.inverse::<true>(limb, scale);
+        pass.inverse::<true>(limb, source, scale);
     } else {
-        pass.inverse::<false>(limb, scale);
+        pass.inverse::<false>(limb, source, scale);
     }
 }
 
@@ -171,11 +178,13 @@ impl<S: Simd> Passes<'_, S> {
 
     /// Values to coefficients times a constant.
     #[inline(always)]
-    fn inverse<const WIDE: bool>(self, limb: &mut [u64], scale: u64) {
+    fn inverse<const WIDE: bool>(self, limb: &mut [u64], source: Option<&[u64]>, scale: u64) {
         let schedule = Schedule::new(self.ntt.log_n, Self::LOG_BLOCK);
+        let mut sources = source.map(|source| source.chunks_exact(1 << Self::LOG_BLOCK));
         for (near, k) in self.blocks(limb, schedule.log_len[schedule.near], 1) {
             for (block, k) in self.blocks(near, Self::LOG_BLOCK, k) {
-                self.first_layers::<WIDE>(block, k);
+                let source = sources.as_mut().and_then(Iterator::next);
+                self.first_layers::<WIDE>(block, source, k);
             }
             for pass in (schedule.near..schedule.passes).rev() {
                 self.inverse_passes::<WIDE>(near, &schedule, pass, k);
@@ -369,12 +378,12 @@ impl<S: Simd> Passes<'_, S> {
         (self.c.s.add(x, product), self.c.s.sub(x, product))
     }
 
-    /// The first layers backward of the block of L² words with heap index k.
+    /// The first layers backward of the block of L² words with heap index k, from another one if there is one.
     #[inline(always)]
-    fn first_layers<const WIDE: bool>(self, block: &mut [u64], k: usize) {
+    fn first_layers<const WIDE: bool>(self, block: &mut [u64], source: Option<&[u64]>, k: usize) {
         let (c, s) = (self.c, self.c.s);
         let mirrored = self.mirrored(k);
-        let mut x = load_block(s, block);
+        let mut x = load_block(s, source.unwrap_or(block));
         for x in x.as_mut() {
             *x = to_floats(s, s.as_words(*x));
         }

@@ -1,5 +1,7 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod compile;
 pub mod composite;
 pub mod dataset;

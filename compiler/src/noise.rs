@@ -4,6 +4,7 @@
 //! answer is not estimated but tried: in deep networks an estimate by worst or average slopes of
 //! polynomials is off by a factor per layer, because inputs are mostly near the middle of their interval.
 
+use pic_ckks_model::square;
 use pic_ir::activations::Activations;
 use pic_ir::network::Network;
 use pic_ir::precision;
@@ -53,10 +54,10 @@ pub fn output_bits(
     }
     let output = network.output.index();
     let pairs = clean[output].used().flatten().zip(noisy[output].used().flatten());
-    let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
+    let squares = pairs.map(|(a, b)| square(f64::from(a - b)));
     let count = samples.len() * clean[output].values.len();
     let half_width = program.output_value().half_width;
-    let bits = -0.5 * (squares.sum::<f64>() / count as f64 / half_width.powi(2)).log2();
+    let bits = -0.5 * libm::log2(squares.sum::<f64>() / count as f64 / square(half_width));
     // Errors that drive a polynomial out of its interval end in no number at all.
     if bits.is_nan() { f64::NEG_INFINITY } else { bits }
 }
@@ -66,7 +67,7 @@ pub fn output_bits(
 fn deviations(program: &Program) -> Vec<f64> {
     let mut variances: Vec<f64> = Vec::new();
     for (value, error) in program.values.iter().zip(precision::errors(program)) {
-        let own = error.own * value.half_width.powi(2);
+        let own = error.own * square(value.half_width);
         match (&value.op, variances.last_mut()) {
             (Op::Bootstrap { .. }, Some(computed)) => *computed += own,
             _ => variances.push(own),

@@ -8,7 +8,7 @@ use rand_core::{Rng, SeedableRng};
 
 /// Standard normal numbers, by sums of uniform ones.
 fn normals(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let uniform = |rng: &mut ChaCha8Rng| f64::from(rng.next_u32()) / 2f64.powi(32) - 0.5;
+    let uniform = |rng: &mut ChaCha8Rng| f64::from(rng.next_u32()) / libm::exp2(32.0) - 0.5;
     (0..count).map(|_| (0..12).map(|_| uniform(rng)).sum::<f64>() as f32).collect()
 }
 

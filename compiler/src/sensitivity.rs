@@ -9,6 +9,7 @@
 //! - [`measured`]: `E[(ΔL)²]` and `E[ΔL]` of putting something else in a layer's place, which
 //!   needs no independence. It, too, adds up over layers that err independently.
 
+use pic_ckks_model::square;
 use pic_ir::network::Network;
 use pic_ir::profile::Sensitivity;
 use rand_chacha::ChaCha8Rng;
@@ -84,8 +85,8 @@ pub fn gradient(
                     losses(&targets, evaluation.output())
                 };
                 let (up, down) = (losses(step), losses(-step));
-                for (square, (up, down)) in squares.iter_mut().zip(up.iter().zip(&down)) {
-                    *square += ((up - down) / (2.0 * step)).powi(2) / options.probes as f64;
+                for (mean, (up, down)) in squares.iter_mut().zip(up.iter().zip(&down)) {
+                    *mean += square((up - down) / (2.0 * step)) / options.probes as f64;
                 }
             }
             squares.into_iter().for_each(|square| moments[layer].add(square));
@@ -123,7 +124,7 @@ pub fn measured(
             {
                 evaluation.restart(node, apply(alternative, &input), layers);
                 for (loss, before) in losses(&targets, evaluation.output()).iter().zip(&unchanged) {
-                    squares.add((loss - before).powi(2));
+                    squares.add(square(loss - before));
                     changes.add(loss - before);
                 }
             }
@@ -176,7 +177,7 @@ impl Moments {
     }
 
     fn standard_error(&self) -> f64 {
-        let variance = self.squares / self.count - self.mean().powi(2);
+        let variance = self.squares / self.count - square(self.mean());
         (variance.max(0.0) / (self.count - 1.0).max(1.0)).sqrt()
     }
 }
@@ -219,7 +220,7 @@ mod tests {
                         changed.restart(node, value, &exact);
                         Target::Class(label).loss(&changed.output().sample(0))
                     };
-                    sum += ((loss(0.02) - loss(-0.02)) / 0.04).powi(2);
+                    sum += square((loss(0.02) - loss(-0.02)) / 0.04);
                 }
             }
             let expected = sum / samples.len() as f64;
@@ -237,14 +238,14 @@ mod tests {
         let all = outputs(network, samples, &exact_layers(network));
         let mut sum = 0.0;
         for (output, &label) in all.iter().zip(labels) {
-            let exponentials: Vec<f64> = output.iter().map(|&y| f64::from(y).exp()).collect();
+            let exponentials: Vec<f64> = output.iter().map(|&y| libm::exp(f64::from(y))).collect();
             let total: f64 = exponentials.iter().sum();
             for j in 0..*cols {
                 let term = |i: usize| {
                     let residual = exponentials[i] / total - f64::from(i == label);
                     f64::from(weights[i * cols + j]) * residual
                 };
-                sum += (0..*rows).map(term).sum::<f64>().powi(2);
+                sum += square((0..*rows).map(term).sum::<f64>());
             }
         }
         sum / samples.len() as f64

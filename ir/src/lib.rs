@@ -4,6 +4,8 @@
 //! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
 //! `pic-runtime`.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod activations;
 pub mod cost;
 pub mod function;

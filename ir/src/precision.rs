@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::noise::{GiantStep, NoiseModel, Signal};
+use pic_ckks_model::{ChebyshevPlan, square};
 
 use crate::program::{LinearConstants, Op, Program, ValueId};
 use crate::transform::{Schedule, paired_inputs, pairs, split_rotation};
@@ -71,7 +71,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                     model.chebyshev(&plan, level, at(*operand).scale, variance, value.scale, &grid)
                 };
                 let mean_square =
-                    grid.iter().map(|&x| plan.evaluate(x).powi(2)).sum::<f64>() / SAMPLES as f64;
+                    grid.iter().map(|&x| square(plan.evaluate(x))).sum::<f64>() / SAMPLES as f64;
                 (
                     ErrorVariance { own: run(0.0), total: run(errors[*operand as usize].total) },
                     mean_square,
@@ -168,7 +168,7 @@ fn linear(
             - model.rescale(scale)
     };
     let rescale = model.rescale(value.scale);
-    let folds = constants.geometry.folds().count() as i32;
+    let folds = constants.geometry.folds().count() as f64;
     let fold_switch = model.key_switch(value.level, value.scale);
     let mut total = 0.0;
     for output in 0..outputs as u32 {
@@ -181,7 +181,7 @@ fn linear(
         giants.extend((!paired.is_empty()).then(|| GiantStep { rotated: true, terms: vec![] }));
         let own = run(mean_square, &inner);
         let per_block = run(0.0, &giants) + rescale;
-        total += own + (per_block + fold_switch) * 2f64.powi(folds) - fold_switch;
+        total += own + (per_block + fold_switch) * libm::exp2(folds) - fold_switch;
     }
     (total + pairing) / outputs as f64 + model.encoding(value.scale)
 }
@@ -202,5 +202,5 @@ fn owner(firsts: &[u32], ciphertext: u32) -> usize {
 }
 
 fn sum_of_squares(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v).powi(2)).sum()
+    values.iter().map(|&v| square(f64::from(v))).sum()
 }

@@ -551,7 +551,7 @@ impl fmt::Display for Program {
         writeln!(f, "{}", self.parameters)?;
         for (id, value) in self.values.iter().enumerate() {
             let Value { op, level, scale, .. } = value;
-            write!(f, "%{id}: level {level} scale 2^{:.2} = {}", scale.log2(), op.name())?;
+            write!(f, "%{id}: level {level} scale 2^{:.2} = {}", libm::log2(*scale), op.name())?;
             match op {
                 Op::Input => {}
                 Op::Product { operands: [a, b] } => write!(f, " %{a} %{b}")?,

@@ -42,7 +42,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let parsed = units.iter().find_map(|&(unit, shift)| {
         let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        Some(number * f64::from(shift).exp2())
+        Some(number * (1u64 << shift) as f64)
     });
     match parsed {
         Some(bytes) if bytes >= 1.0 && bytes.is_finite() => Ok(bytes as u64),

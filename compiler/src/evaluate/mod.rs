@@ -272,7 +272,7 @@ mod tests {
         let dense = Matrix::Dense { outer: 2, rows: 5, cols: 3, inner: 4, weights: numbers(15) };
         for matrix in [Matrix::Conv(conv), dense] {
             matrix.verify().unwrap();
-            let lanes = |k: usize| std::array::from_fn(|lane| ((k * 64 + lane) as f32).sin());
+            let lanes = |k: usize| std::array::from_fn(|lane| libm::sinf((k * 64 + lane) as f32));
             let operand = Batch { samples: LANES, values: (0..matrix.cols()).map(lanes).collect() };
             let mut expected = vec![[0.25; LANES]; matrix.rows()];
             add_rows(&matrix, &operand, &mut expected);

@@ -3,6 +3,7 @@
 //! Integration is by Gauss–Legendre panels that end at every kink of the activation and of the
 //! density. Nothing here knows of polynomials.
 
+use pic_ckks_model::square;
 use pic_ir::function::Function;
 use pic_ir::profile::Histogram;
 
@@ -80,7 +81,7 @@ impl Density {
                 let (low, high) = (mean - NORMAL_REACH * std, mean + NORMAL_REACH * std);
                 let width = (high - low) / PANELS;
                 let scale = share / (std * (2.0 * std::f64::consts::PI).sqrt());
-                let density = |x: f64| scale * (-0.5 * ((x - mean) / std).powi(2)).exp();
+                let density = |x: f64| scale * libm::exp(-0.5 * square((x - mean) / std));
                 let span = (low.max(support.0), high.min(support.1));
                 add_panels(span, width, kinks, density, nodes);
             }
@@ -158,8 +159,8 @@ fn kinks(function: Function) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    fn moment(nodes: &[Node], power: i32) -> f64 {
-        nodes.iter().map(|n| n.weight * n.x.powi(power)).sum()
+    fn moment(nodes: &[Node], power: u32) -> f64 {
+        nodes.iter().map(|n| n.weight * libm::pow(n.x, power.into())).sum()
     }
 
     /// E X^(2k) = (2k − 1)!! and E|X|^(2k+1) = √(2/π)·2^k·k! for a standard normal X.
@@ -172,7 +173,8 @@ mod tests {
             even *= f64::from(2 * k - 1);
             odd *= f64::from(2 * k);
             assert!((moment(&nodes, 2 * k) / even - 1.0).abs() < 1e-12);
-            let halves: f64 = nodes.iter().map(|n| n.weight * n.x.abs().powi(2 * k + 1)).sum();
+            let power = f64::from(2 * k + 1);
+            let halves: f64 = nodes.iter().map(|n| n.weight * libm::pow(n.x.abs(), power)).sum();
             assert!((halves / odd - 1.0).abs() < 1e-12);
         }
     }

@@ -188,7 +188,7 @@ impl Expansion {
         let count = degree + 1;
         let angle = |j: usize| PI * (j as f64 + 0.5) / count as f64;
         let value = |j: usize| {
-            let x = self.center + half_width * angle(j).cos();
+            let x = self.center + half_width * libm::cos(angle(j));
             self.values(x).nth(self.index(degree)).expect("the degree was fitted")
         };
         let values: Vec<f64> = (0..count).map(value).collect();
@@ -201,7 +201,7 @@ impl Expansion {
             if excluded {
                 return 0.0;
             }
-            let sum: f64 = (0..count).map(|j| values[j] * (k as f64 * angle(j)).cos()).sum();
+            let sum: f64 = (0..count).map(|j| values[j] * libm::cos(k as f64 * angle(j))).sum();
             sum * if k == 0 { 1.0 } else { 2.0 } / count as f64
         };
         (0..count).map(coefficient).collect()

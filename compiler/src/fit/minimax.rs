@@ -57,8 +57,8 @@ pub fn sign(degree: usize, low: f64, high: f64) -> Minimax {
 /// From `low` to 1, dense at both ends.
 fn grid(low: f64) -> Vec<f64> {
     let share = |k: usize| k as f64 / GRID as f64;
-    let geometric = (0..=GRID).map(|k| low.powf(1.0 - share(k)));
-    let even = (0..=GRID).map(|k| low + (1.0 - low) * 0.5 * (1.0 - (share(k) * PI).cos()));
+    let geometric = (0..=GRID).map(|k| libm::pow(low, 1.0 - share(k)));
+    let even = (0..=GRID).map(|k| low + (1.0 - low) * 0.5 * (1.0 - libm::cos(share(k) * PI)));
     let mut grid: Vec<f64> = geometric.chain(even).collect();
     grid.sort_by(f64::total_cmp);
     grid.dedup();
@@ -67,7 +67,7 @@ fn grid(low: f64) -> Vec<f64> {
 
 fn chebyshev_extreme(grid: &[f64], share: f64) -> usize {
     let (low, high) = (grid[0], grid[grid.len() - 1]);
-    let x = low + (high - low) * 0.5 * (1.0 - (share * PI).cos());
+    let x = low + (high - low) * 0.5 * (1.0 - libm::cos(share * PI));
     grid.partition_point(|&u| u < x).min(grid.len() - 1)
 }
 
@@ -76,7 +76,7 @@ fn interpolate(grid: &[f64], reference: &[usize], terms: usize) -> Vec<f64> {
     let entry = |row: usize, column: usize| {
         if column < terms {
             let u = grid[reference[row]].min(1.0);
-            ((2 * column + 1) as f64 * u.acos()).cos()
+            libm::cos((2 * column + 1) as f64 * libm::acos(u))
         } else if row.is_multiple_of(2) {
             1.0
         } else {
@@ -90,8 +90,8 @@ fn interpolate(grid: &[f64], reference: &[usize], terms: usize) -> Vec<f64> {
 }
 
 fn evaluate(odd: &[f64], u: f64) -> f64 {
-    let angle = u.min(1.0).acos();
-    odd.iter().enumerate().map(|(k, c)| c * ((2 * k + 1) as f64 * angle).cos()).sum()
+    let angle = libm::acos(u.min(1.0));
+    odd.iter().enumerate().map(|(k, c)| c * libm::cos((2 * k + 1) as f64 * angle)).sum()
 }
 
 /// The extremes of an error, of alternating sign, so many that follow each other and are largest.

@@ -14,6 +14,7 @@ pub use density::Density;
 pub use expansion::Form;
 pub use search::{Candidate, LEAST_FOLDED, Options, candidates, refit};
 
+use pic_ckks_model::square;
 use pic_ir::function::Function;
 
 use density::Node;
@@ -66,8 +67,8 @@ pub fn error(
     density: &Density,
     support: (f64, f64),
 ) -> f64 {
-    let square = |n: &Node| n.weight * (function.evaluate(n.x) - polynomial(n.x)).powi(2);
-    density.nodes(support, function).iter().map(square).sum()
+    let weighted = |n: &Node| n.weight * square(function.evaluate(n.x) - polynomial(n.x));
+    density.nodes(support, function).iter().map(weighted).sum()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! taken off the constant: a bias is the same in every element, so it adds up where independent
 //! errors average out. Which candidate a layer gets is not decided here.
 
-use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE, folded_coefficient};
+use pic_ckks_model::{ChebyshevPlan, square};
 use pic_ir::activations::Approximation;
 use pic_ir::function::Function;
 use pic_ir::profile::{Histogram, LayerProfile, Statistics};
@@ -96,8 +96,8 @@ pub fn candidates(
     });
     found.retain(|candidate| {
         let folded = folded_coefficient(&candidate.approximation.coefficients);
-        let degree = candidate.approximation.degree() as i32;
-        let least = LEAST_FOLDED / WIDEST_FOLDING.powi(degree);
+        let degree = candidate.approximation.degree() as f64;
+        let least = LEAST_FOLDED / libm::pow(WIDEST_FOLDING, degree);
         folded.is_none_or(|c| options.any_scale && c.abs() >= least)
     });
     let mut kept: Vec<Candidate> = vec![];
@@ -230,7 +230,7 @@ fn trials(
                 let y = function.evaluate(node.x);
                 for (k, value) in expansion.values(node.x).enumerate() {
                     biases[k] += node.weight * (y - value);
-                    errors[k] += node.weight * (y - value).powi(2);
+                    errors[k] += node.weight * square(y - value);
                 }
             }
             errors.iter_mut().zip(&biases).for_each(|(error, bias)| *error -= bias * bias);

@@ -97,7 +97,7 @@ fn gcd(a: i64, b: i64) -> i64 {
 /// The quotient to f64 precision.
 fn ratio(numerator: &BigInt, denominator: &BigInt) -> f64 {
     let scaled: BigInt = (numerator << 80) / denominator;
-    scaled.to_string().parse::<f64>().expect("digits") / 2f64.powi(80)
+    scaled.to_string().parse::<f64>().expect("digits") / libm::exp2(80.0)
 }
 
 /// The best polynomial for ReLU under a standard normal density in closed form, at x: the
@@ -154,7 +154,7 @@ fn stretching_tames_the_tail() {
 /// A layer whose inputs look like a skewed mixture of two normals, in 512 bins.
 fn layer() -> LayerProfile {
     let (low, width) = (-5.0, 13.0 / 512.0);
-    let bump = |x: f64, mean: f64, std: f64| (-0.5 * ((x - mean) / std).powi(2)).exp() / std;
+    let bump = |x: f64, mean: f64, std: f64| libm::exp(-0.5 * square((x - mean) / std)) / std;
     let density = |x: f64| bump(x, -0.6, 0.9) + 0.2 * bump(x, 1.5, 1.6);
     let counts: Vec<u64> =
         (0..512).map(|k| (1e5 * density(low + (k as f64 + 0.5) * width)) as u64).collect();
@@ -164,7 +164,7 @@ fn layer() -> LayerProfile {
         counts.iter().enumerate().map(term).sum::<f64>() / total as f64
     };
     let mean = mean_of(&|x| x);
-    let variance = mean_of(&|x| (x - mean).powi(2));
+    let variance = mean_of(&|x| square(x - mean));
     let first = counts.iter().position(|&n| n > 0).unwrap() as f64;
     let last = counts.iter().rposition(|&n| n > 0).unwrap() as f64;
     let overall = Statistics {

@@ -12,6 +12,7 @@ mod refit;
 pub use correction::Options as CorrectionOptions;
 pub use refit::{Refitted, refit};
 
+use pic_ckks_model::square;
 use pic_ir::activations::Approximation;
 use pic_ir::network::Network;
 use pic_ir::profile::Profile;
@@ -151,7 +152,7 @@ impl<'a> Reference<'a> {
                 sums.plain_loss += share * plain_loss;
                 sums.loss += share * loss;
                 let objective = batch.target(sample, plain);
-                sums.change += share * (objective.loss(found) - objective.loss(plain)).powi(2);
+                sums.change += share * square(objective.loss(found) - objective.loss(plain));
                 if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
                     let (ours, theirs) = (prediction(found), prediction(plain));
                     shares.accuracy += share * f64::from(u8::from(ours == class));
@@ -166,8 +167,8 @@ impl<'a> Reference<'a> {
         if let Some(shares) = &mut sums.classification {
             let margins = margins.max(f64::MIN_POSITIVE);
             // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
-            let square = |change: &f64| (change.abs() / margins).min(1.0).powi(2);
-            shares.margin_deviation = (share * changes.iter().map(square).sum::<f64>()).sqrt();
+            let relative = |change: &f64| square((change.abs() / margins).min(1.0));
+            shares.margin_deviation = (share * changes.iter().map(relative).sum::<f64>()).sqrt();
         }
         sums
     }
@@ -255,7 +256,7 @@ mod tests {
                     Evaluation::new(&corrected, Batch::from_samples(batch.samples()), &layers);
                 for &x in run.value(network.operands(node)[0]).used().flatten() {
                     let x = f64::from(x);
-                    sum += (function.evaluate(x) - found.layers[layer].evaluate(x)).powi(2);
+                    sum += square(function.evaluate(x) - found.layers[layer].evaluate(x));
                     count += 1.0;
                 }
             }

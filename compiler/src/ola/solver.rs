@@ -17,7 +17,7 @@ use super::{Choice, Instance, Solution, StepId, Structure};
 /// The front of a verified instance, thinned by `epsilon` as [`Instance::front`] says.
 pub(super) fn front(instance: &Instance, epsilon: f64) -> Vec<Solution> {
     let stages = stages(&instance.structure).max(1);
-    let slack = (1.0 + epsilon).powf(1.0 / stages as f64);
+    let slack = libm::pow(1.0 + epsilon, 1.0 / stages as f64);
     let mut solver = Solver { instance, slack, decisions: vec![] };
     let ends = solver.ends(0);
     let fronts = solver.solve(&instance.structure, ends);

@@ -223,7 +223,7 @@ fn ladder(structure: Structure, layers: usize) -> Instance {
             let products = wobble * f64::from(2 * d).sqrt();
             Alternative {
                 effect: Effect::Consume((d + 1).next_power_of_two().trailing_zeros()),
-                loss: wobble * (1.0 + i as f64) / f64::from(d).powi(3),
+                loss: wobble * (1.0 + i as f64) / libm::pow(f64::from(d), 3.0),
                 time: (0..=80).map(|level| products * (1.0 + f64::from(level))).collect(),
             }
         };

@@ -86,7 +86,7 @@ impl Chain {
     pub fn log_scale(&self) -> f64 {
         match self {
             Self::Leveled(setting) => setting.log_scale,
-            Self::Bootstrapped(plan) => plan.input_scale().log2(),
+            Self::Bootstrapped(plan) => libm::log2(plan.input_scale()),
         }
     }
 

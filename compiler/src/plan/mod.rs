@@ -195,7 +195,7 @@ pub fn normalisation(
 fn interval(layer: &Approximation, least: f64) -> f64 {
     let folded = folded_coefficient(&layer.coefficients);
     let lacking = folded.map_or(1.0, |folded| least / folded.abs());
-    layer.half_width * lacking.max(1.0).powf(1.0 / layer.degree() as f64)
+    layer.half_width * libm::pow(lacking.max(1.0), 1.0 / layer.degree() as f64)
 }
 
 /// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.
@@ -209,7 +209,7 @@ pub fn plan(
 ) -> Result<Plan, ParametersError> {
     let levels = levels(network, activations, bootstrapped);
     let parameters = chain.parameters(levels[network.input().index()].used)?;
-    let scale = chain.log_scale().exp2();
+    let scale = libm::exp2(chain.log_scale());
     let stored = normalisation(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
     let mut layers = activations.layers.iter();

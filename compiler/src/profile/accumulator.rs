@@ -55,12 +55,12 @@ impl Accumulator {
         if self.counts.is_empty() {
             let smallest = 1e-6 * min.abs().max(max.abs());
             let width = (max - min).max(smallest).max(SMALLEST_RANGE) / self.bins as f64;
-            self.exponent = width.log2().floor() as i32;
+            self.exponent = libm::log2(width).floor() as i32;
             self.first = bin(min, self.exponent);
         }
         self.cover(min, max);
         self.add_moments(count, mean, squares, min, max);
-        let scale = (-f64::from(self.exponent)).exp2();
+        let scale = libm::exp2(-f64::from(self.exponent));
         for &x in rows.iter().copied().flatten() {
             let x = f64::from(x) * scale;
             // Towards zero, then down: `floor` is a call on processors of old.
@@ -95,7 +95,7 @@ impl Accumulator {
         while self.counts.len() > bins {
             self.coarsen();
         }
-        let width = f64::from(self.exponent).exp2();
+        let width = libm::exp2(f64::from(self.exponent));
         Statistics {
             count: self.count,
             mean: self.mean,
@@ -120,7 +120,7 @@ impl Accumulator {
     /// Makes the bins reach from `min` to `max`.
     fn cover(&mut self, min: f64, max: f64) {
         // First to a width at which bin numbers fit in 62 bits.
-        while min.abs().max(max.abs()) > f64::from(self.exponent + 62).exp2() {
+        while min.abs().max(max.abs()) > libm::exp2(f64::from(self.exponent + 62)) {
             self.coarsen();
         }
         loop {
@@ -184,18 +184,20 @@ fn sums(rows: &[&[f32]], shift: f32) -> Sums {
         count: rows.iter().map(|row| row.len() as u64).sum(),
         sum: sum.iter().sum(),
         squares: squares.iter().sum(),
-        min: min.into_iter().fold(f32::INFINITY, f32::min),
-        max: max.into_iter().fold(f32::NEG_INFINITY, f32::max),
+        // Not `f32::min`, which may take either of two zeros.
+        min: min.into_iter().fold(f32::INFINITY, |min, x| if x < min { x } else { min }),
+        max: max.into_iter().fold(f32::NEG_INFINITY, |max, x| if x > max { x } else { max }),
     }
 }
 
 fn bin(x: f64, exponent: i32) -> i64 {
-    (x * (-f64::from(exponent)).exp2()).floor() as i64
+    (x * libm::exp2(-f64::from(exponent))).floor() as i64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pic_ckks_model::square;
     use proptest::prelude::*;
 
     fn check(statistics: &Statistics, values: &[f32]) {
@@ -209,7 +211,7 @@ mod tests {
         }
         let n = values.len() as f64;
         let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-        let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+        let variance = values.iter().map(|&x| square(f64::from(x) - mean)).sum::<f64>() / n;
         assert!((statistics.mean - mean).abs() <= 1e-9 * (1.0 + mean.abs()));
         assert!((statistics.variance - variance).abs() <= 1e-9 * (1.0 + variance));
     }
@@ -223,7 +225,7 @@ mod tests {
             let parts: Vec<Vec<f32>> = parts
                 .iter()
                 .zip(&scales)
-                .map(|(part, &s)| part.iter().map(|x| x * (s as f32).exp2()).collect())
+                .map(|(part, &s)| part.iter().map(|x| x * libm::exp2f(s as f32)).collect())
                 .collect();
             let all = parts.concat();
             let (mut streamed, mut merged) = (Accumulator::new(16), Accumulator::new(16));

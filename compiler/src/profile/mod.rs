@@ -6,6 +6,7 @@
 
 mod accumulator;
 
+use pic_ckks_model::square;
 use pic_ir::network::Network;
 use pic_ir::profile::{LayerProfile, Profile, Sensitivity};
 use rayon::prelude::*;
@@ -172,10 +173,10 @@ impl<'a> Collector<'a> {
 fn extreme(maxima: &[f64]) -> f64 {
     let n = maxima.len() as f64;
     let mean = maxima.iter().sum::<f64>() / n;
-    let variance = maxima.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+    let variance = maxima.iter().map(|x| square(x - mean)).sum::<f64>() / n;
     let scale = (6.0 * variance).sqrt() / std::f64::consts::PI;
     let location = mean - EULER_GAMMA * scale;
-    maxima.iter().copied().fold(location + scale * RETURN_PERIOD.ln(), f64::max)
+    maxima.iter().copied().fold(location + scale * libm::log(RETURN_PERIOD), f64::max)
 }
 
 #[cfg(test)]
@@ -209,7 +210,7 @@ mod tests {
         for (values, found) in sets {
             let n = values.len() as f64;
             let mean = values.iter().sum::<f64>() / n;
-            let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+            let variance = values.iter().map(|x| square(x - mean)).sum::<f64>() / n;
             let min = values.iter().copied().fold(f64::INFINITY, f64::min);
             let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             assert_eq!((found.count, found.min, found.max), (values.len() as u64, min, max));
@@ -226,9 +227,9 @@ mod tests {
 
     #[test]
     fn extremes_are_those_of_the_distribution() {
-        let gumbel = |k: usize| 3.0 - 0.5 * (-((k as f64 + 0.5) / 1000.0).ln()).ln();
+        let gumbel = |k: usize| 3.0 - 0.5 * libm::log(-libm::log((k as f64 + 0.5) / 1000.0));
         let maxima: Vec<f64> = (0..1000).map(gumbel).collect();
-        let expected = 3.0 - 0.5 * (-(-1e-6f64).ln_1p()).ln();
+        let expected = 3.0 - 0.5 * libm::log(-libm::log1p(-1e-6f64));
         assert!((extreme(&maxima) / expected - 1.0).abs() < 0.01, "{}", extreme(&maxima));
         assert_eq!(extreme(&[2.0, 2.0]), 2.0);
         // What was seen counts where the tail is heavier than that.

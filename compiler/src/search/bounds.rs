@@ -33,6 +33,6 @@ impl Bounds {
     pub fn keep(self, c: &Classification, drop: f64) -> bool {
         c.plain_accuracy - c.accuracy <= self.lost * drop
             && 1.0 - c.agreement <= self.turned * drop
-            && c.margin_deviation <= self.margin_change * drop.powf(self.power)
+            && c.margin_deviation <= self.margin_change * libm::pow(drop, self.power)
     }
 }

@@ -247,7 +247,7 @@ impl<'a> Chains<'a> {
                 return Ok(vec![]);
             };
             let mut choices: Vec<Vec<usize>> = (0..BUDGETS)
-                .map(|k| least * (most / least).powf(k as f64 / (BUDGETS - 1) as f64))
+                .map(|k| least * libm::pow(most / least, k as f64 / (BUDGETS - 1) as f64))
                 // Rounding to ticks takes a little more than the least.
                 .filter_map(|budget| discretised::solve(&layers, budget * 1.02, TICKS))
                 .collect();

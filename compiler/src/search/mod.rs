@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
         // A linear output is divided by its magnitude; others are stored in real units.
         let log_output = match network.graph[network.output].op {
             Op::Linear { .. } | Op::Input => 0.0,
-            _ => output_magnitude.max(1.0).log2(),
+            _ => libm::log2(output_magnitude.max(1.0)),
         };
         Self {
             network,

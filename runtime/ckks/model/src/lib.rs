@@ -4,8 +4,11 @@
 //! A compiler plans with these facts and `pic-ckks` executes by them, so that there is one truth.
 //! Nothing here encrypts, and nothing here depends on the ring arithmetic.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod bootstrapping;
 pub mod chebyshev;
+mod float;
 pub mod giants;
 pub mod kernels;
 mod keys;
@@ -17,6 +20,7 @@ pub mod security;
 pub mod work;
 
 pub use chebyshev::ChebyshevPlan;
+pub use float::square;
 pub use kernels::KernelSet;
 pub use keys::KeyRequest;
 pub use parameters::{MAX_PRIMES, Parameters, ParametersError, ParametersSpec};

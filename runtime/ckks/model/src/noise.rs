@@ -29,10 +29,10 @@
 
 use num_complex::Complex64;
 
-use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, Power, power_depth};
 use crate::security::ERROR_STD;
 use crate::work::Hoisting;
+use crate::{Parameters, square};
 
 /// Coefficient variance that counts for the real part when real values are encoded.
 const ENCODING: f64 = 1.0 / 6.0;
@@ -78,17 +78,17 @@ impl<'a> NoiseModel<'a> {
 
     /// Rounding a plaintext to integers at a scale.
     pub fn encoding(&self, scale: f64) -> f64 {
-        self.encoding / scale.powi(2)
+        self.encoding / square(scale)
     }
 
     /// A fresh encryption with the secret key, encoding included.
     pub fn fresh_secret(&self, scale: f64) -> f64 {
-        self.encoding(scale) + self.in_slots(ERROR_STD.powi(2), scale)
+        self.encoding(scale) + self.in_slots(square(ERROR_STD), scale)
     }
 
     /// A fresh encryption with the public key, encoding included.
     pub fn fresh_public(&self, scale: f64) -> f64 {
-        let error = ERROR_STD.powi(2) * (1.0 + 2.0 * self.secret_norm());
+        let error = square(ERROR_STD) * (1.0 + 2.0 * self.secret_norm());
         self.encoding(scale) + self.in_slots(error, scale)
     }
 
@@ -191,11 +191,12 @@ impl<'a> NoiseModel<'a> {
     /// Coefficient variance of Σ d_j·e_j / P.
     fn inner_key_switch(&self, level: usize) -> f64 {
         let moduli = self.parameters.moduli();
-        let log_product = |primes: &[u64]| primes.iter().map(|&q| (q as f64).log2()).sum::<f64>();
+        let log_product =
+            |primes: &[u64]| primes.iter().map(|&q| libm::log2(q as f64)).sum::<f64>();
         let log_p = log_product(self.parameters.special());
         let digits = self.parameters.digit_ranges(level);
-        let ratios = digits.map(|range| (2.0 * (log_product(&moduli[range]) - log_p)).exp2());
-        self.parameters.degree() as f64 * ERROR_STD.powi(2) * ratios.sum::<f64>() / 12.0
+        let ratios = digits.map(|range| libm::exp2(2.0 * (log_product(&moduli[range]) - log_p)));
+        self.parameters.degree() as f64 * square(ERROR_STD) * ratios.sum::<f64>() / 12.0
     }
 
     /// Coefficient variance of rounding both halves of a ciphertext.
@@ -209,7 +210,7 @@ impl<'a> NoiseModel<'a> {
     }
 
     fn in_slots(&self, coefficient_variance: f64, scale: f64) -> f64 {
-        self.slots as f64 * coefficient_variance / scale.powi(2)
+        self.slots as f64 * coefficient_variance / square(scale)
     }
 
     fn prime(&self, level: usize) -> f64 {
@@ -297,13 +298,15 @@ mod tests {
         let noise = NoiseModel::new(&parameters, 2048);
         // p = T_7 + 0.3·T_3 − 2·T_1, p' = 7·U_6 + 0.9·U_2 − 2.
         let plan = ChebyshevPlan::new(&[0.0, -2.0, 0.0, 0.3, 0.0, 0.0, 0.0, 1.0]).unwrap();
-        let second_kind = |k: f64, x: f64| ((k + 1.0) * x.acos()).sin() / x.acos().sin();
+        let second_kind =
+            |k: f64, x: f64| libm::sin((k + 1.0) * libm::acos(x)) / libm::sin(libm::acos(x));
         for x in [-0.9, -0.2, 0.1, 0.77] {
-            let at =
-                |variance| noise.chebyshev(&plan, 7, 2f64.powi(40), variance, 2f64.powi(40), &[x]);
+            let at = |variance| {
+                noise.chebyshev(&plan, 7, libm::exp2(40.0), variance, libm::exp2(40.0), &[x])
+            };
             let slope = 7.0 * second_kind(6.0, x) + 0.9 * second_kind(2.0, x) - 2.0;
             let amplification = at(1.0) - at(0.0);
-            assert!((amplification / slope.powi(2) - 1.0).abs() < 1e-9, "{x}");
+            assert!((amplification / square(slope) - 1.0).abs() < 1e-9, "{x}");
             assert!(at(0.0) > 0.0);
         }
     }
@@ -314,7 +317,7 @@ mod tests {
         let (full, sparse) = (NoiseModel::new(&parameters, 2048), NoiseModel::new(&parameters, 16));
         for level in 0..=7 {
             let ratio =
-                full.key_switch(level, 2f64.powi(30)) / full.key_switch(level, 2f64.powi(31));
+                full.key_switch(level, libm::exp2(30.0)) / full.key_switch(level, libm::exp2(31.0));
             assert!((ratio - 4.0).abs() < 1e-12);
             let ratio = full.key_switch(level, 1e9) / sparse.key_switch(level, 1e9);
             assert!((ratio - 128.0).abs() < 1e-9);

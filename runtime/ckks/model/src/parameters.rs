@@ -246,7 +246,7 @@ impl Parameters {
 }
 
 fn log2_product(primes: &[u64]) -> f64 {
-    primes.iter().map(|&q| (q as f64).log2()).sum()
+    primes.iter().map(|&q| libm::log2(q as f64)).sum()
 }
 
 impl fmt::Display for Parameters {

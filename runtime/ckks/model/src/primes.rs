@@ -65,7 +65,7 @@ pub fn primes_near(
         return Err(PrimesError::Size { log2_value, log_n });
     }
     let step = 1u64 << (log_n + 1);
-    let target = log2_value.exp2() as u64;
+    let target = libm::exp2(log2_value) as u64;
     let highest = (2 * target).min((1 << MAX_PRIME_BITS) - 1);
     let lowest = target / 2;
 
@@ -166,7 +166,7 @@ mod tests {
     fn primes_are_the_nearest_of_their_residue_class() {
         for (bits, log_n, count) in [(30.0, 14, 8), (45.5, 16, 12), (50.0, 17, 6), (20.0, 10, 4)] {
             let found = primes_near(bits, log_n, count, &[]).unwrap();
-            let target = f64::exp2(bits);
+            let target = libm::exp2(bits);
             let distance = |q: u64| (q as f64 - target).abs();
             let farthest = found.iter().map(|&q| distance(q)).fold(0.0, f64::max);
             // Everything in the class and no farther than the farthest was found.

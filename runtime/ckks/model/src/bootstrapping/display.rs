@@ -10,7 +10,7 @@ use crate::security::sparse_security;
 impl fmt::Display for BootstrappingPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parameters = self.parameters();
-        let bits = |primes: &[u64]| primes.iter().map(|&q| (q as f64).log2()).sum::<f64>();
+        let bits = |primes: &[u64]| primes.iter().map(|&q| libm::log2(q as f64)).sum::<f64>();
         let (stages, level) = (self.0.slots_to_coeffs.len(), self.input_level());
         let application = level + 1..level + 1 + self.levels();
         let slots_to_coeffs = match self.order() {
@@ -51,7 +51,7 @@ impl fmt::Display for BootstrappingPlan {
             "slots: {} {data}, {order}; scales, log2: input {:.1}, raised {:.1}, EvalMod {:.1}, output {:.1}",
             self.slots(),
             self.0.log_input_scale,
-            (parameters.moduli()[0] as f64).log2() - self.0.log_ratio,
+            libm::log2(parameters.moduli()[0] as f64) - self.0.log_ratio,
             self.0.log_eval_mod_scale,
             self.0.log_output_scale
         )?;

@@ -8,6 +8,8 @@
 
 use std::f64::consts::SQRT_2;
 
+use crate::square;
+
 /// The estimated distribution of the error of the real part (equally, of the imaginary part) of one
 /// slot. Values in \[−1, 1\] with an error of 2^-b have b bits of precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +35,7 @@ pub(super) struct Component {
 impl ErrorEstimate {
     /// Mean of the squared error.
     pub fn mean_square(&self) -> f64 {
-        self.components.iter().map(|c| c.weight * (c.mean.powi(2) + c.normal + c.laplace)).sum()
+        self.components.iter().map(|c| c.weight * (square(c.mean) + c.normal + c.laplace)).sum()
     }
 
     /// Mean square of the systematic part: the value alone causes it, and it adds up in proportion when
@@ -56,13 +58,13 @@ impl ErrorEstimate {
         const OCTAVES: [i32; 2] = [-12, 6];
         let sd = self.mean_square().sqrt();
         let integrand = |step: i32| {
-            let t = sd * (f64::from(step) / f64::from(STEPS)).exp2();
+            let t = sd * libm::exp2(f64::from(step) / f64::from(STEPS));
             t * self.exceeding(t)
         };
         let steps = OCTAVES[0] * STEPS..OCTAVES[1] * STEPS;
         let integral =
             steps.map(integrand).sum::<f64>() * std::f64::consts::LN_2 / f64::from(STEPS);
-        -integral.log2()
+        -libm::log2(integral)
     }
 
     /// Negative log2 of the expected largest absolute error of all slots.
@@ -73,7 +75,7 @@ impl ErrorEstimate {
         // To a thousandth of a bit.
         for _ in 0..16 {
             let bits: f64 = (fewest + most) / 2.0;
-            let more = self.parts as f64 * self.exceeding((-bits).exp2()) > BEYOND;
+            let more = self.parts as f64 * self.exceeding(libm::exp2(-bits)) > BEYOND;
             *(if more { &mut most } else { &mut fewest }) = bits;
         }
         fewest
@@ -101,8 +103,8 @@ impl Component {
             return normal_above(t / total);
         }
         let (a, b) = (t / sd, sd / width);
-        let right = (b * b / 2.0 - t / width).exp() * normal_above(b - a);
-        let left = (b * b / 2.0 + t / width).exp() * normal_above(b + a);
+        let right = libm::exp(b * b / 2.0 - t / width) * normal_above(b - a);
+        let left = libm::exp(b * b / 2.0 + t / width) * normal_above(b + a);
         normal_above(a) + (right - left) / 2.0
     }
 }
@@ -126,8 +128,8 @@ mod tests {
             ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
         };
         let mut normal = || {
-            let radius = (-2.0 * uniform().ln()).sqrt();
-            radius * (2.0 * std::f64::consts::PI * uniform()).cos()
+            let radius = (-2.0 * libm::log(uniform())).sqrt();
+            radius * libm::cos(2.0 * std::f64::consts::PI * uniform())
         };
         for (mean, normal_part, laplace) in
             [(0.0, 1.0, 0.0), (0.0, 0.001, 1.0), (0.0, 0.5, 0.5), (2.0, 1.0, 0.3), (0.1, 0.9, 0.02)]
@@ -139,7 +141,7 @@ mod tests {
             for _ in 0..RUNS {
                 let error = |_| {
                     // Half the squared length of a plane vector of normals is exponential.
-                    let exponential = (normal().powi(2) + normal().powi(2)) / 2.0;
+                    let exponential = (square(normal()) + square(normal())) / 2.0;
                     let variance = normal_part + laplace * exponential;
                     (mean + variance.sqrt() * normal()).abs()
                 };
@@ -147,7 +149,7 @@ mod tests {
                 sum += errors.iter().sum::<f64>() / parts as f64;
                 largest += errors.into_iter().fold(0.0, f64::max);
             }
-            let bits = [sum, largest].map(|sum| -(sum / RUNS as f64).log2());
+            let bits = [sum, largest].map(|sum| -libm::log2(sum / RUNS as f64));
             let estimated = [estimate.mean_bits(), estimate.minimum_bits()];
             for (bits, estimated) in bits.iter().zip(estimated) {
                 assert!((bits - estimated).abs() < 0.03, "{component:?}: {bits} {estimated}");

@@ -15,6 +15,7 @@ use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::chebyshev::{ChebyshevPlan, PolynomialBasis, power_depth};
+use crate::square;
 
 /// One over the share of the second harmonic that is subtracted: y·(4/3 − y/6).
 pub const SECOND_HARMONIC: f64 = 6.0;
@@ -42,7 +43,7 @@ impl EvalMod {
     /// Largest error for messages up to 1/ratio, relative to 1/ratio, that an exact exponential leaves.
     pub fn distortion(&self, ratio: f64) -> f64 {
         let theta = 2.0 * PI / ratio;
-        if self.harmonics == 1 { theta.powi(2) / 6.0 } else { theta.powi(4) / 30.0 }
+        if self.harmonics == 1 { square(theta) / 6.0 } else { square(square(theta)) / 30.0 }
     }
 
     /// The polynomial for exp(2πix/2^r) as a plan for the input i·x/K.
@@ -85,8 +86,8 @@ impl EvalMod {
             // The even part of the exponential is real, the odd one imaginary; i^−k makes both real.
             let sum: f64 = (0..nodes)
                 .map(|j| {
-                    let (sine, cosine) = (omega * angle(j).cos()).sin_cos();
-                    [cosine, sine, -cosine, -sine][k % 4] * (k as f64 * angle(j)).cos()
+                    let (sine, cosine) = libm::sincos(omega * libm::cos(angle(j)));
+                    [cosine, sine, -cosine, -sine][k % 4] * libm::cos(k as f64 * angle(j))
                 })
                 .sum();
             sum * if k == 0 { 1.0 } else { 2.0 } / nodes as f64
@@ -104,7 +105,7 @@ mod tests {
         let mut term = (1..=k).fold(1.0, |term, i| term * x / 2.0 / f64::from(i));
         let mut sum = term;
         for m in 1..60 {
-            term *= -(x / 2.0).powi(2) / f64::from(m * (m + k));
+            term *= -square(x / 2.0) / f64::from(m * (m + k));
             sum += term;
         }
         sum
@@ -143,7 +144,8 @@ mod tests {
     fn distortion_is_that_of_the_sines() {
         for ratio in [32.0, 100.0, 500.0] {
             let theta = 2.0 * PI / ratio;
-            let sines = [theta.sin(), 4.0 / 3.0 * theta.sin() - (2.0 * theta).sin() / 6.0];
+            let sines =
+                [libm::sin(theta), 4.0 / 3.0 * libm::sin(theta) - libm::sin(2.0 * theta) / 6.0];
             for (harmonics, sine) in (1..).zip(sines) {
                 let eval_mod = EvalMod { bound: 14.0, degree: 30, squarings: 3, harmonics };
                 let (actual, stated) = ((1.0 - sine / theta).abs(), eval_mod.distortion(ratio));

@@ -16,7 +16,7 @@ impl BootstrappingPlan {
     /// interval of EvalMod, so that bootstrapping returns a wrong value.
     pub fn log2_failure(&self) -> f64 {
         let evaluated = self.eval_mods() * self.slots();
-        (evaluated as f64).log2() + log2_exceeding(self.eval_mod().bound, EXCESS / self.ratio())
+        libm::log2(evaluated as f64) + log2_exceeding(self.eval_mod().bound, EXCESS / self.ratio())
     }
 }
 
@@ -25,14 +25,15 @@ impl BootstrappingPlan {
 pub fn smallest_bound(evaluated: usize, ratio: f64, log2_failure: f64) -> f64 {
     let deviation = EXCESS / ratio;
     let mut bounds = (1..=SPARSE_WEIGHT).map(|integer| integer as f64 + deviation);
-    let suffices =
-        |&bound: &f64| log2_exceeding(bound, deviation) + (evaluated as f64).log2() <= log2_failure;
+    let suffices = |&bound: &f64| {
+        log2_exceeding(bound, deviation) + libm::log2(evaluated as f64) <= log2_failure
+    };
     bounds.find(suffices).expect("no sum of h uniforms exceeds h/2")
 }
 
 /// The probability of I = `integer` when the message is zero.
 pub fn probability(integer: i64) -> f64 {
-    let tail = |from: f64| log2_tail(SPARSE_WEIGHT, from).exp2();
+    let tail = |from: f64| libm::exp2(log2_tail(SPARSE_WEIGHT, from));
     match integer.unsigned_abs() as f64 {
         0.0 => 1.0 - 2.0 * tail(0.5),
         size => tail(size - 0.5) - tail(size + 0.5),
@@ -64,11 +65,11 @@ fn log2_tail(count: usize, from: f64) -> f64 {
     }
     let (mut sum, mut signed_binomial) = (0.0, 1.0);
     for k in 0..=t.floor() as usize {
-        sum += signed_binomial * (1.0 - k as f64 / t).powi(count as i32);
+        sum += signed_binomial * libm::pow(1.0 - k as f64 / t, count as f64);
         signed_binomial *= -((count - k) as f64) / (k + 1) as f64;
     }
-    let log2_factorial: f64 = (1..=count).map(|k| (k as f64).log2()).sum();
-    count as f64 * t.log2() + sum.log2() - log2_factorial
+    let log2_factorial: f64 = (1..=count).map(|k| libm::log2(k as f64)).sum();
+    count as f64 * libm::log2(t) + libm::log2(sum) - log2_factorial
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
         let log2 = |value: &BigInt| {
             let shift = value.bits().saturating_sub(60);
             let top = u64::try_from(value >> shift).unwrap();
-            (top as f64).log2() + shift as f64
+            libm::log2(top as f64) + shift as f64
         };
         log2(&sum) - 6.0 * count as f64 - log2(&factorial)
     }
@@ -128,7 +129,7 @@ mod tests {
             let expected = both * probability(integer as i64);
             let found = counts[integer];
             assert!((found / expected - 1.0).abs() < 0.08, "{integer}: {found} {expected}");
-            let expected = log2_exceeding(integer as f64 + message, message).exp2();
+            let expected = libm::exp2(log2_exceeding(integer as f64 + message, message));
             let found: f64 = counts[integer + 1..].iter().sum();
             assert!((found / expected - 1.0).abs() < 0.1, "> {integer}: {found} {expected}");
         }
@@ -142,7 +143,7 @@ mod tests {
             let ratio = 512.0;
             let bound = smallest_bound(evaluated, ratio, log2_failure);
             let log2_any =
-                |bound| (evaluated as f64).log2() + log2_exceeding(bound, EXCESS / ratio);
+                |bound| libm::log2(evaluated as f64) + log2_exceeding(bound, EXCESS / ratio);
             assert!(log2_any(bound) <= log2_failure);
             assert!(log2_any(bound - 1e-6) > log2_failure);
         }

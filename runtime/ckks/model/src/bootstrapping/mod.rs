@@ -282,17 +282,17 @@ impl BootstrappingPlan {
 
     /// The scale at which ciphertexts come.
     pub fn input_scale(&self) -> f64 {
-        self.0.log_input_scale.exp2()
+        libm::exp2(self.0.log_input_scale)
     }
 
     /// The scale at which they go.
     pub fn output_scale(&self) -> f64 {
-        self.0.log_output_scale.exp2()
+        libm::exp2(self.0.log_output_scale)
     }
 
     /// q0 over the scale at which the modulus is raised.
     pub fn ratio(&self) -> f64 {
-        self.0.log_ratio.exp2()
+        libm::exp2(self.0.log_ratio)
     }
 
     /// The level at which ciphertexts are bootstrapped; what they have above is given away.
@@ -320,7 +320,7 @@ impl BootstrappingPlan {
 
     /// The scale of EvalMod's input.
     pub fn eval_mod_scale(&self) -> f64 {
-        self.0.log_eval_mod_scale.exp2()
+        libm::exp2(self.0.log_eval_mod_scale)
     }
 
     /// The scales after the polynomial of EvalMod and after each product that follows: such that with the
@@ -353,7 +353,7 @@ impl BootstrappingPlan {
             Order::Conventional => (self.output_scale(), self.output_scale()),
         };
         // Geometric between the two ends.
-        let scale = |i: usize| from * (to / from).powf(i as f64 / radices.len() as f64);
+        let scale = |i: usize| from * libm::pow(to / from, i as f64 / radices.len() as f64);
         let stages = Stage::ascending(self.transform_slots().trailing_zeros(), radices);
         let step = |(i, stage)| StageStep {
             stage,

@@ -25,6 +25,7 @@ use super::{BootstrappingPlan, EvalMod, Order, SPARSE_WEIGHT, SlotData, StageSte
 use crate::chebyshev::ChebyshevPlan;
 use crate::noise::{GiantStep, NoiseModel, Signal};
 use crate::security::ERROR_STD;
+use crate::square;
 use crate::work::Hoisting;
 
 /// Values at which errors of real data are estimated: above zero, where they are those below with
@@ -46,9 +47,9 @@ impl BootstrappingPlan {
     pub(super) fn error_with(&self, polynomial: &ChebyshevPlan, mean_square: f64) -> ErrorEstimate {
         let eval_mod = EvalModNoise::new(self, polynomial);
         let noise = NoiseModel::new(self.parameters(), self.slots());
-        let per_value = (self.ratio() / (2.0 * PI)).powi(2);
+        let per_value = square(self.ratio() / (2.0 * PI));
         let message = self.message_variance(mean_square);
-        let raised = self.raised_errors().scaled((2.0 * PI).powi(2) * per_value);
+        let raised = self.raised_errors().scaled(square(2.0 * PI) * per_value);
         let end = self.eval_mod_level() - self.eval_mod().depth();
         let conjugation = noise.key_switch(end, self.output_scale());
         let normal = message + raised.normal;
@@ -77,7 +78,7 @@ impl BootstrappingPlan {
             Order::Conventional => {
                 let own = |(integer, weight)| {
                     let bias = eval_mod.bias(integer, 0.0);
-                    weight * (eval_mod.variance(integer) * per_value + bias.powi(2))
+                    weight * (eval_mod.variance(integer) * per_value + square(bias))
                 };
                 let own: f64 = integers(self.eval_mod()).map(own).sum();
                 // Of the absolute value.
@@ -90,7 +91,7 @@ impl BootstrappingPlan {
                 let normal = self.slots_to_coeffs_noise(signal).variance - laplace;
                 // Σ|a|^k ≤ (Σ a²)^(k/2) for the coefficients a, k = 3 or 5.
                 let power = if self.eval_mod().harmonics == 1 { 1.5 } else { 2.5 };
-                let mean = self.eval_mod().distortion(self.ratio()) * mean_square.powf(power);
+                let mean = self.eval_mod().distortion(self.ratio()) * libm::pow(mean_square, power);
                 let components = vec![Component { weight: 1.0, value: 0, mean, normal, laplace }];
                 ErrorEstimate { components, parts }
             }
@@ -118,7 +119,7 @@ impl BootstrappingPlan {
             Order::Conventional => 0.0,
         } / slots as f64;
         let rounding = (1 + SPARSE_WEIGHT) as f64 / 12.0;
-        before + (self.encapsulation_key_variance() + rounding) * (self.ratio() / q0).powi(2)
+        before + (self.encapsulation_key_variance() + rounding) * square(self.ratio() / q0)
     }
 
     /// Coefficient variance of a switch to or from the ephemeral secret, without its rounding.
@@ -126,7 +127,7 @@ impl BootstrappingPlan {
         let parameters = self.parameters();
         let p = parameters.special()[parameters.encapsulation_prime()];
         let ratio = parameters.moduli()[0] as f64 / p as f64;
-        parameters.degree() as f64 * ERROR_STD.powi(2) * ratio.powi(2) / 12.0
+        parameters.degree() as f64 * square(ERROR_STD) * square(ratio) / 12.0
     }
 
     /// Errors of x between CoeffsToSlots and EvalMod.
@@ -135,29 +136,29 @@ impl BootstrappingPlan {
         let q0 = parameters.moduli()[0] as f64;
         let slots = self.transform_slots();
         let noise = NoiseModel::new(parameters, slots);
-        let back = slots as f64 * self.encapsulation_key_variance() / q0.powi(2);
+        let back = slots as f64 * self.encapsulation_key_variance() / square(q0);
         let back = back + noise.rescale(q0);
         let rotation = noise.key_switch(parameters.max_level(), q0);
         // Each rotation of the trace doubles what is there.
         let trace = parameters.max_slots() / slots;
         let variance = (0..trace.trailing_zeros()).fold(back, |sum, _| 4.0 * sum + rotation);
         let coefficients = (2 * slots) as f64 * failure::variance();
-        let raised = Signal { mean_square: coefficients * (trace as f64).powi(2), variance };
+        let raised = Signal { mean_square: coefficients * square(trace as f64), variance };
         let steps = self.coeffs_to_slots();
         let bound = self.eval_mod().bound;
-        let constant = (2.0 * bound * trace as f64).recip().powf(1.0 / steps.len() as f64);
+        let constant = libm::pow((2.0 * bound * trace as f64).recip(), 1.0 / steps.len() as f64);
         let entry = |step: &StageStep| constant / f64::from(1u32 << step.stage.radix);
         let halves =
             steps.iter().fold(raised, |signal, step| self.stage_noise(signal, step, entry(step)));
         let noise = NoiseModel::new(parameters, self.slots());
         let laplace = noise.rescale(self.eval_mod_scale());
         let normal = halves.variance - laplace;
-        RaisedErrors { normal, laplace }.scaled((2.0 * bound).powi(2))
+        RaisedErrors { normal, laplace }.scaled(square(2.0 * bound))
     }
 
     fn slots_to_coeffs_noise(&self, input: Signal) -> Signal {
         let steps = self.slots_to_coeffs();
-        let entry = self.slots_to_coeffs_constant().powf(1.0 / steps.len() as f64);
+        let entry = libm::pow(self.slots_to_coeffs_constant(), 1.0 / steps.len() as f64);
         steps.iter().fold(input, |signal, step| self.stage_noise(signal, step, entry))
     }
 
@@ -239,7 +240,8 @@ impl<'a> EvalModNoise<'a> {
             &[Complex64::new(0.0, integer as f64 / bound)],
         );
         let level = level - self.polynomial.depth() as usize;
-        let amplification = |squared: u32| 4f64.powi(squarings.saturating_sub(squared) as i32);
+        let amplification =
+            |squared: u32| libm::exp2(f64::from(2 * squarings.saturating_sub(squared)));
         let products = self.scales.windows(2).zip(0..).map(|(scales, i)| {
             let level = level - i as usize;
             let scale = scales[1] * self.plan.parameters().moduli()[level] as f64;

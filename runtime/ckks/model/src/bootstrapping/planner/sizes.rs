@@ -82,8 +82,8 @@ impl BootstrappingRequest {
     fn log_ratio(&self, harmonics: u32) -> f64 {
         let power = f64::from(2 * harmonics);
         let eval_mod = EvalMod { bound: 1.0, degree: 1, squarings: 0, harmonics };
-        let sine = eval_mod.distortion(1.0).log2();
-        ((self.wanted() + sine + (power + 1.0).log2()) / power).max(2.0)
+        let sine = libm::log2(eval_mod.distortion(1.0));
+        ((self.wanted() + sine + libm::log2(power + 1.0)) / power).max(2.0)
     }
 
     /// The largest sizes, with the smallest polynomial that is good enough.
@@ -97,8 +97,8 @@ impl BootstrappingRequest {
             SlotData::Real => self.slots,
             SlotData::Complex => 2 * self.slots,
         };
-        let bound = smallest_bound(evaluated, ratio.exp2(), LOG2_FAILURE);
-        let error = (-self.wanted() - BELOW).exp2() * 2.0 * PI / ratio.exp2();
+        let bound = smallest_bound(evaluated, libm::exp2(ratio), LOG2_FAILURE);
+        let error = libm::exp2(-self.wanted() - BELOW) * 2.0 * PI / libm::exp2(ratio);
         let polynomial = (SMALLEST_DEGREE..=MAX_DEGREE)
             .map(|degree| EvalMod { bound, degree, squarings, harmonics })
             .take_while(|eval_mod| eval_mod.depth() <= MOST_EVAL_MOD_LEVELS as usize)

@@ -13,7 +13,7 @@ use crate::parameters::{ParametersError, ParametersSpec};
 use crate::primes::primes_near;
 use crate::security::ERROR_STD;
 use crate::work::Counter;
-use crate::{Parameters, Prices, SecurityLevel};
+use crate::{Parameters, Prices, SecurityLevel, square};
 
 /// Stages of a transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
@@ -56,7 +56,7 @@ impl BootstrappingRequest {
         let digits = chain.len().div_ceil(digit) as f64;
         // For each digit D, the variance of key switching is σ²·18/12·(D/P)² times that of rounding; in
         // all, this P makes it a tenth.
-        let total = largest + 0.5 * (15.0 * ERROR_STD.powi(2) * digits).log2();
+        let total = largest + 0.5 * libm::log2(15.0 * square(ERROR_STD) * digits);
         // Encapsulation takes the smallest prime from `lowest`, or else the largest of all.
         let (lowest, highest) = (q0 + 3.01, (self.sparse_limit() - q0 - 0.01).min(LARGEST));
         let cap = if lowest > highest { highest } else { LARGEST };

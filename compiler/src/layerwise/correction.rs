@@ -11,12 +11,13 @@
 //! the biases alone are, by one number per channel. Zeros that the matrix has outside its weights
 //! stay zeros: the cost of a node does not change.
 
-use nalgebra::{DMatrix, DMatrixView};
+use nalgebra::DMatrix;
 use petgraph::graph::NodeIndex;
 use pic_ir::matrix::{Conv, Matrix};
 use pic_ir::network::{Network, Op};
 use rayon::prelude::*;
 
+use super::products::Panels;
 use crate::evaluate::{Batch, LANES, Repeated, add_row};
 
 /// How weights are corrected.
@@ -67,9 +68,11 @@ pub(super) fn correct(
         // Other positions in every batch.
         let shift = |p: usize| p * system.positions + k * system.positions / batches.len();
         let chosen: Vec<usize> = (0..per_sample).map(|p| shift(p) / per_sample).collect();
-        system.moments(batch, &chosen).cast::<f64>()
+        system.moments(batch, &chosen)
     };
-    let sum = batches.par_iter().enumerate().map(moments).reduce_with(|a, b| a + b);
+    let moments: Vec<DMatrix<f32>> = batches.par_iter().enumerate().map(moments).collect();
+    // In the order of the batches: that of a parallel reduction depends on the threads.
+    let sum = moments.into_iter().map(|m| m.cast::<f64>()).reduce(|a, b| a + b);
     let Some(changes) = sum.and_then(|sum| solve(&sum, &system, options.ridge)) else { return };
     let System { positions, outputs, features, .. } = system;
     let rows: Vec<Vec<usize>> = (0..positions)
@@ -168,11 +171,9 @@ impl<'a> System<'a> {
     fn moments(&self, batch: &Equations, chosen: &[usize]) -> DMatrix<f32> {
         let Self { features, outputs, .. } = *self;
         let used = batch.exact.samples;
-        // Column-major: the samples of one position are adjacent.
-        let equations = used * chosen.len();
-        let mut system = vec![0.0f32; equations * (features + 1 + outputs)];
+        let mut system = Panels::zeros(used * chosen.len(), features + 1 + outputs);
         let mut set = |column: usize, k: usize, lanes: &[f32; LANES]| {
-            system[column * equations + k * used..][..used].copy_from_slice(&lanes[..used]);
+            system.set(k * used, column, &lanes[..used]);
         };
         for (k, &position) in chosen.iter().enumerate() {
             if let Some((term, repeated)) = self.moved {
@@ -187,9 +188,7 @@ impl<'a> System<'a> {
                 set(features + 1 + output, k, &lacks);
             }
         }
-        let all = DMatrixView::from_slice(&system, equations, features + 1 + outputs);
-        // A copy: products with views whose rows are not adjacent read out of bounds (nalgebra 0.35).
-        all.columns(0, features + 1).transpose() * all
+        system.products(features + 1)
     }
 }
 

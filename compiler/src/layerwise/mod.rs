@@ -7,6 +7,7 @@
 
 mod alone;
 mod correction;
+mod products;
 mod refit;
 
 pub use correction::Options as CorrectionOptions;

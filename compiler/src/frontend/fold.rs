@@ -2,7 +2,8 @@
 //! them as exporters emit it for the targets of Reshape and Expand.
 //!
 //! The arithmetic itself is tract's: a node with constant operands is evaluated by tract's own
-//! operator, if it is listed here with a bound on the size of its result.
+//! operator, if it is listed here with a bound on the size of its result. The few that follow the processor
+//! are in [`super::portable`].
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,8 +14,8 @@ use tract_onnx::tract_hir::internal::TractErrorContext;
 
 use super::context::{Context, Value, volume};
 use super::error::{Fault, TensorFault};
-use super::guarded;
 use super::tensor;
+use super::{guarded, portable};
 
 /// The outputs of the node, if they do not depend on the values of the encrypted input.
 pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
@@ -110,8 +111,20 @@ fn result_elements(op_type: &str, operands: &[&Tensor]) -> Option<usize> {
 
 static TRACT: LazyLock<Onnx> = LazyLock::new(tract_onnx::onnx);
 
-/// Evaluates one node in tract.
+/// Evaluates one node.
 fn run(proto: &NodeProto, operands: &[Arc<Tensor>], opset: i64) -> TractResult<Vec<Arc<Tensor>>> {
+    let tract = |operands: &[Arc<Tensor>]| run_in_tract(proto, operands, opset);
+    match portable::evaluate(&proto.op_type, operands, tract)? {
+        Some(result) => Ok(vec![result]),
+        None => tract(operands),
+    }
+}
+
+fn run_in_tract(
+    proto: &NodeProto,
+    operands: &[Arc<Tensor>],
+    opset: i64,
+) -> TractResult<Vec<Arc<Tensor>>> {
     let model = ModelProto::default();
     let context = ParsingContext {
         onnx_operator_set_version: opset,

@@ -16,6 +16,7 @@ mod error;
 mod fold;
 mod graph;
 mod operators;
+mod portable;
 mod tensor;
 
 use std::fmt;

@@ -187,6 +187,30 @@ fn only_nodes_at_fault_are_refused() {
     assert_eq!(refused, ["MaxPool", "Exp"]);
 }
 
+/// What tract has by the processor or by the system: sums of single precision above all, whose rounding shows
+/// in what order they were taken.
+#[test]
+fn constants_are_the_same_everywhere() {
+    let values: Vec<f32> = (0..48).map(|k| 0.3 + 0.17 * k as f32).collect();
+    let folded = |node: &str, attributes: &[AttributeProto]| {
+        let x = Model::float(&[48]).floats("c", &[48], &values);
+        let constants = x.floats("e", &[], &[1.7]).ints("axes", &[0]);
+        let model = constants.node(&format!("f = {node}"), attributes).node("y = Add(x, f)", &[]);
+        evaluate(&model.checked(), &[0.0; 48])
+    };
+    let of = |function: &dyn Fn(f64) -> f64| -> Vec<f32> {
+        values.iter().map(|&v| function(v.into()) as f32).collect()
+    };
+    assert_eq!(folded("Exp(c)", &[]), of(&libm::exp));
+    assert_eq!(folded("Log(c)", &[]), of(&libm::log));
+    assert_eq!(folded("Pow(c, e)", &[]), of(&|v| libm::pow(v, 1.7f32.into())));
+    assert_eq!(folded("Pow(e, c)", &[]), of(&|v| libm::pow(1.7f32.into(), v)));
+    let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    assert_eq!(folded("ReduceSum(c, axes)", &[]), [sum as f32; 48]);
+    let mean = folded("ReduceMean(c)", &[ints("axes", &[0])]);
+    assert_eq!(mean, [(sum / 48.0) as f32; 48]);
+}
+
 #[test]
 fn empty_constants_are_refused() {
     for op in ["Add", "Mul", "Max", "Div"] {

@@ -117,32 +117,61 @@ pub fn is_prime(n: u64) -> bool {
     }
     let twos = (n - 1).trailing_zeros();
     let odd = (n - 1) >> twos;
+    let modulo = Montgomery::new(n);
+    let (one, minus_one) = (modulo.one, n - modulo.one);
     WITNESSES.iter().all(|&base| {
-        let mut x = pow_mod(base, odd, n);
-        if x == 1 || x == n - 1 {
+        let mut x = modulo.power(base, odd);
+        if x == one || x == minus_one {
             return true;
         }
         (1..twos).any(|_| {
-            x = mul_mod(x, x, n);
-            x == n - 1
+            x = modulo.product(x, x);
+            x == minus_one
         })
     })
 }
 
-fn mul_mod(a: u64, b: u64, n: u64) -> u64 {
-    (u128::from(a) * u128::from(b) % u128::from(n)) as u64
+/// Products modulo an odd number above 1 without division (Montgomery, 1985). A residue x is kept as
+/// x·2^64.
+struct Montgomery {
+    n: u64,
+    /// Of n, modulo 2^64.
+    inverse: u64,
+    /// What 1 is kept as.
+    one: u64,
 }
 
-fn pow_mod(mut base: u64, mut exponent: u64, n: u64) -> u64 {
-    let mut result = 1;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result = mul_mod(result, base, n);
-        }
-        base = mul_mod(base, base, n);
-        exponent >>= 1;
+impl Montgomery {
+    fn new(n: u64) -> Self {
+        // Newton's method from three bits that are right, twice as many with every step.
+        let step = |x: u64, _| x.wrapping_mul(2u64.wrapping_sub(n.wrapping_mul(x)));
+        Self { n, inverse: (0..5).fold(n, step), one: u64::MAX % n + 1 }
     }
-    result
+
+    /// The product of two residues.
+    fn product(&self, a: u64, b: u64) -> u64 {
+        let product = u128::from(a) * u128::from(b);
+        let quotient = (product as u64).wrapping_mul(self.inverse);
+        let multiple = u128::from(quotient) * u128::from(self.n);
+        // The lower halves are equal.
+        let (difference, borrows) =
+            ((product >> 64) as u64).overflowing_sub((multiple >> 64) as u64);
+        if borrows { difference.wrapping_add(self.n) } else { difference }
+    }
+
+    /// The power of a number below n.
+    fn power(&self, base: u64, mut exponent: u64) -> u64 {
+        let kept = |x: u64| ((u128::from(x) << 64) % u128::from(self.n)) as u64;
+        let (mut result, mut base) = (self.one, kept(base));
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                result = self.product(result, base);
+            }
+            base = self.product(base, base);
+            exponent >>= 1;
+        }
+        result
+    }
 }
 
 #[cfg(test)]

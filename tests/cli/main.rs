@@ -1,5 +1,6 @@
 //! The `pic` command as its users run it: separate processes that meet only in files.
 
+mod bytes;
 mod command;
 mod files;
 mod json;

@@ -2,86 +2,41 @@
 //!
 //! Transforms use Harvey's lazy butterflies ("Faster arithmetic for number-theoretic transforms",
 //! 2014) over the negacyclic decimation of Longa and Naehrig (2016); products use Barrett and Shoup.
+//! They are written for scalar multipliers of 64 bits: baseline vectors have none.
+
+mod ntt;
 
 use super::{ConversionTarget, Form, Packing};
 use crate::ring::Modulus;
 use crate::ring::modulus::conditional_sub;
 
-/// Negacyclic transform modulo one prime.
-pub(in crate::ring) struct Ntt {
-    m: Modulus,
-    /// `ψ^brv(i)` with Shoup companion; entry 0 is unused.
-    powers: Vec<(u64, u64)>,
-    /// `ψ^-brv(i)` with Shoup companion.
-    inverse_powers: Vec<(u64, u64)>,
-    /// `N^-1`.
-    degree_inverse: u64,
+pub(super) use ntt::Ntt;
+
+/// Reduction of sums of at most 129 products of a residue and a word below 2^50, and of one residue more.
+///
+/// Of `x < 130·2^50·q` with q of b bits, `t = floor(x / 2^(b-4))` is below 2^62, and the factor
+/// `f = floor(2^(64+b-4) / q)` at most 2^61. So `t·f / 2^64` is less than `2^-3 + 2^-2` below `x / q`, its
+/// floor at most one below the quotient, and one subtraction settles the rest. NTT-friendly primes have
+/// seven bits at least.
+#[derive(Clone, Copy)]
+struct Barrett {
+    q: u64,
+    shift: u32,
+    factor: u64,
 }
 
-impl Ntt {
-    pub(in crate::ring) fn new(m: Modulus, log_n: u32, root: u64) -> Self {
-        let n = 1usize << log_n;
-        let table = |root: u64| {
-            let mut table = vec![(0, 0); n];
-            let mut power = 1;
-            for i in 0..n as u32 {
-                let position = (i.reverse_bits() >> (32 - log_n)) as usize;
-                table[position] = (power, m.shoup(power));
-                power = m.mul(power, root);
-            }
-            table
-        };
-        Self {
-            m,
-            powers: table(root),
-            inverse_powers: table(m.inv(root)),
-            degree_inverse: m.inv(n as u64),
-        }
+impl Barrett {
+    fn new(m: &Modulus) -> Self {
+        let shift = m.bits() - 4;
+        Self { q: m.value(), shift, factor: ((1 << (64 + shift)) / u128::from(m.value())) as u64 }
     }
 
-    /// Cooley–Tukey, natural to bit-reversed order; values stay below 4q until the end.
-    pub(in crate::ring) fn forward(&self, limb: &mut [u64]) {
-        let (m, two_q) = (self.m, 2 * self.m.value());
-        let mut half = limb.len() / 2;
-        let mut blocks = 1;
-        while half > 0 {
-            let powers = &self.powers[blocks..2 * blocks];
-            for (block, &(w, w_shoup)) in limb.chunks_exact_mut(2 * half).zip(powers) {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    let u = conditional_sub(*x, two_q);
-                    let v = m.mul_shoup_lazy(*y, w, w_shoup);
-                    *x = u + v;
-                    *y = u + two_q - v;
-                }
-            }
-            half /= 2;
-            blocks *= 2;
-        }
-        for x in limb {
-            *x = conditional_sub(conditional_sub(*x, two_q), m.value());
-        }
-    }
-
-    /// Gentleman–Sande, bit-reversed to natural order; values stay below 2q until the end.
-    pub(in crate::ring) fn inverse_scaled(&self, limb: &mut [u64], factor: u64) {
-        let (m, two_q) = (self.m, 2 * self.m.value());
-        let mut half = 1;
-        let mut blocks = limb.len() / 2;
-        while blocks > 0 {
-            let powers = &self.inverse_powers[blocks..2 * blocks];
-            for (block, &(w, w_shoup)) in limb.chunks_exact_mut(2 * half).zip(powers) {
-                let (low, high) = block.split_at_mut(half);
-                for (x, y) in low.iter_mut().zip(high) {
-                    let (u, v) = (*x, *y);
-                    *x = conditional_sub(u + v, two_q);
-                    *y = m.mul_shoup_lazy(u + two_q - v, w, w_shoup);
-                }
-            }
-            half *= 2;
-            blocks /= 2;
-        }
-        mul_scalar(&m, limb, m.mul(factor, self.degree_inverse));
+    #[inline(always)]
+    fn reduce(self, x: u128) -> u64 {
+        // Two shifts of words are faster than one of both.
+        let top = ((x >> 64) as u64) << (64 - self.shift) | (x as u64) >> self.shift;
+        let quotient = ((u128::from(top) * u128::from(self.factor)) >> 64) as u64;
+        conditional_sub((x as u64).wrapping_sub(quotient.wrapping_mul(self.q)), self.q)
     }
 }
 
@@ -102,12 +57,14 @@ pub(super) fn neg(m: &Modulus, a: &mut [u64]) {
 }
 
 pub(super) fn mul(m: &Modulus, a: &mut [u64], b: &[u64]) {
-    a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.mul(*a, b));
+    let m = Barrett::new(m);
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a = m.reduce(u128::from(*a) * u128::from(b)));
 }
 
 pub(super) fn mul_add(m: &Modulus, acc: &mut [u64], a: &[u64], b: &[u64]) {
+    let m = Barrett::new(m);
     for ((acc, &a), &b) in acc.iter_mut().zip(a).zip(b) {
-        *acc = m.add(*acc, m.mul(a, b));
+        *acc = m.reduce(u128::from(a) * u128::from(b) + u128::from(*acc));
     }
 }
 
@@ -136,10 +93,16 @@ pub(super) fn quotient(quotient: &mut [u64], sources: &[&[u64]], inverses: &[f64
 
 pub(super) fn convert(targets: &mut [ConversionTarget<'_>], sources: &[&[u64]]) {
     for target in targets {
-        for (j, out) in target.out.iter_mut().enumerate() {
-            let terms = sources.iter().zip(target.weights);
-            let sum = terms.map(|(y, &w)| u128::from(y[j]) * u128::from(w)).sum();
-            *out = target.m.reduce_u128(sum);
+        let m = Barrett::new(target.m);
+        let (tiles, _) = target.out.as_chunks_mut::<4>();
+        for (tile, j) in tiles.iter_mut().zip((0..).step_by(4)) {
+            let mut sums = [0; 4];
+            for (source, &w) in sources.iter().zip(target.weights) {
+                for (sum, &y) in sums.iter_mut().zip(&source[j..j + 4]) {
+                    *sum += u128::from(y) * u128::from(w);
+                }
+            }
+            *tile = sums.map(|sum| m.reduce(sum));
         }
     }
 }
@@ -172,6 +135,7 @@ fn sums_of_products(
     first: impl Fn(&[u64], usize) -> u64,
     pair: impl Fn(&[u64], usize) -> u64,
 ) {
+    let m = Barrett::new(m);
     for (j, (out0, out1)) in (start..).zip(out.0.iter_mut().zip(out.1)) {
         let (mut sum0, mut sum1) = (0, 0);
         for (a, b0, b1) in terms {
@@ -179,8 +143,8 @@ fn sums_of_products(
             sum0 += a * u128::from(pair(b0, j));
             sum1 += a * u128::from(pair(b1, j));
         }
-        *out0 = m.reduce_u128(sum0);
-        *out1 = m.reduce_u128(sum1);
+        *out0 = m.reduce(sum0);
+        *out1 = m.reduce(sum1);
     }
 }
 

@@ -276,7 +276,7 @@ mod tests {
             let (n, root) = (1_usize << log_n, root(&m, log_n));
             let ntt = Ntt::new(m, log_n, root);
             for period in [n, n / 2, 1] {
-                let largest = |j: usize| period == n || j / period % 2 == 0;
+                let largest = |j: usize| period == n || (j / period).is_multiple_of(2);
                 let limb: Vec<u64> = (0..n).map(|j| if largest(j) { q - 1 } else { 0 }).collect();
 
                 let mut values = limb.clone();

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 /// Words between neighbouring limbs: an odd number of cache lines, so that equal positions of
 /// different limbs do not compete for the same cache sets.
@@ -62,10 +62,9 @@ impl Pool {
         let Memory { slabs, free } = &mut *memory;
         free.sort_unstable_by_key(Limb::address);
         slabs.retain(|slab| {
-            let addresses = slab.map.as_ptr_range();
-            let position =
-                |end: *const u8| free.partition_point(|limb| limb.address() < end.addr());
-            let unused = position(addresses.start)..position(addresses.end);
+            let start = slab.map.as_ptr().addr();
+            let position = |end: usize| free.partition_point(|limb| limb.address() < end);
+            let unused = position(start)..position(start + slab.map.len());
             let in_use = unused.len() < slab.count;
             if !in_use {
                 free.drain(unused);
@@ -82,7 +81,8 @@ impl Pool {
 
 /// Mapped memory that limbs are cut from.
 struct Slab {
-    map: MmapMut,
+    /// Raw, because a reference to all of it would claim that no limb is being written.
+    map: MmapRaw,
     /// Bytes before the first limb.
     start: usize,
     /// Limbs in it.
@@ -95,7 +95,7 @@ impl Slab {
         let alignment = if bytes < HUGE_PAGE { Limb::ALIGNMENT } else { HUGE_PAGE };
         let bytes = bytes.next_multiple_of(alignment);
         // As for any allocation, there is nothing to be done when memory runs out.
-        let map = MmapMut::map_anon(bytes + alignment).expect("out of memory");
+        let map = MmapRaw::from(MmapMut::map_anon(bytes + alignment).expect("out of memory"));
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE {
             // Slower without, nothing else: kernels may lack huge pages.
@@ -108,7 +108,7 @@ impl Slab {
     /// All limbs of a new slab.
     fn limbs(&self, length: usize) -> impl Iterator<Item = Limb> {
         // SAFETY: the map is longer than the offset of its alignment.
-        let start = unsafe { self.map.as_ptr().add(self.start) }.cast_mut();
+        let start = unsafe { self.map.as_mut_ptr().add(self.start) };
         (0..self.count).map(move |i| {
             // SAFETY: `count` strides fit the map behind its start.
             let words = unsafe { start.add(i * stride_bytes(length)) }.cast();

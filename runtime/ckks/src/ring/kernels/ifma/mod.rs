@@ -2,6 +2,11 @@
 //!
 //! Every function here must only be called on a processor with these instructions; that is what the
 //! `unsafe` at the call in [`super`] vouches for. Lengths are multiples of eight, as all degrees are.
+//!
+//! No vector goes through code without these instructions: not through generic functions of the standard
+//! library that take or return what they are generic over (`array::map`, `array::from_fn`, `fold`). Where
+//! they are not inlined, they hold vectors on a stack that is not always aligned for them (seen with rustc
+//! 1.95). `.ci/aligned-stores` looks for such code in the executable.
 
 mod ntt;
 mod vector;
@@ -37,7 +42,8 @@ pub(super) fn weight(m: &Modulus, w: u64) -> u64 {
 pub(super) fn reduce_signed(m: &Modulus, a: &mut [u64]) {
     let c = Constants::new(m);
     // Magnitudes are cut to words of the multiplier, of which it ignores the bits above.
-    let [one, word] = [1, m.reduce_u64(1 << 52)].map(|w| Factor::splat(factor_words(m, w)));
+    let one = Factor::splat(factor_words(m, 1));
+    let word = Factor::splat(factor_words(m, m.reduce_u64(1 << 52)));
     for a in vectors_mut(a) {
         let x = load(a);
         let magnitude = _mm512_abs_epi64(x);
@@ -184,6 +190,41 @@ pub(super) fn inner_product(
     }
 }
 
+/// Inner products, given the residues of the first operand of a term and of either of its pair, as
+/// expressions of the operand's words and the position of the row.
+macro_rules! sums_of_products {
+    (
+        $m:expr, $out:expr, $start:expr, $terms:expr,
+        |$words:ident, $position:ident| $first:expr, $pair:expr
+    ) => {{
+        let product = Product::new($m);
+        let reduction = SumReduction::new($m, 1 + $terms.len());
+        let (out0, out1) = $out;
+        for row in (0..out0.len()).step_by(ROW) {
+            let $position = $start + row;
+            let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
+            for &(a, b0, b1) in $terms {
+                let $words = a;
+                let a: Row = $first;
+                let $words = b0;
+                let b0: Row = $pair;
+                let $words = b1;
+                let b1: Row = $pair;
+                for (v, sums) in sums.iter_mut().enumerate() {
+                    sums[0].add(a[v], b0[v]);
+                    sums[1].add(a[v], b1[v]);
+                }
+            }
+            let out0 = out0[row..row + ROW].as_chunks_mut().0;
+            let out1 = out1[row..row + ROW].as_chunks_mut().0;
+            for (v, sums) in sums.iter().enumerate() {
+                store(&mut out0[v], reduced_sum(&product, &reduction, &sums[0]));
+                store(&mut out1[v], reduced_sum(&product, &reduction, &sums[1]));
+            }
+        }
+    }};
+}
+
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 fn packed_first<const BYTES: usize>(
     m: &Modulus,
@@ -192,20 +233,51 @@ fn packed_first<const BYTES: usize>(
     terms: &[(&[u64], &[u64], &[u64])],
     log_run: u32,
 ) {
-    let pair = |b: &[u64], position| plain_row_ahead(b, position);
     match log_run {
-        0 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 0>(), pair),
-        1 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 1>(), pair),
-        2 => sums_of_products(m, out, start, terms, packed_row::<BYTES, 2>(), pair),
-        _ => {
-            // The residues of a vector are equal.
-            let form = Form { bytes: BYTES, log_run };
-            let row = |a: &[u64], position| {
-                std::array::from_fn(|v| splat(form.residue(a, position + v * LANES)))
-            };
-            sums_of_products(m, out, start, terms, row, pair);
-        }
+        0 => packed_run_first::<BYTES, 0>(m, out, start, terms),
+        1 => packed_run_first::<BYTES, 1>(m, out, start, terms),
+        2 => packed_run_first::<BYTES, 2>(m, out, start, terms),
+        _ => repeated_first::<BYTES>(m, out, start, terms, log_run),
     }
+}
+
+/// The same for runs of at most four.
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn packed_run_first<const BYTES: usize, const LOG_RUN: u32>(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    start: usize,
+    terms: &[(&[u64], &[u64], &[u64])],
+) {
+    let lanes = row_lanes::<BYTES, LOG_RUN>();
+    sums_of_products!(
+        m,
+        out,
+        start,
+        terms,
+        |words, position| packed_row::<BYTES, LOG_RUN>(words, position, &lanes),
+        plain_row_ahead(words, position)
+    );
+}
+
+/// The same for runs that fill vectors.
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn repeated_first<const BYTES: usize>(
+    m: &Modulus,
+    out: (&mut [u64], &mut [u64]),
+    start: usize,
+    terms: &[(&[u64], &[u64], &[u64])],
+    log_run: u32,
+) {
+    let form = Form { bytes: BYTES, log_run };
+    sums_of_products!(
+        m,
+        out,
+        start,
+        terms,
+        |words, position| repeated_row(words, position, form),
+        plain_row_ahead(words, position)
+    );
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
@@ -215,41 +287,22 @@ fn packed_pairs<const BYTES: usize>(
     start: usize,
     terms: &[(&[u64], &[u64], &[u64])],
 ) {
-    let first = |a: &[u64], position| plain_row(a, position);
-    sums_of_products(m, out, start, terms, first, packed_row::<BYTES, 0>());
+    let lanes = row_lanes::<BYTES, 0>();
+    sums_of_products!(
+        m,
+        out,
+        start,
+        terms,
+        |words, position| plain_row(words, position),
+        packed_row::<BYTES, 0>(words, position, &lanes)
+    );
 }
 
-/// Inner products, given how to get the residues of operands for the row at a position.
+/// The canonical residue of a sum of products.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
-fn sums_of_products(
-    m: &Modulus,
-    out: (&mut [u64], &mut [u64]),
-    start: usize,
-    terms: &[(&[u64], &[u64], &[u64])],
-    first: impl Fn(&[u64], usize) -> Row,
-    pair: impl Fn(&[u64], usize) -> Row,
-) {
-    let product = Product::new(m);
-    let reduction = SumReduction::new(m, 1 + terms.len());
-    let reduce =
-        |sum: Accumulator| product.undo_montgomery(reduction.below(4, sum.fold(&product.c)));
-    for row in (0..out.0.len()).step_by(ROW) {
-        let mut sums = [[Accumulator::zero(); 2]; ROW / LANES];
-        for (a, b0, b1) in terms {
-            let (a, b0, b1) = (first(a, start + row), pair(b0, start + row), pair(b1, start + row));
-            for (v, sums) in sums.iter_mut().enumerate() {
-                sums[0].add(a[v], b0[v]);
-                sums[1].add(a[v], b1[v]);
-            }
-        }
-        let out0 = out.0[row..row + ROW].as_chunks_mut().0;
-        let out1 = out.1[row..row + ROW].as_chunks_mut().0;
-        for (v, sums) in sums.iter().enumerate() {
-            store(&mut out0[v], reduce(sums[0]));
-            store(&mut out1[v], reduce(sums[1]));
-        }
-    }
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn reduced_sum(product: &Product, reduction: &SumReduction, sum: &Accumulator) -> Vector {
+    product.undo_montgomery(reduction.below(4, sum.fold(&product.c)))
 }
 
 /// The row at a position of a plain operand.
@@ -257,7 +310,7 @@ fn sums_of_products(
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 fn plain_row(words: &[u64], position: usize) -> Row {
     let words = words[position..position + ROW].as_chunks().0;
-    std::array::from_fn(|v| load(&words[v]))
+    [load(&words[0]), load(&words[1]), load(&words[2]), load(&words[3])]
 }
 
 /// The same, asking for those to come.
@@ -268,22 +321,49 @@ fn plain_row_ahead(words: &[u64], position: usize) -> Row {
     plain_row(words, position)
 }
 
-/// How to get the row at a position of a packed operand with runs of at most four.
+/// The row at a position of an operand in this form, the residues of a vector being equal.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
+fn repeated_row(words: &[u64], position: usize, form: Form) -> Row {
+    [
+        splat(form.residue(words, position)),
+        splat(form.residue(words, position + LANES)),
+        splat(form.residue(words, position + 2 * LANES)),
+        splat(form.residue(words, position + 3 * LANES)),
+    ]
+}
+
+/// The row at a position of a packed operand with runs of at most four, given its [`row_lanes`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
-fn packed_row<const BYTES: usize, const LOG_RUN: u32>() -> impl Fn(&[u64], usize) -> Row {
-    // Vector v has residues of group v >> LOG_RUN.
+fn packed_row<const BYTES: usize, const LOG_RUN: u32>(
+    words: &[u64],
+    position: usize,
+    lanes: &Row,
+) -> Row {
     let groups = const { (ROW / LANES) >> LOG_RUN };
-    let lanes: Row =
-        std::array::from_fn(|v| load(&unpacking(BYTES, ((v * LANES) >> LOG_RUN) % LANES, LOG_RUN)));
-    move |words, position| {
-        let at = (position >> LOG_RUN) / LANES * BYTES;
-        prefetch_row(words, at, groups * BYTES);
-        let words = &words[at..at + groups * BYTES];
-        std::array::from_fn(|v| {
-            unpack(load_group::<BYTES>(&words[(v >> LOG_RUN) * BYTES..]), lanes[v])
-        })
-    }
+    let at = (position >> LOG_RUN) / LANES * BYTES;
+    prefetch_row(words, at, groups * BYTES);
+    let words = &words[at..at + groups * BYTES];
+    [
+        unpack(load_group::<BYTES>(words), lanes[0]),
+        unpack(load_group::<BYTES>(&words[(1 >> LOG_RUN) * BYTES..]), lanes[1]),
+        unpack(load_group::<BYTES>(&words[(2 >> LOG_RUN) * BYTES..]), lanes[2]),
+        unpack(load_group::<BYTES>(&words[(3 >> LOG_RUN) * BYTES..]), lanes[3]),
+    ]
+}
+
+/// What unpacks each vector of such a row: vector v has residues of group `v >> LOG_RUN`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
+fn row_lanes<const BYTES: usize, const LOG_RUN: u32>() -> Row {
+    let first = |v: usize| ((v * LANES) >> LOG_RUN) % LANES;
+    [
+        load(&unpacking(BYTES, first(0), LOG_RUN)),
+        load(&unpacking(BYTES, first(1), LOG_RUN)),
+        load(&unpacking(BYTES, first(2), LOG_RUN)),
+        load(&unpacking(BYTES, first(3), LOG_RUN)),
+    ]
 }
 
 /// Asks for a row of so many words that will be needed soon after the one that begins with a word: there are
@@ -302,8 +382,7 @@ fn prefetch_row(words: &[u64], at: usize, row: usize) {
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 8]; 8]) {
-    // In words: vectors that are indexed would live on the stack, which is not always aligned for them
-    // (seen with rustc 1.95).
+    // In words: they are indexed, so they are in memory anyway.
     let lanes = lanes.map(|lanes| lanes.map(u64::from));
     let a = a.as_chunks().0;
     for (out, &block) in vectors_mut(out).zip(blocks) {
@@ -354,19 +433,22 @@ impl SumReduction {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn new(m: &Modulus, bound: usize) -> Self {
-        Self {
-            multiples: std::array::from_fn(|i| splat(m.value() << i)),
-            log_bound: bound.next_power_of_two().ilog2() as usize,
+        let mut multiples = [splat(0); 8];
+        for (i, multiple) in multiples.iter_mut().enumerate() {
+            *multiple = splat(m.value() << i);
         }
+        Self { multiples, log_bound: bound.next_power_of_two().ilog2() as usize }
     }
 
     /// The sum below `bound · q`, for a power of two.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-    fn below(&self, bound: usize, sum: Vector) -> Vector {
+    fn below(&self, bound: usize, mut sum: Vector) -> Vector {
         let kept = bound.ilog2() as usize;
-        let multiples = self.multiples[..self.log_bound].iter().skip(kept).rev();
-        multiples.fold(sum, |sum, &multiple| conditional_sub(sum, multiple))
+        for multiple in self.multiples[..self.log_bound].iter().skip(kept).rev() {
+            sum = conditional_sub(sum, *multiple);
+        }
+        sum
     }
 }
 

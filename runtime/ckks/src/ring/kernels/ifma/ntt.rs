@@ -358,7 +358,9 @@ impl<'a> Forward<'a> {
         let x = self.three_layers::<WIDE>(load_block(rows), heads);
         let mut x = self.three_layers::<WIDE>(transpose(x), tails);
         if CANONICAL {
-            x = x.map(|x| self.canonical::<WIDE>(x));
+            for x in &mut x {
+                *x = self.canonical::<WIDE>(*x);
+            }
         }
         store_block(rows, transpose(x));
     }
@@ -416,12 +418,12 @@ impl<'a> Inverse<'a> {
         let scale = m.mul(factor, ntt.degree_inverse);
         let [root, ..] = ntt.inverse.multipliers; // root^(N/2) = W[1], in Montgomery form
         let scaled_twiddle = m.mul(scale, root[0]);
-        let c = Constants::new(m);
+        let (c, q) = (Constants::new(m), m.value());
         Self {
             twiddles: Twiddles::new(m, &ntt.inverse),
             scale: Factor::splat(factor_words(m, scale)),
             scaled_twiddle: c.factor(splat(scaled_twiddle)),
-            offsets: [8, 16, 32, 8].map(|multiple| splat(multiple * m.value())),
+            offsets: [splat(8 * q), splat(16 * q), splat(32 * q), splat(8 * q)],
         }
     }
 

@@ -194,10 +194,10 @@ fn parameters_too_large_for_the_sparse_secret_get_no_keys() {
         let request = KeyRequest { encapsulation: true, ..KeyRequest::default() };
         EvaluationKeys::generate(&secret, &request, &mut rng).map(drop)
     };
-    assert_eq!(generate(40.0, 45.0), Ok(()));
+    assert_eq!(generate(38.0, 41.0), Ok(()));
     assert!(matches!(
-        generate(45.0, 49.0),
-        Err(Error::SparseSecret { limit: 90.0, security: SecurityLevel::Bits128, .. })
+        generate(39.0, 42.0),
+        Err(Error::SparseSecret { limit: 80.0, security: SecurityLevel::Bits128, .. })
     ));
 }
 

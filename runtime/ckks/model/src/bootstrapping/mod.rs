@@ -443,13 +443,13 @@ mod tests {
         let plan = |log_n, q0_bits, special_bits, security| {
             BootstrappingPlan::new(spec(log_n, q0_bits, &[special_bits], security))
         };
-        assert!(plan(15, 40.0, 49.0, SecurityLevel::Bits128).is_ok());
+        assert!(plan(15, 38.0, 41.0, SecurityLevel::Bits128).is_ok());
         assert!(plan(16, 49.0, 49.9, SecurityLevel::Bits128).is_ok());
-        let error = plan(15, 42.0, 49.0, SecurityLevel::Bits128).unwrap_err();
-        let BootstrappingError::Encapsulation { log_modulus, limit: 90.0, .. } = error else {
+        let error = plan(15, 39.0, 42.0, SecurityLevel::Bits128).unwrap_err();
+        let BootstrappingError::Encapsulation { log_modulus, limit: 80.0, .. } = error else {
             panic!("{error}")
         };
-        assert!((log_modulus - 91.0).abs() < 0.01);
+        assert!((log_modulus - 81.0).abs() < 0.01);
         assert!(matches!(
             plan(16, 36.0, 41.0, SecurityLevel::Bits192),
             Err(BootstrappingError::Encapsulation { limit: 0.0, .. })

@@ -286,7 +286,7 @@ mod tests {
             assert_eq!((plan.levels(), parameters.log_n()), (request.levels, request.log_n));
             assert_eq!(parameters.security(), request.security);
             let [most, most_sparse] =
-                if request.log_n == 15 { [868.0, 90.0] } else { [1747.0, 100.0] };
+                if request.log_n == 15 { [868.0, 80.0] } else { [1747.0, 100.0] };
             assert!(parameters.log_qp() <= most, "{plan}");
             assert!(plan.parameters().log_encapsulation_modulus() <= most_sparse, "{plan}");
             assert!(plan.log2_failure() <= -60.0, "{plan}");

@@ -24,6 +24,13 @@ const LOSS: f64 = 0.1;
 /// ones. Rounding counts most in these two, and there is only one prime to pay for each.
 const EXCESSES: [[f64; 2]; 3] = [[0.0, 0.0], [1.5, 2.5], [2.5, 4.5]];
 
+/// q0 is generous if it takes more than half of what the keys of the ephemeral secret may have, by half of so many
+/// bits; the special prime that has the rest is chosen when q0 is small.
+const OVER_HALF: f64 = 9.0;
+
+/// Largest q0, in bits, a whole number of steps from the sizes that are usual.
+const LARGEST_Q0: f64 = 49.5;
+
 /// Squarings in EvalMod, at most.
 const MOST_SQUARINGS: u32 = 4;
 
@@ -105,7 +112,7 @@ impl BootstrappingRequest {
             .find(|eval_mod| eval_mod.largest_error() < error)?;
         Some(Sizes {
             ratio,
-            q0: ((self.sparse_limit() - 1.0) / 2.0).min(LARGEST),
+            q0: ((self.sparse_limit() + OVER_HALF) / 2.0).min(LARGEST_Q0),
             slots_to_coeffs: LARGEST,
             eval_mod: LARGEST,
             excess: [0.0; 2],

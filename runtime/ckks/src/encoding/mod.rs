@@ -11,6 +11,7 @@ pub use plaintext::{CompactPlaintext, Plaintext};
 pub(crate) use slots::SlotTransforms;
 
 use crate::context::check_scale;
+use crate::ring::SecretPoly;
 use crate::{Context, Error};
 
 impl Context {
@@ -76,7 +77,8 @@ impl Context {
     pub fn decode_complex(&self, plaintext: &Plaintext) -> Result<Vec<Complex64>, Error> {
         self.check_own(plaintext.context)?;
         let gap = self.parameters().max_slots() / plaintext.slots;
-        let mut coefficients = self.ring().to_real(&self.ring().coefficients(&plaintext.poly), 0);
+        let residues = SecretPoly::from(self.ring().coefficients(&plaintext.poly));
+        let mut coefficients = self.ring().to_real(&residues, 0);
         for t in 0..2 * plaintext.slots {
             coefficients[t] = coefficients[t * gap] / plaintext.scale;
         }
@@ -170,7 +172,7 @@ mod tests {
             let values = values(slots, 5, 1.0);
             let plaintext = context.encode_complex(&values, 2f64.powi(30), 1).unwrap();
             let rotated = context.ring().automorphism(&plaintext.poly, 125);
-            let rotated = Plaintext { poly: rotated, ..plaintext };
+            let rotated = Plaintext { poly: rotated.into(), ..plaintext };
             for (j, value) in context.decode_complex(&rotated).unwrap().iter().enumerate() {
                 assert!((value - values[(j + 3) % slots]).norm() < 1e-6);
             }

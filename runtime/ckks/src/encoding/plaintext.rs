@@ -1,13 +1,16 @@
-//! Plaintext polynomials: ready for arithmetic, or compact.
+//! Plaintext polynomials: ready for arithmetic, or compact. They may be what ciphertexts hide, so both are
+//! zeroised on drop.
+
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::context::ContextId;
-use crate::ring::{Basis, PackedPoly, Poly, Ring};
+use crate::ring::{Basis, PackedPoly, Poly, Ring, SecretPoly};
 use crate::{Context, Error};
 
 /// An encoded vector in the NTT domain on some basis.
 #[derive(Debug, Clone)]
 pub struct Plaintext {
-    pub(crate) poly: Poly,
+    pub(crate) poly: SecretPoly,
     pub(crate) scale: f64,
     pub(crate) slots: usize,
     pub(crate) context: ContextId,
@@ -40,7 +43,7 @@ pub struct CompactPlaintext {
     context: ContextId,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, ZeroizeOnDrop)]
 enum Coefficients {
     Narrow(Box<[i32]>),
     Wide(Box<[i64]>),
@@ -101,7 +104,7 @@ impl CompactPlaintext {
     pub(crate) fn on_basis(&self, context: &Context, basis: Basis) -> Result<Plaintext, Error> {
         context.check_own(self.context)?;
         self.check_capacity(context, basis)?;
-        let poly = self.residues(context.ring(), basis);
+        let poly = self.residues(context.ring(), basis).into();
         Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
     }
 
@@ -148,8 +151,8 @@ impl Coefficients {
 }
 
 /// p(X) → p(X^gap).
-fn spread<T: Copy + Default>(coefficients: &[T], gap: usize) -> Vec<T> {
-    let mut spread = vec![T::default(); coefficients.len() * gap];
+fn spread<T: Copy + Default + Zeroize>(coefficients: &[T], gap: usize) -> Zeroizing<Vec<T>> {
+    let mut spread = Zeroizing::new(vec![T::default(); coefficients.len() * gap]);
     for (to, &c) in spread.iter_mut().step_by(gap).zip(coefficients) {
         *to = c;
     }

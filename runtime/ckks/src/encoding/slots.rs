@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::f64::consts::PI;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The transforms for each slot count, made at first use.
 #[derive(Default)]
@@ -57,16 +59,16 @@ impl SlotTransform {
         &self,
         values: impl ExactSizeIterator<Item = Complex64>,
         scale: f64,
-    ) -> Vec<f64> {
+    ) -> Zeroizing<Vec<f64>> {
         let slots = self.order.len();
         assert_eq!(values.len(), slots, "one value for every slot");
-        let mut buffer = vec![Complex64::ZERO; slots];
+        let mut buffer = Buffer::from(vec![Complex64::ZERO; slots]);
         for (&k, value) in self.order.iter().zip(values) {
             buffer[k as usize] = value;
         }
-        self.to_coefficients.process(&mut buffer);
+        buffer.transform(&*self.to_coefficients);
         let factor = scale / slots as f64;
-        let mut coefficients = vec![0.0; 2 * slots];
+        let mut coefficients = Zeroizing::new(vec![0.0; 2 * slots]);
         let (low, high) = coefficients.split_at_mut(slots);
         for (t, (value, twist)) in buffer.iter().zip(&self.twist).enumerate() {
             let packed = value * twist.conj() * factor;
@@ -81,10 +83,48 @@ impl SlotTransform {
         assert_eq!(coefficients.len(), 2 * slots, "two coefficients for every slot");
         let (low, high) = coefficients.split_at(slots);
         let packed = low.iter().zip(high).map(|(&re, &im)| Complex64 { re, im });
-        let mut buffer: Vec<Complex64> =
-            packed.zip(&self.twist).map(|(a, twist)| a * twist).collect();
-        self.to_slots.process(&mut buffer);
+        let twisted: Vec<Complex64> = packed.zip(&self.twist).map(|(a, twist)| a * twist).collect();
+        let mut buffer = Buffer::from(twisted);
+        buffer.transform(&*self.to_slots);
         self.order.iter().map(|&k| buffer[k as usize]).collect()
+    }
+}
+
+/// Numbers on their way through a transform, zeroised on drop.
+struct Buffer(Vec<Complex64>);
+
+impl Buffer {
+    fn transform(&mut self, fft: &dyn Fft<f64>) {
+        let mut scratch = Self(vec![Complex64::ZERO; fft.get_inplace_scratch_len()]);
+        fft.process_with_scratch(self, &mut scratch);
+    }
+}
+
+impl From<Vec<Complex64>> for Buffer {
+    fn from(numbers: Vec<Complex64>) -> Self {
+        Self(numbers)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [Complex64];
+    fn deref(&self) -> &[Complex64] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [Complex64] {
+        &mut self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        for number in &mut self.0 {
+            number.re.zeroize();
+            number.im.zeroize();
+        }
     }
 }
 
@@ -108,7 +148,7 @@ mod tests {
                 exponent = exponent * 5 % (4 * slots);
             }
             let back = transform.coefficients(values.into_iter(), 3.0);
-            for (a, b) in coefficients.iter().zip(back) {
+            for (a, b) in coefficients.iter().zip(&*back) {
                 assert!((3.0 * a - b).abs() < 1e-10);
             }
         }

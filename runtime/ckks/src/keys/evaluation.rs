@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
 use rayon::prelude::*;
 
 use super::{EncapsulationKeys, SecretKey, SwitchingKey};
 use crate::context::ContextId;
 use crate::model::KeyRequest;
+use crate::ring::sample::ChaCha20Rng;
 use crate::ring::{Poly, SecretPoly};
 use crate::{Context, Error};
 

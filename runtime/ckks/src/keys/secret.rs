@@ -64,7 +64,7 @@ impl SecretKey {
     /// [`Error::ContextMismatch`].
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext, Error> {
         self.context.check_own(ciphertext.context)?;
-        let mut poly = ciphertext.c0.clone();
+        let mut poly = SecretPoly::from(ciphertext.c0.clone());
         self.context.ring().mul_add_assign(&mut poly, &ciphertext.c1, &self.poly);
         let Ciphertext { scale, slots, context, .. } = *ciphertext;
         Ok(Plaintext { poly, scale, slots, context })
@@ -76,5 +76,40 @@ impl SecretKey {
 
     pub(super) fn poly(&self) -> &SecretPoly {
         &self.poly
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::Domain;
+    use crate::ring::sample::secret_rng;
+    use crate::test_support::context;
+
+    /// What was decrypted must not come to light in a polynomial that is sent to someone.
+    #[test]
+    fn decryption_leaves_nothing_in_recycled_memory() {
+        let context = context(10, 3);
+        let (ring, mut rng) = (context.ring(), secret_rng().unwrap());
+        let secret = SecretKey::generate(&context, &mut rng);
+        let message = context.encode(&[0.5, -0.25, 3.0, 1.0], 2f64.powi(30), 2).unwrap();
+        let encrypted = secret.encrypt(&message, &mut rng).unwrap().expand(&context).unwrap();
+        drop(message);
+
+        let decrypted = secret.decrypt(&encrypted).unwrap();
+        let coefficients = ring.coefficients(&decrypted.poly);
+        let limbs = decrypted.poly.limbs().chain(coefficients.limbs());
+        let plain: Vec<Vec<u64>> = limbs.map(|(_, limb)| limb.to_vec()).collect();
+        drop(SecretPoly::from(coefficients));
+        let values = context.decode(&decrypted).unwrap();
+        assert!((values[2] - 3.0).abs() < 1e-4);
+        drop(decrypted);
+
+        // Enough to have all that was ever given back.
+        let recycled: Vec<_> =
+            (0..64).map(|_| ring.scratch(ring.basis(), Domain::Coefficient)).collect();
+        for (_, limb) in recycled.iter().flat_map(|poly| poly.limbs()) {
+            assert!(!plain.iter().any(|plain| plain == limb));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Between polynomials and the world outside: signed integers, real numbers, raw bytes.
 
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use super::kernels::CHUNK;
 use super::kernels::Kernels;
@@ -79,11 +80,11 @@ impl Ring {
     ///
     /// Garner's mixed-radix method with balanced digits (Knuth, TAOCP 2, 4.3.2), so that the digits
     /// above the size of a coefficient vanish; it stops at the last digit that any of a group of
-    /// coefficients needs.
+    /// coefficients needs. What it keeps on the way is zeroised.
     ///
     /// # Panics
     /// If the polynomial is not in the coefficient domain.
-    pub fn to_real(&self, poly: &Poly, log_scale: i32) -> Vec<f64> {
+    pub fn to_real(&self, poly: &Poly, log_scale: i32) -> Zeroizing<Vec<f64>> {
         self.assert_own(poly);
         assert_eq!(poly.domain(), Domain::Coefficient, "only coefficients can be recombined");
         let radices: Vec<Radix> = {
@@ -91,11 +92,17 @@ impl Ring {
             moduli.iter().enumerate().map(|(i, m)| Radix::new(m, &moduli[..i])).collect()
         };
         let limbs: Vec<&[u64]> = poly.limbs().map(|(_, limb)| limb).collect();
-        let mut reals = vec![0.0; self.degree()];
+        let mut reals = Zeroizing::new(vec![0.0; self.degree()]);
         let group = CHUNK.min(self.degree());
         reals.par_chunks_mut(group).enumerate().with_min_len(8).for_each_init(
-            || (vec![vec![0; group]; limbs.len()], [vec![0; group], vec![0; group]]),
-            |(digits, buffers), (position, reals)| {
+            || {
+                Zeroizing::new((
+                    vec![vec![0; group]; limbs.len()],
+                    [vec![0; group], vec![0; group]],
+                ))
+            },
+            |work, (position, reals)| {
+                let (digits, buffers) = &mut **work;
                 for (digits, limb) in digits.iter_mut().zip(&limbs) {
                     digits.copy_from_slice(&limb[group * position..][..group]);
                 }
@@ -234,7 +241,7 @@ mod tests {
                     poly.limb_mut(i)[j] = u64::try_from(((&value % &q) + &q) % &q).unwrap();
                 }
             }
-            for (j, real) in ring.to_real(&poly, log_scale + 450).into_iter().enumerate() {
+            for (j, &real) in ring.to_real(&poly, log_scale + 450).iter().enumerate() {
                 let expected = big_to_f64(&big_centered(&ring, &poly, j), log_scale + 450);
                 let bound = expected.abs() * 2f64.powi(-51) + f64::MIN_POSITIVE;
                 prop_assert!((real - expected).abs() <= bound, "{j}: {real:e} for {expected:e}");

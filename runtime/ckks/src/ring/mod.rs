@@ -186,7 +186,8 @@ impl Ring {
         self.subrings.values().iter().for_each(|ring| ring.trim());
     }
 
-    fn scratch(&self, basis: Basis, domain: Domain) -> Poly {
+    /// A polynomial with what an earlier user of its memory left there, to be overwritten.
+    pub(crate) fn scratch(&self, basis: Basis, domain: Domain) -> Poly {
         assert!(basis.is_subset(self.basis()), "{basis:?} has primes that the ring lacks");
         Poly::scratch(&self.pool, basis, domain)
     }

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-pub use rand_chacha::ChaCha20Rng;
+pub use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
@@ -23,7 +23,7 @@ pub const SEED_BYTES: usize = 32;
 
 const UNIFORM_CONTEXT: &[u8] = b"pic-ckks uniform limb v1";
 
-/// A generator for secrets and errors, seeded by the operating system.
+/// A generator for secrets and errors, seeded by the operating system. Its state is zeroised on drop.
 ///
 /// # Errors
 /// [`RingError::Entropy`] if that gives no randomness.
@@ -148,6 +148,21 @@ mod tests {
         let chi: f64 = counts.iter().zip(expected).map(|(&c, e)| (c as f64 - e).powi(2) / e).sum();
         let freedom = (counts.len() - 1) as f64;
         (chi - freedom) / (2.0 * freedom).sqrt()
+    }
+
+    /// Whoever finds the state of a generator in memory knows all that it has made.
+    #[test]
+    fn the_generator_is_zeroised() {
+        fn assert_zeroised<T: zeroize::ZeroizeOnDrop>(_: T) {}
+        assert_zeroised(secret_rng().unwrap());
+    }
+
+    /// RFC 8439, appendix A.1, test vector 1: key and nonce zero.
+    #[test]
+    fn the_generator_is_chacha20() {
+        let mut bytes = [0; 16];
+        ChaCha20Rng::from_seed([0; 32]).fill_bytes(&mut bytes);
+        assert_eq!(u128::from_be_bytes(bytes), 0x76b8_e0ad_a0f1_3d90_405d_6ae5_5386_bd28);
     }
 
     #[test]

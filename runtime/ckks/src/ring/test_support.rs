@@ -1,7 +1,7 @@
 //! What the tests of several files need: rings and random polynomials.
 
+use chacha20::ChaCha20Rng;
 use num_bigint::BigInt;
-use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::{Basis, Domain, Poly, Ring, ntt_primes_below};

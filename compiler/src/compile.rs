@@ -4,6 +4,7 @@
 //! here is which point of the front of latency against loss to take, because that needs
 //! measurements of the whole network, and the scale, because that needs the whole program.
 
+use pic_ckks_model::bootstrapping::LOG2_FAILURE;
 use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::activations::Activations;
 use pic_ir::cost::{CostModel, Target};
@@ -48,6 +49,8 @@ pub struct Options {
     pub latency_budget: Option<f64>,
     /// Security level.
     pub security: SecurityLevel,
+    /// A bootstrap of one ciphertext fails with a probability of 2 to minus this at most.
+    pub failure_bits: f64,
     /// Least predicted precision of the stored output, bits.
     pub min_precision_bits: f64,
     /// The machine that will run the program, and its prices. Without, [`CostModel::of`]
@@ -85,6 +88,7 @@ impl Default for Options {
             max_accuracy_drop: None,
             latency_budget: None,
             security: SecurityLevel::Bits128,
+            failure_bits: -LOG2_FAILURE,
             min_precision_bits: 9.0,
             cost: None,
             preprocessing: Preprocessing::default(),

@@ -76,6 +76,11 @@ struct Goals {
     /// Bits of security: 128, 192 or 256
     #[arg(long, value_name = "BITS", default_value = "128", value_parser = values::security)]
     security: SecurityLevel,
+    /// A bootstrap may fail, that is return a wrong value, with probability 2^-BITS: 10 to 256. Ask for 128 where
+    /// others could provoke failures and see them
+    #[arg(long, value_name = "BITS", default_value_t = Options::default().failure_bits)]
+    #[arg(value_parser = values::failure_bits)]
+    failure: f64,
     /// Least predicted precision of the output
     #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
     min_precision: f64,
@@ -260,6 +265,7 @@ impl Source {
             max_accuracy_drop: goals.max_accuracy_drop,
             latency_budget: goals.latency_budget,
             security: goals.security,
+            failure_bits: goals.failure,
             min_precision_bits: goals.min_precision,
             cost: match goals.cost.as_deref() {
                 Some(path) => Some(read_cost(path)?),

@@ -58,6 +58,12 @@ pub fn security(text: &str) -> Result<SecurityLevel, String> {
         .ok_or_else(|| "128, 192 or 256 bits".into())
 }
 
+/// Minus log2 of the probability of a failure.
+pub fn failure_bits(text: &str) -> Result<f64, String> {
+    let bits = text.parse().ok().filter(|bits| (10.0..=256.0).contains(bits));
+    bits.ok_or_else(|| "10 to 256 bits".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +79,7 @@ mod tests {
         assert_eq!(quotient("1/4"), Ok(0.25));
         assert_eq!(size("1.5GiB"), Ok(3 << 29));
         assert_eq!(security("192"), Ok(SecurityLevel::Bits192));
+        assert_eq!(failure_bits("128"), Ok(128.0));
     }
 
     #[test]
@@ -82,5 +89,6 @@ mod tests {
         assert!(["1/0", "a/b", "1/2/3", ""].iter().all(|t| quotient(t).is_err()));
         assert!(["8", "-1GiB", "GiB", "0KiB"].iter().all(|t| size(t).is_err()));
         assert!(["0", "127", "insecure"].iter().all(|t| security(t).is_err()));
+        assert!(["9", "257", "NaN", "-128"].iter().all(|t| failure_bits(t).is_err()));
     }
 }

@@ -27,11 +27,13 @@ pub enum Chain {
 }
 
 impl Chain {
-    /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels; none for too few slots.
+    /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels; none for too few slots. A
+    /// bootstrap fails with a probability of 2^`log2_failure` at most.
     pub fn bootstrapped(
         log_n: u32,
         log_slots: u32,
         log_scale: f64,
+        log2_failure: f64,
         security: SecurityLevel,
     ) -> Vec<Self> {
         let most = MOST_LEVELS[(log_n - BOOTSTRAPPING_LOG_NS.start()) as usize];
@@ -44,6 +46,7 @@ impl Chain {
             // A larger one would double its excess with every squaring of a polynomial.
             log_output_scale: log_scale,
             precision: log_scale - PRECISION_BELOW_SCALE,
+            log2_failure,
             security,
         };
         let chain = |levels| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pic_ckks::model::SecurityLevel;
-use pic_ckks::model::bootstrapping::{BootstrappingRequest, SlotData};
+use pic_ckks::model::bootstrapping::{BootstrappingRequest, LOG2_FAILURE, SlotData};
 use pic_ckks::{
     Bootstrapper, Ciphertext, Context, Error, EvaluationKeys, Evaluator, SecretKey, secret_rng,
 };
@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_scale: 30.0,
         log_output_scale: 30.0,
         precision: 12.0,
+        log2_failure: LOG2_FAILURE,
         security: SecurityLevel::Bits128,
     };
     let plan = request.plan()?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use pic::Progress;
 use pic_ckks::model::SecurityLevel;
-use pic_ckks::model::bootstrapping::{BootstrappingPlan, BootstrappingRequest, SlotData};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingPlan, BootstrappingRequest, LOG2_FAILURE, SlotData,
+};
 use pic_ckks::model::work::Work;
 use pic_ckks::{
     Bootstrapper, Ciphertext, Complex64, Context, Error, EvaluationKeys, Evaluator, SecretKey,
@@ -32,6 +34,7 @@ const SMALL: BootstrappingRequest = BootstrappingRequest {
     log_scale: 30.0,
     log_output_scale: 32.0,
     precision: 13.0,
+    log2_failure: LOG2_FAILURE,
     security: SecurityLevel::Bits128,
 };
 

@@ -29,7 +29,8 @@ use structures::{Candidate, Structure};
 /// The order of the steps of all plans that are found.
 const ORDER: Order = Order::SlotsToCoeffsFirst;
 
-/// log2 of the probability of a failure of one ciphertext, at most.
+/// A usual bound on log2 of the probability of a failure: 2^-36 for a million images with sixteen bootstraps each.
+/// Where failures could be provoked and seen, it is -128.
 pub const LOG2_FAILURE: f64 = -60.0;
 
 /// By how many bits the estimated minimum precision exceeds the one wanted: the largest error of a
@@ -68,6 +69,8 @@ pub struct BootstrappingRequest {
     pub log_output_scale: f64,
     /// Bits of precision wanted of the least precise slot, for values in \[−1, 1\].
     pub precision: f64,
+    /// log2 of the probability that bootstrapping a ciphertext fails, at most; usually [`LOG2_FAILURE`].
+    pub log2_failure: f64,
     /// Security of both secrets.
     pub security: SecurityLevel,
 }
@@ -110,8 +113,7 @@ pub enum PlanningError {
 }
 
 impl BootstrappingRequest {
-    /// The cheapest plan, by the estimated seconds of one thread, that meets the request with a
-    /// probability of failure of at most 2^[`LOG2_FAILURE`].
+    /// The cheapest plan, by the estimated seconds of one thread, that meets the request.
     ///
     /// # Errors
     /// [`PlanningError`].
@@ -133,7 +135,8 @@ impl BootstrappingRequest {
     }
 
     fn check(&self) -> Result<(), PlanningError> {
-        let Self { log_n, slots, levels, log_scale, log_output_scale, precision, .. } = *self;
+        let Self { log_n, slots, levels, log_scale, log_output_scale, .. } = *self;
+        let Self { precision, log2_failure, .. } = *self;
         let security = self.security;
         let carries = max_log_qp(log_n, security).and(max_log_sparse_modulus(log_n, security));
         if carries.is_none() || !LOG_N_RANGE.contains(&log_n) {
@@ -151,6 +154,7 @@ impl BootstrappingRequest {
         number("log2 of the scale", log_scale, "[20, 49.9]", 20.0..=LARGEST)?;
         number("log2 of the output scale", log_output_scale, "[20, 55]", 20.0..=55.0)?;
         number("the precision", precision, "[1, 40]", 1.0..=40.0)?;
+        number("log2 of the failure probability", log2_failure, "[-256, -10]", -256.0..=-10.0)?;
         Ok(())
     }
 
@@ -171,7 +175,7 @@ impl BootstrappingRequest {
             let special = self.special(&chain, structure.digit)?;
             let plan = self.build(&sizes, &structure, &special, self.security).ok()?;
             let precise = plan.error(UNIFORM).minimum_bits() >= self.wanted();
-            if precise && plan.log2_failure() <= LOG2_FAILURE {
+            if precise && plan.log2_failure() <= self.log2_failure {
                 return Some(plan);
             }
             sizes.eval_mod = (sizes.eval_mod + STEP).min(LARGEST - 2.0 * sizes.excess[1]);
@@ -241,6 +245,7 @@ mod tests {
         log_scale: 30.0,
         log_output_scale: 32.0,
         precision: 13.0,
+        log2_failure: LOG2_FAILURE,
         security: SecurityLevel::Bits128,
     };
 
@@ -332,6 +337,20 @@ mod tests {
         assert_eq!(seconds(5), all);
     }
 
+    #[test]
+    fn plans_fail_as_rarely_as_asked() {
+        let usual = REQUEST.plan().unwrap();
+        let rare = BootstrappingRequest { log2_failure: -128.0, ..REQUEST }.plan().unwrap();
+        // By exact fractions, log2 of 2^15·P(a sum of 32 uniforms exceeds J + 1/2 − 1.25/ratio) for J from 12 to
+        // 15 is -44.8, -60.3, -83.9 and -134.4 with the ratio of the usual plan, 2^9, and -44.4, -59.8, -83.0 and
+        // -132.0 with that of the other, 2^5.4.
+        for (plan, integer, log2_failure) in [(&usual, 13.0, -60.3), (&rare, 15.0, -132.0)] {
+            assert_eq!(plan.eval_mod().bound.floor(), integer, "{plan}");
+            assert!((plan.log2_failure() - log2_failure).abs() < 0.5, "{plan}");
+        }
+        assert!(seconds(&rare) > seconds(&usual));
+    }
+
     /// What an engineer would write down by hand is no cheaper.
     #[test]
     fn the_plan_is_no_dearer_than_one_by_hand() {
@@ -386,6 +405,8 @@ mod tests {
             BootstrappingRequest { log_scale: f64::NAN, ..REQUEST },
             BootstrappingRequest { precision: -1.0, ..REQUEST },
             BootstrappingRequest { levels: usize::MAX, ..REQUEST },
+            BootstrappingRequest { log2_failure: 1.0, ..REQUEST },
+            BootstrappingRequest { log2_failure: f64::NEG_INFINITY, ..REQUEST },
         ] {
             assert!(matches!(
                 refused(request),

@@ -4,8 +4,7 @@ use std::f64::consts::PI;
 
 use super::structures::{Structure, splits};
 use super::{
-    BootstrappingRequest, LARGEST, LOG2_FAILURE, MARGIN, MOST_EVAL_MOD_LEVELS, PlanningError,
-    SMALLEST, UNIFORM,
+    BootstrappingRequest, LARGEST, MARGIN, MOST_EVAL_MOD_LEVELS, PlanningError, SMALLEST, UNIFORM,
 };
 use crate::SecurityLevel;
 use crate::bootstrapping::failure::smallest_bound;
@@ -104,7 +103,7 @@ impl BootstrappingRequest {
             SlotData::Real => self.slots,
             SlotData::Complex => 2 * self.slots,
         };
-        let bound = smallest_bound(evaluated, libm::exp2(ratio), LOG2_FAILURE);
+        let bound = smallest_bound(evaluated, libm::exp2(ratio), self.log2_failure);
         let error = libm::exp2(-self.wanted() - BELOW) * 2.0 * PI / libm::exp2(ratio);
         let polynomial = (SMALLEST_DEGREE..=MAX_DEGREE)
             .map(|degree| EvalMod { bound, degree, squarings, harmonics })

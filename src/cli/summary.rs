@@ -3,6 +3,9 @@
 use std::fmt;
 
 use pic::{Artifact, ClientInfo, Error};
+use pic_ckks::model::Parameters;
+use pic_ckks::model::bootstrapping::{BootstrappingPlan, SPARSE_WEIGHT};
+use pic_ckks::model::security::sparse_security;
 use pic_ir::activations::Approximation;
 use pic_ir::cost::Target;
 use pic_ir::memory::Memory;
@@ -21,6 +24,8 @@ pub struct Summary {
     log_qp: f64,
     security_bits: u32,
     secret: &'static str,
+    /// Absent without bootstrapping.
+    bootstrapping: Option<Bootstrapping>,
     levels: usize,
     rotations: usize,
     /// Absent in files for clients and servers.
@@ -29,6 +34,19 @@ pub struct Summary {
     operations: Option<Operations>,
     predicted: Predicted,
     program_hash: String,
+}
+
+/// What the answers and the secret key of a bootstrapped program depend on beside the parameters.
+#[derive(Debug, Serialize)]
+struct Bootstrapping {
+    /// Nonzero coefficients of the ephemeral secret.
+    ephemeral_weight: usize,
+    /// log2 of q0·p, the modulus of the keys under it.
+    ephemeral_log_modulus: f64,
+    /// Bits of its security, at least; none if insecure parameters exceed the table.
+    ephemeral_security_bits: Option<u32>,
+    /// log2 of the probability that the bootstrap of one ciphertext fails, at most; absent in files for clients.
+    log2_failure: Option<f64>,
 }
 
 /// One activation layer.
@@ -81,6 +99,10 @@ impl Summary {
             log_qp: parameters.log_qp(),
             security_bits: parameters.security().bits(),
             secret: "ternary",
+            bootstrapping: keys.encapsulation.then(|| {
+                let plan = program.as_ref().and_then(|program| program.bootstrapping.as_ref());
+                Bootstrapping::new(&parameters, plan)
+            }),
             levels: parameters.max_level(),
             rotations: keys.rotations.len(),
             activations,
@@ -108,6 +130,33 @@ fn present<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
         Ok(part) => Ok(Some(part)),
         Err(Error::MissingPart { .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+impl Bootstrapping {
+    fn new(parameters: &Parameters, plan: Option<&BootstrappingPlan>) -> Self {
+        let log_modulus = parameters.log_encapsulation_modulus();
+        Self {
+            ephemeral_weight: SPARSE_WEIGHT,
+            ephemeral_log_modulus: log_modulus,
+            ephemeral_security_bits: sparse_security(parameters.log_n(), log_modulus),
+            log2_failure: plan.map(BootstrappingPlan::log2_failure),
+        }
+    }
+}
+
+impl fmt::Display for Bootstrapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ephemeral secret: weight {}, ", self.ephemeral_weight)?;
+        match self.ephemeral_security_bits {
+            Some(bits) => write!(f, "≥ {bits} bits")?,
+            None => write!(f, "security unknown")?,
+        }
+        write!(f, " (log q0·p = {:.1})", self.ephemeral_log_modulus)?;
+        match self.log2_failure {
+            Some(log2) => write!(f, "; a bootstrap fails with probability ≤ 2^{log2:.1}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -174,6 +223,9 @@ impl fmt::Display for Summary {
             "parameters   N = 2^{}, log QP = {:.0}, {} secret, {}-bit security",
             self.log_n, self.log_qp, self.secret, self.security_bits
         )?;
+        if let Some(bootstrapping) = &self.bootstrapping {
+            writeln!(f, "             {bootstrapping}")?;
+        }
         let p = &self.predicted;
         writeln!(
             f,
@@ -206,5 +258,47 @@ impl fmt::Display for Summary {
             write!(f, "\n{table}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pic_ckks::model::SecurityLevel;
+    use pic_ckks::model::bootstrapping::{BootstrappingRequest, LOG2_FAILURE, SlotData};
+
+    /// The numbers of the plan, and for its ring and modulus the bits of the published attack.
+    #[test]
+    fn bootstrapping_is_shown_with_its_secret_and_failures() {
+        let request = BootstrappingRequest {
+            log_n: 15,
+            slots: 1 << 10,
+            data: SlotData::Real,
+            levels: 4,
+            log_scale: 35.0,
+            log_output_scale: 35.0,
+            precision: 13.0,
+            log2_failure: LOG2_FAILURE,
+            security: SecurityLevel::Bits128,
+        };
+        let plan = request.plan().unwrap();
+        let parameters = plan.parameters();
+        let [q0, p] =
+            [parameters.moduli()[0], parameters.special()[parameters.encapsulation_prime()]];
+        let log_modulus = format!("{:.1}", (q0 as f64).log2() + (p as f64).log2());
+        assert!((60.0..80.0).contains(&log_modulus.parse().unwrap()), "{log_modulus}");
+        let secret = format!("ephemeral secret: weight 32, ≥ 147 bits (log q0·p = {log_modulus})");
+        let failure = format!("2^{:.1}", plan.log2_failure());
+        assert_eq!(
+            Bootstrapping::new(parameters, Some(&plan)).to_string(),
+            format!("{secret}; a bootstrap fails with probability ≤ {failure}")
+        );
+        let client = Bootstrapping::new(parameters, None);
+        assert_eq!(client.to_string(), secret);
+        let keys = serde_json::to_value(client).unwrap();
+        assert_eq!(
+            (&keys["ephemeral_weight"], &keys["ephemeral_security_bits"]),
+            (&32.into(), &147.into())
+        );
     }
 }

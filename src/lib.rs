@@ -45,6 +45,8 @@
 //! All are on by default. A client takes `default-features = false, features = ["client"]`, a build
 //! script `features = ["build"]`.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "build")]
 pub mod build;
 #[cfg(feature = "compiler")]

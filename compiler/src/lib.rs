@@ -1,5 +1,6 @@
 //! Compiler passes: from an ONNX network to a CKKS program.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
 pub mod compile;

@@ -4,6 +4,7 @@
 //! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
 //! `pic-runtime`.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
 pub mod activations;

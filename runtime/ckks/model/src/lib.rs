@@ -4,6 +4,7 @@
 //! A compiler plans with these facts and `pic-ckks` executes by them, so that there is one truth.
 //! Nothing here encrypts, and nothing here depends on the ring arithmetic.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
 pub mod bootstrapping;

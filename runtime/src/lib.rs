@@ -45,3 +45,29 @@ pub use error::Error;
 pub use evaluation_keys::EvaluationKeyFile;
 #[cfg(feature = "server")]
 pub use server::Server;
+
+/// A server has what evaluates:
+///
+/// ```
+/// use pic_ckks::{Context, EvaluationKeys, Evaluator};
+/// ```
+///
+/// but nothing that holds a secret, encrypts or decrypts:
+///
+/// ```compile_fail,E0432
+/// use pic_ckks::SecretKey;
+/// ```
+/// ```compile_fail,E0432
+/// use pic_ckks::PublicKey;
+/// ```
+/// ```compile_fail,E0432
+/// use pic_ckks::secret_rng;
+/// ```
+/// ```compile_fail,E0432
+/// use pic_ckks::ring::sample::ternary;
+/// ```
+/// ```compile_fail,E0432
+/// use pic_runtime::Client;
+/// ```
+#[cfg(all(doctest, feature = "server", not(feature = "client")))]
+struct ServersHaveNoSecret;

@@ -14,6 +14,9 @@
 //! | [`Evaluator`] | every operation on ciphertexts |
 //! | [`Bootstrapper`] | new levels for used-up ciphertexts |
 //!
+//! Feature `client`, on by default, is everything that holds a secret: without it there are no types for secret and
+//! public keys, and nothing encrypts or decrypts.
+//!
 //! # Decryptions are not to be shared
 //! CKKS decryption reveals the noise together with the value. Whoever sees exact decryptions of
 //! ciphertexts they know or chose can recover the secret key (Li and Micciancio, "On the Security
@@ -65,10 +68,13 @@ pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
 pub use evaluator::{ComplexPart, Evaluator, LinearTransform, Tensor, Term, TransformShape};
-pub use keys::{EvaluationKeys, PublicKey, SecretKey};
+pub use keys::EvaluationKeys;
+#[cfg(feature = "client")]
+pub use keys::{PublicKey, SecretKey};
 pub use model::KeyRequest;
 pub use model::work::Hoisting;
 pub use pic_ckks_model as model;
+#[cfg(feature = "client")]
 pub use ring::sample::secret_rng;
 
 #[cfg(test)]

@@ -6,13 +6,8 @@
 //! main secret s. What is switched back has coefficients below q0, whatever its modulus, so that one
 //! pair modulo Q·p is key enough: no digits.
 
-use rand_core::CryptoRng;
-
-use super::{SecretKey, error, mask, uniform};
-use crate::model::bootstrapping::SPARSE_WEIGHT;
-use crate::model::security::max_log_sparse_modulus;
-use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, SecretPoly, sample};
-use crate::{Ciphertext, Context, Error};
+use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, sample};
+use crate::{Ciphertext, Context};
 
 /// Keys from the main secret to a sparse one and back.
 #[derive(Debug, Clone)]
@@ -32,34 +27,6 @@ pub(crate) struct Pair {
 }
 
 impl EncapsulationKeys {
-    pub(super) fn generate(secret: &SecretKey, rng: &mut impl CryptoRng) -> Self {
-        let context = secret.context();
-        let ring = context.ring();
-        let [low, high] = Self::bases(context);
-        // Rings so small that they are no use but in tests have room for fewer.
-        let weight = SPARSE_WEIGHT.min(ring.degree() / 2);
-        let sparse = sample::sparse_ternary(rng, ring.degree(), weight);
-        let mut sparse = SecretPoly::from(ring.from_signed(&sparse, high));
-        ring.ntt(&mut sparse);
-        Self {
-            to_sparse: Pair::generate(context, secret.poly(), &sparse, low, rng),
-            from_sparse: Pair::generate(context, &sparse, secret.poly(), high, rng),
-        }
-    }
-
-    /// Refuses parameters under which the sparse secret would be less secure than the main one.
-    pub(super) fn check_security(context: &Context) -> Result<(), Error> {
-        let parameters = context.parameters();
-        let security = parameters.security();
-        let log_modulus = parameters.log_encapsulation_modulus();
-        let limit = max_log_sparse_modulus(parameters.log_n(), security).unwrap_or(0.0);
-        if log_modulus <= limit {
-            Ok(())
-        } else {
-            Err(Error::SparseSecret { log_modulus, limit, security })
-        }
-    }
-
     /// The bases of the two keys.
     pub(crate) fn bases(context: &Context) -> [Basis; 2] {
         let special = context.encapsulation_basis();
@@ -84,21 +51,6 @@ impl EncapsulationKeys {
 }
 
 impl Pair {
-    fn generate(
-        context: &Context,
-        from: &Poly,
-        to: &Poly,
-        basis: Basis,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
-        let (ring, special) = (context.ring(), context.encapsulation_basis());
-        let (seed, a) = uniform(ring, basis, rng);
-        let mut b = mask(ring, error(ring, basis, rng), &a, to);
-        let from = SecretPoly::from(from.restricted(basis.difference(special)));
-        ring.add_lifted_assign(&mut b, &from, special);
-        Self { polys: (ring.pack(&b), ring.pack(&a)), seed }
-    }
-
     /// `(c0, 0) + c1·from` on the target basis, which c0 is on; c1 is small, on any basis.
     fn apply(&self, context: &Context, c0: &Poly, c1: &Poly, target: Basis) -> (Poly, Poly) {
         context.ring().switch_key(&KeySwitch {

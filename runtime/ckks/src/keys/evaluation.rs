@@ -2,14 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rand_core::{CryptoRng, SeedableRng};
-use rayon::prelude::*;
-
-use super::{EncapsulationKeys, SecretKey, SwitchingKey};
+use super::{EncapsulationKeys, SwitchingKey};
 use crate::context::ContextId;
-use crate::model::KeyRequest;
-use crate::ring::sample::ChaCha20Rng;
-use crate::ring::{Poly, SecretPoly};
 use crate::{Context, Error};
 
 /// Keys for evaluation. They reveal nothing, but they are bound to one secret.
@@ -24,49 +18,6 @@ pub struct EvaluationKeys {
 }
 
 impl EvaluationKeys {
-    /// Makes the requested keys.
-    ///
-    /// # Errors
-    /// [`Error::LevelTooHigh`], [`Error::SparseSecret`].
-    pub fn generate(
-        secret: &SecretKey,
-        request: &KeyRequest,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, Error> {
-        let context = secret.context();
-        let ring = context.ring();
-        if request.encapsulation {
-            EncapsulationKeys::check_security(context)?;
-        }
-        let relinearization = request.relinearization.map(|level| {
-            let square = SecretPoly::from(ring.mul(secret.poly(), secret.poly()));
-            SwitchingKey::generate(context, &square, secret.poly(), level, rng)
-        });
-
-        let mut levels = BTreeMap::new();
-        let rotations =
-            request.rotations.iter().map(|(&r, &level)| (rotation_element(context, r), level));
-        let conjugation = request.conjugation.map(|level| (conjugation_element(context), level));
-        for (element, level) in rotations.chain(conjugation).filter(|(element, _)| *element != 1) {
-            let highest = levels.entry(element).or_insert(level);
-            *highest = level.max(*highest);
-        }
-        let seeded: Vec<_> =
-            levels.into_iter().map(|key| (key, ChaCha20Rng::from_rng(rng))).collect();
-        let generate = |((element, level), mut rng)| {
-            let to: Poly = ring.automorphism(secret.poly(), inverse(context, element));
-            let to = SecretPoly::from(to);
-            let key = SwitchingKey::generate(context, secret.poly(), &to, level, &mut rng)?;
-            Ok((element, key))
-        };
-        Ok(Self {
-            relinearization: relinearization.transpose()?,
-            galois: seeded.into_par_iter().map(generate).collect::<Result<_, Error>>()?,
-            encapsulation: request.encapsulation.then(|| EncapsulationKeys::generate(secret, rng)),
-            context: context.id(),
-        })
-    }
-
     /// No keys at all, for an evaluator that needs none.
     pub fn none(context: &Context) -> Self {
         let context = context.id();
@@ -121,16 +72,11 @@ pub(crate) fn rotation_element(context: &Context, rotation: i64) -> u64 {
 }
 
 /// −1 mod 2N.
-fn conjugation_element(context: &Context) -> u64 {
+pub(super) fn conjugation_element(context: &Context) -> u64 {
     2 * context.ring().degree() as u64 - 1
 }
 
-/// The unit group modulo 2N has exponent N/2.
-fn inverse(context: &Context, element: u64) -> u64 {
-    power(context, element, context.parameters().max_slots() as u64 - 1)
-}
-
-fn power(context: &Context, mut base: u64, mut exponent: u64) -> u64 {
+pub(super) fn power(context: &Context, mut base: u64, mut exponent: u64) -> u64 {
     let mask = 2 * context.ring().degree() as u64 - 1;
     let mut result = 1;
     while exponent > 0 {

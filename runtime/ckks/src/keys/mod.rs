@@ -1,37 +1,24 @@
 //! Keys: the secret, the public one, and those that let an evaluator work.
+//!
+//! What holds a secret, or needs one, is there with feature `client` only: `generation`, `masking`, `public` and
+//! `secret`.
 
 mod encapsulation;
 mod evaluation;
+#[cfg(feature = "client")]
+mod generation;
+#[cfg(feature = "client")]
+mod masking;
+#[cfg(feature = "client")]
 mod public;
+#[cfg(feature = "client")]
 mod secret;
 mod switching;
 
 pub(crate) use encapsulation::{EncapsulationKeys, Pair};
 pub use evaluation::EvaluationKeys;
+#[cfg(feature = "client")]
 pub use public::PublicKey;
+#[cfg(feature = "client")]
 pub use secret::SecretKey;
 pub(crate) use switching::{Decomposition, SwitchingKey};
-
-use crate::ring::{Basis, Domain, Poly, Ring, SecretPoly, sample};
-use rand_core::Rng;
-
-/// A fresh error polynomial in the NTT domain.
-fn error(ring: &Ring, basis: Basis, rng: &mut impl Rng) -> Poly {
-    let mut error = ring.from_signed(&sample::gaussian(rng, ring.degree()), basis);
-    ring.ntt(&mut error);
-    error
-}
-
-/// A fresh seed and the uniform polynomial that belongs to it.
-fn uniform(ring: &Ring, basis: Basis, rng: &mut impl Rng) -> ([u8; sample::SEED_BYTES], Poly) {
-    let mut seed = [0; sample::SEED_BYTES];
-    rng.fill_bytes(&mut seed);
-    (seed, ring.uniform(&seed, basis, Domain::Ntt))
-}
-
-/// `value − a·s`, given a: the other half of an encryption of `value` under s.
-fn mask(ring: &Ring, mut value: Poly, a: &Poly, s: &Poly) -> Poly {
-    let product = SecretPoly::from(ring.mul(a, s));
-    ring.sub_assign(&mut value, &product);
-    value
-}

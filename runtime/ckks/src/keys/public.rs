@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rand_core::CryptoRng;
 
-use super::{SecretKey, error, mask, uniform};
+use super::SecretKey;
+use super::masking::{error, mask, uniform};
 use crate::ring::{Poly, SecretPoly, sample};
 use crate::{Ciphertext, Context, Error, Plaintext};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{error, mask, uniform};
+use super::masking::{error, mask, uniform};
 use crate::ring::{SecretPoly, sample};
 use crate::{Ciphertext, Context, Error, Plaintext, SeededCiphertext};
 

@@ -7,11 +7,8 @@
 //! P leaves little noise. A key with fewer primes is a valid key for those primes: it is generated
 //! for the highest level at which it is used.
 
-use rand_core::CryptoRng;
-
-use super::{error, mask, uniform};
 use crate::context::top;
-use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, SecretPoly, sample};
+use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, sample};
 use crate::{Context, Error};
 
 /// A key from one secret to another, for operands up to a level.
@@ -25,29 +22,6 @@ pub(crate) struct SwitchingKey {
 }
 
 impl SwitchingKey {
-    /// Both secrets are in the NTT domain, on all primes.
-    pub(super) fn generate(
-        context: &Context,
-        from: &Poly,
-        to: &Poly,
-        level: usize,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, Error> {
-        let ring = context.ring();
-        let special = context.special_basis();
-        let basis = context.basis_at(level)?.union(special);
-        let (mut parts, mut seeds) = (Vec::new(), Vec::new());
-        for digit in context.parameters().digit_ranges(level) {
-            let (seed, a) = uniform(ring, basis, rng);
-            let mut b = mask(ring, error(ring, basis, rng), &a, to);
-            let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
-            ring.add_lifted_assign(&mut b, &from, special);
-            parts.push((ring.pack(&b), ring.pack(&a)));
-            seeds.push(seed);
-        }
-        Ok(Self { level, parts, seeds })
-    }
-
     /// `(u0, u1)` modulo QP, an encryption of P·c·s' for a polynomial c on chain primes.
     pub(crate) fn apply(&self, context: &Context, c: &Poly) -> Result<(Poly, Poly), Error> {
         let (indices, digits): (Vec<_>, Vec<_>) = digits(context, c.basis()).unzip();

@@ -79,6 +79,7 @@ pub enum RingError {
         value: u64,
     },
     /// The operating system gave no randomness.
+    #[cfg(feature = "client")]
     #[error("the operating system gave no randomness: {0}")]
     Entropy(getrandom::Error),
 }

@@ -1,8 +1,10 @@
-//! Random polynomials: public uniform ones from a seed, secrets and errors from ChaCha20.
+//! Secrets and errors, from ChaCha20.
 //!
-//! Samplers of secrets give coefficient vectors that are zeroised on drop, for
-//! [`Ring::from_signed`]. They are not constant-time where rejection or a permutation is involved
-//! (ternary, sparse ternary); the Gaussian one is, in its comparisons.
+//! Samplers give coefficient vectors that are zeroised on drop, for [`Ring::from_signed`]. They are not
+//! constant-time where rejection or a permutation is involved (ternary, sparse ternary); the Gaussian one
+//! is, in its comparisons.
+//!
+//! [`Ring::from_signed`]: crate::ring::Ring::from_signed
 
 use std::sync::LazyLock;
 
@@ -10,18 +12,13 @@ pub use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
-use super::{Basis, Domain, Modulus, Poly, Ring, RingError};
+use crate::ring::RingError;
 
 /// Standard deviation of errors.
 pub const ERROR_SIGMA: f64 = 3.2;
 
 /// Errors are truncated to this magnitude, about 6σ.
 pub const ERROR_BOUND: i8 = 19;
-
-/// Bytes of a seed of public randomness.
-pub const SEED_BYTES: usize = 32;
-
-const UNIFORM_CONTEXT: &[u8] = b"pic-ckks uniform limb v1";
 
 /// A generator for secrets and errors, seeded by the operating system. Its state is zeroised on drop.
 ///
@@ -31,41 +28,6 @@ pub fn secret_rng() -> Result<ChaCha20Rng, RingError> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *seed).map_err(RingError::Entropy)?;
     Ok(ChaCha20Rng::from_seed(*seed))
-}
-
-impl Ring {
-    /// The uniform polynomial that belongs to a public seed, in the domain asked for.
-    ///
-    /// The limb of a prime depends on seed, degree and prime alone, so that a restricted basis gives
-    /// the same limbs. The stream is part of the file format: BLAKE3 keyed with the seed, over the
-    /// context string `pic-ckks uniform limb v1`, `log2(N)` as one byte and the prime as eight; its
-    /// output is read as little-endian words `u`, each giving `floor(u·q / 2^64)` unless
-    /// `u·q mod 2^64 < 2^64 mod q`, in which case it is skipped (Lemire, "Fast random integer
-    /// generation in an interval", 2019). All integers little-endian.
-    pub fn uniform(&self, seed: &[u8; SEED_BYTES], basis: Basis, domain: Domain) -> Poly {
-        let mut poly = self.scratch(basis, domain);
-        poly.for_each_limb(|i, limb| uniform_limb(seed, self.log_n, self.modulus(i), limb));
-        poly
-    }
-}
-
-fn uniform_limb(seed: &[u8; SEED_BYTES], log_n: u32, m: &Modulus, limb: &mut [u64]) {
-    let q = m.value();
-    let skipped_below = q.wrapping_neg() % q; // 2^64 mod q
-    let mut hasher = blake3::Hasher::new_keyed(seed);
-    hasher.update(UNIFORM_CONTEXT).update(&[log_n as u8]).update(&q.to_le_bytes());
-    let mut stream = hasher.finalize_xof();
-    let mut bytes = [0; 8192];
-    let mut filled = 0;
-    while filled < limb.len() {
-        let wanted = (8 * (limb.len() - filled)).min(bytes.len());
-        stream.fill(&mut bytes[..wanted]);
-        for word in bytes[..wanted].as_chunks::<8>().0 {
-            let product = u128::from(u64::from_le_bytes(*word)) * u128::from(q);
-            limb[filled] = (product >> 64) as u64;
-            filled += usize::from(product as u64 >= skipped_below);
-        }
-    }
 }
 
 /// `n` coefficients, independent and uniform in {-1, 0, 1}.
@@ -127,7 +89,7 @@ static CUMULATIVE: LazyLock<[u64; 2 * ERROR_BOUND as usize]> = LazyLock::new(|| 
     })
 });
 
-/// Uniform in `[0, bound)` (Lemire, as in [`Ring::uniform`]).
+/// Uniform in `[0, bound)` (Lemire, as in [`Ring::uniform`](crate::ring::Ring::uniform)).
 fn below(rng: &mut impl Rng, bound: u64) -> u64 {
     loop {
         let product = u128::from(rng.next_u64()) * u128::from(bound);
@@ -139,16 +101,9 @@ fn below(rng: &mut impl Rng, bound: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{ring, rng};
+    use super::super::chi_square_z;
     use super::*;
-
-    /// χ² of observed counts against expected ones, per degree of freedom minus one, in standard
-    /// deviations: about N(0, 1) for the right distribution.
-    fn chi_square_z(counts: &[u64], expected: &[f64]) -> f64 {
-        let chi: f64 = counts.iter().zip(expected).map(|(&c, e)| (c as f64 - e).powi(2) / e).sum();
-        let freedom = (counts.len() - 1) as f64;
-        (chi - freedom) / (2.0 * freedom).sqrt()
-    }
+    use crate::ring::test_support::rng;
 
     /// Whoever finds the state of a generator in memory knows all that it has made.
     #[test]
@@ -163,44 +118,6 @@ mod tests {
         let mut bytes = [0; 16];
         ChaCha20Rng::from_seed([0; 32]).fill_bytes(&mut bytes);
         assert_eq!(u128::from_be_bytes(bytes), 0x76b8_e0ad_a0f1_3d90_405d_6ae5_5386_bd28);
-    }
-
-    #[test]
-    fn uniform_fills_the_range_evenly() {
-        // 2^64 is no multiple of q, and a prime just above a power of two.
-        let ring = ring(14, &[50, 20]);
-        let poly = ring.uniform(&[7; 32], ring.basis(), Domain::Ntt);
-        for (i, limb) in poly.limbs() {
-            let q = ring.modulus(i).value();
-            let mut counts = [0; 64];
-            for &x in limb {
-                assert!(x < q);
-                counts[(u128::from(x) * 64 / u128::from(q)) as usize] += 1;
-            }
-            let z = chi_square_z(&counts, &[limb.len() as f64 / 64.0; 64]);
-            assert!(z.abs() < 5.0, "{z}");
-        }
-    }
-
-    /// Computed from the documented construction with the reference BLAKE3 in another language.
-    #[test]
-    fn uniform_stream_is_stable() {
-        let ring = Ring::new(6, &[1_125_899_906_840_833]).unwrap();
-        let seed = std::array::from_fn(|i| i as u8);
-        let poly = ring.uniform(&seed, ring.basis(), Domain::Ntt);
-        let head = [442975129910206, 1095101291231773, 748675568009631, 61879104898532];
-        assert_eq!(poly.limb(0)[..4], head);
-        assert_eq!(poly.limb(0)[63], 378449329273041);
-    }
-
-    #[test]
-    fn uniform_limbs_depend_on_seed_and_prime_alone() {
-        let ring = ring(6, &[50, 40, 30]);
-        let full = ring.uniform(&[1; 32], ring.basis(), Domain::Ntt);
-        let part = Basis::from_indices([0, 2]);
-        assert_eq!(ring.uniform(&[1; 32], part, Domain::Ntt), full.restricted(part));
-        assert_ne!(ring.uniform(&[2; 32], part, Domain::Ntt), full.restricted(part));
-        assert_ne!(full.limb(0)[..8], full.limb(1)[..8]);
     }
 
     #[test]

@@ -6,95 +6,33 @@
 //! before allocating, bases, residues below their primes, scales, slot counts. Containers, compression
 //! and checksums are left to the caller.
 
+#[cfg(feature = "client")]
+mod client;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use crate::context::check_scale;
 use crate::keys::{EncapsulationKeys, Pair, SwitchingKey};
 use crate::ring::{Basis, Domain, PackedPoly, Poly, sample};
-use crate::{
-    Ciphertext, Context, Error, EvaluationKeys, FormatError, PublicKey, SecretKey, SeededCiphertext,
-};
+use crate::{Ciphertext, Context, Error, EvaluationKeys, FormatError, SeededCiphertext};
 
 const MAGIC: &[u8; 4] = b"PICK";
 const VERSION: u8 = 2;
 
 type Seed = [u8; sample::SEED_BYTES];
 
-/// The kinds of objects, with the byte that marks each and its name in errors.
-#[derive(Clone, Copy)]
-enum Kind {
-    SecretKey = 1,
-    PublicKey = 2,
-    EvaluationKeys = 3,
-    Ciphertext = 4,
-    SeededCiphertext = 5,
+/// A kind of object.
+struct Kind {
+    /// The byte that marks it; 1 and 2 are those of the `client` module.
+    mark: u8,
+    /// Its name in errors.
+    name: &'static str,
 }
 
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SecretKey => "secret key",
-            Self::PublicKey => "public key",
-            Self::EvaluationKeys => "set of evaluation keys",
-            Self::Ciphertext => "ciphertext",
-            Self::SeededCiphertext => "seeded ciphertext",
-        }
-    }
-}
-
-impl SecretKey {
-    /// The secret as bytes, zeroised when dropped. Whoever has them can decrypt.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(header(self.context(), Kind::SecretKey));
-        bytes.reserve_exact(self.coefficients().len());
-        bytes.extend(self.coefficients().iter().map(|&c| c as u8));
-        bytes
-    }
-
-    /// Reads what [`SecretKey::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Format`].
-    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, Kind::SecretKey, bytes)?;
-        let bytes = reader.take(context.ring().degree())?;
-        reader.finish()?;
-        let coefficients: Vec<i8> = bytes.iter().map(|&b| b as i8).collect();
-        let coefficients = Zeroizing::new(coefficients);
-        if coefficients.iter().any(|c| !(-1..=1).contains(c)) {
-            return Err(FormatError::Field("secret coefficient").into());
-        }
-        Ok(Self::from_coefficients(context, coefficients))
-    }
-}
-
-impl PublicKey {
-    /// The key as bytes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = header(&self.context, Kind::PublicKey);
-        bytes.extend(self.seed);
-        append(&mut bytes, &self.b);
-        bytes
-    }
-
-    /// Reads what [`PublicKey::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Format`], [`Error::Ring`].
-    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, Kind::PublicKey, bytes)?;
-        let seed = reader.seed()?;
-        let basis = context.basis_at(context.parameters().max_level())?;
-        let b = reader.poly(basis)?;
-        reader.finish()?;
-        let a = context.ring().uniform(&seed, basis, Domain::Ntt);
-        Ok(Self { context: Arc::clone(context), b, a, seed })
-    }
-}
+const EVALUATION_KEYS: Kind = Kind { mark: 3, name: "set of evaluation keys" };
+const CIPHERTEXT: Kind = Kind { mark: 4, name: "ciphertext" };
+const SEEDED_CIPHERTEXT: Kind = Kind { mark: 5, name: "seeded ciphertext" };
 
 impl EvaluationKeys {
     /// Writes the keys, one after the other.
@@ -104,7 +42,7 @@ impl EvaluationKeys {
     pub fn write_to(&self, context: &Context, writer: &mut impl Write) -> io::Result<()> {
         let own = context.check_own(self.context);
         own.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        writer.write_all(&header(context, Kind::EvaluationKeys))?;
+        writer.write_all(&header(context, EVALUATION_KEYS))?;
         let relinearization = self.relinearization.iter().map(|key| (RELINEARIZATION, key));
         let galois = self.galois.iter().map(|(&element, key)| (element, key));
         let count = self.galois.len() + usize::from(self.relinearization.is_some());
@@ -132,7 +70,7 @@ impl EvaluationKeys {
     /// # Errors
     /// [`Error::Format`], [`Error::Ring`], [`Error::LevelTooHigh`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, Kind::EvaluationKeys, bytes)?;
+        let mut reader = Reader::new(context, EVALUATION_KEYS, bytes)?;
         let mut keys = BTreeMap::new();
         let mut above = 0;
         for _ in 0..reader.u32()? {
@@ -170,7 +108,7 @@ impl Ciphertext {
     /// [`Error::ContextMismatch`].
     pub fn to_bytes(&self, context: &Context) -> Result<Vec<u8>, Error> {
         context.check_own(self.context)?;
-        let mut bytes = header(context, Kind::Ciphertext);
+        let mut bytes = header(context, CIPHERTEXT);
         append_shape(&mut bytes, self.basis(), self.scale, self.slots);
         append(&mut bytes, &self.c0);
         append(&mut bytes, &self.c1);
@@ -182,7 +120,7 @@ impl Ciphertext {
     /// # Errors
     /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, Kind::Ciphertext, bytes)?;
+        let mut reader = Reader::new(context, CIPHERTEXT, bytes)?;
         let (basis, scale, slots) = reader.shape()?;
         let (c0, c1) = (reader.poly(basis)?, reader.poly(basis)?);
         reader.finish()?;
@@ -197,7 +135,7 @@ impl SeededCiphertext {
     /// [`Error::ContextMismatch`].
     pub fn to_bytes(&self, context: &Context) -> Result<Vec<u8>, Error> {
         context.check_own(self.context)?;
-        let mut bytes = header(context, Kind::SeededCiphertext);
+        let mut bytes = header(context, SEEDED_CIPHERTEXT);
         append_shape(&mut bytes, self.c0.basis(), self.scale, self.slots);
         bytes.extend(self.seed);
         append(&mut bytes, &self.c0);
@@ -209,7 +147,7 @@ impl SeededCiphertext {
     /// # Errors
     /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, Kind::SeededCiphertext, bytes)?;
+        let mut reader = Reader::new(context, SEEDED_CIPHERTEXT, bytes)?;
         let (basis, scale, slots) = reader.shape()?;
         let seed = reader.seed()?;
         let c0 = reader.poly(basis)?;
@@ -219,7 +157,7 @@ impl SeededCiphertext {
 }
 
 fn header(context: &Context, kind: Kind) -> Vec<u8> {
-    [&MAGIC[..], &[kind as u8, VERSION], &context.fingerprint()].concat()
+    [&MAGIC[..], &[kind.mark, VERSION], &context.fingerprint()].concat()
 }
 
 fn append(bytes: &mut Vec<u8>, poly: &Poly) {
@@ -242,8 +180,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(context: &'a Context, kind: Kind, bytes: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Self { context, rest: bytes };
-        if reader.array::<4>()? != *MAGIC || reader.array::<1>()? != [kind as u8] {
-            return Err(FormatError::Kind(kind.name()).into());
+        if reader.array::<4>()? != *MAGIC || reader.array::<1>()? != [kind.mark] {
+            return Err(FormatError::Kind(kind.name).into());
         }
         let [version] = reader.array()?;
         if version != VERSION {

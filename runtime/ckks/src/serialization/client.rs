@@ -1,0 +1,62 @@
+//! Serialisation of the keys that only clients have.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{Kind, Reader, append, header};
+use crate::ring::Domain;
+use crate::{Context, Error, FormatError, PublicKey, SecretKey};
+
+const SECRET_KEY: Kind = Kind { mark: 1, name: "secret key" };
+const PUBLIC_KEY: Kind = Kind { mark: 2, name: "public key" };
+
+impl SecretKey {
+    /// The secret as bytes, zeroised when dropped. Whoever has them can decrypt.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(header(self.context(), SECRET_KEY));
+        bytes.reserve_exact(self.coefficients().len());
+        bytes.extend(self.coefficients().iter().map(|&c| c as u8));
+        bytes
+    }
+
+    /// Reads what [`SecretKey::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`].
+    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, SECRET_KEY, bytes)?;
+        let bytes = reader.take(context.ring().degree())?;
+        reader.finish()?;
+        let coefficients: Vec<i8> = bytes.iter().map(|&b| b as i8).collect();
+        let coefficients = Zeroizing::new(coefficients);
+        if coefficients.iter().any(|c| !(-1..=1).contains(c)) {
+            return Err(FormatError::Field("secret coefficient").into());
+        }
+        Ok(Self::from_coefficients(context, coefficients))
+    }
+}
+
+impl PublicKey {
+    /// The key as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = header(&self.context, PUBLIC_KEY);
+        bytes.extend(self.seed);
+        append(&mut bytes, &self.b);
+        bytes
+    }
+
+    /// Reads what [`PublicKey::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Ring`].
+    pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(context, PUBLIC_KEY, bytes)?;
+        let seed = reader.seed()?;
+        let basis = context.basis_at(context.parameters().max_level())?;
+        let b = reader.poly(basis)?;
+        reader.finish()?;
+        let a = context.ring().uniform(&seed, basis, Domain::Ntt);
+        Ok(Self { context: Arc::clone(context), b, a, seed })
+    }
+}

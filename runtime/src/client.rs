@@ -4,6 +4,8 @@
 //! secret key (Li and Micciancio, 2021): do not give exact decryptions to whoever can choose or
 //! knows the ciphertexts, the server above all.
 
+mod key_files;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +16,9 @@ use rand_core::CryptoRng;
 use crate::Error;
 use crate::artifact::{Artifact, ClientInfo, Encoding};
 use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
-use crate::container::{Container, Kind, Writer};
+use crate::container::{Container, Kind};
 use crate::evaluation_keys::{self, EvaluationKeyFile};
 use crate::origin::{Origin, check_program};
-use crate::output_file::{Access, write_whole};
 use crate::sample::check_sample;
 
 const SECRET: &str = "secret key";
@@ -53,32 +54,6 @@ impl Client {
         check_program("the secret key", artifact.program_hash(), container.program_hash())?;
         let secret = SecretKey::from_bytes(&context, container.raw(SECRET)?)?;
         Ok(Self::new(artifact, info, context, secret))
-    }
-
-    /// Writes the secret key, readable by the owner alone. Whoever has the file can decrypt.
-    ///
-    /// # Errors
-    /// [`Error::Write`]; of kind [`std::io::ErrorKind::AlreadyExists`] if the file exists and
-    /// `overwrite` is not set.
-    pub fn write_secret_key(&self, path: &Path, overwrite: bool) -> Result<(), Error> {
-        let bytes = self.secret.to_bytes();
-        // Unbuffered: no copy of the secret is left in memory.
-        write_whole(path, Access::Private { overwrite }, |file| {
-            let mut writer = Writer::new(file, Kind::SecretKey, self.origin.program)?;
-            writer.raw(SECRET, |w| w.write_all(&bytes))?;
-            writer.finish().map(drop)
-        })
-        .map_err(Error::write(path))
-    }
-
-    /// Makes the evaluation keys that the program takes, and no others, and writes them.
-    ///
-    /// # Errors
-    /// [`Error::Ckks`], [`Error::Write`].
-    pub fn write_evaluation_keys(&self, path: &Path) -> Result<(), Error> {
-        let keys = self.evaluation_keys()?;
-        write_whole(path, Access::Shared, |file| self.write_keys(&keys, file))
-            .map_err(Error::write(path))
     }
 
     /// Makes the evaluation keys for a server in the same process.

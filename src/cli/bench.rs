@@ -89,6 +89,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let Arguments { quick: is_quick, output, only, log_n, all, budget } = arguments;
     let is_limited = only.is_empty() && log_n.is_empty() && !all && !is_quick;
     let log_n = if log_n.is_empty() { vec![13, 14, 15, 16] } else { log_n };
+    output::check(output.as_deref().as_slice(), &[])?;
     let target = machine::target()?;
     let budget = Duration::from_secs_f64(budget);
     let stopwatch = Stopwatch::new(session, target, budget, is_limited.then_some(LIMIT))?;

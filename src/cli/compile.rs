@@ -19,7 +19,7 @@ use super::forecast::Machine;
 use super::input::{Samples, read_labels};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
-use super::{Session, values};
+use super::{Session, output, values};
 
 /// Compile an ONNX network to a program for encrypted inputs
 #[derive(Args)]
@@ -199,6 +199,11 @@ struct Simulated {
 const SIMULATED_POINTS: usize = 8;
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let output = arguments.output.clone();
+    let output = output.unwrap_or_else(|| arguments.source.model.with_extension("pic"));
+    let outputs: Vec<&Path> =
+        std::iter::once(&output).chain(&arguments.client_output).map(PathBuf::as_path).collect();
+    output::check(&outputs, &arguments.source.files())?;
     let simulated_points = if arguments.pareto { SIMULATED_POINTS } else { 0 };
     let method = arguments.method.into();
     let options = Options { method, simulated_points, ..arguments.source.options()? };
@@ -214,7 +219,6 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     };
 
     let artifact = Compiler::artifact(compiled)?;
-    let output = arguments.output.unwrap_or_else(|| arguments.source.model.with_extension("pic"));
     artifact.write(&output)?;
     if let Some(path) = &arguments.client_output {
         artifact.write_client_only(path)?;
@@ -237,6 +241,12 @@ enum Printed {
 }
 
 impl Source {
+    /// The files that are read.
+    fn files(&self) -> Vec<&Path> {
+        let optional = self.labels.iter().chain(&self.goals.cost);
+        [&self.model, &self.calibration].into_iter().chain(optional).map(PathBuf::as_path).collect()
+    }
+
     /// A compiler that has read the network and the samples.
     pub fn compiler(&self) -> Result<Compiler, Failure> {
         let (onnx, shape) = self.network()?;

@@ -44,6 +44,9 @@ struct Report {
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    if let Some(path) = &arguments.output {
+        output::check(&[path], &[&arguments.artifact, &arguments.secret_key, &arguments.input])?;
+    }
     let artifact = Artifact::open(&arguments.artifact)?;
     let client = Client::open(&artifact, &arguments.secret_key)?;
     let outputs = client.decrypt(&EncryptedOutput::open(&arguments.input)?)?;

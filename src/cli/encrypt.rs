@@ -7,10 +7,10 @@ use clap::Args;
 use pic::{Artifact, Client};
 use serde::Serialize;
 
-use super::Session;
 use super::error::Failure;
 use super::input::Samples;
 use super::text::{bytes, seconds};
+use super::{Session, output};
 
 /// Encrypt one sample or a batch
 #[derive(Args)]
@@ -44,6 +44,8 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
+    let Arguments { artifact, secret_key, input, output, .. } = &arguments;
+    output::check(&[output], &[artifact, secret_key, input])?;
     let artifact = Artifact::open(&arguments.artifact)?;
     let client = Client::open(&artifact, &arguments.secret_key)?;
     let info = client.info();

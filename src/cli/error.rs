@@ -10,6 +10,7 @@ use miette::{Diagnostic, MietteHandlerOpts};
 use pic::{CompileError, CompilerError};
 use pic_ckks::ring::RingError;
 use pic_runtime::container::ContainerError;
+use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
 
 use super::input::InputError;
@@ -32,7 +33,8 @@ impl Failure {
     /// A file that cannot be read or written.
     pub fn file(action: &str, path: &Path, error: &io::Error) -> Self {
         let message = format!("cannot {action} `{}`: {error}", path.display());
-        Self { code: "pic::file".into(), message, help: None }
+        let (code, help) = file_advice(error);
+        Self { code: code.into(), message, help: help.map(String::from) }
     }
 
     /// A program too large for this machine.
@@ -151,13 +153,13 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
     match error {
         E::Read { source: ContainerError::Io(_), .. } => ("pic::file", None),
         E::Read { source, .. } | E::Container(source) => container_advice(source),
-        E::Write { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => (
+        E::Write { source, .. } if is_without_reason(source, io::ErrorKind::AlreadyExists) => (
             "pic::key::exists",
             Some(
                 "choose another name, or replace it with --force: what was encrypted with it is lost",
             ),
         ),
-        E::Write { .. } => ("pic::file", None),
+        E::Write { source, .. } => file_advice(source),
         E::MissingPart { .. } => {
             ("pic::artifact::part", Some("ask the model's owner for the complete file"))
         }
@@ -175,6 +177,29 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
             ("pic::kernels", Some("unset PIC_KERNELS, or name other kernels with it"))
         }
         _ => ("pic::file::malformed", Some(TRANSFER)),
+    }
+}
+
+/// Whether an error is of a kind and says no more.
+fn is_without_reason(error: &io::Error, kind: io::ErrorKind) -> bool {
+    error.kind() == kind && irreplaceable(error).is_none()
+}
+
+fn irreplaceable(error: &io::Error) -> Option<Irreplaceable> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// Code and advice for files that are not read or written.
+fn file_advice(error: &io::Error) -> (&'static str, Option<&'static str>) {
+    match irreplaceable(error) {
+        Some(Irreplaceable::SecretKey) => (
+            "pic::file::secret_key",
+            Some(
+                "choose another name; if the key is to go, and with it everything that was encrypted, remove it first",
+            ),
+        ),
+        Some(_) => ("pic::file::in_use", Some("choose another name")),
+        None => ("pic::file", None),
     }
 }
 

@@ -7,9 +7,9 @@ use clap::Args;
 use pic::{Artifact, Client, Progress};
 use serde::Serialize;
 
-use super::Session;
 use super::error::Failure;
 use super::text::{bytes, seconds};
+use super::{Session, output};
 
 /// Make keys for a compiled model
 ///
@@ -42,12 +42,13 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
+    output::check(&[&arguments.evaluation_keys], &[&arguments.artifact])?;
+    output::check_no_input(&arguments.secret_key, &[&arguments.artifact])?;
     let artifact = Artifact::open(&arguments.artifact)?;
+    let Arguments { secret_key, evaluation_keys, force, .. } = &arguments;
     let client = Client::generate(&artifact)?;
-    // First, because it may be refused.
-    client.write_secret_key(&arguments.secret_key, arguments.force)?;
     session.progress.stage("evaluation keys", 0);
-    client.write_evaluation_keys(&arguments.evaluation_keys)?;
+    client.write_key_pair(secret_key, evaluation_keys, *force)?;
     let size = std::fs::metadata(&arguments.evaluation_keys);
     let report = Report {
         program_hash: artifact.program_hash().to_string(),

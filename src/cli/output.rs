@@ -5,29 +5,69 @@ use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::WriteNpyExt;
-use pic_runtime::output_file::{Access, write_whole};
+use pic_runtime::output_file::{self, Access, Irreplaceable, write_whole};
 use serde::Serialize;
 
 use super::error::Failure;
 
-/// Writes a `.npy` file of `[rows, shape…]`.
+/// Refuses outputs that would destroy a secret key, an input or each other, before anything is computed.
+pub fn check(outputs: &[&Path], inputs: &[&Path]) -> Result<(), Failure> {
+    for (index, output) in outputs.iter().enumerate() {
+        let fail = |error: io::Error| Failure::file("write", output, &error);
+        output_file::check(output, Access::Shared).map_err(fail)?;
+        if is_among(output, &outputs[..index]) {
+            return Err(fail(Irreplaceable::Output.into()));
+        }
+        check_no_input(output, inputs)?;
+    }
+    Ok(())
+}
+
+/// Refuses an output that would destroy an input.
+pub fn check_no_input(output: &Path, inputs: &[&Path]) -> Result<(), Failure> {
+    if is_among(output, inputs) {
+        return Err(Failure::file("write", output, &Irreplaceable::Input.into()));
+    }
+    Ok(())
+}
+
+/// What is wrong with other files is said where they are used.
+fn is_among(output: &Path, others: &[&Path]) -> bool {
+    others.iter().any(|other| output_file::same_file(output, other).unwrap_or(false))
+}
+
+/// Writes decrypted values, a `.npy` file of `[rows, shape…]` that the owner alone can read.
 pub fn write_npy(path: &Path, rows: &[Vec<f32>], shape: &[usize]) -> Result<(), Failure> {
     let extents = [&[rows.len()], shape].concat();
     let array = ArrayD::from_shape_vec(IxDyn(&extents), rows.concat())
         .expect("every row has the elements of the shape");
-    write(path, |writer| array.write_npy(writer).map_err(io::Error::other))
+    write(path, PRIVATE, |writer| array.write_npy(writer).map_err(io::Error::other))
 }
 
-/// Writes a `.json` file.
+/// Writes a trace of a run, for its owner alone: it tells when and how long a client's samples were computed.
+pub fn write_trace(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    json(path, PRIVATE, value)
+}
+
+/// Writes a `.json` file about the machine.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    write(path, |writer| serde_json::to_writer_pretty(writer, value).map_err(io::Error::from))
+    json(path, Access::Shared, value)
+}
+
+const PRIVATE: Access = Access::Private { overwrite: true };
+
+fn json(path: &Path, access: Access, value: &impl Serialize) -> Result<(), Failure> {
+    write(path, access, |writer| {
+        serde_json::to_writer_pretty(writer, value).map_err(io::Error::from)
+    })
 }
 
 fn write(
     path: &Path,
+    access: Access,
     content: impl FnOnce(&mut BufWriter<&mut std::fs::File>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let whole = write_whole(path, Access::Shared, |file| {
+    let whole = write_whole(path, access, |file| {
         let mut writer = BufWriter::new(file);
         content(&mut writer)?;
         writer.flush()

@@ -1,6 +1,6 @@
 //! `pic run`: the server's job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -59,6 +59,9 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
+    let Arguments { artifact, evaluation_keys, input, output, trace, .. } = &arguments;
+    let outputs: Vec<&Path> = std::iter::once(output).chain(trace).map(PathBuf::as_path).collect();
+    output::check(&outputs, &[artifact, evaluation_keys, input])?;
     let machine = Machine::detect(session)?;
     let artifact = Artifact::open(&arguments.artifact)?;
     let input = EncryptedInput::open(&arguments.input)?;
@@ -74,7 +77,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let seconds_run = trace.elapsed();
     answer.write(&arguments.output)?;
     if let Some(path) = &arguments.trace {
-        output::write_json(path, &trace.chrome())?;
+        output::write_trace(path, &trace.chrome())?;
     }
     let layers = trace.layers();
     let report = Report {

@@ -6,4 +6,5 @@ mod files;
 mod json;
 mod pipeline;
 mod refusals;
+mod replacing;
 mod targets;

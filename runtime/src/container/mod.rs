@@ -34,6 +34,14 @@ const END: [u8; 8] = *b"\x89picend\n";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 32;
 const TRAILER_BYTES: usize = 4 + 32 + 8;
 
+/// Bytes that [`is_secret_key`] takes: magic, version and kind.
+pub(crate) const HEADER_START: usize = 8 + 4 + 4;
+
+/// Whether a file that starts so is a secret key, of whatever version.
+pub(crate) fn is_secret_key(start: &[u8]) -> bool {
+    start.starts_with(&MAGIC) && start.get(12..16) == Some(&(Kind::SecretKey as u32).to_le_bytes())
+}
+
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

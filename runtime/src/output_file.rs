@@ -78,7 +78,9 @@ pub fn write_whole(
 pub fn check(path: &Path, access: Access) -> io::Result<()> {
     let kind = match fs::metadata(path) {
         // A link that leads nowhere is replaced like a file.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return fs::metadata(folder_of(path)).map(drop);
+        }
         metadata => metadata?.file_type(),
     };
     if !access.replaces_files() {

@@ -22,11 +22,12 @@ impl Client {
     /// # Errors
     /// [`Error::Ckks`], [`Error::Write`].
     pub fn write_evaluation_keys(&self, path: &Path) -> Result<(), Error> {
+        check(path, Access::Shared).map_err(Error::write(path))?;
         self.prepare_evaluation_keys(path)?.place().map_err(Error::write(path))
     }
 
-    /// Makes and writes both: if anything fails, no file has changed, but for what another process changes
-    /// meanwhile.
+    /// Makes and writes both. If anything fails before the files are moved to their places, no file has changed; if
+    /// that fails, there is no new secret key, and no old one is lost.
     ///
     /// # Errors
     /// Those of [`Client::write_secret_key`] and [`Client::write_evaluation_keys`]; [`Error::Write`] for
@@ -37,26 +38,38 @@ impl Client {
         evaluation_keys: &Path,
         overwrite: bool,
     ) -> Result<(), Error> {
-        // What can be refused is refused before minutes of work.
-        check(secret_key, Access::SecretKey { overwrite }).map_err(Error::write(secret_key))?;
-        match same_file(secret_key, evaluation_keys) {
-            Ok(false) => {}
-            Ok(true) => {
-                return Err(Error::write(evaluation_keys)(Irreplaceable::Output.into()));
-            }
-            Err(error) => return Err(Error::write(evaluation_keys)(error)),
-        }
+        Self::check_key_pair(secret_key, evaluation_keys, overwrite)?;
         let evaluation = self.prepare_evaluation_keys(evaluation_keys)?;
         let secret = self.prepare_secret_key(secret_key, overwrite)?;
-        let is_new = !secret_key.exists();
+        if overwrite {
+            // The old secret key goes last, when nothing else can fail.
+            evaluation.place().map_err(Error::write(evaluation_keys))?;
+            return secret.place().map_err(Error::write(secret_key));
+        }
         secret.place().map_err(Error::write(secret_key))?;
         evaluation.place().map_err(|error| {
-            if is_new {
-                // Half of a pair is of no use; that it cannot be removed is less to know than the error.
-                let _ = std::fs::remove_file(secret_key);
-            }
+            // It is new, and half of a pair is of no use. If it cannot be removed, the first error says more.
+            let _ = std::fs::remove_file(secret_key);
             Error::write(evaluation_keys)(error)
         })
+    }
+
+    /// Refuses what [`Client::write_key_pair`] would refuse, before minutes of work.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn check_key_pair(
+        secret_key: &Path,
+        evaluation_keys: &Path,
+        overwrite: bool,
+    ) -> Result<(), Error> {
+        check(secret_key, Access::SecretKey { overwrite }).map_err(Error::write(secret_key))?;
+        check(evaluation_keys, Access::Shared).map_err(Error::write(evaluation_keys))?;
+        match same_file(secret_key, evaluation_keys) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::write(evaluation_keys)(Irreplaceable::Output.into())),
+            Err(error) => Err(Error::write(evaluation_keys)(error)),
+        }
     }
 
     fn prepare_secret_key(&self, path: &Path, overwrite: bool) -> Result<Prepared, Error> {
@@ -71,7 +84,6 @@ impl Client {
     }
 
     fn prepare_evaluation_keys(&self, path: &Path) -> Result<Prepared, Error> {
-        check(path, Access::Shared).map_err(Error::write(path))?;
         let keys = self.evaluation_keys()?;
         let write = |file: &mut std::fs::File| -> io::Result<()> {
             super::evaluation_keys::write(&keys, &self.context, self.origin, file)

@@ -35,7 +35,7 @@ const MODEL: &str = "model";
 const MAX_CLIENT_BYTES: u64 = 16 << 20;
 const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 
-/// A compiled model, in memory or mapped from its file.
+/// A compiled model.
 #[derive(Debug)]
 pub struct Artifact {
     container: Container,
@@ -120,7 +120,7 @@ impl Artifact {
         Ok(Self { container: Container::parse(bytes, Kind::Artifact)?, insecure_allowed: true })
     }
 
-    /// Maps an artifact file.
+    /// Reads an artifact file.
     ///
     /// # Errors
     /// [`Error::Read`].

@@ -47,7 +47,7 @@ impl Direction for Output {
     const KIND: Kind = Kind::EncryptedOutput;
 }
 
-/// The ciphertexts of a batch of samples, in memory or mapped from their file.
+/// The ciphertexts of a batch of samples.
 #[derive(Debug)]
 pub struct Encrypted<D> {
     container: Container,
@@ -64,7 +64,7 @@ struct Shape {
 }
 
 impl<D: Direction> Encrypted<D> {
-    /// Maps a file.
+    /// Reads a file.
     ///
     /// # Errors
     /// [`Error::Read`], and those of [`Encrypted::from_bytes`].

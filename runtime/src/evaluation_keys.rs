@@ -1,29 +1,56 @@
 //! Evaluation keys as files: what a client hands to the server that computes for it.
 //!
-//! They decrypt nothing. They stay serialised here, in memory or mapped; a server expands them.
+//! They decrypt nothing. They stay serialised here, in memory or in their file; a server expands them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pic_ckks::{Context, EvaluationKeys};
 
 use crate::Error;
-use crate::container::{Container, Kind};
+use crate::artifact::ClientInfo;
+use crate::container::{Container, ContainerFile, Kind};
 use crate::origin::Origin;
 
 const KEY: &str = "key";
 const EVALUATION_KEYS: &str = "evaluation keys";
 
+/// What the evaluation keys of a program take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySizes {
+    /// Memory while they are made, and of a server that has expanded them, in bytes.
+    pub memory_bytes: u64,
+    /// Their file, in bytes, but for some hundred.
+    pub file_bytes: u64,
+}
+
+impl ClientInfo {
+    /// What the evaluation keys of the program take, before they are made.
+    pub fn key_sizes(&self) -> KeySizes {
+        KeySizes {
+            memory_bytes: self.keys.bytes(&self.parameters),
+            file_bytes: EvaluationKeys::serialized_bytes(&self.parameters, &self.keys),
+        }
+    }
+}
+
 /// The evaluation keys of one client for one program.
 #[derive(Debug)]
-pub struct EvaluationKeyFile(Container);
+pub struct EvaluationKeyFile(Source);
+
+#[derive(Debug)]
+enum Source {
+    Memory(Container),
+    File { file: ContainerFile, path: PathBuf },
+}
 
 impl EvaluationKeyFile {
-    /// Maps a file.
+    /// Opens a file. It is read when a server expands the keys, and not held in memory.
     ///
     /// # Errors
     /// [`Error::Read`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Container::open(path, Kind::EvaluationKeys).map(Self).map_err(Error::read(path))
+        let file = ContainerFile::open(path, Kind::EvaluationKeys).map_err(Error::read(path))?;
+        Ok(Self(Source::File { file, path: path.into() }))
     }
 
     /// Takes a file's content.
@@ -31,12 +58,15 @@ impl EvaluationKeyFile {
     /// # Errors
     /// [`Error::Container`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
-        Ok(Self(Container::parse(bytes, Kind::EvaluationKeys)?))
+        Ok(Self(Source::Memory(Container::parse(bytes, Kind::EvaluationKeys)?)))
     }
 
-    /// The file's content.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// The content of keys that are in memory; `None` for those in a file.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Source::Memory(container) => Some(container.as_bytes()),
+            Source::File { .. } => None,
+        }
     }
 }
 
@@ -58,15 +88,58 @@ pub(crate) fn write(
 }
 
 #[cfg(feature = "server")]
-impl EvaluationKeyFile {
-    /// What the keys are for.
-    pub(crate) fn origin(&self) -> Result<Origin, Error> {
-        let key = self.0.raw(KEY)?.try_into().map_err(|_| Error::KeyId)?;
-        Ok(Origin { program: self.0.program_hash(), key })
-    }
+mod expand {
+    use std::io::Read;
 
-    /// Expands the keys for computation.
-    pub(crate) fn expand(&self, context: &Context) -> Result<EvaluationKeys, Error> {
-        Ok(EvaluationKeys::from_bytes(context, self.0.raw(EVALUATION_KEYS)?)?)
+    use pic_ckks::model::KeyRequest;
+
+    use super::{
+        Context, EVALUATION_KEYS, Error, EvaluationKeyFile, EvaluationKeys, KEY, Origin, Source,
+    };
+    use crate::container::ContainerError;
+    use crate::origin::KeyId;
+
+    impl EvaluationKeyFile {
+        /// What the keys are for.
+        pub(crate) fn origin(&self) -> Result<Origin, Error> {
+            let program = match &self.0 {
+                Source::Memory(container) => container.program_hash(),
+                Source::File { file, .. } => file.program_hash(),
+            };
+            let mut key = Vec::new();
+            // One byte more than there should be shows that there are more.
+            let limit = size_of::<KeyId>() as u64 + 1;
+            self.read(KEY, |content| {
+                let read = content.take(limit).read_to_end(&mut key);
+                read.map(drop).map_err(|error| ContainerError::from(error).into())
+            })?;
+            Ok(Origin { program, key: key.try_into().map_err(|_| Error::KeyId)? })
+        }
+
+        /// Expands the keys for computation, if they are those asked for.
+        pub(crate) fn expand(
+            &self,
+            context: &Context,
+            request: &KeyRequest,
+        ) -> Result<EvaluationKeys, Error> {
+            self.read(EVALUATION_KEYS, |content| {
+                Ok(EvaluationKeys::read_requested(context, request, content)?)
+            })
+        }
+
+        /// Calls `read` with the content of a section.
+        fn read<T>(
+            &self,
+            name: &'static str,
+            read: impl FnOnce(&mut dyn Read) -> Result<T, Error>,
+        ) -> Result<T, Error> {
+            match &self.0 {
+                Source::Memory(container) => read(&mut container.raw(name)?),
+                Source::File { file, path } => file.raw(name, read).map_err(|error| match error {
+                    Error::Container(source) => Error::read(path)(source),
+                    other => other,
+                }),
+            }
+        }
     }
 }

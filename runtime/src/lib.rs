@@ -42,7 +42,7 @@ pub use client::Client;
 pub use container::ProgramHash;
 pub use error::Error;
 #[cfg(any(feature = "client", feature = "server"))]
-pub use evaluation_keys::EvaluationKeyFile;
+pub use evaluation_keys::{EvaluationKeyFile, KeySizes};
 #[cfg(feature = "server")]
 pub use server::Server;
 

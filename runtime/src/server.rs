@@ -40,7 +40,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Expands the keys, of which the file is then let go, and encodes the program's constants. Up to `plaintext_budget` bytes of them
+    /// Expands the keys, which must be those that the program takes, and encodes the program's constants. Up to `plaintext_budget` bytes of them
     /// are held in the form that is fastest to use, the others in a smaller one.
     ///
     /// # Errors
@@ -55,8 +55,8 @@ impl Server {
         check_program("the set of evaluation keys", artifact.program_hash(), origin.program)?;
         let program = artifact.program()?;
         let context = Context::new(program.parameters.clone())?;
-        let expanded = keys.expand(&context)?;
-        // A mapped file counts as memory as long as it is mapped.
+        let expanded = keys.expand(&context, &program.keys)?;
+        // Serialised, they may be in memory, too.
         drop(keys);
         let key_bytes = expanded.bytes() as u64;
         let ckks = Ckks::new(&program, &context, expanded, plaintext_budget)?;

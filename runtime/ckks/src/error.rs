@@ -1,5 +1,6 @@
 //! What can go wrong when the library is used, or fed.
 
+use crate::keys::KeySetFault;
 use crate::model::{ParametersError, SecurityLevel};
 use crate::ring::RingError;
 use thiserror::Error;
@@ -156,6 +157,9 @@ pub enum Error {
     /// An output of a linear transform has no term, so that its ciphertext would hide nothing.
     #[error("output {0} of the transform has no terms")]
     EmptyOutput(usize),
+    /// Keys are not exactly those asked for.
+    #[error("the evaluation keys are not those needed: {0}")]
+    KeySet(KeySetFault),
     /// Bytes from outside are not what they should be.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -193,4 +197,7 @@ pub enum FormatError {
     /// A field has a value that no valid object has.
     #[error("invalid {0}")]
     Field(&'static str),
+    /// The bytes could not be read.
+    #[error("reading failed: {0}")]
+    Source(std::io::ErrorKind),
 }

@@ -68,7 +68,7 @@ pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
 pub use evaluator::{ComplexPart, Evaluator, LinearTransform, Tensor, Term, TransformShape};
-pub use keys::EvaluationKeys;
+pub use keys::{EvaluationKeys, KeyName, KeySetFault};
 #[cfg(feature = "client")]
 pub use keys::{PublicKey, SecretKey};
 pub use model::KeyRequest;

@@ -14,13 +14,18 @@
 //! of each kind hold is the business of the modules that read them.
 
 mod read;
+mod stream;
+mod table;
 mod write;
 
 pub use read::Container;
+pub use stream::ContainerFile;
 pub use write::{Hashing, Writer};
 
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// Identifies a program: BLAKE3 of its encoded form. Every file names the program it belongs to.
 pub type ProgramHash = blake3::Hash;
@@ -77,6 +82,17 @@ impl fmt::Display for Kind {
             Self::EncryptedOutput => "an encrypted output",
         })
     }
+}
+
+/// Opens a file of a length that is known. A pipe or device has none.
+fn regular_file(path: &Path) -> Result<(File, u64), ContainerError> {
+    // Before it is opened: a pipe without a writer would wait for one.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file").into());
+    }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
 }
 
 /// How a section is stored.

@@ -4,45 +4,40 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
 use std::path::Path;
 
-use memmap2::Mmap;
+use zeroize::Zeroizing;
 
+use super::table::{self, Section};
 use super::{
-    ContainerError, END, Encoding, HEADER_BYTES, Kind, MAGIC, ProgramHash, TRAILER_BYTES, VERSION,
+    ContainerError, Encoding, HEADER_BYTES, Kind, ProgramHash, TRAILER_BYTES, regular_file,
 };
 
-const MAX_SECTIONS: usize = 16;
 /// Windows of more than 16 MiB are refused; the level in use takes 2 MiB.
 const MAX_LOG_WINDOW: u32 = 24;
 
-/// A container whose structure and hashes have been checked.
+/// A container in memory whose structure and hashes have been checked.
+///
+/// Files are copied, not mapped: of a mapped file, others can take away pages, which kills the process, and change
+/// bytes that have been checked. For files too large to be held twice there is [`super::ContainerFile`].
 pub struct Container {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
     program_hash: ProgramHash,
     sections: Vec<Section>,
 }
 
-struct Section {
-    name: String,
-    encoding: Encoding,
-    range: Range<usize>,
-    plain_length: u64,
-}
-
 impl Container {
-    /// Maps a file and checks it.
+    /// Reads a file and checks it.
     ///
     /// # Errors
     /// Every variant of [`ContainerError`] but those of reading sections.
     pub fn open(path: &Path, kind: Kind) -> Result<Self, ContainerError> {
-        let file = File::open(path)?;
-        // SAFETY: the map is only read, and what is read from it is checked like any foreign bytes,
-        // so that changes by other processes are no worse than another content. This project
-        // replaces files by renaming and never shortens them in place.
-        let map = unsafe { Mmap::map(&file) }?;
-        Self::parse(map, kind)
+        let (file, length) = regular_file(path)?;
+        if kind == Kind::SecretKey {
+            Self::parse(Zeroizing::new(read_whole(file, length)?), kind)
+        } else {
+            Self::parse(read_whole(file, length)?, kind)
+        }
     }
 
     /// Checks a container in memory.
@@ -105,9 +100,8 @@ impl Container {
     }
 
     fn find(&self, name: &'static str) -> Result<(&Section, &[u8]), ContainerError> {
-        let found = self.sections.iter().find(|s| s.name == name);
-        let section = found.ok_or(ContainerError::MissingSection { name })?;
-        Ok((section, &self.as_bytes()[section.range.clone()]))
+        let section = table::find(&self.sections, name)?;
+        Ok((section, stored(self.as_bytes(), section).ok_or(ContainerError::Table)?))
     }
 }
 
@@ -135,97 +129,30 @@ fn decompress(stored: &[u8], plain_length: u64) -> io::Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8], kind: Kind) -> Result<(ProgramHash, Vec<Section>), ContainerError> {
-    let mut header = Reader(bytes);
-    if header.array() != Some(MAGIC) {
-        return Err(ContainerError::Magic);
+    let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+    let trailer = &bytes[bytes.len().saturating_sub(TRAILER_BYTES)..];
+    let range = table::locate(header, trailer, bytes.len() as u64)?;
+    let table = &bytes[range.start as usize..range.end as usize];
+    let (program_hash, sections) = table::parse(header, table, trailer, range.start, kind)?;
+    for section in &sections {
+        let stored = stored(bytes, section).ok_or(ContainerError::Table)?;
+        if blake3::hash(stored) != section.hash {
+            return Err(ContainerError::Checksum { what: section.name.clone() });
+        }
     }
-    let version = header.u32().ok_or(ContainerError::Truncated)?;
-    if version != VERSION {
-        return Err(ContainerError::Version { found: version, known: VERSION });
-    }
-    if bytes.len() < HEADER_BYTES + TRAILER_BYTES || !bytes.ends_with(&END) {
-        return Err(ContainerError::Truncated);
-    }
-    let (body, trailer) = bytes.split_at(bytes.len() - TRAILER_BYTES);
-    let mut trailer = Reader(trailer);
-    let table_length = trailer.u32().ok_or(ContainerError::Truncated)? as usize;
-    let hash = trailer.array::<32>().ok_or(ContainerError::Truncated)?;
-    let table_start = body.len().checked_sub(table_length).filter(|&s| s >= HEADER_BYTES);
-    let table_start = table_start.ok_or(ContainerError::Table)?;
-    let table = &body[table_start..];
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&bytes[..HEADER_BYTES]).update(table);
-    if hasher.finalize() != hash {
-        return Err(ContainerError::Checksum { what: "header or table".into() });
-    }
-
-    let number = header.u32().ok_or(ContainerError::Truncated)?;
-    let found = Kind::from_number(number).ok_or(ContainerError::UnknownKind { number })?;
-    if found != kind {
-        return Err(ContainerError::Kind { expected: kind, found });
-    }
-    let program_hash = ProgramHash::from(header.array().ok_or(ContainerError::Truncated)?);
-    let sections = parse_table(table, &body[..table_start])?;
     Ok((program_hash, sections))
 }
 
-/// Reads the table and checks every section's bytes; `content` is the file up to the table.
-fn parse_table(table: &[u8], content: &[u8]) -> Result<Vec<Section>, ContainerError> {
-    let mut sections: Vec<Section> = Vec::new();
-    let (mut reader, mut start) = (Reader(table), HEADER_BYTES);
-    while !reader.0.is_empty() {
-        let (section, hash) = reader.section(start).ok_or(ContainerError::Table)?;
-        let duplicate = sections.iter().any(|s| s.name == section.name);
-        if duplicate || sections.len() == MAX_SECTIONS {
-            return Err(ContainerError::Table);
-        }
-        let stored = content.get(section.range.clone()).ok_or(ContainerError::Table)?;
-        if blake3::hash(stored) != hash {
-            return Err(ContainerError::Checksum { what: section.name });
-        }
-        start = section.range.end;
-        sections.push(section);
-    }
-    if start == content.len() { Ok(sections) } else { Err(ContainerError::Table) }
+/// The bytes of a section.
+fn stored<'a>(bytes: &'a [u8], section: &Section) -> Option<&'a [u8]> {
+    bytes.get(section.range.start as usize..section.range.end as usize)
 }
 
-/// The unread rest of some bytes.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const LENGTH: usize>(&mut self) -> Option<[u8; LENGTH]> {
-        self.take(LENGTH)?.try_into().ok()
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn length(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// A line of the table, for a section that starts at `start`, and the hash of its bytes.
-    fn section(&mut self, start: usize) -> Option<(Section, [u8; 32])> {
-        let [name_length] = self.array()?;
-        let name = String::from_utf8(self.take(name_length.into())?.to_vec()).ok()?;
-        let encoding = match self.array()? {
-            [0] => Encoding::Raw,
-            [1] => Encoding::Zstd,
-            _ => return None,
-        };
-        let stored_length = self.length()?;
-        let plain_length = self.length()?;
-        if encoding == Encoding::Raw && stored_length != plain_length {
-            return None;
-        }
-        let range = start..start.checked_add(usize::try_from(stored_length).ok()?)?;
-        Some((Section { name, encoding, range, plain_length }, self.array()?))
-    }
+/// Reads a file of `length` bytes into memory that is taken at once, so that no copy of a part stays behind.
+fn read_whole(file: File, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let capacity = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

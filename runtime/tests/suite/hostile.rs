@@ -123,7 +123,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
         if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
             let _ = client.decrypt(&output);
         }
-        let bytes = rebuilt(keys.as_bytes(), Kind::EvaluationKeys, &key_names);
+        let bytes = rebuilt(keys.as_bytes().unwrap(), Kind::EvaluationKeys, &key_names);
         if let Ok(keys) = EvaluationKeyFile::from_bytes(bytes) {
             let _ = Server::new(&artifact, keys, 0);
         }

@@ -1,7 +1,9 @@
 //! Tests of the runtime through its public interface.
 
+mod changing;
 mod clear;
 mod encrypted;
 mod files;
 mod hostile;
+mod key_sets;
 mod support;

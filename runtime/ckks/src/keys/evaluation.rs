@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{EncapsulationKeys, SwitchingKey};
 use crate::context::ContextId;
+use crate::model::KeyRequest;
 use crate::{Context, Error};
 
 /// Keys for evaluation. They reveal nothing, but they are bound to one secret.
@@ -65,6 +66,19 @@ impl EvaluationKeys {
     }
 }
 
+/// The Galois elements of a request, each with the highest level at which it is used.
+pub(crate) fn galois_keys(context: &Context, request: &KeyRequest) -> BTreeMap<u64, usize> {
+    let mut levels = BTreeMap::new();
+    let rotations =
+        request.rotations.iter().map(|(&r, &level)| (rotation_element(context, r), level));
+    let conjugation = request.conjugation.map(|level| (conjugation_element(context), level));
+    for (element, level) in rotations.chain(conjugation).filter(|(element, _)| *element != 1) {
+        let highest = levels.entry(element).or_insert(level);
+        *highest = level.max(*highest);
+    }
+    levels
+}
+
 /// 5^r mod 2N.
 pub(crate) fn rotation_element(context: &Context, rotation: i64) -> u64 {
     let order = context.parameters().max_slots() as i64;
@@ -72,7 +86,7 @@ pub(crate) fn rotation_element(context: &Context, rotation: i64) -> u64 {
 }
 
 /// −1 mod 2N.
-pub(super) fn conjugation_element(context: &Context) -> u64 {
+pub(crate) fn conjugation_element(context: &Context) -> u64 {
     2 * context.ring().degree() as u64 - 1
 }
 

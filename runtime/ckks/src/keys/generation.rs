@@ -1,11 +1,9 @@
 //! Making the keys that an evaluator gets, from the secret.
 
-use std::collections::BTreeMap;
-
 use rand_core::{CryptoRng, SeedableRng};
 use rayon::prelude::*;
 
-use super::evaluation::{conjugation_element, power, rotation_element};
+use super::evaluation::{galois_keys, power};
 use super::masking::{error, mask, uniform};
 use super::{EncapsulationKeys, EvaluationKeys, Pair, SecretKey, SwitchingKey};
 use crate::model::KeyRequest;
@@ -35,16 +33,10 @@ impl EvaluationKeys {
             SwitchingKey::generate(context, &square, secret.poly(), level, rng)
         });
 
-        let mut levels = BTreeMap::new();
-        let rotations =
-            request.rotations.iter().map(|(&r, &level)| (rotation_element(context, r), level));
-        let conjugation = request.conjugation.map(|level| (conjugation_element(context), level));
-        for (element, level) in rotations.chain(conjugation).filter(|(element, _)| *element != 1) {
-            let highest = levels.entry(element).or_insert(level);
-            *highest = level.max(*highest);
-        }
-        let seeded: Vec<_> =
-            levels.into_iter().map(|key| (key, ChaCha20Rng::from_rng(rng))).collect();
+        let seeded: Vec<_> = galois_keys(context, request)
+            .into_iter()
+            .map(|key| (key, ChaCha20Rng::from_rng(rng)))
+            .collect();
         let generate = |((element, level), mut rng)| {
             let to: Poly = ring.automorphism(secret.poly(), inverse(context, element));
             let to = SecretPoly::from(to);

@@ -5,6 +5,7 @@
 
 mod encapsulation;
 mod evaluation;
+mod expected;
 #[cfg(feature = "client")]
 mod generation;
 #[cfg(feature = "client")]
@@ -17,6 +18,8 @@ mod switching;
 
 pub(crate) use encapsulation::{EncapsulationKeys, Pair};
 pub use evaluation::EvaluationKeys;
+pub(crate) use expected::{Expected, Found};
+pub use expected::{KeyName, KeySetFault};
 #[cfg(feature = "client")]
 pub use public::PublicKey;
 #[cfg(feature = "client")]

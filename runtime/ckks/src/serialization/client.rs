@@ -27,9 +27,9 @@ impl SecretKey {
     pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(context, SECRET_KEY, bytes)?;
         let bytes = reader.take(context.ring().degree())?;
-        reader.finish()?;
         let coefficients: Vec<i8> = bytes.iter().map(|&b| b as i8).collect();
         let coefficients = Zeroizing::new(coefficients);
+        reader.finish()?;
         if coefficients.iter().any(|c| !(-1..=1).contains(c)) {
             return Err(FormatError::Field("secret coefficient").into());
         }

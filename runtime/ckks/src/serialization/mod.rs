@@ -10,15 +10,19 @@
 mod client;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::context::check_scale;
-use crate::keys::{EncapsulationKeys, Pair, SwitchingKey};
+use crate::keys::{EncapsulationKeys, Expected, Found, Pair, SwitchingKey};
+use crate::model::{KeyRequest, Parameters};
 use crate::ring::{Basis, Domain, PackedPoly, Poly, sample};
 use crate::{Ciphertext, Context, Error, EvaluationKeys, FormatError, SeededCiphertext};
 
 const MAGIC: &[u8; 4] = b"PICK";
 const VERSION: u8 = 2;
+
+/// Magic, kind, version and fingerprint.
+const HEADER_BYTES: u64 = 4 + 1 + 1 + 16;
 
 type Seed = [u8; sample::SEED_BYTES];
 
@@ -65,12 +69,54 @@ impl EvaluationKeys {
         Ok(())
     }
 
+    /// Bytes that [`EvaluationKeys::write_to`] writes of the keys of a request, whose rotations are all different
+    /// modulo N/2.
+    pub fn serialized_bytes(parameters: &Parameters, request: &KeyRequest) -> u64 {
+        let poly = |primes: usize| 8 * (parameters.degree() * primes) as u64;
+        let seed = sample::SEED_BYTES as u64;
+        let special = parameters.special().len();
+        let key = |level: usize| {
+            let parts = parameters.digit_ranges(level).count() as u64;
+            8 + 4 + parts * (seed + poly(level + 1 + special))
+        };
+        let levels = request.rotations.values().copied();
+        let levels = levels.chain(request.relinearization).chain(request.conjugation);
+        let chain = parameters.moduli().len();
+        // The lowest prime and a special one; the chain and that special one.
+        let pair = 2 * seed + poly(2) + poly(chain + 1);
+        let encapsulation = 1 + if request.encapsulation { pair } else { 0 };
+        HEADER_BYTES + 4 + levels.map(key).sum::<u64>() + encapsulation
+    }
+
     /// Reads what [`EvaluationKeys::write_to`] wrote.
     ///
     /// # Errors
     /// [`Error::Format`], [`Error::Ring`], [`Error::LevelTooHigh`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(context, EVALUATION_KEYS, bytes)?;
+        Self::read(Reader::new(context, EVALUATION_KEYS, bytes)?, |_| Ok(()))
+    }
+
+    /// Reads keys as [`EvaluationKeys::from_bytes`] does, a polynomial at a time, if they are exactly those that
+    /// a request asks for: each is compared before its memory is taken.
+    ///
+    /// # Errors
+    /// [`Error::KeySet`], and those of [`EvaluationKeys::from_bytes`].
+    pub fn read_requested(
+        context: &Context,
+        request: &KeyRequest,
+        source: impl Read,
+    ) -> Result<Self, Error> {
+        let stream = Stream { source, buffer: Vec::new() };
+        let mut expected = Expected::new(context, request);
+        Self::read(Reader::new(context, EVALUATION_KEYS, stream)?, |found| expected.check(found))
+    }
+
+    /// Before each key is expanded, and at the end, `check` sees what it is.
+    fn read<S: Source>(
+        mut reader: Reader<S>,
+        mut check: impl FnMut(Found) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let context = reader.context;
         let mut keys = BTreeMap::new();
         let mut above = 0;
         for _ in 0..reader.u32()? {
@@ -81,16 +127,21 @@ impl EvaluationKeys {
                 return Err(FormatError::Field("Galois element").into());
             }
             above = element + 1;
-            keys.insert(element, reader.switching_key()?);
+            let level = reader.u32()? as usize;
+            check(Found::Key { element, level })?;
+            keys.insert(element, reader.switching_key(level)?);
         }
-        let encapsulation = match reader.array()? {
-            [0] => None,
-            [1] => {
-                let [low, high] = EncapsulationKeys::bases(context);
-                let (to_sparse, from_sparse) = (reader.pair(low)?, reader.pair(high)?);
-                Some(EncapsulationKeys { to_sparse, from_sparse })
-            }
+        let has_encapsulation = match reader.array()? {
+            [flag @ (0 | 1)] => flag == 1,
             _ => return Err(FormatError::Field("encapsulation").into()),
+        };
+        check(Found::End { has_encapsulation })?;
+        let encapsulation = if has_encapsulation {
+            let [low, high] = EncapsulationKeys::bases(context);
+            let (to_sparse, from_sparse) = (reader.pair(low)?, reader.pair(high)?);
+            Some(EncapsulationKeys { to_sparse, from_sparse })
+        } else {
+            None
         };
         reader.finish()?;
         let relinearization = keys.remove(&RELINEARIZATION);
@@ -99,7 +150,7 @@ impl EvaluationKeys {
 }
 
 /// Stands in for a Galois element, which is odd.
-const RELINEARIZATION: u64 = 0;
+pub(crate) const RELINEARIZATION: u64 = 0;
 
 impl Ciphertext {
     /// The ciphertext as bytes.
@@ -171,15 +222,15 @@ fn append_shape(bytes: &mut Vec<u8>, basis: Basis, scale: f64, slots: usize) {
     bytes.extend((slots as u64).to_le_bytes());
 }
 
-/// The unread rest of some bytes.
-struct Reader<'a> {
+/// An object's bytes.
+struct Reader<'a, S> {
     context: &'a Context,
-    rest: &'a [u8],
+    source: S,
 }
 
-impl<'a> Reader<'a> {
-    fn new(context: &'a Context, kind: Kind, bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Self { context, rest: bytes };
+impl<'a, S: Source> Reader<'a, S> {
+    fn new(context: &'a Context, kind: Kind, source: S) -> Result<Self, Error> {
+        let mut reader = Self { context, source };
         if reader.array::<4>()? != *MAGIC || reader.array::<1>()? != [kind.mark] {
             return Err(FormatError::Kind(kind.name).into());
         }
@@ -193,11 +244,8 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
-        let truncated = FormatError::Truncated { needed: length, left: self.rest.len() };
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(truncated)?;
-        self.rest = rest;
-        Ok(taken)
+    fn take(&mut self, length: usize) -> Result<&[u8], FormatError> {
+        self.source.take(length)
     }
 
     fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], FormatError> {
@@ -218,8 +266,9 @@ impl<'a> Reader<'a> {
     }
 
     fn poly(&mut self, basis: Basis) -> Result<Poly, Error> {
-        let bytes = self.take(8 * self.context.ring().degree() * basis.len())?;
-        Ok(self.context.ring().read(bytes, basis, Domain::Ntt)?)
+        let ring = self.context.ring();
+        let bytes = self.take(8 * ring.degree() * basis.len())?;
+        Ok(ring.read(bytes, basis, Domain::Ntt)?)
     }
 
     /// Basis, scale and slots of a ciphertext.
@@ -236,8 +285,7 @@ impl<'a> Reader<'a> {
         Ok((basis, scale, slots))
     }
 
-    fn switching_key(&mut self) -> Result<SwitchingKey, Error> {
-        let level = self.u32()? as usize;
+    fn switching_key(&mut self, level: usize) -> Result<SwitchingKey, Error> {
         let basis = self.context.basis_at(level)?.union(self.context.special_basis());
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for _ in self.context.parameters().digit_ranges(level) {
@@ -259,7 +307,56 @@ impl<'a> Reader<'a> {
         Ok((ring.pack(&b), ring.pack(&ring.uniform(seed, basis, Domain::Ntt))))
     }
 
-    fn finish(self) -> Result<(), FormatError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(FormatError::TrailingBytes(self.rest.len())) }
+    fn finish(mut self) -> Result<(), FormatError> {
+        match self.source.left()? {
+            0 => Ok(()),
+            left => Err(FormatError::TrailingBytes(left)),
+        }
+    }
+}
+
+/// Where an object's bytes come from.
+trait Source {
+    /// The next bytes.
+    fn take(&mut self, length: usize) -> Result<&[u8], FormatError>;
+
+    /// How many are left, at least: none only at the end.
+    fn left(&mut self) -> Result<usize, FormatError>;
+}
+
+impl Source for &[u8] {
+    fn take(&mut self, length: usize) -> Result<&[u8], FormatError> {
+        let truncated = FormatError::Truncated { needed: length, left: self.len() };
+        self.split_off(..length).ok_or(truncated)
+    }
+
+    fn left(&mut self) -> Result<usize, FormatError> {
+        Ok(self.len())
+    }
+}
+
+/// Bytes that come as they are asked for, in pieces as large as the largest polynomial.
+struct Stream<R> {
+    source: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> Source for Stream<R> {
+    fn take(&mut self, length: usize) -> Result<&[u8], FormatError> {
+        self.buffer.clear();
+        let read = self.source.by_ref().take(length as u64).read_to_end(&mut self.buffer);
+        let left = read.map_err(|error| FormatError::Source(error.kind()))?;
+        if left == length {
+            Ok(&self.buffer)
+        } else {
+            Err(FormatError::Truncated { needed: length, left })
+        }
+    }
+
+    fn left(&mut self) -> Result<usize, FormatError> {
+        match self.take(1) {
+            Err(FormatError::Truncated { .. }) => Ok(0),
+            taken => taken.map(<[u8]>::len),
+        }
     }
 }

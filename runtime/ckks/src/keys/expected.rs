@@ -1,0 +1,130 @@
+//! Whether the keys of a file are exactly those asked for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::evaluation::{conjugation_element, galois_keys, rotation_element};
+use crate::model::KeyRequest;
+use crate::serialization::RELINEARIZATION;
+use crate::{Context, Error};
+
+/// What a reader of keys meets.
+#[derive(Clone, Copy)]
+pub(crate) enum Found {
+    /// A key, by its Galois element or [`RELINEARIZATION`]; they come in ascending order.
+    Key { element: u64, level: usize },
+    /// The end of the keys, and whether those of the sparse secret follow.
+    End { has_encapsulation: bool },
+}
+
+/// The keys that are still to come.
+pub(crate) struct Expected {
+    /// Levels by Galois element.
+    levels: BTreeMap<u64, usize>,
+    names: BTreeMap<u64, KeyName>,
+    encapsulation: bool,
+}
+
+impl Expected {
+    pub(crate) fn new(context: &Context, request: &KeyRequest) -> Self {
+        let mut levels = galois_keys(context, request);
+        levels.extend(request.relinearization.map(|level| (RELINEARIZATION, level)));
+        let rotations = request.rotations.keys().rev();
+        let names = rotations.map(|&r| (rotation_element(context, r), KeyName::Rotation(r)));
+        let others = [
+            (conjugation_element(context), KeyName::Conjugation),
+            (RELINEARIZATION, KeyName::Relinearization),
+        ];
+        let names = names.chain(others).collect();
+        Self { levels, names, encapsulation: request.encapsulation }
+    }
+
+    /// Compares the next key.
+    pub(crate) fn check(&mut self, found: Found) -> Result<(), Error> {
+        let next = self.levels.pop_first();
+        match (found, next) {
+            (Found::Key { element, level }, Some((next, expected))) if element == next => {
+                if level == expected {
+                    return Ok(());
+                }
+                Err(Error::KeySet(KeySetFault::Level {
+                    key: self.name(next),
+                    expected,
+                    found: level,
+                }))
+            }
+            (Found::Key { element, .. }, Some((next, _))) if next < element => {
+                Err(Error::KeySet(KeySetFault::Missing(self.name(next))))
+            }
+            (Found::Key { element, .. }, _) => {
+                Err(Error::KeySet(KeySetFault::NotAskedFor(self.name(element))))
+            }
+            (Found::End { .. }, Some((next, _))) => {
+                Err(Error::KeySet(KeySetFault::Missing(self.name(next))))
+            }
+            (Found::End { has_encapsulation }, None) => {
+                match (has_encapsulation, self.encapsulation) {
+                    (false, true) => {
+                        Err(Error::KeySet(KeySetFault::Missing(KeyName::Encapsulation)))
+                    }
+                    (true, false) => {
+                        Err(Error::KeySet(KeySetFault::NotAskedFor(KeyName::Encapsulation)))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn name(&self, element: u64) -> KeyName {
+        self.names.get(&element).copied().unwrap_or(KeyName::Galois(element))
+    }
+}
+
+/// How a set of keys differs from the one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetFault {
+    /// A key is not there.
+    #[error("{0} is missing")]
+    Missing(KeyName),
+    /// There is a key too many.
+    #[error("{0} is there, which was not asked for")]
+    NotAskedFor(KeyName),
+    /// A key is for another level.
+    #[error("{key} is for level {found}, and level {expected} was asked for")]
+    Level {
+        /// The key.
+        key: KeyName,
+        /// Level asked for.
+        expected: usize,
+        /// Its level.
+        found: usize,
+    },
+}
+
+/// Which evaluation key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyName {
+    /// For products of ciphertexts.
+    Relinearization,
+    /// For rotations by so many slots to the left.
+    Rotation(i64),
+    /// For complex conjugation.
+    Conjugation,
+    /// For an automorphism that has no other name.
+    Galois(u64),
+    /// The pair of keys to the sparse secret of bootstrapping and back.
+    Encapsulation,
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relinearization => f.write_str("the relinearisation key"),
+            Self::Rotation(r) => write!(f, "the key for rotations by {r}"),
+            Self::Conjugation => f.write_str("the conjugation key"),
+            Self::Galois(element) => write!(f, "the key of Galois element {element}"),
+            Self::Encapsulation => f.write_str("the pair of keys for the sparse secret"),
+        }
+    }
+}

@@ -8,6 +8,7 @@
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::ChebyshevPlan;
 use pic_ir::activations::Approximation;
+use pic_ir::escape::Escaped;
 use pic_ir::function::Function;
 use pic_ir::network::{Network, Node, Op};
 use pic_ir::profile::LayerProfile;
@@ -29,7 +30,7 @@ const GATE: Function = Function::HardSigmoid { alpha: 0.5, beta: 0.5 };
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CompositeError {
     /// Another activation than ReLU.
-    #[error("the composite method knows relu only, `{layer}` is {function}")]
+    #[error("the composite method knows relu only, `{}` is {function}", Escaped(layer))]
     Function {
         /// The activation.
         layer: String,

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
 
@@ -128,7 +129,7 @@ pub enum ActivationsError {
         found: usize,
     },
     /// Layers in another order, or another function.
-    #[error("expected layer `{expected}`, found `{found}`")]
+    #[error("expected layer `{}`, found `{}`", Escaped(expected), Escaped(found))]
     Layer {
         /// Name in the network.
         expected: String,
@@ -136,7 +137,7 @@ pub enum ActivationsError {
         found: String,
     },
     /// Coefficients or interval are not usable.
-    #[error("layer `{layer}`: malformed polynomial or interval")]
+    #[error("layer `{}`: malformed polynomial or interval", Escaped(layer))]
     Polynomial {
         /// The layer.
         layer: String,
@@ -150,7 +151,7 @@ impl fmt::Display for Activations {
             writeln!(
                 f,
                 "{}: {} ≈ degree {} on [{:.3}, {:.3}], r {:.2}, error {:.3e}, loss {:.3e}",
-                layer.name,
+                Escaped(&layer.name),
                 layer.function,
                 layer.degree(),
                 layer.center - layer.half_width,

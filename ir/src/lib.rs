@@ -9,6 +9,7 @@
 
 pub mod activations;
 pub mod cost;
+pub mod escape;
 pub mod function;
 pub mod layout;
 pub mod matrix;

@@ -25,6 +25,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
+use crate::escape::Escaped;
 use crate::function::Function;
 use crate::matrix::{Matrix, MatrixError};
 
@@ -210,7 +211,7 @@ fn verify_linear(
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NetworkError {
     /// A node breaks an invariant.
-    #[error("node `{name}`: {fault}")]
+    #[error("node `{}`: {fault}", Escaped(name))]
     Node {
         /// Name of the node.
         name: String,
@@ -305,7 +306,7 @@ impl fmt::Display for Network {
                     }
                 }
             }
-            write!(f, " ; {}", node.name)?;
+            write!(f, " ; {}", Escaped(&node.name))?;
             f.write_str(if index == self.output { " (output)\n" } else { "\n" })?;
         }
         Ok(())

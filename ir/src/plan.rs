@@ -14,6 +14,7 @@ use pic_ckks_model::Parameters;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
 use serde::{Deserialize, Serialize};
 
+use crate::escape::Escaped;
 use crate::layout::Layout;
 use crate::network::{Network, Op};
 use crate::transform::Schedule;
@@ -89,7 +90,7 @@ pub enum PlanError {
         found: usize,
     },
     /// A node's plan does not fit it.
-    #[error("the plan of node `{name}` does not fit it")]
+    #[error("the plan of node `{}` does not fit it", Escaped(name))]
     Node {
         /// Name of the node.
         name: String,
@@ -108,7 +109,7 @@ impl fmt::Display for Plan {
             if let Some(level) = node.bootstrapped {
                 write!(f, ", bootstrapped to level {level}")?;
             }
-            writeln!(f, " ; {}", node.name)?;
+            writeln!(f, " ; {}", Escaped(&node.name))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::escape::Escaped;
 use serde::{Deserialize, Serialize};
 
 /// Statistics of every activation layer's input over the calibration samples.
@@ -87,7 +88,7 @@ impl fmt::Display for Profile {
             writeln!(
                 f,
                 "{}: {} elements, mean {:.4}, std {:.4}, range [{:.4}, {:.4}], sensitivity {:.4e} ± {:.1e}",
-                layer.name,
+                Escaped(&layer.name),
                 layer.elements,
                 s.mean,
                 s.variance.sqrt(),

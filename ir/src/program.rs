@@ -43,6 +43,7 @@ use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{CostModel, Target};
+use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
 use crate::memory::Memory;
@@ -477,7 +478,7 @@ pub enum ProgramError {
         longest: u32,
     },
     /// A port's shape does not match its value.
-    #[error("port `{name}` does not match its value")]
+    #[error("port `{}` does not match its value", Escaped(name))]
     Port {
         /// Name of the port.
         name: String,
@@ -486,7 +487,7 @@ pub enum ProgramError {
     #[error("preprocessing does not fit the input")]
     Preprocessing,
     /// A value breaks an invariant.
-    #[error("value `{name}`: {fault}")]
+    #[error("value `{}`: {fault}", Escaped(name))]
     Value {
         /// Name of the value.
         name: String,
@@ -572,7 +573,10 @@ impl fmt::Display for Program {
             writeln!(
                 f,
                 " ; [{:.4} ± {:.4}] {} ; {}",
-                value.center, value.half_width, value.layout, value.name
+                value.center,
+                value.half_width,
+                value.layout,
+                Escaped(&value.name)
             )?;
         }
         write!(f, "keys: relinearisation ")?;

@@ -14,7 +14,7 @@ use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
 
 use super::input::InputError;
-use super::text::bytes;
+use super::text::{bytes, printable, printable_json};
 
 /// A failed command, ready to be shown.
 #[derive(Debug, Serialize)]
@@ -54,13 +54,14 @@ impl Failure {
     pub fn show(self, json: bool) {
         if json {
             let value = serde_json::json!({ "error": self });
-            eprintln!("{value}");
+            eprintln!("{}", printable_json(&value.to_string()));
         } else {
             // Words stay whole: paths and hashes are copied from messages.
             let options = MietteHandlerOpts::new().break_words(false);
             // Set once: the process ends with this message.
             let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
-            eprintln!("{:?}", miette::Report::new(self));
+            let printed = Self { message: printable(&self.message), ..self };
+            eprintln!("{:?}", miette::Report::new(printed));
         }
     }
 }

@@ -35,8 +35,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use pic_ir::escape::Escaped;
+
 use error::Failure;
 use progress::Reporter;
+use text::{printable, printable_json};
 
 /// Compile neural networks to run on encrypted inputs
 ///
@@ -83,15 +86,15 @@ impl Session {
     fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             let json = serde_json::to_string_pretty(value).expect("results encode as JSON");
-            self.write(&format!("{json}\n"))
+            self.write(&format!("{}\n", printable_json(&json)))
         } else {
-            self.write(&text())
+            self.write(&printable(&text()))
         }
     }
 
     /// Prints something on the way to the result, for people.
     fn say(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { self.write(&text.to_string()) }
+        if self.json { Ok(()) } else { self.write(&printable(&text.to_string())) }
     }
 
     fn write(&self, text: &str) -> Result<(), Failure> {
@@ -106,7 +109,7 @@ impl Session {
     /// Prints a warning to stderr.
     fn warn(&self, message: impl std::fmt::Display) {
         self.progress.finish();
-        eprintln!("warning: {message}");
+        eprintln!("warning: {}", Escaped(&message.to_string()));
     }
 }
 

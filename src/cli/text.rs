@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pic_ir::escape::{Escaped, acts};
+
 /// Bytes with a binary unit.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
@@ -34,6 +36,25 @@ pub fn or_dash<T>(value: Option<T>, format: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "–".into(), format)
 }
 
+/// Text for a terminal: what names from files would make it do is shown instead. Line breaks stay.
+pub fn printable(text: &str) -> String {
+    text.split('\n').map(|line| Escaped(line).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON for a terminal: characters that act are written as escapes, which mean the same.
+pub fn printable_json(json: &str) -> String {
+    let mut text = String::new();
+    for c in json.chars() {
+        if c != '\n' && acts(c) {
+            // Below 2^16 all, and within strings: outside of them JSON has none but line breaks.
+            text += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 /// Rows under a heading, columns aligned: the first to the left, the others to the right.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -45,9 +66,9 @@ impl Table {
         Self { rows: vec![headings.iter().map(|h| (*h).into()).collect()] }
     }
 
-    /// Adds a row.
+    /// Adds a row. Cells may hold names from files.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| Escaped(&cell).to_string()).collect());
     }
 }
 
@@ -95,6 +116,18 @@ mod tests {
         assert_eq!(seconds(90.0), "90.00 s");
         assert_eq!(percent(0.005), "0.50 %");
         assert_eq!(or_dash(None, percent), "–");
+    }
+
+    #[test]
+    fn nothing_acts_on_the_terminal() {
+        assert_eq!(printable("a\x1b[2J\nb\u{202e}"), "a\\u{1b}[2J\nb\\u{202e}");
+        let value = "a\x1b\x7f\u{9b}\u{202e}\nü";
+        let json = printable_json(&serde_json::to_string_pretty(&[value]).unwrap());
+        assert_eq!(json, "[\n  \"a\\u001b\\u007f\\u009b\\u202e\\nü\"\n]");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [value]);
+        let mut table = Table::new(&["name", "x"]);
+        table.row(["a\nb".into(), "1".into()]);
+        assert_eq!(table.to_string(), "  name  x\n  a\\nb  1\n");
     }
 
     #[test]

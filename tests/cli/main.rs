@@ -8,3 +8,4 @@ mod pipeline;
 mod refusals;
 mod replacing;
 mod targets;
+mod terminal;

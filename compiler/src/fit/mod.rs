@@ -15,6 +15,7 @@ pub use expansion::Form;
 pub use search::{Candidate, LEAST_FOLDED, Options, candidates, refit};
 
 use pic_ckks_model::square;
+use pic_ir::escape::Escaped;
 use pic_ir::function::Function;
 
 use density::Node;
@@ -32,7 +33,7 @@ pub enum FitError {
         degree: usize,
     },
     /// Statistics are empty or not finite.
-    #[error("the statistics of layer `{layer}` are empty or not finite")]
+    #[error("the statistics of layer `{}` are empty or not finite", Escaped(layer))]
     Statistics {
         /// The layer.
         layer: String,

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use pic_ir::escape::Escaped;
+
 /// Why an ONNX file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -21,7 +23,10 @@ pub enum ImportError {
     #[error("cannot be read: {0}")]
     Read(std::io::Error),
     /// The bytes are not an ONNX protobuf.
-    #[error("not an ONNX model ({reason}); expected the protobuf that exporters write as `.onnx`")]
+    #[error(
+        "not an ONNX model ({}); expected the protobuf that exporters write as `.onnx`",
+        Escaped(reason)
+    )]
     Decode {
         /// What the decoder says.
         reason: String,
@@ -49,7 +54,7 @@ pub enum ImportError {
         found: Vec<String>,
     },
     /// The input cannot be encrypted as it is declared.
-    #[error("input `{name}`: {fault}")]
+    #[error("input `{}`: {fault}", Escaped(name))]
     Input {
         /// Name of the input.
         name: String,
@@ -57,7 +62,7 @@ pub enum ImportError {
         fault: InputFault,
     },
     /// An initializer is malformed or of an unsupported kind.
-    #[error("initializer `{name}`: {fault}")]
+    #[error("initializer `{}`: {fault}", Escaped(name))]
     Initializer {
         /// Name of the initializer.
         name: String,
@@ -65,7 +70,10 @@ pub enum ImportError {
         fault: TensorFault,
     },
     /// The nodes do not form an acyclic graph in which each value is defined once.
-    #[error("value `{value}` {fault}: the file is corrupted, check it with `onnx.checker`")]
+    #[error(
+        "value `{}` {fault}: the file is corrupted, check it with `onnx.checker`",
+        Escaped(value)
+    )]
     Structure {
         /// The value.
         value: String,
@@ -74,7 +82,8 @@ pub enum ImportError {
     },
     /// The output does not depend on the input.
     #[error(
-        "the output `{output}` does not depend on the input: there is nothing to run on encrypted data"
+        "the output `{}` does not depend on the input: there is nothing to run on encrypted data",
+        Escaped(output)
     )]
     ConstantOutput {
         /// Name of the output.
@@ -84,7 +93,7 @@ pub enum ImportError {
     #[error("{} node(s) cannot run on encrypted data:{}", .0.len(), bullets(.0))]
     Nodes(Vec<Refusal>),
     /// The plaintext reference cannot run the model.
-    #[error("the plaintext reference (tract) cannot run the model: {reason}")]
+    #[error("the plaintext reference (tract) cannot run the model: {}", Escaped(reason))]
     Reference {
         /// What tract says.
         reason: String,
@@ -100,7 +109,8 @@ fn bullets(refusals: &[Refusal]) -> String {
 pub enum InputFault {
     /// The rank or an extent other than the batch is not known.
     #[error(
-        "its shape {shape} is not fully known: export with fixed extents (only the batch axis may be dynamic)"
+        "its shape {} is not fully known: export with fixed extents (only the batch axis may be dynamic)",
+        Escaped(shape)
     )]
     UnknownShape {
         /// The shape as declared.
@@ -115,7 +125,10 @@ pub enum InputFault {
         batch: i64,
     },
     /// An extent is not positive, or there are too many elements.
-    #[error("its shape {shape} is empty, or has more than {limit} elements or {axes} axes")]
+    #[error(
+        "its shape {} is empty, or has more than {limit} elements or {axes} axes",
+        Escaped(shape)
+    )]
     Extent {
         /// The shape as declared.
         shape: String,
@@ -172,7 +185,7 @@ pub enum TensorFault {
         unit: &'static str,
     },
     /// The reader refused it.
-    #[error("{reason}")]
+    #[error("{}", Escaped(reason))]
     Unreadable {
         /// What the reader says.
         reason: String,
@@ -206,7 +219,9 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node `{}` ({}): {}; {}", self.node, self.op_type, self.fault, self.fault.help())
+        let (node, op_type) = (Escaped(&self.node), Escaped(&self.op_type));
+        let fault = self.fault.to_string();
+        write!(f, "node `{node}` ({op_type}): {}; {}", Escaped(&fault), self.fault.help())
     }
 }
 

@@ -23,6 +23,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use pic_ir::escape::Escaped;
 use pic_ir::network::Network;
 use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::Framework;
@@ -56,6 +57,7 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::FinalNormalisationDropped { node, op_type } = self;
+        let node = Escaped(node);
         write!(f, "the final {op_type} `{node}` is left to the client: the network returns logits")
     }
 }

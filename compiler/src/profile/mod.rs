@@ -7,6 +7,7 @@
 mod accumulator;
 
 use pic_ckks_model::square;
+use pic_ir::escape::Escaped;
 use pic_ir::network::Network;
 use pic_ir::profile::{LayerProfile, Profile, Sensitivity};
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ pub enum ProfileError {
         samples: usize,
     },
     /// The input of a layer overflows.
-    #[error("the input of layer `{layer}` is infinite or not a number for some sample")]
+    #[error("the input of layer `{}` is infinite or not a number for some sample", Escaped(layer))]
     Overflow {
         /// The layer.
         layer: String,

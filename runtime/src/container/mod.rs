@@ -27,6 +27,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use pic_ir::escape::Escaped;
+
 /// Identifies a program: BLAKE3 of its encoded form. Every file names the program it belongs to.
 pub type ProgramHash = blake3::Hash;
 
@@ -123,7 +125,7 @@ pub enum ContainerError {
     #[error("the file is truncated")]
     Truncated,
     /// Bytes are not those that were written.
-    #[error("the file is damaged: the checksum of `{what}` does not match")]
+    #[error("the file is damaged: the checksum of `{}` does not match", Escaped(what))]
     Checksum {
         /// The section, or the header and table.
         what: String,

@@ -104,6 +104,13 @@ pub struct ConvAxis {
     pub pad: usize,
 }
 
+/// Entries that a row of a product may have before those of equal columns are added up, or four times its columns
+/// where these are more: it would else have as many as there are paths through all factors.
+const MOST_UNMERGED: usize = 1 << 16;
+
+/// Most taps along one axis of a convolution, over all outputs: they are gone through for its rotations.
+const MAX_TAPS: usize = 1 << 26;
+
 /// A non-zero of a row: column and value.
 pub type Entry = (u32, f64);
 
@@ -179,6 +186,10 @@ impl Matrix {
                     for (column, weight) in outer {
                         factor.row(column as usize, &mut inner);
                         entries.extend(inner.iter().map(|&(c, w)| (c, weight * w)));
+                        // Sums come in the same order, however often they are formed.
+                        if entries.len() > MOST_UNMERGED.max(4 * factor.cols()) {
+                            merge_columns(entries);
+                        }
                     }
                     merge_columns(entries);
                 }
@@ -268,7 +279,7 @@ impl Matrix {
                 small(&extents(conv.out_channels, |a| a.output))?;
                 small(&extents(1, |a| a.stride))?;
                 small(&extents(1, |a| a.dilation))?;
-                small(&extents(1, |a| a.pad + 1))?;
+                small(&extents(1, |a| a.pad.saturating_add(1)))?;
                 if conv.groups == 0
                     || conv.in_channels % conv.groups != 0
                     || conv.out_channels % conv.groups != 0
@@ -278,6 +289,13 @@ impl Matrix {
                         in_channels: conv.in_channels,
                         out_channels: conv.out_channels,
                     });
+                }
+                for axis in &conv.axes {
+                    let taps = axis.output.checked_mul(axis.kernel);
+                    if taps.is_none_or(|taps| taps > MAX_TAPS) {
+                        let extents = vec![axis.output, axis.kernel];
+                        return Err(MatrixError::Extent { extents });
+                    }
                 }
                 let kernel = extents(conv.in_channels / conv.groups, |a| a.kernel);
                 small(&kernel)?;

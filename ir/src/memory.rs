@@ -78,3 +78,25 @@ pub fn peak_ciphertext_bytes(program: &Program) -> usize {
     }
     peak
 }
+
+/// Memory that a server takes at least, in bytes, by the program itself and not by what it predicts: keys,
+/// ciphertexts, all encoded constants in their smallest form, and the diagonals of one value as they are generated.
+pub fn least_server_bytes(program: &Program) -> u64 {
+    // Encoded, a diagonal has as many integers as it has values, of four bytes at least.
+    let diagonals = program.diagonal_bytes();
+    let matrices = program.bootstrapping.as_ref().map_or(0, |plan| plan.matrix_bytes());
+    let parts = [
+        program.keys.bytes(&program.parameters),
+        peak_ciphertext_bytes(program) as u64,
+        diagonals.iter().sum(),
+        diagonals.iter().copied().max().unwrap_or(0),
+        // At most eight bytes for each prime, where the smallest form has eight for all.
+        matrices / program.parameters.moduli().len() as u64,
+    ];
+    parts.into_iter().fold(0, u64::saturating_add)
+}
+
+/// Memory that a simulation in the clear takes at least, in bytes: the diagonals of all values.
+pub fn least_clear_bytes(program: &Program) -> u64 {
+    program.diagonal_bytes().iter().sum()
+}

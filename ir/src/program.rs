@@ -25,6 +25,9 @@
 //!   the modulus it is rescaled by; that of a polynomial of degree 2^k > 1 is what folding its leading
 //!   coefficient yields ([`ChebyshevPlan::output_scale`]);
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
+//! - a value has at most [`MAX_CIPHERTEXTS`] ciphertexts, a linear value at most [`MAX_PAIRS`] pairs of one that it
+//!   reads and one that it makes, and at most [`MAX_DIAGONAL_BYTES`] of diagonals: what a program read from a file can
+//!   make others allocate;
 //! - layouts are injective, lengths match matrices, biases, operands and ports;
 //! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,
 //!   products' operands have center 0 and half widths multiply;
@@ -49,6 +52,19 @@ use crate::matrix::{Matrix, MatrixError};
 use crate::memory::Memory;
 use crate::preprocessing::Preprocessing;
 use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
+
+/// Most ciphertexts of a value. A hundred times what images of 224 × 224 pixels take.
+pub const MAX_CIPHERTEXTS: usize = 1 << 12;
+
+/// Most pairs of an input and an output ciphertext of a linear value.
+pub const MAX_PAIRS: usize = 1 << 16;
+
+/// Most bytes that the diagonals of a linear value take while they are generated, in single precision: as much as all
+/// rotations from one ciphertext to another take for N = 2^16.
+pub const MAX_DIAGONAL_BYTES: u64 = 1 << 32;
+
+/// Largest width of giant steps: more than there are slots.
+const MAX_STEP: u32 = 1 << 24;
 
 /// A CKKS program over tensors. See the [module documentation](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -302,6 +318,18 @@ impl Program {
 
     /// The keys that the values take, derived from them.
     pub fn required_keys(&self) -> KeyRequest {
+        self.derive_keys(&mut |_, _| {})
+    }
+
+    /// Bytes of the diagonals of each linear value as they are generated, in single precision.
+    pub fn diagonal_bytes(&self) -> Vec<u64> {
+        let mut found = Vec::new();
+        self.derive_keys(&mut |_, bytes| found.push(bytes));
+        found
+    }
+
+    /// The same as [`Program::required_keys`]; `observe` sees each linear value and the bytes of its diagonals.
+    fn derive_keys(&self, observe: &mut dyn FnMut(&Value, u64)) -> KeyRequest {
         let slots = 1i64 << self.log_slots;
         let mut keys = KeyRequest::default();
         for value in &self.values {
@@ -316,6 +344,10 @@ impl Program {
                     let terms = self.terms(operands, matrices);
                     let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
                     let diagonals = structure(&terms, &value.layout, self.log_slots);
+                    observe(
+                        value,
+                        (diagonals.len() as u64 * size_of::<f32>() as u64) << geometry.log_length,
+                    );
                     let steps = Steps::new(&diagonals, *schedule);
                     if steps.paired_inputs > 0 {
                         keys.conjugation = keys.conjugation.max(Some(level));
@@ -362,7 +394,16 @@ impl Program {
             return Err(ProgramError::Bootstrapping);
         }
         let within = |&r: &i64| (1..1 << (self.parameters.log_n() - 1)).contains(&r);
-        let sound = self.keys.covers(&self.required_keys())
+        let mut too_large = None;
+        let required = self.derive_keys(&mut |value, bytes| {
+            if bytes > MAX_DIAGONAL_BYTES {
+                too_large.get_or_insert_with(|| value.name.clone());
+            }
+        });
+        if let Some(name) = too_large {
+            return Err(ProgramError::Value { name, fault: Fault::Size });
+        }
+        let sound = self.keys.covers(&required)
             && self.keys.highest_level().is_none_or(|level| level <= self.parameters.max_level())
             && self.keys.rotations.keys().all(within);
         if !sound {
@@ -373,6 +414,10 @@ impl Program {
 
     fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
         value.layout.verify()?;
+        let ciphertexts = value.layout.ciphertexts(self.log_slots);
+        if ciphertexts > MAX_CIPHERTEXTS {
+            return Err(Fault::Size);
+        }
         if value.op.operands().iter().any(|&o| o as usize >= index) {
             return Err(Fault::Order);
         }
@@ -435,9 +480,13 @@ impl Program {
                 if exact && centered { Ok(()) } else { Err(Fault::Scale) }
             }
             Op::Linear { matrices, bias, schedule: Schedule { step, shift }, .. } => {
-                let sound = *step > 0 && *shift < 1 << self.log_slots;
+                let sound = (1..=MAX_STEP).contains(step) && *shift < 1 << self.log_slots;
                 if matrices.len() != operands.len() || operands.is_empty() || !sound {
                     return Err(Fault::Length);
+                }
+                let inputs = operands.iter().map(|o| o.layout.ciphertexts(self.log_slots));
+                if inputs.sum::<usize>() * ciphertexts > MAX_PAIRS {
+                    return Err(Fault::Size);
                 }
                 for (matrix, operand) in matrices.iter().zip(&operands) {
                     matrix.verify()?;
@@ -529,6 +578,9 @@ pub enum Fault {
     /// Lengths or layouts do not match.
     #[error("lengths, layouts or steps do not match")]
     Length,
+    /// More ciphertexts or diagonals than any sensible program has.
+    #[error("it takes more ciphertexts or diagonals than are allowed")]
+    Size,
     /// A bootstrapped value is not what the plan yields, or there is no plan.
     #[error("level, scale or normalisation are not what bootstrapping takes and yields")]
     Bootstrapping,

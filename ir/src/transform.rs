@@ -130,36 +130,65 @@ pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Di
 
 /// The diagonals of one operand.
 fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diagonal> {
-    // One flag per pair of ciphertexts and rotation in −slots..slots.
-    let (inputs, slots) = (term.layout.ciphertexts(geometry.log_slots), 1 << geometry.log_slots);
-    let mut flags = vec![false; output.ciphertexts(geometry.log_slots) * inputs * 2 * slots];
-    let mut flag = |output: usize, input: usize, rotation: i64| {
-        flags[(output * inputs + input) * 2 * slots + (rotation + slots as i64) as usize] = true;
+    let (inputs, log_slots) = (term.layout.ciphertexts(geometry.log_slots), geometry.log_slots);
+    let mut rotations = vec![Rotations::default(); output.ciphertexts(log_slots) * inputs];
+    let mut add = |output: usize, input: usize, rotation: i64| {
+        rotations[output * inputs + input].insert(rotation, log_slots);
     };
     let differences = match term.matrix {
-        Matrix::Conv(conv) => differences(conv, term.layout, output, geometry.log_slots),
+        Matrix::Conv(conv) => differences(conv, term.layout, output, log_slots),
         _ => None,
     };
     if let Some(Differences { channels, pixels }) = differences {
-        let log_input = term.layout.log_repeat(geometry.log_slots);
+        let log_input = term.layout.log_repeat(log_slots);
         for (output, input, channel) in channels {
             for pixel in &pixels {
-                flag(output, input, geometry.rotation(channel + pixel, log_input));
+                add(output, input, geometry.rotation(channel + pixel, log_input));
             }
         }
     } else {
         visit(term, output, geometry, |d, _, _| {
             let input = d.input as usize - term.first_ciphertext;
-            flag(d.output as usize, input, i64::from(d.rotation));
+            add(d.output as usize, input, i64::from(d.rotation));
         });
     }
-    let diagonal = |index: usize| Diagonal {
-        output: (index / (2 * slots) / inputs) as u32,
-        input: (term.first_ciphertext + index / (2 * slots) % inputs) as u32,
-        rotation: (index % (2 * slots)) as i32 - slots as i32,
+    let of_pair = |(index, rotations): (usize, &Rotations)| {
+        let (output, input) = ((index / inputs) as u32, (index % inputs) as u32);
+        let input = term.first_ciphertext as u32 + input;
+        let diagonal = move |rotation| Diagonal { output, input, rotation };
+        rotations.iter(log_slots).map(diagonal).collect::<Vec<_>>()
     };
-    let flagged = flags.iter().enumerate().filter(|&(_, &flag)| flag);
-    flagged.map(|(index, _)| diagonal(index)).collect()
+    rotations.iter().enumerate().flat_map(of_pair).collect()
+}
+
+/// Rotations between two ciphertexts, which are in −slots/2..slots/2: a bit for each, as matrices have millions
+/// of non-zeros, and none before the first, as a file can name ciphertexts that no matrix joins.
+#[derive(Clone, Default)]
+struct Rotations(Vec<u64>);
+
+impl Rotations {
+    /// There are two slots at least, so that the range has a middle.
+    fn slots(log_slots: u32) -> i64 {
+        1 << log_slots.max(1)
+    }
+
+    fn insert(&mut self, rotation: i64, log_slots: u32) {
+        let slots = Self::slots(log_slots);
+        if self.0.is_empty() {
+            self.0.resize((slots as usize).div_ceil(64), 0);
+        }
+        let bit = (rotation + slots / 2) as usize;
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    fn iter(&self, log_slots: u32) -> impl Iterator<Item = i32> {
+        let first = -(Self::slots(log_slots) / 2) as i32;
+        let bits = self.0.iter().enumerate().flat_map(|(index, &word)| {
+            let is_set = move |bit: &usize| word >> bit & 1 == 1;
+            (0..64).filter(is_set).map(move |bit| 64 * index + bit)
+        });
+        bits.map(move |bit| first + bit as i32)
+    }
 }
 
 /// The values of every diagonal, each of length `2^log_length`, with the weight of operand `k`

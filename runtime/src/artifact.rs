@@ -19,13 +19,13 @@ use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
-use pic_ir::program::{Port, Prediction, Program, Value};
+use pic_ir::program::{MAX_CIPHERTEXTS, Port, Prediction, Program, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::container::{Container, Kind, ProgramHash, Writer};
 use crate::output_file::{Access, write_whole};
+use crate::{Error, decode};
 
 const CLIENT: &str = "client";
 const PROGRAM: &str = "program";
@@ -155,7 +155,7 @@ impl Artifact {
     /// [`Error::Container`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn client(&self) -> Result<ClientInfo, Error> {
         let section = self.container.plain(CLIENT, MAX_CLIENT_BYTES)?;
-        let client: ClientInfo = decode(CLIENT, &section)?;
+        let client: ClientInfo = decode_part(CLIENT, &section)?;
         client.verify()?;
         self.check_security(&client.parameters)?;
         Ok(client)
@@ -172,7 +172,7 @@ impl Artifact {
         if stated != found {
             return Err(Error::ProgramHash { stated, found });
         }
-        let program: Program = decode(PROGRAM, &section)?;
+        let program: Program = decode_part(PROGRAM, &section)?;
         self.check_security(&program.parameters)?;
         program.verify()?;
         if self.client()? != ClientInfo::new(&program) {
@@ -187,7 +187,7 @@ impl Artifact {
     /// [`Error::MissingPart`], [`Error::Container`], [`Error::Decode`], [`Error::Network`],
     /// [`Error::Activations`].
     pub fn model(&self) -> Result<Model, Error> {
-        let model: Model = decode(MODEL, &self.part(MODEL)?)?;
+        let model: Model = decode_part(MODEL, &self.part(MODEL)?)?;
         model.verify()?;
         Ok(model)
     }
@@ -242,11 +242,17 @@ impl ClientInfo {
 
     fn verify(&self) -> Result<(), Error> {
         let within = |level: usize| level <= self.parameters.max_level();
+        let [input, output] = [&self.input_encoding.layout, &self.output_encoding.layout];
+        // Slots are as many as the longest period of the program, or N/2.
+        let least = input.log_period.max(output.log_period).min(self.parameters.log_n() - 1);
         let port = |port: &Port, encoding: &Encoding| {
             let len = port.shape.iter().try_fold(1usize, |len, &extent| len.checked_mul(extent));
-            len == Some(encoding.layout.len) && within(encoding.level) && encoding.is_usable()
+            len == Some(encoding.layout.len)
+                && within(encoding.level)
+                && encoding.is_usable()
+                && encoding.layout.ciphertexts(self.log_slots) <= MAX_CIPHERTEXTS
         };
-        if self.log_slots >= self.parameters.log_n() {
+        if self.log_slots >= self.parameters.log_n() || self.log_slots < least {
             return Err(Error::ClientPart);
         }
         let all_slots = 1 << (self.parameters.log_n() - 1);
@@ -293,12 +299,8 @@ fn encode(part: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(part).expect("plain data types encode to memory")
 }
 
-fn decode<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Result<T, Error> {
-    let fail = |source| Error::Decode { section, source };
-    match postcard::take_from_bytes(bytes).map_err(fail)? {
-        (part, []) => Ok(part),
-        _ => Err(fail(postcard::Error::SerdeDeCustom)),
-    }
+fn decode_part<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Result<T, Error> {
+    decode::from_bytes(bytes).map_err(|source| Error::Decode { section, source })
 }
 
 fn container<const COUNT: usize>(

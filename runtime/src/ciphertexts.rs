@@ -11,10 +11,10 @@ use std::path::Path;
 use pic_ckks::Ciphertext;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::container::{Container, Kind, ProgramHash, Writer};
 use crate::origin::{KeyId, Origin};
 use crate::output_file::{Access, write_whole};
+use crate::{Error, decode};
 
 const SHAPE: &str = "shape";
 const CIPHERTEXTS: &str = "ciphertexts";
@@ -139,11 +139,13 @@ impl<D: Direction> Encrypted<D> {
 
     fn new(container: Container) -> Result<Self, Error> {
         let fail = |source| Error::Decode { section: SHAPE, source };
-        let shape: Shape = postcard::from_bytes(container.raw(SHAPE)?).map_err(fail)?;
+        let shape: Shape = decode::from_bytes(container.raw(SHAPE)?).map_err(fail)?;
         let bytes = container.raw(CIPHERTEXTS)?.len();
         let Shape { samples, ciphertexts, .. } = shape;
-        let count = samples as usize * ciphertexts as usize;
-        if count == 0 || bytes == 0 || !bytes.is_multiple_of(count) {
+        let count = (samples as usize).checked_mul(ciphertexts as usize);
+        let sound =
+            count.is_some_and(|count| count > 0 && bytes > 0 && bytes.is_multiple_of(count));
+        if !sound {
             return Err(Error::Batch { samples, ciphertexts, bytes });
         }
         Ok(Self { container, shape, direction: PhantomData })

@@ -72,6 +72,15 @@ impl Client {
         &self.info
     }
 
+    /// Memory that so many encrypted samples take, in bytes.
+    pub fn encrypted_bytes(&self, samples: usize) -> u64 {
+        let Encoding { layout, level, .. } = &self.info.input_encoding;
+        let ciphertexts = layout.ciphertexts(self.info.log_slots) as u64;
+        let ciphertext = 8 * self.info.parameters.degree() as u64 * (*level as u64 + 1);
+        // One by one, and joined in a file.
+        (2 * ciphertext * ciphertexts).saturating_mul(samples as u64)
+    }
+
     /// Encrypts samples, each as the network takes it (preprocessed), in one batch.
     ///
     /// # Errors

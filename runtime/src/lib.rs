@@ -23,6 +23,7 @@ pub mod clear;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod container;
+mod decode;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;

@@ -97,6 +97,14 @@ fn regular_file(path: &Path) -> Result<(File, u64), ContainerError> {
     Ok((file, length))
 }
 
+/// Most plain bytes that are read of a compressed section. Weights shrink by a tenth, lists of indices to a
+/// twentieth; what would shrink to less is written uncompressed, so that a small file stays small when it is read.
+const fn max_plain(stored: u64) -> u64 {
+    const RATIO: u64 = 64;
+    const BASE: u64 = 1 << 20;
+    stored.saturating_mul(RATIO).saturating_add(BASE)
+}
+
 /// How a section is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -274,14 +282,31 @@ mod tests {
     fn plain_lengths_that_lie_are_refused() {
         // The plain length of the first section stands after its name, encoding and stored length.
         let table = |bytes: &[u8]| bytes.len() - TRAILER_BYTES - 2 * (1 + 4 + 1 + 8 + 8 + 32);
-        for claimed in [0, PLAIN.len() as u64 - 1, PLAIN.len() as u64 + 1, 1 << 30] {
+        for claimed in [0, PLAIN.len() as u64 - 1, PLAIN.len() as u64 + 1, 1 << 20, 1 << 30] {
             let mut bytes = sample();
             let at = table(&bytes) + 1 + 4 + 1 + 8;
             bytes[at..at + 8].copy_from_slice(&claimed.to_le_bytes());
             reseal(&mut bytes);
             let container = parse_sample(bytes).unwrap();
             let error = container.plain("text", 1 << 30).unwrap_err();
-            assert!(matches!(error, ContainerError::Decompression { .. }), "{error}");
+            if claimed <= 1 << 20 {
+                assert!(matches!(error, ContainerError::Decompression { .. }), "{error}");
+            } else {
+                // Before anything is decompressed.
+                assert!(matches!(error, ContainerError::SectionTooLarge { .. }), "{error}");
+            }
+        }
+    }
+
+    /// As a network of zeros has.
+    #[test]
+    fn what_compresses_too_well_is_stored_as_it_is() {
+        for (length, is_raw) in [(1 << 20, false), (1 << 24, true)] {
+            let mut writer = Writer::new(Vec::new(), Kind::Artifact, program()).unwrap();
+            writer.compressed("zeros", &vec![0; length]).unwrap();
+            let container = parse_sample(writer.finish().unwrap()).unwrap();
+            assert_eq!(container.plain("zeros", length as u64).unwrap().len(), length);
+            assert_eq!(container.raw("zeros").is_ok(), is_raw);
         }
     }
 

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::table::{self, Section};
 use super::{
-    ContainerError, Encoding, HEADER_BYTES, Kind, ProgramHash, TRAILER_BYTES, regular_file,
+    ContainerError, Encoding, HEADER_BYTES, Kind, ProgramHash, TRAILER_BYTES, max_plain,
+    regular_file,
 };
 
 /// Windows of more than 16 MiB are refused; the level in use takes 2 MiB.
@@ -80,13 +81,17 @@ impl Container {
     }
 
     /// The plain content of a section: borrowed where it is stored raw, else decompressed. No more
-    /// than `limit` bytes are taken.
+    /// than `limit` bytes are taken, and no more than the bytes stored account for.
     ///
     /// # Errors
     /// [`ContainerError::MissingSection`], [`ContainerError::SectionTooLarge`],
     /// [`ContainerError::Decompression`].
     pub fn plain(&self, name: &'static str, limit: u64) -> Result<Cow<'_, [u8]>, ContainerError> {
         let (section, stored) = self.find(name)?;
+        let limit = match section.encoding {
+            Encoding::Raw => limit,
+            Encoding::Zstd => limit.min(max_plain(section.stored_length())),
+        };
         if section.plain_length > limit {
             let length = section.plain_length;
             return Err(ContainerError::SectionTooLarge { name, length, limit });

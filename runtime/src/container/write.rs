@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{END, Encoding, HEADER_BYTES, Kind, MAGIC, ProgramHash, VERSION};
+use super::{END, Encoding, HEADER_BYTES, Kind, MAGIC, ProgramHash, VERSION, max_plain};
 
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -28,12 +28,15 @@ impl<W: Write> Writer<W> {
         Ok(Self { output, header, table: Vec::new() })
     }
 
-    /// Adds a compressed section.
+    /// Adds a compressed section, or a raw one where so much is saved that readers would take it for an attack.
     ///
     /// # Errors
     /// Those of the output.
     pub fn compressed(&mut self, name: &str, plain: &[u8]) -> io::Result<()> {
         let stored = zstd::bulk::compress(plain, COMPRESSION_LEVEL)?;
+        if plain.len() as u64 > max_plain(stored.len() as u64) {
+            return self.raw(name, |output| output.write_all(plain));
+        }
         let write = |output: &mut Hashing<'_, W>| output.write_all(&stored);
         self.append(name, Encoding::Zstd, Some(plain.len() as u64), write)
     }

@@ -6,4 +6,5 @@ mod encrypted;
 mod files;
 mod hostile;
 mod key_sets;
+mod mutations;
 mod support;

@@ -55,6 +55,9 @@ pub const SPARSE_WEIGHT: usize = 32;
 /// Fewest slots that are bootstrapped.
 pub const LEAST_SLOTS: usize = 4;
 
+/// Most butterflies that are merged in one stage: their diagonals, twice 2^radix of them, are all held at once.
+pub const LARGEST_RADIX: u32 = 8;
+
 /// What the slots hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SlotData {
@@ -118,8 +121,10 @@ pub enum BootstrappingError {
         /// N/2.
         highest: usize,
     },
-    /// The stages do not make up the transform of the slot count.
-    #[error("{name} stages of {radices:?} butterflies do not make up a transform of 2^{log_slots}")]
+    /// The stages do not make up the transform of the slot count, or are too large.
+    #[error(
+        "{name} stages of {radices:?} butterflies, of at most {LARGEST_RADIX}, do not make up a transform of 2^{log_slots}"
+    )]
     Stages {
         /// Which transform.
         name: &'static str,
@@ -194,7 +199,8 @@ impl BootstrappingPlan {
             [("SlotsToCoeffs", &spec.slots_to_coeffs), ("CoeffsToSlots", &spec.coeffs_to_slots)]
         {
             let sum = radices.iter().try_fold(0u32, |sum, &radix| sum.checked_add(radix));
-            if radices.contains(&0) || sum != Some(log_slots) {
+            let possible = |radix| (1..=LARGEST_RADIX).contains(radix);
+            if !radices.iter().all(possible) || sum != Some(log_slots) {
                 let radices = radices.clone();
                 return Err(BootstrappingError::Stages { name, radices, log_slots });
             }

@@ -6,6 +6,7 @@ use super::{
     BootstrappingRequest, LARGEST, MOST_EVAL_MOD_LEVELS, MOST_LEVELS, PlanningError, SMALLEST,
     Sizes,
 };
+use crate::bootstrapping::LARGEST_RADIX;
 use crate::bootstrapping::StageStep;
 use crate::bootstrapping::cost::linear;
 use crate::chebyshev::ChebyshevPlan;
@@ -17,9 +18,6 @@ use crate::{Parameters, Prices, SecurityLevel, square};
 
 /// Stages of a transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
-
-/// Butterflies merged in one stage, at most.
-const LARGEST_RADIX: u32 = 8;
 
 /// Special primes, at most.
 const MOST_SPECIAL: usize = 12;

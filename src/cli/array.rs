@@ -1,22 +1,24 @@
 //! Reading `.npy` and `.npz` files: shapes and numbers, whatever the element type.
 //!
-//! Files are hostile until shown otherwise: the header is bounded before it is parsed, the shape
-//! must account for every byte, and archives are unpacked up to a limit. What the numbers mean to a
-//! model is [`super::input`]'s business.
+//! Files are hostile until shown otherwise: the header is bounded before it is parsed, its shape is looked at before
+//! anything is unpacked, and no more is read than it accounts for. What the numbers mean to a model is
+//! [`super::input`]'s business.
 
-use std::fs;
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::memory;
+
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
 
-/// Most bytes that one member of an archive may unpack to.
-const MAX_MEMBER: u64 = 8 << 30;
+/// Elements that are decoded at a time.
+const CHUNK: usize = 1 << 14;
 
 /// The elements of an array in C order.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,18 +39,42 @@ pub struct Array {
 }
 
 impl Array {
-    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file.
-    pub fn read(path: &Path, name: &str) -> Result<Self, ArrayError> {
-        let bytes = fs::read(path).map_err(ArrayError::Read)?;
-        Self::decode(&if bytes.starts_with(b"PK") { unpack(bytes, name)? } else { bytes })
+    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file, if `expected` says of its
+    /// shape that it should be read.
+    pub fn read(
+        path: &Path,
+        name: &str,
+        expected: impl FnOnce(&[usize]) -> bool,
+    ) -> Result<Self, ArrayError> {
+        let mut file = BufReader::new(File::open(path)?);
+        if !file.get_ref().metadata()?.is_file() {
+            return Err(ArrayError::Magic);
+        }
+        if std::io::BufRead::fill_buf(&mut file)?.starts_with(b"PK") {
+            let mut archive = ZipArchive::new(file)?;
+            let member = archive.by_name(&member(&archive, name)?)?;
+            let length = member.size();
+            Self::decode_from(member, length, expected)
+        } else {
+            let length = file.get_ref().metadata()?.len();
+            Self::decode_from(file, length, expected)
+        }
     }
 
     /// Decodes the bytes of a `.npy` file.
     pub fn decode(bytes: &[u8]) -> Result<Self, ArrayError> {
-        check_header(bytes)?;
-        let mut data = bytes;
+        Self::decode_from(bytes, bytes.len() as u64, |_| true)
+    }
+
+    /// Decodes what `reader` gives, stated to be `length` bytes.
+    fn decode_from(
+        mut reader: impl Read,
+        length: u64,
+        expected: impl FnOnce(&[usize]) -> bool,
+    ) -> Result<Self, ArrayError> {
+        let start = read_header(&mut reader)?;
         let header =
-            Header::from_reader(&mut data).map_err(|e| ArrayError::Header(e.to_string()))?;
+            Header::from_reader(&mut &start[..]).map_err(|e| ArrayError::Header(e.to_string()))?;
         let dtype = header.type_descriptor.to_string();
         let dtype = dtype.trim_matches('\'');
         let (order, kind) = dtype.split_at_checked(1).unwrap_or(("", dtype));
@@ -58,24 +84,29 @@ impl Array {
             "u1" | "i1" => 1,
             _ => return Err(ArrayError::Type { found: dtype.into() }),
         };
-        let expected = header.shape.iter().try_fold(size, |a: usize, &b| a.checked_mul(b));
-        if expected != Some(data.len()) {
-            return Err(ArrayError::Length { shape: header.shape, size, found: data.len() });
+        let shape = header.shape;
+        if !expected(&shape) {
+            return Err(ArrayError::Shape { found: shape });
         }
-        if header.layout.is_fortran() && header.shape.len() > 1 {
+        let found = length.saturating_sub(start.len() as u64);
+        let bytes = shape.iter().try_fold(size, |a: usize, &b| a.checked_mul(b));
+        let Some(bytes) = bytes.filter(|&bytes| bytes as u64 == found) else {
+            return Err(ArrayError::Length { shape, size, found });
+        };
+        if header.layout.is_fortran() && shape.len() > 1 {
             return Err(ArrayError::Fortran);
         }
-        let big = order == ">";
+        let source = Source { reader, count: bytes / size, big: order == ">" };
         let elements = match kind {
-            "f4" => Elements::Real(numbers(data, big, f32::from_le_bytes)),
-            "f8" => Elements::Real(numbers(data, big, |b| f64::from_le_bytes(b) as f32)),
-            "u1" => Elements::Real(data.iter().map(|&b| f32::from(b)).collect()),
-            "i1" => Elements::Real(data.iter().map(|&b| f32::from(b as i8)).collect()),
-            "u4" => Elements::Integer(numbers(data, big, |b| u32::from_le_bytes(b).into())),
-            "i4" => Elements::Integer(numbers(data, big, |b| i32::from_le_bytes(b).into())),
-            _ => Elements::Integer(numbers(data, big, i64::from_le_bytes)),
+            "f4" => source.numbers(f32::from_le_bytes).map(Elements::Real),
+            "f8" => source.numbers(|b| f64::from_le_bytes(b) as f32).map(Elements::Real),
+            "u1" => source.numbers(|[b]| f32::from(b)).map(Elements::Real),
+            "i1" => source.numbers(|[b]| f32::from(b as i8)).map(Elements::Real),
+            "u4" => source.numbers(|b| u32::from_le_bytes(b).into()).map(Elements::Integer),
+            "i4" => source.numbers(|b| i32::from_le_bytes(b).into()).map(Elements::Integer),
+            _ => source.numbers(i64::from_le_bytes).map(Elements::Integer),
         };
-        Ok(Self { shape: header.shape, elements })
+        Ok(Self { elements: elements.map_err(|fault| fault.of(&shape, size))?, shape })
     }
 
     /// Elements as numbers that a network takes.
@@ -87,9 +118,11 @@ impl Array {
     }
 }
 
-/// The bytes of one member of an archive.
-fn unpack(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ArrayError> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))?;
+/// The name of the member that is meant: `name`, or the only one.
+fn member<R>(archive: &ZipArchive<R>, name: &str) -> Result<String, ArrayError>
+where
+    R: Read + std::io::Seek,
+{
     let members: Vec<String> =
         archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_, ZipError>>()?;
     let file = match &members[..] {
@@ -100,50 +133,112 @@ fn unpack(bytes: Vec<u8>, name: &str) -> Result<Vec<u8>, ArrayError> {
         let found = members.iter().map(|m| m.trim_end_matches(".npy")).collect::<Vec<_>>();
         return Err(ArrayError::Member { name: name.into(), found: found.join(", ") });
     }
-    let mut unpacked = Vec::new();
-    archive.by_name(&file)?.take(MAX_MEMBER + 1).read_to_end(&mut unpacked)?;
-    if unpacked.len() as u64 > MAX_MEMBER {
-        return Err(ArrayError::TooLarge { limit: MAX_MEMBER });
+    Ok(file)
+}
+
+/// Elements that are still to be read.
+struct Source<R> {
+    reader: R,
+    count: usize,
+    big: bool,
+}
+
+/// Why elements are not read.
+enum Fault {
+    Read(std::io::Error),
+    /// Other bytes than were stated.
+    Length(u64),
+    Memory(u64),
+}
+
+impl Fault {
+    fn of(self, shape: &[usize], size: usize) -> ArrayError {
+        match self {
+            Self::Read(error) => ArrayError::Read(error),
+            Self::Length(found) => ArrayError::Length { shape: shape.to_vec(), size, found },
+            Self::Memory(needed) => ArrayError::Memory { shape: shape.to_vec(), needed },
+        }
     }
-    Ok(unpacked)
 }
 
-/// Decodes elements of `SIZE` bytes each.
-fn numbers<const SIZE: usize, T>(
-    data: &[u8],
-    big_endian: bool,
-    decode: impl Fn([u8; SIZE]) -> T,
-) -> Vec<T> {
-    let (chunks, _) = data.as_chunks::<SIZE>();
-    let one = |&(mut bytes): &[u8; SIZE]| {
-        if big_endian {
-            bytes.reverse();
+impl<R: Read> Source<R> {
+    /// Decodes elements of `SIZE` bytes each.
+    fn numbers<const SIZE: usize, T>(
+        mut self,
+        decode: impl Fn([u8; SIZE]) -> T,
+    ) -> Result<Vec<T>, Fault> {
+        // Where memory is promised that is not there, taking it does not fail, but using it does.
+        let needed = (self.count as u64).saturating_mul(size_of::<T>() as u64);
+        let fits = memory::available_bytes().is_none_or(|available| needed <= available);
+        let mut values = Vec::new();
+        if !fits || values.try_reserve_exact(self.count).is_err() {
+            return Err(Fault::Memory(needed));
         }
-        decode(bytes)
-    };
-    chunks.iter().map(one).collect()
+        let mut buffer = vec![0; SIZE * CHUNK.min(self.count)];
+        while values.len() < self.count {
+            let chunk = SIZE * CHUNK.min(self.count - values.len());
+            let read = read_full(&mut self.reader, &mut buffer[..chunk]).map_err(Fault::Read)?;
+            if read < chunk {
+                return Err(Fault::Length((SIZE * values.len() + read) as u64));
+            }
+            let (chunks, _) = buffer[..chunk].as_chunks::<SIZE>();
+            values.extend(chunks.iter().map(|&(mut bytes)| {
+                if self.big {
+                    bytes.reverse();
+                }
+                decode(bytes)
+            }));
+        }
+        match read_full(&mut self.reader, &mut [0]).map_err(Fault::Read)? {
+            0 => Ok(values),
+            more => Err(Fault::Length((SIZE * self.count + more) as u64)),
+        }
+    }
 }
 
-/// Bounds what the header's parser will see: its length, and its nesting, on which it recurses.
-fn check_header(bytes: &[u8]) -> Result<(), ArrayError> {
+/// Fills the buffer as far as the reader goes.
+fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+/// Reads a header and bounds what its parser will see: its length, and its nesting, on which it recurses.
+fn read_header(reader: &mut impl Read) -> Result<Vec<u8>, ArrayError> {
     let bad = |reason: &str| ArrayError::Header(reason.into());
-    let (start, length) = match bytes {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
-            (10, usize::from(u16::from_le_bytes([*a, *b])))
-        }
-        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => {
-            (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize)
+    let mut bytes = Vec::new();
+    let mut more = |bytes: &mut Vec<u8>, count: usize| {
+        reader.by_ref().take(count as u64).read_to_end(bytes).map(|read| read == count)
+    };
+    more(&mut bytes, 10)?;
+    let length = match bytes[..] {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b] => usize::from(u16::from_le_bytes([a, b])),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b] => {
+            more(&mut bytes, 2)?;
+            let high = bytes.get(10..).and_then(|high| <[u8; 2]>::try_from(high).ok());
+            let [c, d] = high.ok_or_else(|| bad("its header is cut short"))?;
+            u32::from_le_bytes([a, b, c, d]) as usize
         }
         _ => return Err(ArrayError::Magic),
     };
     if length > MAX_HEADER {
         return Err(bad("its header is longer than any that numpy writes for numbers"));
     }
-    let header = bytes.get(start..start + length).ok_or_else(|| bad("its header is cut short"))?;
-    if header.iter().filter(|b| b"([{".contains(b)).count() > 4 {
+    let start = bytes.len();
+    if !more(&mut bytes, length)? {
+        return Err(bad("its header is cut short"));
+    }
+    if bytes[start..].iter().filter(|b| b"([{".contains(b)).count() > 4 {
         return Err(bad("its elements are not plain numbers"));
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Why a file is not an array of numbers.
@@ -166,11 +261,19 @@ pub enum ArrayError {
         /// Names found.
         found: String,
     },
-    /// The archive unpacks to too much.
-    #[error("it unpacks to more than {limit} bytes")]
-    TooLarge {
-        /// Bytes allowed.
-        limit: u64,
+    /// Not a shape that is read.
+    #[error("its shape is {found:?}")]
+    Shape {
+        /// Shape in the header.
+        found: Vec<usize>,
+    },
+    /// The elements do not fit memory.
+    #[error("an array of shape {shape:?} takes {needed} bytes of memory, which are not available")]
+    Memory {
+        /// Shape in the header.
+        shape: Vec<usize>,
+        /// Bytes of the elements.
+        needed: u64,
     },
     /// The header is damaged or not of plain numbers.
     #[error("{0}")]
@@ -188,8 +291,8 @@ pub enum ArrayError {
         shape: Vec<usize>,
         /// Bytes of an element.
         size: usize,
-        /// Bytes after the header.
-        found: usize,
+        /// Bytes after the header, or as many as were read.
+        found: u64,
     },
     /// Column-major order.
     #[error("it is in Fortran order: save it with numpy.ascontiguousarray")]
@@ -198,7 +301,7 @@ pub enum ArrayError {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use ndarray::{ArrayD, IxDyn};
     use ndarray_npy::WriteNpyExt;
@@ -242,11 +345,94 @@ mod tests {
     #[test]
     fn archives_yield_the_only_or_the_named_member() {
         let (x, y) = (npy(&[1], &[1.0f32]), npy(&[1], &[2.0f32]));
-        let read = |bytes, name| Array::decode(&unpack(bytes, name)?).map(Array::into_reals);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let read = |bytes: Vec<u8>, name| {
+            std::fs::write(&path, bytes).unwrap();
+            Array::read(&path, name, |_| true).map(Array::into_reals)
+        };
         assert_eq!(read(npz(&[("any.npy", x.clone())]), "x").unwrap(), [1.0]);
         let both = npz(&[("x.npy", x), ("y.npy", y)]);
         assert_eq!(read(both.clone(), "y").unwrap(), [2.0]);
         assert!(matches!(read(both, "z"), Err(ArrayError::Member { .. })));
+    }
+
+    /// Members that unpack to far more than they hold, or state, or should have.
+    #[test]
+    fn bombs_are_not_unpacked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.npz");
+        let read = |bytes: &[u8], expected: &[usize]| {
+            std::fs::write(&path, bytes).unwrap();
+            Array::read(&path, "x", |shape| shape == expected)
+        };
+        let zeros = vec![0u8; 4 << 20];
+        let bomb = npz(&[("x.npy", npy(&[4 << 20], &zeros))]);
+        assert!(bomb.len() < 1 << 16);
+        // Another shape: its header is all that is unpacked.
+        assert!(matches!(read(&bomb, &[64]), Err(ArrayError::Shape { .. })));
+        // The right shape, followed by more.
+        let mut longer = npy(&[64], &zeros[..64]);
+        longer.extend(&zeros);
+        let longer = npz(&[("x.npy", longer)]);
+        assert!(matches!(read(&longer, &[64]), Err(ArrayError::Length { .. })));
+        // The size in the archive is as the header says, the content is longer.
+        let size = (u32::try_from(npy(&[64], &zeros[..64]).len()).unwrap()).to_le_bytes();
+        let stated = u32::try_from(npy(&[64], &zeros[..64]).len() + zeros.len()).unwrap();
+        let mut lying = longer.clone();
+        let places: Vec<usize> =
+            (0..lying.len() - 4).filter(|&at| lying[at..at + 4] == stated.to_le_bytes()).collect();
+        assert_eq!(places.len(), 2, "in the header of the member and in the directory");
+        places.iter().for_each(|&at| lying[at..at + 4].copy_from_slice(&size));
+        assert!(read(&lying, &[64]).is_err());
+        // More than any machine has.
+        let huge = [1usize << 50];
+        let mut header = npy(&[1], &[0u8]);
+        let at = header.windows(4).position(|w| w == b"(1,)").unwrap();
+        let shape = format!("({},), }}", huge[0]);
+        header.splice(at..at + shape.len(), shape.bytes());
+        assert!(matches!(read(&header, &huge), Err(ArrayError::Length { .. })));
+    }
+
+    /// `PIC_TEST_MUTATIONS` sets how many damages of each format are tried.
+    #[test]
+    fn damaged_files_are_refused_or_read() {
+        let cases = std::env::var("PIC_TEST_MUTATIONS").map_or(500, |count| count.parse().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let x = npy(&[2, 3], &[0.5f32; 6]);
+        let files = [
+            x.clone(),
+            npz(&[("x.npy", x.clone())]),
+            npz(&[("a.npy", npy(&[1], &[1i64])), ("x.npy", x)]),
+        ];
+        let mut state = 1u64;
+        let mut below = |bound: usize| {
+            // The constants of Knuth's MMIX.
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % bound
+        };
+        let mut read = 0;
+        for case in 0..cases * files.len() {
+            let mut bytes = files[case % files.len()].clone();
+            for _ in 0..=below(3) {
+                let at = below(bytes.len());
+                match below(6) {
+                    0 => bytes[at] ^= 1 << below(8),
+                    1 => bytes[at] = below(256) as u8,
+                    2 => bytes[at] = b"0123456789(),'"[below(14)],
+                    3 => bytes.truncate(at + 1),
+                    4 => bytes.insert(at, below(256) as u8),
+                    _ => bytes[at] = [0, 0xFF][below(2)],
+                }
+            }
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(array) = Array::read(&path, "x", |_| true) {
+                assert_eq!(array.shape.iter().product::<usize>(), array.into_reals().len());
+                read += 1;
+            }
+        }
+        println!("{} damaged files of numpy, {read} of them read", cases * files.len());
     }
 
     #[test]

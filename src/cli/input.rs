@@ -19,7 +19,14 @@ pub struct Samples {
 impl Samples {
     /// Reads one sample or a batch of samples of the given shape.
     pub fn read(path: &Path, shape: &[usize]) -> Result<Self, InputError> {
-        let array = Array::read(path, "x").map_err(|source| InputError::read(path, source))?;
+        let expected =
+            |found: &[usize]| found.strip_suffix(shape).is_some_and(|batch| batch.len() <= 1);
+        let array = Array::read(path, "x", expected).map_err(|source| match source {
+            ArrayError::Shape { found } => {
+                InputError::Shape { path: path.into(), found, expected: shape.to_vec() }
+            }
+            source => InputError::read(path, source),
+        })?;
         Self::new(array, path, shape)
     }
 
@@ -86,7 +93,15 @@ impl Samples {
 /// Reads one label per sample, where a file is given.
 pub fn read_labels(path: Option<&Path>, samples: usize) -> Result<Option<Vec<usize>>, InputError> {
     let read = |path: &Path| {
-        let array = Array::read(path, "y").map_err(|source| InputError::read(path, source))?;
+        let count = |shape: &[usize]| shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        let expected = |shape: &[usize]| count(shape) == Some(samples);
+        let array = Array::read(path, "y", expected).map_err(|source| match source {
+            ArrayError::Shape { found } => {
+                let labels = count(&found).unwrap_or(usize::MAX);
+                InputError::LabelCount { path: path.into(), labels, samples }
+            }
+            source => InputError::read(path, source),
+        })?;
         labels(array, path, samples)
     };
     path.map(read).transpose()

@@ -7,9 +7,19 @@ pub fn peak_bytes() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes that the machine can still give without swapping.
+/// Bytes that this process can still have without swapping.
 pub fn available_bytes() -> Option<u64> {
-    field("/proc/meminfo", "MemAvailable:")
+    let machine = field("/proc/meminfo", "MemAvailable:")?;
+    let left =
+        |limit: u64| limit.saturating_sub(field("/proc/self/status", "VmSize:").unwrap_or(0));
+    Some(address_space().map_or(machine, |limit| left(limit).min(machine)))
+}
+
+/// The most address space that this process may have, if that is limited, in bytes.
+fn address_space() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/limits").ok()?;
+    let limits = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    limits.split_whitespace().next()?.parse().ok()
 }
 
 /// Starts a new measurement of the peak. Where the system refuses, the peak since the start stays.

@@ -69,7 +69,7 @@ pub use pic_runtime::Server;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_runtime::{Artifact, ClientInfo, Error, Model, machine};
 #[cfg(any(feature = "client", feature = "server"))]
-pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile};
+pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile, KeySizes};
 
 /// The artifact that the build script compiled from `NAME.onnx`, embedded in the executable:
 /// `include_artifact!("NAME")` is a `Result<pic::Artifact, pic::Error>`. See `pic::build`.

@@ -53,6 +53,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     if let Some(index) = arguments.index {
         samples.select(&arguments.input, index)?;
     }
+    Failure::unless_memory("encrypting so many samples", client.encrypted_bytes(samples.len()))?;
     let encrypted =
         client.encrypt(&samples.preprocessed(&info.preprocessing, &info.input.shape))?;
     encrypted.write(&arguments.output)?;

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::{fmt, io};
 
 use miette::{Diagnostic, MietteHandlerOpts};
-use pic::{CompileError, CompilerError};
+use pic::{CompileError, CompilerError, KeySizes};
 use pic_ckks::ring::RingError;
 use pic_runtime::container::ContainerError;
 use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
 
 use super::input::InputError;
+use super::memory;
 use super::text::{bytes, printable, printable_json};
 
 /// A failed command, ready to be shown.
@@ -37,16 +38,46 @@ impl Failure {
         Self { code: code.into(), message, help: help.map(String::from) }
     }
 
-    /// A program too large for this machine.
-    pub fn memory(needed: u64, available: u64) -> Self {
+    /// Refuses what takes more memory than there is: `action` is what it is for, as "running this program".
+    pub fn unless_memory(action: &str, needed: u64) -> Result<(), Self> {
+        match memory::available_bytes() {
+            Some(available) if needed > available => Err(Self::memory(action, needed, available)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Something too large for this machine.
+    pub fn memory(action: &str, needed: u64, available: u64) -> Self {
         Self {
             code: "pic::memory".into(),
             message: format!(
-                "running this program takes {} of memory, {} are available",
+                "{action} takes {} of memory, {} are available",
                 bytes(needed),
                 bytes(available)
             ),
             help: Some("compile with --memory-limit, or run it on a larger machine".into()),
+        }
+    }
+
+    /// Keys too large for this machine.
+    pub fn key_sizes(
+        KeySizes { memory_bytes, file_bytes }: KeySizes,
+        memory: u64,
+        disk: u64,
+    ) -> Self {
+        Self {
+            code: "pic::key::size".into(),
+            message: format!(
+                "the evaluation keys of this program take {} of memory and a file of {}; {} of memory and {} of disk are available",
+                bytes(memory_bytes),
+                bytes(file_bytes),
+                bytes(memory),
+                bytes(disk)
+            ),
+            help: Some(
+                "check that the file is the one that the model's owner gave you: it says which keys are made; with --yes they are made all the same"
+                    .into(),
+            ),
         }
     }
 
@@ -170,6 +201,9 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
         ),
         E::OtherKey { .. } => {
             ("pic::key::other", Some("use the keys that one `pic keygen` wrote together"))
+        }
+        E::Ckks(pic_ckks::Error::KeySet(_)) => {
+            ("pic::key::set", Some("make the keys again with `pic keygen` and this model"))
         }
         E::Insecure(_) => ("pic::artifact::insecure", Some("compile the model again")),
         E::SampleLength { .. } | E::NotFinite { .. } => ("pic::input", None),

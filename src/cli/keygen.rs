@@ -1,15 +1,15 @@
 //! `pic keygen`: the keys of a client for one program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client, Progress};
+use pic::{Artifact, Client, KeySizes, Progress};
 use serde::Serialize;
 
 use super::error::Failure;
 use super::text::{bytes, seconds};
-use super::{Session, output};
+use super::{Session, memory, output};
 
 /// Make keys for a compiled model
 ///
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Replace an existing secret key: what was encrypted with it is lost
     #[arg(long)]
     force: bool,
+    /// Make keys even if memory or disk do not seem to suffice
+    #[arg(long)]
+    yes: bool,
 }
 
 /// The keys of `--json`.
@@ -45,7 +48,17 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     output::check(&[&arguments.evaluation_keys], &[&arguments.artifact])?;
     output::check_no_input(&arguments.secret_key, &[&arguments.artifact])?;
     let artifact = Artifact::open(&arguments.artifact)?;
-    let Arguments { secret_key, evaluation_keys, force, .. } = &arguments;
+    let Arguments { secret_key, evaluation_keys, force, yes, .. } = &arguments;
+    Client::check_key_pair(secret_key, evaluation_keys, *force)?;
+    let sizes = artifact.client()?.key_sizes();
+    if !yes {
+        check_sizes(sizes, evaluation_keys)?;
+    }
+    session.say(format_args!(
+        "making evaluation keys: {}, and {} of memory meanwhile\n",
+        bytes(sizes.file_bytes),
+        bytes(sizes.memory_bytes)
+    ))?;
     let client = Client::generate(&artifact)?;
     session.progress.stage("evaluation keys", 0);
     client.write_key_pair(secret_key, evaluation_keys, *force)?;
@@ -64,4 +77,14 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
             seconds(report.seconds)
         )
     })
+}
+
+/// Refuses keys that fit neither memory nor disk: which ones are made is written in the model's file.
+fn check_sizes(sizes: KeySizes, evaluation_keys: &Path) -> Result<(), Failure> {
+    let memory = memory::available_bytes().unwrap_or(u64::MAX);
+    let disk = output::free_bytes(evaluation_keys).unwrap_or(u64::MAX);
+    if sizes.memory_bytes > memory || sizes.file_bytes > disk {
+        return Err(Failure::key_sizes(sizes, memory, disk));
+    }
+    Ok(())
 }

@@ -54,6 +54,13 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     json(path, Access::Shared, value)
 }
 
+/// Bytes that are free where a file is to go, if the system tells.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let stat = rustix::fs::statvfs(folder.unwrap_or(Path::new("."))).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 const PRIVATE: Access = Access::Private { overwrite: true };
 
 fn json(path: &Path, access: Access, value: &impl Serialize) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use pic::{Artifact, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Progress, Server};
+use pic_ir::memory::least_server_bytes;
 use serde::Serialize;
 
 use super::error::Failure;
@@ -128,12 +129,16 @@ pub fn open_server(
     keys: EvaluationKeyFile,
     memory: Option<u64>,
 ) -> Result<Server, Failure> {
-    let predicted = artifact.client()?.predicted.memory;
+    let program = artifact.program()?;
+    // What is predicted is what the file says.
+    let least = least_server_bytes(&program);
+    let predicted = program.predicted.memory;
+    drop(program);
     let memory = memory.or_else(memory::available_bytes).unwrap_or(u64::MAX);
     let others = predicted.total_bytes() - predicted.constant_bytes();
-    let needed = others + predicted.constant_bytes() / COMPACT_SHARE;
+    let needed = (others + predicted.constant_bytes() / COMPACT_SHARE).max(least);
     if needed > memory {
-        return Err(Failure::memory(needed, memory));
+        return Err(Failure::memory("running this program", needed, memory));
     }
     Ok(Server::new(artifact, keys, usize::try_from(memory - needed).unwrap_or(usize::MAX))?)
 }

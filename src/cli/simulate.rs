@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pic::{Artifact, Progress};
+use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
 use pic_ir::program::{Program, ValueId};
 use pic_runtime::clear::{Clear, Noise};
@@ -74,6 +75,7 @@ pub fn simulate(
     session: &Session,
 ) -> Result<Report, Failure> {
     let (program, model) = (artifact.program()?, artifact.model()?);
+    Failure::unless_memory("simulating this program", least_clear_bytes(&program))?;
     session.progress.stage("simulate", 0);
     let std = noise_deviations(&program);
     let noise = seed.map(|seed| Noise { std: &std, seed });

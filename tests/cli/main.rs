@@ -4,6 +4,7 @@ mod bytes;
 mod command;
 mod files;
 mod json;
+mod limits;
 mod pipeline;
 mod refusals;
 mod replacing;

@@ -83,3 +83,14 @@ fn keys_of_bootstrapping_belong_to_the_set() {
     assert_eq!(fault(&plain, &program), Some(KeySetFault::NotAskedFor(pair)));
     assert_eq!(fault(&program, &plain), Some(KeySetFault::Missing(pair)));
 }
+
+#[test]
+fn sizes_of_keys_are_known_before_they_are_made() {
+    for program in [random_program(6, 2), bootstrapped_program(8, 7, 1), random_program(9, 5)] {
+        let client = Client::generate(&Artifact::new(&program, None).unwrap()).unwrap();
+        let keys = client.make_evaluation_keys().unwrap();
+        let (found, said) = (keys.as_bytes().unwrap().len() as u64, client.info().key_sizes());
+        // Header, table and the identifier of the secret key come on top.
+        assert!((1..512).contains(&(found - said.file_bytes)), "{found} bytes, {said:?}");
+    }
+}

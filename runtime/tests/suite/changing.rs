@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use pic_runtime::{Artifact, Client, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Server};
@@ -85,7 +85,7 @@ fn changed_files_never_kill_the_process() {
 }
 
 /// What a child process printed, which must have ended well.
-fn run_case(folder: &PathBuf, name: &str, kind: &str) -> String {
+fn run_case(folder: &Path, name: &str, kind: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "changing::changed_files_never_kill_the_process"])
         .env(CASE, format!("{}|{name}|{kind}", folder.display()))

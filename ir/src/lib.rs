@@ -7,6 +7,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod activations;
+pub mod calibration;
 pub mod cost;
 pub mod function;
 pub mod layout;

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::Activations;
+use pic_ir::calibration::Calibration;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::preprocessing::Preprocessing;
@@ -63,6 +64,8 @@ pub struct ClientInfo {
     pub keys: KeyRequest,
     /// What the compiler expects of a run.
     pub predicted: Prediction,
+    /// What the calibration samples were like; none for programs that were made without.
+    pub calibration: Option<Calibration>,
 }
 
 /// How a tensor lies in its ciphertexts: the fields of a program's [`Value`] that say so.
@@ -105,13 +108,36 @@ pub struct CompileFacts {
 }
 
 impl Artifact {
-    /// Encodes a program, with the owner's part where there is one.
+    /// Encodes a program that was made without calibration samples, with the owner's part where there is one.
     ///
     /// # Errors
     /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
     pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
+        Self::from_parts(&ClientInfo::new(program), program, model)
+    }
+
+    /// The same with what calibration samples were like, by which clients tell others.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::new`]; [`Error::ClientPart`] if the statistics are not of the program's inputs.
+    pub fn calibrated(
+        program: &Program,
+        calibration: &Calibration,
+        model: Option<&Model>,
+    ) -> Result<Self, Error> {
+        let calibration = Some(calibration.clone());
+        let client = ClientInfo { calibration, ..ClientInfo::new(program) };
+        client.verify()?;
+        Self::from_parts(&client, program, model)
+    }
+
+    fn from_parts(
+        client: &ClientInfo,
+        program: &Program,
+        model: Option<&Model>,
+    ) -> Result<Self, Error> {
         program.verify()?;
-        let client = encode(&ClientInfo::new(program));
+        let client = encode(client);
         let encoded = encode(program);
         let program_hash = blake3::hash(&encoded);
         let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;
@@ -175,7 +201,10 @@ impl Artifact {
         let program: Program = decode(PROGRAM, &section)?;
         self.check_security(&program.parameters)?;
         program.verify()?;
-        if self.client()? != ClientInfo::new(&program) {
+        let client = self.client()?;
+        let expected =
+            ClientInfo { calibration: client.calibration.clone(), ..ClientInfo::new(&program) };
+        if client != expected {
             return Err(Error::ClientPart);
         }
         Ok(program)
@@ -225,7 +254,7 @@ impl Artifact {
 }
 
 impl ClientInfo {
-    /// The client's part of a program.
+    /// The client's part of a program, without calibration.
     pub fn new(program: &Program) -> Self {
         Self {
             parameters: program.parameters.clone(),
@@ -237,6 +266,7 @@ impl ClientInfo {
             preprocessing: program.preprocessing.clone(),
             keys: program.keys.clone(),
             predicted: program.predicted,
+            calibration: None,
         }
     }
 
@@ -253,6 +283,7 @@ impl ClientInfo {
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
             && self.preprocessing.verify(&self.input.shape).is_ok()
+            && self.calibration.as_ref().is_none_or(|c| c.is_sound(&self.input.shape))
             && self.keys.highest_level().is_none_or(within)
             && self.keys.rotations.keys().all(|r| (1..all_slots).contains(r));
         if sound { Ok(()) } else { Err(Error::ClientPart) }

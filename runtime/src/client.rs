@@ -12,6 +12,7 @@ use pic_ckks::{Ciphertext, Context, EvaluationKeys, SecretKey, secret_rng};
 use rand_core::CryptoRng;
 
 use crate::Error;
+use crate::answer::Answer;
 use crate::artifact::{Artifact, ClientInfo, Encoding};
 use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
 use crate::container::{Container, Kind, Writer};
@@ -99,10 +100,27 @@ impl Client {
 
     /// Encrypts samples, each as the network takes it (preprocessed), in one batch.
     ///
+    /// Samples outside the range that the program was made for are refused: their answers would be wrong and
+    /// look like any other. See [`ClientInfo::unusual`] for samples that are only unlike those of calibration.
+    ///
     /// # Errors
-    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::Batch`] without samples,
+    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::OutOfRange`], [`Error::Batch`] without samples,
     /// [`Error::Ckks`].
     pub fn encrypt<S: AsRef<[f32]>>(&self, samples: &[S]) -> Result<EncryptedInput, Error> {
+        let mut samples_by_position = samples.iter().enumerate();
+        samples_by_position.try_for_each(|(k, sample)| self.info.check_range(k, sample.as_ref()))?;
+        self.encrypt_out_of_range(samples)
+    }
+
+    /// Encrypts samples wherever their values lie: for whoever knows that the answers may be wrong. Most of them
+    /// will be found not to be reliable ([`Answer::reliable`]), but not all.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt`], without [`Error::OutOfRange`].
+    pub fn encrypt_out_of_range<S: AsRef<[f32]>>(
+        &self,
+        samples: &[S],
+    ) -> Result<EncryptedInput, Error> {
         let mut rng = secret_rng()?;
         let encrypt = |(index, sample): (usize, &S)| {
             let (sample, encoding) = (sample.as_ref(), &self.info.input_encoding);
@@ -114,15 +132,20 @@ impl Client {
         Encrypted::collect(self.origin, &samples)
     }
 
-    /// Decrypts the results of a batch: the output of each sample, in real units.
+    /// Decrypts the results of a batch: the outputs of each sample, in real units, and whether they can be relied
+    /// on.
     ///
     /// # Errors
     /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
-    pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Vec<f32>>, Error> {
+    pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Answer>, Error> {
         let encoding = &self.info.output_encoding;
         let ciphertexts = encoding.layout.ciphertexts(self.info.log_slots);
         output.check(&self.origin, ciphertexts)?;
-        output.iter()?.map(|sample| self.decrypt_one(&sample, encoding)).collect()
+        let decrypt = |sample: Vec<&[u8]>| {
+            let outputs = self.decrypt_one(&sample, encoding)?;
+            Ok(Answer::new(&self.info, outputs.iter().map(|&v| v as f32).collect()))
+        };
+        output.iter()?.map(decrypt).collect()
     }
 
     fn encrypt_one(
@@ -142,7 +165,7 @@ impl Client {
         packed.into_iter().map(encrypt).collect()
     }
 
-    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f32>, Error> {
+    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f64>, Error> {
         let decrypt = |bytes: &&[u8]| {
             let ciphertext = Ciphertext::from_bytes(&self.context, bytes)?;
             check_conformance(&ciphertext, self.info.log_slots, encoding.level, encoding.scale)?;
@@ -150,7 +173,7 @@ impl Client {
         };
         let slots = ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?;
         let stored = encoding.layout.unpack(&slots, self.info.log_slots);
-        let real = |stored| (stored * encoding.half_width + encoding.center) as f32;
+        let real = |stored| stored * encoding.half_width + encoding.center;
         Ok(stored.into_iter().map(real).collect())
     }
 

@@ -110,6 +110,23 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// An input is outside the range that the program was made for: its answer would be wrong, and look like one.
+    #[error(
+        "sample {sample}: value {index}{} is {value}, and the model was calibrated for {:.4} to {:.4}: \
+         the answer would be wrong", after_preprocessing(*.preprocessed), range[0], range[1]
+    )]
+    OutOfRange {
+        /// Position in the batch.
+        sample: usize,
+        /// Position in the sample.
+        index: usize,
+        /// The value, as the network takes it.
+        value: f32,
+        /// The least and the greatest value that are encrypted.
+        range: [f64; 2],
+        /// Whether values are changed by preprocessing.
+        preprocessed: bool,
+    },
     /// The number or size of ciphertexts is not what the file states.
     #[error(
         "the batch is malformed: {samples} samples of {ciphertexts} ciphertexts in {bytes} bytes"
@@ -138,6 +155,10 @@ pub enum Error {
     /// The system gave no randomness.
     #[error(transparent)]
     Randomness(#[from] pic_ckks::ring::RingError),
+}
+
+fn after_preprocessing(preprocessed: bool) -> &'static str {
+    if preprocessed { " after preprocessing" } else { "" }
 }
 
 impl Error {

@@ -170,6 +170,13 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
         }
         E::Insecure(_) => ("pic::artifact::insecure", Some("compile the model again")),
         E::SampleLength { .. } | E::NotFinite { .. } => ("pic::input", None),
+        E::OutOfRange { .. } => (
+            "pic::input::range",
+            Some(
+                "check units and preprocessing, or calibrate with samples like these; encrypt it all the same with \
+                 --allow-out-of-range",
+            ),
+        ),
         E::Randomness(_) => ("pic::random", None),
         E::Ckks(pic_ckks::Error::Ring(RingError::KernelsUnavailable { .. })) => {
             ("pic::kernels", Some("unset PIC_KERNELS, or name other kernels with it"))

@@ -5,5 +5,6 @@ mod command;
 mod files;
 mod json;
 mod pipeline;
+mod range;
 mod refusals;
 mod targets;

@@ -126,7 +126,7 @@ fn secure_parameters_take_none() {
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let sample = sample(&program, 0);
     let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
-    let output = client.decrypt(&output).unwrap().remove(0);
+    let output = client.decrypt(&output).unwrap().remove(0).outputs;
     assert!(output_error(&program, &sample, &output) < tolerance(&program));
 }
 
@@ -180,7 +180,7 @@ fn the_whole_path_through_files() {
     let client = Client::open(&artifact(), &secret).unwrap();
     let outputs = client.decrypt(&EncryptedOutput::open(&output).unwrap()).unwrap();
     for (sample, output) in samples.iter().zip(&outputs) {
-        assert!(output_error(&program, sample, output) < tolerance(&program));
+        assert!(output_error(&program, sample, &output.outputs) < tolerance(&program));
     }
     // Each file is refused where another kind is needed.
     let kind = |error| match error {

@@ -6,10 +6,16 @@
 //! | `program` | the complete [`Program`] | the server |
 //! | `model` | [`Model`]: network, activations, profile | simulation and verification |
 //!
-//! Sections are decoded when they are asked for, and verified when they are decoded. A file for
-//! clients holds the first section only ([`Artifact::write_client_only`]).
+//! | `parts` | hashes of the plain sections `client` and `program` | everybody |
+//!
+//! The program hash that all files name is that of the two hashes. So a file with one of the sections alone, for clients
+//! ([`Artifact::write_client_only`]) or for servers ([`Artifact::write_server_only`]), proves that it is the one that belongs
+//! to that program: a client part with another layout or scale, under which a client would decrypt something else or make
+//! other keys, has another program hash. The owner's section is bound to nothing.
+//!
+//! Sections are decoded when they are asked for, from a copy of which the hash has been checked, and verified when they are
+//! decoded.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
@@ -28,6 +34,7 @@ use crate::Error;
 use crate::container::{Container, Kind, ProgramHash, Writer};
 use crate::output_file::{Access, write_whole};
 
+const PARTS: &str = "parts";
 const CLIENT: &str = "client";
 const PROGRAM: &str = "program";
 const MODEL: &str = "model";
@@ -40,7 +47,15 @@ const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Artifact {
     container: Container,
+    parts: Parts,
     insecure_allowed: bool,
+}
+
+/// Hashes of the sections that make up a program.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    client: blake3::Hash,
+    program: blake3::Hash,
 }
 
 /// What a client needs to make keys, encrypt and decrypt. It says nothing about the weights.
@@ -137,31 +152,39 @@ impl Artifact {
         model: Option<&Model>,
     ) -> Result<Self, Error> {
         program.verify()?;
-        let client = encode(client);
-        let encoded = encode(program);
-        let program_hash = blake3::hash(&encoded);
+        let (client, encoded) = (encode(client), encode(program));
+        let parts = Parts { client: blake3::hash(&client), program: blake3::hash(&encoded) };
         let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;
         let sections = [(CLIENT, Some(client)), (PROGRAM, Some(encoded)), (MODEL, model)];
-        let bytes = container(program_hash, sections);
-        Ok(Self { container: Container::parse(bytes, Kind::Artifact)?, insecure_allowed: true })
+        let container = Container::parse(container(parts, sections), Kind::Artifact)?;
+        Self::checked(container, true)
     }
 
     /// Maps an artifact file.
     ///
     /// # Errors
-    /// [`Error::Read`].
+    /// [`Error::Read`], [`Error::ProgramHash`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let container = Container::open(path, Kind::Artifact).map_err(Error::read(path))?;
-        Ok(Self { container, insecure_allowed: false })
+        Self::checked(container, false)
     }
 
     /// Reads an artifact from memory, for instance one embedded in an executable.
     ///
     /// # Errors
-    /// [`Error::Container`].
+    /// [`Error::Container`], [`Error::ProgramHash`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
-        let container = Container::parse(bytes, Kind::Artifact)?;
-        Ok(Self { container, insecure_allowed: false })
+        Self::checked(Container::parse(bytes, Kind::Artifact)?, false)
+    }
+
+    /// Refuses a file whose program hash is not that of the parts that it names.
+    fn checked(container: Container, insecure_allowed: bool) -> Result<Self, Error> {
+        let parts = Parts::decode(container.raw(PARTS)?)?;
+        let (stated, found) = (container.program_hash(), parts.program_hash());
+        if stated != found {
+            return Err(Error::ProgramHash { stated, found });
+        }
+        Ok(Self { container, parts, insecure_allowed })
     }
 
     /// Accepts parameters that protect nothing, as tests use. Otherwise only programs that never
@@ -178,10 +201,9 @@ impl Artifact {
     /// The client's part.
     ///
     /// # Errors
-    /// [`Error::Container`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
+    /// [`Error::Container`], [`Error::PartHash`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn client(&self) -> Result<ClientInfo, Error> {
-        let section = self.container.plain(CLIENT, MAX_CLIENT_BYTES)?;
-        let client: ClientInfo = decode(CLIENT, &section)?;
+        let client: ClientInfo = decode(CLIENT, &self.bound_part(CLIENT)?)?;
         client.verify()?;
         self.check_security(&client.parameters)?;
         Ok(client)
@@ -190,14 +212,10 @@ impl Artifact {
     /// The server's part.
     ///
     /// # Errors
-    /// [`Error::MissingPart`], [`Error::Container`], [`Error::ProgramHash`], [`Error::Decode`],
+    /// [`Error::MissingPart`], [`Error::Container`], [`Error::PartHash`], [`Error::Decode`],
     /// [`Error::Program`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn program(&self) -> Result<Program, Error> {
-        let section = self.part(PROGRAM)?;
-        let (stated, found) = (self.program_hash(), blake3::hash(&section));
-        if stated != found {
-            return Err(Error::ProgramHash { stated, found });
-        }
+        let section = self.bound_part(PROGRAM)?;
         let program: Program = decode(PROGRAM, &section)?;
         self.check_security(&program.parameters)?;
         program.verify()?;
@@ -216,7 +234,7 @@ impl Artifact {
     /// [`Error::MissingPart`], [`Error::Container`], [`Error::Decode`], [`Error::Network`],
     /// [`Error::Activations`].
     pub fn model(&self) -> Result<Model, Error> {
-        let model: Model = decode(MODEL, &self.part(MODEL)?)?;
+        let model: Model = decode(MODEL, &self.part(MODEL, MAX_WEIGHTS_BYTES)?)?;
         model.verify()?;
         Ok(model)
     }
@@ -234,15 +252,44 @@ impl Artifact {
     /// # Errors
     /// [`Error::Write`], and those of [`Artifact::client`].
     pub fn write_client_only(&self, path: &Path) -> Result<(), Error> {
-        let client = encode(&self.client()?);
-        write_bytes(path, &container(self.program_hash(), [(CLIENT, Some(client))]))
+        self.client()?;
+        let client = self.bound_part(CLIENT)?;
+        write_bytes(path, &container(self.parts, [(CLIENT, Some(client))]))
     }
 
-    fn part(&self, part: &'static str) -> Result<Cow<'_, [u8]>, Error> {
+    /// Writes a file for servers: the same program hash, and nothing of the calibration samples but
+    /// [`ClientInfo::calibration`].
+    ///
+    /// # Errors
+    /// [`Error::Write`], and those of [`Artifact::program`].
+    pub fn write_server_only(&self, path: &Path) -> Result<(), Error> {
+        self.program()?;
+        let (client, program) = (self.bound_part(CLIENT)?, self.bound_part(PROGRAM)?);
+        write_bytes(
+            path,
+            &container(self.parts, [(CLIENT, Some(client)), (PROGRAM, Some(program))]),
+        )
+    }
+
+    /// The content of a part that the program hash covers, in memory that nothing changes between check and use.
+    fn bound_part(&self, part: &'static str) -> Result<Vec<u8>, Error> {
+        let (stated, limit) = match part {
+            CLIENT => (self.parts.client, MAX_CLIENT_BYTES),
+            _ => (self.parts.program, MAX_WEIGHTS_BYTES),
+        };
+        let section = self.part(part, limit)?;
+        let found = blake3::hash(&section);
+        if stated != found {
+            return Err(Error::PartHash { part, stated, found });
+        }
+        Ok(section)
+    }
+
+    fn part(&self, part: &'static str, limit: u64) -> Result<Vec<u8>, Error> {
         if !self.container.has(part) {
             return Err(Error::MissingPart { part });
         }
-        Ok(self.container.plain(part, MAX_WEIGHTS_BYTES)?)
+        Ok(self.container.plain(part, limit)?.into_owned())
     }
 
     fn check_security(&self, parameters: &Parameters) -> Result<(), Error> {
@@ -332,12 +379,38 @@ fn decode<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Result<T,
     }
 }
 
+/// Separates program hashes from other uses of BLAKE3.
+const PROGRAM_HASH_CONTEXT: &str = "pic program hash of client and program part v5";
+
+impl Parts {
+    fn decode(section: &[u8]) -> Result<Self, Error> {
+        let hash = |bytes: &[u8]| bytes.try_into().map(blake3::Hash::from_bytes);
+        match section.split_at_checked(blake3::OUT_LEN) {
+            Some((client, program)) => match (hash(client), hash(program)) {
+                (Ok(client), Ok(program)) => Ok(Self { client, program }),
+                _ => Err(Error::Parts),
+            },
+            None => Err(Error::Parts),
+        }
+    }
+
+    fn program_hash(&self) -> ProgramHash {
+        let mut hasher = blake3::Hasher::new_derive_key(PROGRAM_HASH_CONTEXT);
+        hasher.update(self.client.as_bytes()).update(self.program.as_bytes());
+        hasher.finalize()
+    }
+}
+
 fn container<const COUNT: usize>(
-    program_hash: ProgramHash,
+    parts: Parts,
     sections: [(&str, Option<Vec<u8>>); COUNT],
 ) -> Vec<u8> {
     let write = || {
-        let mut writer = Writer::new(Vec::new(), Kind::Artifact, program_hash)?;
+        let mut writer = Writer::new(Vec::new(), Kind::Artifact, parts.program_hash())?;
+        writer.raw(PARTS, |w| {
+            w.write_all(parts.client.as_bytes())?;
+            w.write_all(parts.program.as_bytes())
+        })?;
         for (name, plain) in sections {
             if let Some(plain) = plain {
                 writer.compressed(name, &plain)?;

@@ -129,7 +129,7 @@ impl Client {
         };
         let samples: Vec<_> =
             samples.iter().enumerate().map(encrypt).collect::<Result<_, Error>>()?;
-        Encrypted::collect(self.origin, &samples)
+        Encrypted::collect(self.origin, &samples, None)
     }
 
     /// Decrypts the results of a batch: the outputs of each sample, in real units, and whether they can be relied

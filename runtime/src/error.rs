@@ -49,14 +49,38 @@ pub enum Error {
     /// The parameters claim no security.
     #[error("refused: {0} does not protect anything")]
     Insecure(Parameters),
-    /// The program section is not the one that the file names.
-    #[error("the artifact names program {stated}, but holds program {found}")]
+    /// The parts of an artifact are not those of the program that it names.
+    #[error("the artifact names program {stated}, but holds parts of program {found}")]
     ProgramHash {
         /// Hash in the header.
         stated: ProgramHash,
-        /// Hash of the section.
+        /// Hash of the parts.
         found: ProgramHash,
     },
+    /// A part of an artifact is not the one that belongs to the program: whoever made the file has changed it.
+    #[error("the `{part}` part of the artifact has hash {found}, that of its program has {stated}")]
+    PartHash {
+        /// `client` or `program`.
+        part: &'static str,
+        /// Hash that the file names.
+        stated: blake3::Hash,
+        /// Hash of the part.
+        found: blake3::Hash,
+    },
+    /// The hashes of an artifact's parts are malformed.
+    #[error("the hashes of the artifact's parts are malformed")]
+    Parts,
+    /// An answer to another question.
+    #[error("the answer belongs to question {found}, not to question {expected}")]
+    OtherQuestion {
+        /// Hash of the question in use.
+        expected: blake3::Hash,
+        /// Hash that the answer names.
+        found: blake3::Hash,
+    },
+    /// The hash of the question that an answer names is malformed.
+    #[error("the hash of the question that the answer belongs to is malformed")]
+    Question,
     /// A key or ciphertext belongs to another program.
     #[error("{what} belongs to program {found}, not to program {expected}")]
     OtherProgram {

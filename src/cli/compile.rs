@@ -37,6 +37,10 @@ pub struct Arguments {
     /// Also write the part for clients here: no weights
     #[arg(long, value_name = "FILE")]
     client_output: Option<PathBuf>,
+    /// Also write the part for servers here: all that running and making keys take, nothing of the original network and the
+    /// calibration profile
+    #[arg(long, value_name = "FILE")]
+    server_output: Option<PathBuf>,
     /// Print the front of latency against loss, some of its points simulated on calibration samples
     #[arg(long)]
     pareto: bool,
@@ -213,6 +217,9 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     artifact.write(&output)?;
     if let Some(path) = &arguments.client_output {
         artifact.write_client_only(path)?;
+    }
+    if let Some(path) = &arguments.server_output {
+        artifact.write_server_only(path)?;
     }
     match printed {
         Printed::Product((value, text)) => session.print(&value, || text),

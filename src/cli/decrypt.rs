@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use pic::{Answer, Artifact, Client, ClientInfo, EncryptedOutput};
+use pic::{Answer, Artifact, Client, ClientInfo, EncryptedInput, EncryptedOutput};
 use serde::Serialize;
 
 use super::error::Failure;
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Encrypted answers
     #[arg(long, value_name = "Y.ct")]
     input: PathBuf,
+    /// Refuse answers to other samples than these. This finds mistakes, not a server that lies
+    #[arg(long, value_name = "X.ct")]
+    question: Option<PathBuf>,
     /// Write the outputs here; those of unreliable answers as NaN
     #[arg(short, long, value_name = "Y.npy")]
     output: Option<PathBuf>,
@@ -55,7 +58,11 @@ struct Report {
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let client = Client::open(&artifact, &arguments.secret_key)?;
-    let answers = client.decrypt(&EncryptedOutput::open(&arguments.input)?)?;
+    let encrypted = EncryptedOutput::open(&arguments.input)?;
+    if let Some(question) = &arguments.question {
+        encrypted.check_question(&EncryptedInput::open(question)?)?;
+    }
+    let answers = client.decrypt(&encrypted)?;
     let shown = |answer: &Answer| match answer.reliable || arguments.raw {
         true => answer.outputs.clone(),
         false => vec![f32::NAN; answer.outputs.len()],

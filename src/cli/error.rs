@@ -165,6 +165,13 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
             "pic::key::program",
             Some("use the artifact, keys and ciphertexts of one compilation together"),
         ),
+        E::ProgramHash { .. } | E::PartHash { .. } => (
+            "pic::artifact::forged",
+            Some("do not use the file: take it from the model's owner again, by a channel that you trust"),
+        ),
+        E::OtherQuestion { .. } => {
+            ("pic::question", Some("ask the server again for the answer to this question"))
+        }
         E::OtherKey { .. } => {
             ("pic::key::other", Some("use the keys that one `pic keygen` wrote together"))
         }
@@ -190,6 +197,10 @@ const TRANSFER: &str = "copy or make the file again";
 fn container_advice(error: &ContainerError) -> (&'static str, Option<&'static str>) {
     match error {
         ContainerError::Io(_) => ("pic::file", None),
+        ContainerError::Version { found, known } if found < known => (
+            "pic::file::version",
+            Some("compile the model again with this version of pic, and make keys and ciphertexts again"),
+        ),
         ContainerError::Version { .. } => {
             ("pic::file::version", Some("use the version of pic that wrote the file"))
         }

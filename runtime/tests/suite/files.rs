@@ -101,6 +101,19 @@ fn clients_get_no_weights() {
 }
 
 #[test]
+fn servers_get_no_calibration_profile() {
+    let (folder, program) = (Folder::new(), random_program(7, 1));
+    let artifact = Artifact::new(&program, Some(&model())).unwrap();
+    artifact.write_server_only(&folder.path("server.pic")).unwrap();
+    let server = Artifact::open(&folder.path("server.pic")).unwrap().allow_insecure_parameters();
+    assert_eq!(server.program_hash(), artifact.program_hash());
+    assert_eq!(server.program().unwrap(), program);
+    assert!(matches!(server.model(), Err(Error::MissingPart { part: "model" })));
+    let keys = Client::generate(&artifact).unwrap().make_evaluation_keys().unwrap();
+    Server::new(&server, keys, 0).unwrap();
+}
+
+#[test]
 fn insecure_parameters_take_an_explicit_word() {
     let (folder, program) = (Folder::new(), random_program(7, 1));
     Artifact::new(&program, None).unwrap().write(&folder.path("model.pic")).unwrap();

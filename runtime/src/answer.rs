@@ -18,9 +18,7 @@ pub struct Answer {
 impl Answer {
     /// Judges outputs by what a program is expected to give.
     pub fn new(info: &ClientInfo, outputs: Vec<f32>) -> Self {
-        let [low, high] = info.output_range();
-        // Infinities and what is not a number are in no range.
-        let reliable = outputs.iter().all(|&v| (low..=high).contains(&f64::from(v)));
+        let reliable = info.is_reliable(outputs.iter().map(|&v| f64::from(v)));
         Self { outputs, reliable }
     }
 
@@ -41,6 +39,30 @@ impl Answer {
 }
 
 impl ClientInfo {
+    /// Whether all outputs are in the range of reliable ones.
+    pub fn is_reliable(&self, outputs: impl IntoIterator<Item = f64>) -> bool {
+        let [low, high] = self.output_range();
+        // Infinities and what is not a number are in no range.
+        outputs.into_iter().all(|v| (low..=high).contains(&v))
+    }
+
+    /// Predicted standard deviation of the scheme's error in an output, in real units.
+    pub fn output_deviation(&self) -> f64 {
+        self.output_encoding.half_width * (-self.predicted.precision_bits).exp2()
+    }
+
+    /// Distance of the values to which outputs are rounded, in real units: the least power of two that is not below the
+    /// predicted standard deviation of the scheme's error.
+    ///
+    /// What is finer is that error and says nothing of the answer, but something of the secret key. Rounding adds an
+    /// error of its own of at most 0.58 of the deviation, which makes the whole at most 15 % (0.2 bits) larger;
+    /// half the distance would still show a bit of the error, twice the distance cost a bit of the answer. Powers of
+    /// two keep rounded values exact in single precision. Rounding alone does not make answers safe to
+    /// share (values near the middle between two others still depend on the error): see `sharing`.
+    pub fn output_grid(&self) -> f64 {
+        self.output_deviation().log2().ceil().exp2()
+    }
+
     /// The least and the greatest output of a reliable answer: a quarter more than the largest magnitude of the plain
     /// network on calibration samples, or, where the program was made without, what its output stores as −1 and 1.
     pub fn output_range(&self) -> [f64; 2] {
@@ -52,6 +74,12 @@ impl ClientInfo {
             }
         }
     }
+}
+
+/// The nearest multiple of `grid`.
+#[cfg(feature = "client")]
+pub(crate) fn round(value: f64, grid: f64) -> f64 {
+    (value / grid).round_ties_even() * grid
 }
 
 #[cfg(test)]

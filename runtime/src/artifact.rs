@@ -43,6 +43,9 @@ const MODEL: &str = "model";
 const MAX_CLIENT_BYTES: u64 = 16 << 20;
 const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 
+/// Beyond the precision that numbers of this kind can have, either way.
+const MOST_PRECISION_BITS: f64 = 64.0;
+
 /// A compiled model, in memory or mapped from its file.
 #[derive(Debug)]
 pub struct Artifact {
@@ -330,6 +333,7 @@ impl ClientInfo {
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
             && self.preprocessing.verify(&self.input.shape).is_ok()
+            && self.predicted.precision_bits.abs() <= MOST_PRECISION_BITS
             && self.calibration.as_ref().is_none_or(|c| c.is_sound(&self.input.shape))
             && self.keys.highest_level().is_none_or(within)
             && self.keys.rotations.keys().all(|r| (1..all_slots).contains(r));

@@ -78,6 +78,31 @@ pub enum Error {
         /// Hash that the answer names.
         found: blake3::Hash,
     },
+    /// The program's answers are too coarse to be shared.
+    #[error(
+        "answers cannot be shared: hiding the scheme's error in {queries} answers takes {needed:.1} bits of precision, \
+         the program has {available:.1}, which is {:.1} too few", needed - available
+    )]
+    SharingPrecision {
+        /// Answers to be shared.
+        queries: u64,
+        /// Bits needed.
+        needed: f64,
+        /// Bits predicted.
+        available: f64,
+    },
+    /// As many answers have been shared as one secret key allows.
+    #[error(
+        "{shared} answers under this secret key have been shared, {asked} more would be above the limit of {limit}"
+    )]
+    SharingLimit {
+        /// Answers shared.
+        shared: u64,
+        /// Answers to be shared now.
+        asked: u64,
+        /// The most.
+        limit: u64,
+    },
     /// The hash of the question that an answer names is malformed.
     #[error("the hash of the question that the answer belongs to is malformed")]
     Question,

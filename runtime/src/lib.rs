@@ -5,6 +5,7 @@
 //! | [`answer`] | decrypted outputs, and whether they can be relied on |
 //! | [`artifact`] | what the compiler hands out, in parts for clients, servers and owners |
 //! | `client` | makes keys, encrypts, decrypts (feature `client`) |
+//! | `sharing` | decrypted answers for others to see (feature `client`) |
 //! | `server` | runs programs on ciphertexts (feature `server`) |
 //! | [`backend`] | what a program does, operation by operation |
 //! | [`clear`], `ckks` | the two backends |
@@ -36,6 +37,8 @@ pub mod output_file;
 pub mod sample;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sharing;
 
 pub use answer::Answer;
 pub use artifact::{Artifact, ClientInfo, Model};

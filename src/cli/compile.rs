@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_compiler::method::Method;
 use pic_ir::cost::{CostModel, Target};
+use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
 use super::error::Failure;
@@ -83,6 +85,10 @@ struct Goals {
     /// Least predicted precision of the output
     #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
     min_precision: f64,
+    /// Compile for answers that others may see, so many under one secret key (`decrypt --share`): with some 17 bits more
+    /// precision than the answers will have
+    #[arg(long, value_name = "ANSWERS")]
+    shareable: Option<NonZeroU64>,
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory_limit: Option<u64>,
@@ -251,6 +257,14 @@ impl Source {
         })
     }
 
+    /// The precision that hiding the scheme's error in shared answers takes, if they are to be shared.
+    fn sharing_precision(&self) -> Result<f64, Failure> {
+        let Some(answers) = self.goals.shareable else { return Ok(0.0) };
+        let (onnx, _) = self.network()?;
+        let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
+        Ok(precision_needed(answers.get(), network.graph[network.output].len()))
+    }
+
     /// The network as a file, and the shape of its input.
     pub fn network(&self) -> Result<(Vec<u8>, Vec<usize>), Failure> {
         let onnx = fs::read(&self.model);
@@ -267,7 +281,7 @@ impl Source {
             max_accuracy_drop: goals.max_accuracy_drop,
             latency_budget: goals.latency_budget,
             security: goals.security,
-            min_precision_bits: goals.min_precision,
+            min_precision_bits: goals.min_precision.max(self.sharing_precision()?),
             cost: match goals.cost.as_deref() {
                 Some(path) => Some(read_cost(path)?),
                 None => goals.target.map(CostModel::of),

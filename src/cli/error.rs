@@ -167,7 +167,21 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
         ),
         E::ProgramHash { .. } | E::PartHash { .. } => (
             "pic::artifact::forged",
-            Some("do not use the file: take it from the model's owner again, by a channel that you trust"),
+            Some(
+                "do not use the file: take it from the model's owner again, by a channel that you trust",
+            ),
+        ),
+        E::SharingPrecision { .. } => (
+            "pic::sharing::precision",
+            Some(
+                "compile the model with --shareable, share fewer answers, or show classes only with --top",
+            ),
+        ),
+        E::SharingLimit { .. } => (
+            "pic::sharing::limit",
+            Some(
+                "make new keys with `pic keygen`; answers under the old ones must not be shared any more",
+            ),
         ),
         E::OtherQuestion { .. } => {
             ("pic::question", Some("ask the server again for the answer to this question"))
@@ -199,7 +213,9 @@ fn container_advice(error: &ContainerError) -> (&'static str, Option<&'static st
         ContainerError::Io(_) => ("pic::file", None),
         ContainerError::Version { found, known } if found < known => (
             "pic::file::version",
-            Some("compile the model again with this version of pic, and make keys and ciphertexts again"),
+            Some(
+                "compile the model again with this version of pic, and make keys and ciphertexts again",
+            ),
         ),
         ContainerError::Version { .. } => {
             ("pic::file::version", Some("use the version of pic that wrote the file"))
@@ -236,7 +252,7 @@ fn compile_advice(error: &CompileError) -> (&'static str, Option<&'static str>) 
             ("pic::compile::latency", Some("allow that time with --latency-budget"))
         }
         E::Precision { .. } => {
-            ("pic::compile::precision", Some("ask for less with --min-precision"))
+            ("pic::compile::precision", Some("ask for less with --min-precision or --shareable"))
         }
         E::Memory { .. } => (
             "pic::compile::memory",

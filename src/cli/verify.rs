@@ -93,7 +93,7 @@ pub fn verify(
     let server = open_server(artifact, keys, None)?;
     let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_per_sample = trace.elapsed() / samples.len() as f64;
-    let answers = client.decrypt(&answer)?;
+    let answers = client.decrypt_raw(&answer)?;
     let peak_bytes = memory::peak_bytes();
 
     session.progress.stage("compare", 0);

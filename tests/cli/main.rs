@@ -7,4 +7,5 @@ mod json;
 mod pipeline;
 mod range;
 mod refusals;
+mod sharing;
 mod targets;

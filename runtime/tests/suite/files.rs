@@ -139,7 +139,7 @@ fn secure_parameters_take_none() {
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let sample = sample(&program, 0);
     let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
-    let output = client.decrypt(&output).unwrap().remove(0).outputs;
+    let output = client.decrypt_raw(&output).unwrap().remove(0).outputs;
     assert!(output_error(&program, &sample, &output) < tolerance(&program));
 }
 
@@ -191,7 +191,7 @@ fn the_whole_path_through_files() {
         server.run(&input, &mut |_, _| {}).unwrap().write(&output).unwrap();
     }
     let client = Client::open(&artifact(), &secret).unwrap();
-    let outputs = client.decrypt(&EncryptedOutput::open(&output).unwrap()).unwrap();
+    let outputs = client.decrypt_raw(&EncryptedOutput::open(&output).unwrap()).unwrap();
     for (sample, output) in samples.iter().zip(&outputs) {
         assert!(output_error(&program, sample, &output.outputs) < tolerance(&program));
     }

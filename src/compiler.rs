@@ -112,7 +112,7 @@ impl Compiler {
     /// Packs what the compiler made.
     ///
     /// # Errors
-    /// Those of [`Artifact::new`].
+    /// Those of [`Artifact::calibrated`].
     pub fn artifact(compiled: Compiled) -> Result<Artifact, pic_runtime::Error> {
         let measured = compiled.measured.classification;
         let facts = CompileFacts {
@@ -120,8 +120,9 @@ impl Compiler {
             plain_accuracy: measured.map(|m| m.plain_accuracy),
             calibrated_accuracy: measured.map(|m| m.accuracy),
         };
-        let Compiled { program, network, activations, profile, .. } = compiled;
-        Artifact::new(&program, Some(&Model { network, activations, profile, facts }))
+        let Compiled { program, network, activations, profile, calibration, .. } = compiled;
+        let model = Model { network, activations, profile, facts };
+        Artifact::calibrated(&program, &calibration, Some(&model))
     }
 }
 

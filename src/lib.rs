@@ -27,8 +27,10 @@
 //! let answer = server.run(&question, &mut |_, _| {})?;
 //!
 //! // The client again.
-//! let logits = &client.decrypt(&answer)?[0];
-//! assert_eq!(logits.len(), 10);
+//! let answer = &client.decrypt(&answer)?[0];
+//! assert_eq!(answer.outputs.len(), 10);
+//! // Inputs unlike the calibration samples may get answers that mean nothing.
+//! assert!(answer.reliable && answer.class().is_some());
 //! # Ok(())
 //! # }
 //! ```
@@ -67,7 +69,7 @@ pub use pic_runtime::Client;
 #[cfg(feature = "server")]
 pub use pic_runtime::Server;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
-pub use pic_runtime::{Artifact, ClientInfo, Error, Model, machine};
+pub use pic_runtime::{Answer, Artifact, ClientInfo, Error, Model, machine};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile, KeySizes};
 

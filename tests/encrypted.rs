@@ -27,7 +27,8 @@ fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let keys = client.make_evaluation_keys().unwrap();
     let server = Server::new(&artifact, keys, 1 << 30).unwrap();
     let input = client.encrypt(samples).unwrap();
-    client.decrypt(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap()
+    let answers = client.decrypt_raw(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
+    answers.into_iter().map(|answer| answer.outputs).collect()
 }
 
 /// The network with its polynomials, on plain numbers and without layouts.

@@ -7,6 +7,7 @@
 use pic_ckks_model::bootstrapping::LOG2_FAILURE;
 use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::activations::Activations;
+use pic_ir::calibration::Calibration;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use pic_ir::plan::Plan;
@@ -119,6 +120,8 @@ pub struct Compiled {
     pub corrected: Network,
     /// What calibration showed.
     pub profile: Profile,
+    /// What the calibration samples were like, for clients.
+    pub calibration: Calibration,
     /// The chosen polynomials.
     pub activations: Activations,
     /// The decisions behind the program.
@@ -309,10 +312,10 @@ pub fn compile_network(
     debug_assert_eq!(network.verify(), Ok(()));
 
     Dataset::new(&network, samples, labels)?;
-    let shape = &network.graph[network.input()].shape;
-    options.preprocessing.verify(shape)?;
+    let shape = network.graph[network.input()].shape.clone();
+    options.preprocessing.verify(&shape)?;
     let mut prepared: Vec<Vec<f32>> = samples.iter().map(|s| s.to_vec()).collect();
-    prepared.iter_mut().for_each(|sample| options.preprocessing.apply(shape, sample));
+    prepared.iter_mut().for_each(|sample| options.preprocessing.apply(&shape, sample));
     let views: Vec<&[f32]> = prepared.iter().map(|s| &s[..]).collect();
     let (mut held, mut fitting): (Vec<usize>, Vec<usize>) =
         (0..views.len()).partition(|k| k % HELD_BACK == HELD_BACK - 1);
@@ -386,6 +389,7 @@ pub fn compile_network(
     let search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
     let chosen = search.choose()?;
     Ok(Compiled {
+        calibration: Calibration::new(&shape, &views, chosen.output_magnitude),
         program: chosen.program,
         corrected: chosen.corrected,
         activations: chosen.activations,

@@ -8,6 +8,7 @@
 #![warn(clippy::disallowed_methods)]
 
 pub mod activations;
+pub mod calibration;
 pub mod cost;
 pub mod escape;
 pub mod function;

@@ -39,6 +39,13 @@ impl Preprocessing {
         Ok(())
     }
 
+    /// Whether it leaves inputs as they are.
+    pub fn is_identity(&self) -> bool {
+        self.scale == 1.0
+            && self.mean.iter().all(|&mean| mean == 0.0)
+            && self.std.iter().all(|&std| std == 1.0)
+    }
+
     /// Applies it to a flattened sample of the given shape.
     pub fn apply(&self, shape: &[usize], sample: &mut [f32]) {
         let channels = shape.first().copied().unwrap_or(1);

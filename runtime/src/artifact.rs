@@ -6,15 +6,22 @@
 //! | `program` | the complete [`Program`] | the server |
 //! | `model` | [`Model`]: network, activations, profile | simulation and verification |
 //!
-//! Sections are decoded when they are asked for, and verified when they are decoded. A file for
-//! clients holds the first section only ([`Artifact::write_client_only`]).
+//! | `parts` | hashes of the plain sections `client` and `program` | everybody |
+//!
+//! The program hash that all files name is that of the two hashes. So a file with one of the sections alone, for clients
+//! ([`Artifact::write_client_only`]) or for servers ([`Artifact::write_server_only`]), proves that it is the one that belongs
+//! to that program: a client part with another layout or scale, under which a client would decrypt something else or make
+//! other keys, has another program hash. The owner's section is bound to nothing.
+//!
+//! Sections are decoded when they are asked for, from a copy of which the hash has been checked, and verified when they are
+//! decoded.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::Activations;
+use pic_ir::calibration::Calibration;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::preprocessing::Preprocessing;
@@ -27,6 +34,7 @@ use crate::container::{Container, Kind, ProgramHash, Writer};
 use crate::output_file::{Access, write_whole};
 use crate::{Error, decode};
 
+const PARTS: &str = "parts";
 const CLIENT: &str = "client";
 const PROGRAM: &str = "program";
 const MODEL: &str = "model";
@@ -35,11 +43,22 @@ const MODEL: &str = "model";
 const MAX_CLIENT_BYTES: u64 = 16 << 20;
 const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 
+/// Beyond the precision that numbers of this kind can have, either way.
+const MOST_PRECISION_BITS: f64 = 64.0;
+
 /// A compiled model.
 #[derive(Debug)]
 pub struct Artifact {
     container: Container,
+    parts: Parts,
     insecure_allowed: bool,
+}
+
+/// Hashes of the sections that make up a program.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    client: blake3::Hash,
+    program: blake3::Hash,
 }
 
 /// What a client needs to make keys, encrypt and decrypt. It says nothing about the weights.
@@ -63,6 +82,8 @@ pub struct ClientInfo {
     pub keys: KeyRequest,
     /// What the compiler expects of a run.
     pub predicted: Prediction,
+    /// What the calibration samples were like; none for programs that were made without.
+    pub calibration: Option<Calibration>,
 }
 
 /// How a tensor lies in its ciphertexts: the fields of a program's [`Value`] that say so.
@@ -105,37 +126,68 @@ pub struct CompileFacts {
 }
 
 impl Artifact {
-    /// Encodes a program, with the owner's part where there is one.
+    /// Encodes a program that was made without calibration samples, with the owner's part where there is one.
     ///
     /// # Errors
     /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
     pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
+        Self::from_parts(&ClientInfo::new(program), program, model)
+    }
+
+    /// The same with what calibration samples were like, by which clients tell others.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::new`]; [`Error::ClientPart`] if the statistics are not of the program's inputs.
+    pub fn calibrated(
+        program: &Program,
+        calibration: &Calibration,
+        model: Option<&Model>,
+    ) -> Result<Self, Error> {
+        let calibration = Some(calibration.clone());
+        let client = ClientInfo { calibration, ..ClientInfo::new(program) };
+        client.verify()?;
+        Self::from_parts(&client, program, model)
+    }
+
+    fn from_parts(
+        client: &ClientInfo,
+        program: &Program,
+        model: Option<&Model>,
+    ) -> Result<Self, Error> {
         program.verify()?;
-        let client = encode(&ClientInfo::new(program));
-        let encoded = encode(program);
-        let program_hash = blake3::hash(&encoded);
+        let (client, encoded) = (encode(client), encode(program));
+        let parts = Parts { client: blake3::hash(&client), program: blake3::hash(&encoded) };
         let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;
         let sections = [(CLIENT, Some(client)), (PROGRAM, Some(encoded)), (MODEL, model)];
-        let bytes = container(program_hash, sections);
-        Ok(Self { container: Container::parse(bytes, Kind::Artifact)?, insecure_allowed: true })
+        let container = Container::parse(container(parts, sections), Kind::Artifact)?;
+        Self::checked(container, true)
     }
 
     /// Reads an artifact file.
     ///
     /// # Errors
-    /// [`Error::Read`].
+    /// [`Error::Read`], [`Error::ProgramHash`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let container = Container::open(path, Kind::Artifact).map_err(Error::read(path))?;
-        Ok(Self { container, insecure_allowed: false })
+        Self::checked(container, false)
     }
 
     /// Reads an artifact from memory, for instance one embedded in an executable.
     ///
     /// # Errors
-    /// [`Error::Container`].
+    /// [`Error::Container`], [`Error::ProgramHash`].
     pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, Error> {
-        let container = Container::parse(bytes, Kind::Artifact)?;
-        Ok(Self { container, insecure_allowed: false })
+        Self::checked(Container::parse(bytes, Kind::Artifact)?, false)
+    }
+
+    /// Refuses a file whose program hash is not that of the parts that it names.
+    fn checked(container: Container, insecure_allowed: bool) -> Result<Self, Error> {
+        let parts = Parts::decode(container.raw(PARTS)?)?;
+        let (stated, found) = (container.program_hash(), parts.program_hash());
+        if stated != found {
+            return Err(Error::ProgramHash { stated, found });
+        }
+        Ok(Self { container, parts, insecure_allowed })
     }
 
     /// Accepts parameters that protect nothing, as tests use. Otherwise only programs that never
@@ -152,10 +204,9 @@ impl Artifact {
     /// The client's part.
     ///
     /// # Errors
-    /// [`Error::Container`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
+    /// [`Error::Container`], [`Error::PartHash`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn client(&self) -> Result<ClientInfo, Error> {
-        let section = self.container.plain(CLIENT, MAX_CLIENT_BYTES)?;
-        let client: ClientInfo = decode_part(CLIENT, &section)?;
+        let client: ClientInfo = decode_part(CLIENT, &self.bound_part(CLIENT)?)?;
         client.verify()?;
         self.check_security(&client.parameters)?;
         Ok(client)
@@ -164,18 +215,17 @@ impl Artifact {
     /// The server's part.
     ///
     /// # Errors
-    /// [`Error::MissingPart`], [`Error::Container`], [`Error::ProgramHash`], [`Error::Decode`],
+    /// [`Error::MissingPart`], [`Error::Container`], [`Error::PartHash`], [`Error::Decode`],
     /// [`Error::Program`], [`Error::ClientPart`], [`Error::Insecure`].
     pub fn program(&self) -> Result<Program, Error> {
-        let section = self.part(PROGRAM)?;
-        let (stated, found) = (self.program_hash(), blake3::hash(&section));
-        if stated != found {
-            return Err(Error::ProgramHash { stated, found });
-        }
+        let section = self.bound_part(PROGRAM)?;
         let program: Program = decode_part(PROGRAM, &section)?;
         self.check_security(&program.parameters)?;
         program.verify()?;
-        if self.client()? != ClientInfo::new(&program) {
+        let client = self.client()?;
+        let expected =
+            ClientInfo { calibration: client.calibration.clone(), ..ClientInfo::new(&program) };
+        if client != expected {
             return Err(Error::ClientPart);
         }
         Ok(program)
@@ -187,7 +237,7 @@ impl Artifact {
     /// [`Error::MissingPart`], [`Error::Container`], [`Error::Decode`], [`Error::Network`],
     /// [`Error::Activations`].
     pub fn model(&self) -> Result<Model, Error> {
-        let model: Model = decode_part(MODEL, &self.part(MODEL)?)?;
+        let model: Model = decode_part(MODEL, &self.part(MODEL, MAX_WEIGHTS_BYTES)?)?;
         model.verify()?;
         Ok(model)
     }
@@ -205,15 +255,44 @@ impl Artifact {
     /// # Errors
     /// [`Error::Write`], and those of [`Artifact::client`].
     pub fn write_client_only(&self, path: &Path) -> Result<(), Error> {
-        let client = encode(&self.client()?);
-        write_bytes(path, &container(self.program_hash(), [(CLIENT, Some(client))]))
+        self.client()?;
+        let client = self.bound_part(CLIENT)?;
+        write_bytes(path, &container(self.parts, [(CLIENT, Some(client))]))
     }
 
-    fn part(&self, part: &'static str) -> Result<Cow<'_, [u8]>, Error> {
+    /// Writes a file for servers: the same program hash, and nothing of the calibration samples but
+    /// [`ClientInfo::calibration`].
+    ///
+    /// # Errors
+    /// [`Error::Write`], and those of [`Artifact::program`].
+    pub fn write_server_only(&self, path: &Path) -> Result<(), Error> {
+        self.program()?;
+        let (client, program) = (self.bound_part(CLIENT)?, self.bound_part(PROGRAM)?);
+        write_bytes(
+            path,
+            &container(self.parts, [(CLIENT, Some(client)), (PROGRAM, Some(program))]),
+        )
+    }
+
+    /// The content of a part that the program hash covers, in memory that nothing changes between check and use.
+    fn bound_part(&self, part: &'static str) -> Result<Vec<u8>, Error> {
+        let (stated, limit) = match part {
+            CLIENT => (self.parts.client, MAX_CLIENT_BYTES),
+            _ => (self.parts.program, MAX_WEIGHTS_BYTES),
+        };
+        let section = self.part(part, limit)?;
+        let found = blake3::hash(&section);
+        if stated != found {
+            return Err(Error::PartHash { part, stated, found });
+        }
+        Ok(section)
+    }
+
+    fn part(&self, part: &'static str, limit: u64) -> Result<Vec<u8>, Error> {
         if !self.container.has(part) {
             return Err(Error::MissingPart { part });
         }
-        Ok(self.container.plain(part, MAX_WEIGHTS_BYTES)?)
+        Ok(self.container.plain(part, limit)?.into_owned())
     }
 
     fn check_security(&self, parameters: &Parameters) -> Result<(), Error> {
@@ -225,7 +304,7 @@ impl Artifact {
 }
 
 impl ClientInfo {
-    /// The client's part of a program.
+    /// The client's part of a program, without calibration.
     pub fn new(program: &Program) -> Self {
         Self {
             parameters: program.parameters.clone(),
@@ -237,6 +316,7 @@ impl ClientInfo {
             preprocessing: program.preprocessing.clone(),
             keys: program.keys.clone(),
             predicted: program.predicted,
+            calibration: None,
         }
     }
 
@@ -259,6 +339,8 @@ impl ClientInfo {
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
             && self.preprocessing.verify(&self.input.shape).is_ok()
+            && self.predicted.precision_bits.abs() <= MOST_PRECISION_BITS
+            && self.calibration.as_ref().is_none_or(|c| c.is_sound(&self.input.shape))
             && self.keys.highest_level().is_none_or(within)
             && self.keys.rotations.keys().all(|r| (1..all_slots).contains(r));
         if sound { Ok(()) } else { Err(Error::ClientPart) }
@@ -303,12 +385,38 @@ fn decode_part<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Resu
     decode::from_bytes(bytes).map_err(|source| Error::Decode { section, source })
 }
 
+/// Separates program hashes from other uses of BLAKE3.
+const PROGRAM_HASH_CONTEXT: &str = "pic program hash of client and program part v5";
+
+impl Parts {
+    fn decode(section: &[u8]) -> Result<Self, Error> {
+        let hash = |bytes: &[u8]| bytes.try_into().map(blake3::Hash::from_bytes);
+        match section.split_at_checked(blake3::OUT_LEN) {
+            Some((client, program)) => match (hash(client), hash(program)) {
+                (Ok(client), Ok(program)) => Ok(Self { client, program }),
+                _ => Err(Error::Parts),
+            },
+            None => Err(Error::Parts),
+        }
+    }
+
+    fn program_hash(&self) -> ProgramHash {
+        let mut hasher = blake3::Hasher::new_derive_key(PROGRAM_HASH_CONTEXT);
+        hasher.update(self.client.as_bytes()).update(self.program.as_bytes());
+        hasher.finalize()
+    }
+}
+
 fn container<const COUNT: usize>(
-    program_hash: ProgramHash,
+    parts: Parts,
     sections: [(&str, Option<Vec<u8>>); COUNT],
 ) -> Vec<u8> {
     let write = || {
-        let mut writer = Writer::new(Vec::new(), Kind::Artifact, program_hash)?;
+        let mut writer = Writer::new(Vec::new(), Kind::Artifact, parts.program_hash())?;
+        writer.raw(PARTS, |w| {
+            w.write_all(parts.client.as_bytes())?;
+            w.write_all(parts.program.as_bytes())
+        })?;
         for (name, plain) in sections {
             if let Some(plain) = plain {
                 writer.compressed(name, &plain)?;

@@ -3,6 +3,10 @@
 //! A file holds the ciphertexts of one or more samples, in order, each of the same size. Only their
 //! number and origin are checked here; a ciphertext's own bytes are checked where it is used, since
 //! that takes the program's parameters.
+//!
+//! An answer names the question that it belongs to, by the hash of the batch of samples: so a client finds answers that were mixed up
+//! or sent again. It proves nothing against a server that lies: that can compute what it likes and name any
+//! question.
 
 use std::io::Write;
 use std::marker::PhantomData;
@@ -18,6 +22,7 @@ use crate::{Error, decode};
 
 const SHAPE: &str = "shape";
 const CIPHERTEXTS: &str = "ciphertexts";
+const QUESTION: &str = "question";
 
 /// Samples encrypted by a client.
 pub type EncryptedInput = Encrypted<Input>;
@@ -52,6 +57,8 @@ impl Direction for Output {
 pub struct Encrypted<D> {
     container: Container,
     shape: Shape,
+    /// Of answers only.
+    question: Option<blake3::Hash>,
     direction: PhantomData<D>,
 }
 
@@ -104,14 +111,21 @@ impl<D: Direction> Encrypted<D> {
         self.shape.samples as usize
     }
 
-    /// Joins the serialised ciphertexts of samples.
-    pub(crate) fn collect(origin: Origin, samples: &[Vec<Vec<u8>>]) -> Result<Self, Error> {
+    /// Joins the serialised ciphertexts of samples; answers name their question.
+    pub(crate) fn collect(
+        origin: Origin,
+        samples: &[Vec<Vec<u8>>],
+        question: Option<blake3::Hash>,
+    ) -> Result<Self, Error> {
         let ciphertexts = samples.first().map_or(0, Vec::len) as u32;
         let shape = Shape { key: origin.key, samples: samples.len() as u32, ciphertexts };
         let shape = postcard::to_stdvec(&shape).expect("plain data encode to memory");
         let write = || {
             let mut writer = Writer::new(Vec::new(), D::KIND, origin.program)?;
             writer.raw(SHAPE, |w| w.write_all(&shape))?;
+            if let Some(question) = question {
+                writer.raw(QUESTION, |w| w.write_all(question.as_bytes()))?;
+            }
             writer
                 .raw(CIPHERTEXTS, |w| samples.iter().flatten().try_for_each(|c| w.write_all(c)))?;
             writer.finish()
@@ -140,15 +154,43 @@ impl<D: Direction> Encrypted<D> {
     fn new(container: Container) -> Result<Self, Error> {
         let fail = |source| Error::Decode { section: SHAPE, source };
         let shape: Shape = decode::from_bytes(container.raw(SHAPE)?).map_err(fail)?;
+        let question = match D::KIND {
+            Kind::EncryptedOutput => {
+                let hash: Result<[u8; blake3::OUT_LEN], _> = container.raw(QUESTION)?.try_into();
+                Some(hash.map_err(|_| Error::Question)?.into())
+            }
+            _ => None,
+        };
         let bytes = container.raw(CIPHERTEXTS)?.len();
         let Shape { samples, ciphertexts, .. } = shape;
-        let count = (samples as usize).checked_mul(ciphertexts as usize);
-        let sound =
-            count.is_some_and(|count| count > 0 && bytes > 0 && bytes.is_multiple_of(count));
-        if !sound {
+        let count = u64::from(samples) * u64::from(ciphertexts);
+        if count == 0 || bytes == 0 || !(bytes as u64).is_multiple_of(count) {
             return Err(Error::Batch { samples, ciphertexts, bytes });
         }
-        Ok(Self { container, shape, direction: PhantomData })
+        Ok(Self { container, shape, question, direction: PhantomData })
+    }
+}
+
+impl Encrypted<Input> {
+    /// Identifies the batch: BLAKE3 of the file's content.
+    pub fn hash(&self) -> blake3::Hash {
+        blake3::hash(self.as_bytes())
+    }
+}
+
+impl Encrypted<Output> {
+    /// The batch of samples that these are the answers to, as whoever computed them says.
+    pub fn question(&self) -> blake3::Hash {
+        self.question.expect("answers are read with their question")
+    }
+
+    /// Refuses answers to another batch of samples. This finds mistakes, not lies.
+    ///
+    /// # Errors
+    /// [`Error::OtherQuestion`].
+    pub fn check_question(&self, question: &EncryptedInput) -> Result<(), Error> {
+        let (expected, found) = (question.hash(), self.question());
+        if found == expected { Ok(()) } else { Err(Error::OtherQuestion { expected, found }) }
     }
 }
 

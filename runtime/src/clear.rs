@@ -237,7 +237,7 @@ fn clenshaw(coefficients: &[f64], u: f64) -> f64 {
 }
 
 /// A standard normal number, by Box and Muller.
-fn normal(generator: &mut impl Rng) -> f64 {
+pub(crate) fn normal(generator: &mut impl Rng) -> f64 {
     // Above zero, at most one.
     let radius = ((generator.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
     let angle = (generator.next_u64() >> 11) as f64 / (1u64 << 53) as f64;

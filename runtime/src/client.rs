@@ -2,7 +2,8 @@
 //!
 //! Values that were decrypted hold the scheme's noise, from which others could learn about the
 //! secret key (Li and Micciancio, 2021): do not give exact decryptions to whoever can choose or
-//! knows the ciphertexts, the server above all.
+//! knows the ciphertexts, the server above all. [`Client::decrypt`] leaves out the digits that are only noise;
+//! [`Client::decrypt_for_sharing`] hides the noise.
 
 mod key_files;
 
@@ -14,12 +15,15 @@ use pic_ckks::{Ciphertext, Context, EvaluationKeys, SecretKey, secret_rng};
 use rand_core::CryptoRng;
 
 use crate::Error;
+use crate::answer::{Answer, round};
 use crate::artifact::{Artifact, ClientInfo, Encoding};
 use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
+use crate::clear::normal;
 use crate::container::{Container, Kind};
 use crate::evaluation_keys::{self, EvaluationKeyFile};
 use crate::origin::{Origin, check_program};
 use crate::sample::check_sample;
+use crate::sharing::{SharedAnswers, flooding_bits, precision_needed};
 
 const SECRET: &str = "secret key";
 
@@ -83,10 +87,28 @@ impl Client {
 
     /// Encrypts samples, each as the network takes it (preprocessed), in one batch.
     ///
+    /// Samples outside the range that the program was made for are refused: their answers would be wrong and
+    /// look like any other. See [`ClientInfo::unusual`] for samples that are only unlike those of calibration.
+    ///
     /// # Errors
-    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::Batch`] without samples,
+    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::OutOfRange`], [`Error::Batch`] without samples,
     /// [`Error::Ckks`].
     pub fn encrypt<S: AsRef<[f32]>>(&self, samples: &[S]) -> Result<EncryptedInput, Error> {
+        let mut samples_by_position = samples.iter().enumerate();
+        samples_by_position
+            .try_for_each(|(k, sample)| self.info.check_range(k, sample.as_ref()))?;
+        self.encrypt_out_of_range(samples)
+    }
+
+    /// Encrypts samples wherever their values lie: for whoever knows that the answers may be wrong. Most of them
+    /// will be found not to be reliable ([`Answer::reliable`]), but not all.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt`], without [`Error::OutOfRange`].
+    pub fn encrypt_out_of_range<S: AsRef<[f32]>>(
+        &self,
+        samples: &[S],
+    ) -> Result<EncryptedInput, Error> {
         let mut rng = secret_rng()?;
         let encrypt = |(index, sample): (usize, &S)| {
             let (sample, encoding) = (sample.as_ref(), &self.info.input_encoding);
@@ -95,18 +117,94 @@ impl Client {
         };
         let samples: Vec<_> =
             samples.iter().enumerate().map(encrypt).collect::<Result<_, Error>>()?;
-        Encrypted::collect(self.origin, &samples)
+        Encrypted::collect(self.origin, &samples, None)
     }
 
-    /// Decrypts the results of a batch: the output of each sample, in real units.
+    /// Decrypts the results of a batch: the outputs of each sample, in real units and rounded to what the program can tell
+    /// ([`ClientInfo::output_grid`]), and whether they can be relied on.
     ///
     /// # Errors
     /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
-    pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Vec<f32>>, Error> {
-        let encoding = &self.info.output_encoding;
-        let ciphertexts = encoding.layout.ciphertexts(self.info.log_slots);
-        output.check(&self.origin, ciphertexts)?;
-        output.iter()?.map(|sample| self.decrypt_one(&sample, encoding)).collect()
+    pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Answer>, Error> {
+        let grid = self.info.output_grid();
+        self.decrypt_with(output, |value| round(value, grid))
+    }
+
+    /// As [`Client::decrypt`], with every digit: for measurements of the scheme's error. Do not let others see them.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`].
+    pub fn decrypt_raw(&self, output: &EncryptedOutput) -> Result<Vec<Answer>, Error> {
+        self.decrypt_with(output, |value| value)
+    }
+
+    /// Decrypts answers that others may see, with so much noise that as many as `queries` answers under one
+    /// secret key show nothing of the scheme's error ([`crate::sharing`]). They are counted before they are decrypted.
+    /// Outputs of answers that are not reliable, of whose error nothing is predicted, are not a number.
+    ///
+    /// ```no_run
+    /// # fn share(client: &pic_runtime::Client, answer: &pic_runtime::EncryptedOutput) -> Result<(), pic_runtime::Error> {
+    /// let counter = client.shared_answers("secret.key".as_ref());
+    /// let answers = client.decrypt_for_sharing(answer, 1000, &counter)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`]; [`Error::SharingPrecision`], [`Error::SharingLimit`], [`Error::Write`],
+    /// [`Error::Randomness`].
+    pub fn decrypt_for_sharing(
+        &self,
+        output: &EncryptedOutput,
+        queries: u64,
+        counter: &SharedAnswers,
+    ) -> Result<Vec<Answer>, Error> {
+        let outputs = self.info.output_encoding.layout.len;
+        let needed = precision_needed(queries, outputs);
+        let available = self.info.predicted.precision_bits;
+        if available < needed {
+            return Err(Error::SharingPrecision { queries, needed, available });
+        }
+        self.check(output)?;
+        counter.add(output.samples() as u64, queries)?;
+        let deviation = self.info.output_deviation() * flooding_bits(queries, outputs).exp2();
+        let grid = (0.5 * deviation).log2().floor().exp2();
+        let mut rng = secret_rng()?;
+        let mut answers =
+            self.decrypt_with(output, |value| round(value + deviation * normal(&mut rng), grid))?;
+        for answer in answers.iter_mut().filter(|answer| !answer.reliable) {
+            answer.outputs.fill(f32::NAN);
+        }
+        Ok(answers)
+    }
+
+    /// The count of shared answers that is kept beside the file of this client's secret key.
+    pub fn shared_answers(&self, secret_key: &Path) -> SharedAnswers {
+        // Another key in the same file has a count of its own.
+        let [a, b, c, d, ..] = self.origin.key;
+        let mut name = secret_key.as_os_str().to_owned();
+        name.push(format!(".{a:02x}{b:02x}{c:02x}{d:02x}.shared"));
+        SharedAnswers::at(Path::new(&name))
+    }
+
+    fn check(&self, output: &EncryptedOutput) -> Result<(), Error> {
+        let layout = &self.info.output_encoding.layout;
+        output.check(&self.origin, layout.ciphertexts(self.info.log_slots))
+    }
+
+    /// Decrypts, judges exact outputs and changes them for whoever sees them.
+    fn decrypt_with(
+        &self,
+        output: &EncryptedOutput,
+        mut change: impl FnMut(f64) -> f64,
+    ) -> Result<Vec<Answer>, Error> {
+        self.check(output)?;
+        let mut decrypt = |sample: Vec<&[u8]>| {
+            let outputs = self.decrypt_one(&sample, &self.info.output_encoding)?;
+            let reliable = self.info.is_reliable(outputs.iter().copied());
+            let outputs = outputs.into_iter().map(|value| change(value) as f32).collect();
+            Ok(Answer { outputs, reliable })
+        };
+        output.iter()?.map(&mut decrypt).collect()
     }
 
     fn encrypt_one(
@@ -126,7 +224,7 @@ impl Client {
         packed.into_iter().map(encrypt).collect()
     }
 
-    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f32>, Error> {
+    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f64>, Error> {
         let decrypt = |bytes: &&[u8]| {
             let ciphertext = Ciphertext::from_bytes(&self.context, bytes)?;
             check_conformance(&ciphertext, self.info.log_slots, encoding.level, encoding.scale)?;
@@ -134,7 +232,7 @@ impl Client {
         };
         let slots = ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?;
         let stored = encoding.layout.unpack(&slots, self.info.log_slots);
-        let real = |stored| (stored * encoding.half_width + encoding.center) as f32;
+        let real = |stored| stored * encoding.half_width + encoding.center;
         Ok(stored.into_iter().map(real).collect())
     }
 

@@ -49,14 +49,63 @@ pub enum Error {
     /// The parameters claim no security.
     #[error("refused: {0} does not protect anything")]
     Insecure(Parameters),
-    /// The program section is not the one that the file names.
-    #[error("the artifact names program {stated}, but holds program {found}")]
+    /// The parts of an artifact are not those of the program that it names.
+    #[error("the artifact names program {stated}, but holds parts of program {found}")]
     ProgramHash {
         /// Hash in the header.
         stated: ProgramHash,
-        /// Hash of the section.
+        /// Hash of the parts.
         found: ProgramHash,
     },
+    /// A part of an artifact is not the one that belongs to the program: whoever made the file has changed it.
+    #[error("the `{part}` part of the artifact has hash {found}, that of its program has {stated}")]
+    PartHash {
+        /// `client` or `program`.
+        part: &'static str,
+        /// Hash that the file names.
+        stated: blake3::Hash,
+        /// Hash of the part.
+        found: blake3::Hash,
+    },
+    /// The hashes of an artifact's parts are malformed.
+    #[error("the hashes of the artifact's parts are malformed")]
+    Parts,
+    /// An answer to another question.
+    #[error("the answer belongs to question {found}, not to question {expected}")]
+    OtherQuestion {
+        /// Hash of the question in use.
+        expected: blake3::Hash,
+        /// Hash that the answer names.
+        found: blake3::Hash,
+    },
+    /// The program's answers are too coarse to be shared.
+    #[error(
+        "answers cannot be shared: hiding the scheme's error in {queries} answers takes {needed:.1} bits of precision, \
+         the program has {available:.1}, which is {:.1} too few", needed - available
+    )]
+    SharingPrecision {
+        /// Answers to be shared.
+        queries: u64,
+        /// Bits needed.
+        needed: f64,
+        /// Bits predicted.
+        available: f64,
+    },
+    /// As many answers have been shared as one secret key allows.
+    #[error(
+        "{shared} answers under this secret key have been shared, {asked} more would be above the limit of {limit}"
+    )]
+    SharingLimit {
+        /// Answers shared.
+        shared: u64,
+        /// Answers to be shared now.
+        asked: u64,
+        /// The most.
+        limit: u64,
+    },
+    /// The hash of the question that an answer names is malformed.
+    #[error("the hash of the question that the answer belongs to is malformed")]
+    Question,
     /// A key or ciphertext belongs to another program.
     #[error("{what} belongs to program {found}, not to program {expected}")]
     OtherProgram {
@@ -110,6 +159,23 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// An input is outside the range that the program was made for: its answer would be wrong, and look like one.
+    #[error(
+        "sample {sample}: value {index}{} is {value}, and the model was calibrated for {:.4} to {:.4}: \
+         the answer would be wrong", after_preprocessing(*.preprocessed), range[0], range[1]
+    )]
+    OutOfRange {
+        /// Position in the batch.
+        sample: usize,
+        /// Position in the sample.
+        index: usize,
+        /// The value, as the network takes it.
+        value: f32,
+        /// The least and the greatest value that are encrypted.
+        range: [f64; 2],
+        /// Whether values are changed by preprocessing.
+        preprocessed: bool,
+    },
     /// The number or size of ciphertexts is not what the file states.
     #[error(
         "the batch is malformed: {samples} samples of {ciphertexts} ciphertexts in {bytes} bytes"
@@ -138,6 +204,10 @@ pub enum Error {
     /// The system gave no randomness.
     #[error(transparent)]
     Randomness(#[from] pic_ckks::ring::RingError),
+}
+
+fn after_preprocessing(preprocessed: bool) -> &'static str {
+    if preprocessed { " after preprocessing" } else { "" }
 }
 
 impl Error {

@@ -2,17 +2,21 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`answer`] | decrypted outputs, and whether they can be relied on |
 //! | [`artifact`] | what the compiler hands out, in parts for clients, servers and owners |
 //! | `client` | makes keys, encrypts, decrypts (feature `client`) |
+//! | `sharing` | decrypted answers for others to see (feature `client`) |
 //! | `server` | runs programs on ciphertexts (feature `server`) |
 //! | [`backend`] | what a program does, operation by operation |
 //! | [`clear`], `ckks` | the two backends |
 //! | [`container`] | the format of all files |
+//! | [`sample`] | which samples a program can answer |
 //! | [`machine`] | what this process runs on |
 //!
 //! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
 //! that comes from them.
 
+pub mod answer;
 pub mod artifact;
 pub mod backend;
 #[cfg(any(feature = "client", feature = "server"))]
@@ -31,10 +35,13 @@ pub mod machine;
 #[cfg(any(feature = "client", feature = "server"))]
 mod origin;
 pub mod output_file;
-mod sample;
+pub mod sample;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "client")]
+pub mod sharing;
 
+pub use answer::Answer;
 pub use artifact::{Artifact, ClientInfo, Model};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput};

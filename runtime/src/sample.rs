@@ -1,6 +1,57 @@
 //! Checks of the samples that callers hand in.
 
+use pic_ir::calibration::Unusual;
+
 use crate::Error;
+use crate::artifact::ClientInfo;
+
+/// Largest magnitude of a stored input, `(x − center) / half_width`, that clients encrypt unless told otherwise.
+///
+/// It leaves no margin, because the half width holds one: it is a quarter more than the largest magnitude that calibration saw,
+/// or, where a polynomial reads the input, the end of the polynomial's interval, which reaches what one sample in a
+/// million would and beyond which the polynomial grows as fast as its degree allows.
+pub const LARGEST_STORED_INPUT: f64 = 1.0;
+
+impl ClientInfo {
+    /// Refuses a sample (preprocessed) that the program cannot answer: of the wrong size, not finite, or with a value
+    /// beyond [`LARGEST_STORED_INPUT`]. `index` is its position in a batch.
+    ///
+    /// # Errors
+    /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::OutOfRange`].
+    pub fn check_range(&self, index: usize, sample: &[f32]) -> Result<(), Error> {
+        let encoding = &self.input_encoding;
+        check_sample(index, sample, &self.input.shape, encoding.layout.len)?;
+        let [low, high] = self.input_range();
+        match sample.iter().position(|&v| !(low..=high).contains(&f64::from(v))) {
+            None => Ok(()),
+            Some(position) => Err(Error::OutOfRange {
+                sample: index,
+                index: position,
+                value: sample[position],
+                range: [low, high],
+                preprocessed: !self.preprocessing.is_identity(),
+            }),
+        }
+    }
+
+    /// The least and the greatest value of a sample that clients encrypt unless told otherwise.
+    pub fn input_range(&self) -> [f64; 2] {
+        let encoding = &self.input_encoding;
+        let reach = LARGEST_STORED_INPUT * encoding.half_width;
+        [encoding.center - reach, encoding.center + reach]
+    }
+
+    /// What about a sample (preprocessed) is unlike all calibration samples: a reason to doubt its answer, and none to refuse
+    /// it. Nothing where the program was made without calibration samples, or the sample has another size.
+    pub fn unusual(&self, sample: &[f32]) -> Vec<Unusual> {
+        match &self.calibration {
+            Some(calibration) if sample.len() == self.input_encoding.layout.len => {
+                calibration.unusual(&self.input.shape, sample)
+            }
+            _ => vec![],
+        }
+    }
+}
 
 /// Refuses samples of the wrong size and values that are not finite. `index` is the sample's
 /// position in its batch, `len` the number of elements of an input of this shape.

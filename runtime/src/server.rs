@@ -96,7 +96,7 @@ impl Server {
             self.run_one(&sample, &mut |step| observe(index, step))
         };
         let outputs: Vec<_> = input.iter()?.enumerate().map(run).collect::<Result<_, Error>>()?;
-        Encrypted::collect(self.origin, &outputs)
+        Encrypted::collect(self.origin, &outputs, Some(input.hash()))
     }
 
     fn run_one(

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_compiler::method::Method;
 use pic_ir::cost::{CostModel, Target};
+use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
 use super::error::Failure;
@@ -37,6 +39,10 @@ pub struct Arguments {
     /// Also write the part for clients here: no weights
     #[arg(long, value_name = "FILE")]
     client_output: Option<PathBuf>,
+    /// Also write the part for servers here: all that running and making keys take, nothing of the original network and the
+    /// calibration profile
+    #[arg(long, value_name = "FILE")]
+    server_output: Option<PathBuf>,
     /// Print the front of latency against loss, some of its points simulated on calibration samples
     #[arg(long)]
     pareto: bool,
@@ -84,6 +90,10 @@ struct Goals {
     /// Least predicted precision of the output
     #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
     min_precision: f64,
+    /// Compile for answers that others may see, so many under one secret key (`decrypt --share`): with some 17 bits more
+    /// precision than the answers will have
+    #[arg(long, value_name = "ANSWERS")]
+    shareable: Option<NonZeroU64>,
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     memory_limit: Option<u64>,
@@ -223,6 +233,9 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     if let Some(path) = &arguments.client_output {
         artifact.write_client_only(path)?;
     }
+    if let Some(path) = &arguments.server_output {
+        artifact.write_server_only(path)?;
+    }
     match printed {
         Printed::Product((value, text)) => session.print(&value, || text),
         Printed::Report { points, notes } => {
@@ -259,6 +272,14 @@ impl Source {
         })
     }
 
+    /// The precision that hiding the scheme's error in shared answers takes, if they are to be shared.
+    fn sharing_precision(&self) -> Result<f64, Failure> {
+        let Some(answers) = self.goals.shareable else { return Ok(0.0) };
+        let (onnx, _) = self.network()?;
+        let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
+        Ok(precision_needed(answers.get(), network.graph[network.output].len()))
+    }
+
     /// The network as a file, and the shape of its input.
     pub fn network(&self) -> Result<(Vec<u8>, Vec<usize>), Failure> {
         let onnx = fs::read(&self.model);
@@ -276,7 +297,7 @@ impl Source {
             latency_budget: goals.latency_budget,
             security: goals.security,
             failure_bits: goals.failure,
-            min_precision_bits: goals.min_precision,
+            min_precision_bits: goals.min_precision.max(self.sharing_precision()?),
             cost: match goals.cost.as_deref() {
                 Some(path) => Some(read_cost(path)?),
                 None => goals.target.map(CostModel::of),

@@ -49,7 +49,8 @@ const RUNS: usize = 3;
 struct Report {
     compiled: Summary,
     label: usize,
-    answer: usize,
+    /// None if it is unreliable.
+    answer: Option<usize>,
     plain_answer: usize,
     outputs: Vec<f32>,
     plain_outputs: Vec<f32>,
@@ -81,14 +82,14 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     session.say(format_args!("the client encrypts this digit:\n{}\n", draw(&digit[0])))?;
 
     let repeated = vec![digit[0].clone(); RUNS];
-    let (verified, outputs) = verify(&artifact, &repeated, Some(&[label; RUNS]), session)?;
+    let (verified, answers) = verify(&artifact, &repeated, Some(&[label; RUNS]), session)?;
     let plain = plain_outputs(&network, &digit);
     let report = Report {
         compiled: summary,
         label,
-        answer: prediction(&outputs[0]),
+        answer: answers[0].class(),
         plain_answer: prediction(&plain[0]),
-        outputs: outputs[0].clone(),
+        outputs: answers[0].outputs.clone(),
         plain_outputs: plain[0].clone(),
         verified,
         compile_seconds,
@@ -134,7 +135,7 @@ fn text(report: &Report) -> String {
         "{table}\nanswer       {} (plain network {}, label {})\nlargest error {:.2e}, {} bits of \
          precision (predicted {:.1})\ntime         {} for the encrypted run; predicted {}\n             {} for keys, {} for everything\n\
          peak memory  {}\n",
-        report.answer,
+        report.answer.map_or_else(|| "unreliable".into(), |class| class.to_string()),
         report.plain_answer,
         report.label,
         comparison.max_error,

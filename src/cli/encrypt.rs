@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client};
+use pic::{Artifact, Client, ClientInfo};
 use serde::Serialize;
 
 use super::error::Failure;
@@ -13,6 +13,9 @@ use super::text::{bytes, seconds};
 use super::{Session, output};
 
 /// Encrypt one sample or a batch
+///
+/// Samples outside the range that the model was calibrated for are refused: they would get wrong answers that look
+/// like any other. Samples that are only unlike those of calibration are encrypted, with a warning.
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
     pic encrypt model.pic --secret-key secret.key --input x.npy --index 3 -o x.ct")]
@@ -29,6 +32,9 @@ pub struct Arguments {
     /// Encrypt only this sample of the batch, counted from 0
     #[arg(long)]
     index: Option<usize>,
+    /// Encrypt samples outside the range that the model was calibrated for, too
+    #[arg(long)]
+    allow_out_of_range: bool,
     /// Where the ciphertexts go
     #[arg(short, long, value_name = "X.ct")]
     output: PathBuf,
@@ -40,7 +46,12 @@ struct Report {
     samples: usize,
     bytes: usize,
     seconds: f64,
+    /// What is unlike the calibration samples.
+    warnings: Vec<String>,
 }
+
+/// Warnings that are given in full: of a batch that is unlike calibration throughout, the first ones say enough.
+const MOST_WARNINGS: usize = 10;
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
@@ -54,13 +65,20 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         samples.select(&arguments.input, index)?;
     }
     Failure::unless_memory("encrypting so many samples", client.encrypted_bytes(samples.len()))?;
-    let encrypted =
-        client.encrypt(&samples.preprocessed(&info.preprocessing, &info.input.shape))?;
+    let prepared = samples.preprocessed(&info.preprocessing, &info.input.shape);
+    let encrypted = if arguments.allow_out_of_range {
+        client.encrypt_out_of_range(&prepared)?
+    } else {
+        client.encrypt(&prepared)?
+    };
+    let warnings = warnings(info, &prepared);
+    warnings.iter().for_each(|warning| session.warn(warning));
     encrypted.write(&arguments.output)?;
     let report = Report {
         samples: samples.len(),
         bytes: encrypted.as_bytes().len(),
         seconds: start.elapsed().as_secs_f64(),
+        warnings,
     };
     session.print(&report, || {
         format!(
@@ -71,4 +89,24 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
             seconds(report.seconds)
         )
     })
+}
+
+/// What the samples' owner should know of them.
+fn warnings(info: &ClientInfo, samples: &[Vec<f32>]) -> Vec<String> {
+    let of_sample = |(index, sample): (usize, &Vec<f32>)| {
+        let range = info.check_range(index, sample).err().map(|error| error.to_string());
+        let unusual: Vec<String> =
+            info.unusual(sample).iter().map(|unusual| unusual.to_string()).collect();
+        let unusual = (!unusual.is_empty()).then(|| {
+            format!("sample {index} is unlike the calibration samples: {}", unusual.join("; "))
+        });
+        range.into_iter().chain(unusual)
+    };
+    let mut warnings: Vec<String> = samples.iter().enumerate().flat_map(of_sample).collect();
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("{more} more warnings of this kind"));
+    }
+    warnings
 }

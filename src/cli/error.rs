@@ -199,6 +199,27 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
             "pic::key::program",
             Some("use the artifact, keys and ciphertexts of one compilation together"),
         ),
+        E::ProgramHash { .. } | E::PartHash { .. } => (
+            "pic::artifact::forged",
+            Some(
+                "do not use the file: take it from the model's owner again, by a channel that you trust",
+            ),
+        ),
+        E::SharingPrecision { .. } => (
+            "pic::sharing::precision",
+            Some(
+                "compile the model with --shareable, share fewer answers, or show classes only with --top",
+            ),
+        ),
+        E::SharingLimit { .. } => (
+            "pic::sharing::limit",
+            Some(
+                "make new keys with `pic keygen`; answers under the old ones must not be shared any more",
+            ),
+        ),
+        E::OtherQuestion { .. } => {
+            ("pic::question", Some("ask the server again for the answer to this question"))
+        }
         E::OtherKey { .. } => {
             ("pic::key::other", Some("use the keys that one `pic keygen` wrote together"))
         }
@@ -207,6 +228,13 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
         }
         E::Insecure(_) => ("pic::artifact::insecure", Some("compile the model again")),
         E::SampleLength { .. } | E::NotFinite { .. } => ("pic::input", None),
+        E::OutOfRange { .. } => (
+            "pic::input::range",
+            Some(
+                "check units and preprocessing, or calibrate with samples like these; encrypt it all the same with \
+                 --allow-out-of-range",
+            ),
+        ),
         E::Randomness(_) => ("pic::random", None),
         E::Ckks(pic_ckks::Error::Ring(RingError::KernelsUnavailable { .. })) => {
             ("pic::kernels", Some("unset PIC_KERNELS, or name other kernels with it"))
@@ -243,6 +271,12 @@ const TRANSFER: &str = "copy or make the file again";
 fn container_advice(error: &ContainerError) -> (&'static str, Option<&'static str>) {
     match error {
         ContainerError::Io(_) => ("pic::file", None),
+        ContainerError::Version { found, known } if found < known => (
+            "pic::file::version",
+            Some(
+                "compile the model again with this version of pic, and make keys and ciphertexts again",
+            ),
+        ),
         ContainerError::Version { .. } => {
             ("pic::file::version", Some("use the version of pic that wrote the file"))
         }
@@ -278,7 +312,7 @@ fn compile_advice(error: &CompileError) -> (&'static str, Option<&'static str>) 
             ("pic::compile::latency", Some("allow that time with --latency-budget"))
         }
         E::Precision { .. } => {
-            ("pic::compile::precision", Some("ask for less with --min-precision"))
+            ("pic::compile::precision", Some("ask for less with --min-precision or --shareable"))
         }
         E::Memory { .. } => (
             "pic::compile::memory",

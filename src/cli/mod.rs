@@ -2,7 +2,8 @@
 //! libraries, and every command is a short sequence of their calls.
 //!
 //! Results go to stdout, as text or as JSON; progress, warnings and errors go to stderr. The exit
-//! code is 0 for success, 1 for a command that failed and 2 for one that was not understood.
+//! code is 0 for success, 1 for a command that failed, 2 for one that was not understood and 3 for `decrypt` with
+//! answers that are not to be relied on.
 
 mod array;
 mod bench;
@@ -75,6 +76,9 @@ enum Command {
     Demo(demo::Arguments),
 }
 
+/// Exit code of a command that did what was asked, but has answers that are not to be relied on.
+const UNRELIABLE: u8 = 3;
+
 /// What all commands share.
 struct Session {
     json: bool,
@@ -118,7 +122,7 @@ pub fn main() -> ExitCode {
     let Cli { json, threads, command } = Cli::parse();
     let session = Session { json, progress: Reporter::new() };
     match dispatch(command, threads.map_or(0, Into::into), &session) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             session.progress.finish();
             failure.show(json);
@@ -127,7 +131,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), Failure> {
+fn dispatch(command: Command, threads: usize, session: &Session) -> Result<ExitCode, Failure> {
     // 0 stands for as many as there are cores.
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     match command {
@@ -138,9 +142,10 @@ fn dispatch(command: Command, threads: usize, session: &Session) -> Result<(), F
         Command::Keygen(arguments) => keygen::run(arguments, session),
         Command::Encrypt(arguments) => encrypt::run(arguments, session),
         Command::Run(arguments) => run::run(arguments, session),
-        Command::Decrypt(arguments) => decrypt::run(arguments, session),
+        Command::Decrypt(arguments) => return decrypt::run(arguments, session),
         Command::Verify(arguments) => verify::run(arguments, session),
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

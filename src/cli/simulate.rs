@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pic::{Artifact, Progress};
+use pic::{Answer, Artifact, Progress};
 use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
 use pic_ir::program::{Program, ValueId};
@@ -74,15 +74,17 @@ pub fn simulate(
     seed: Option<u64>,
     session: &Session,
 ) -> Result<Report, Failure> {
-    let (program, model) = (artifact.program()?, artifact.model()?);
+    let (program, model, info) = (artifact.program()?, artifact.model()?, artifact.client()?);
     Failure::unless_memory("simulating this program", least_clear_bytes(&program))?;
     session.progress.stage("simulate", 0);
     let std = noise_deviations(&program);
     let noise = seed.map(|seed| Noise { std: &std, seed });
     let simulation = Clear::new(&program).run(samples, noise)?;
     let plain = plain_outputs(&model.network, samples);
+    let answers: Vec<Answer> =
+        simulation.outputs.into_iter().map(|outputs| Answer::new(&info, outputs)).collect();
     let report = Report {
-        comparison: Comparison::new(&simulation.outputs, &plain, labels),
+        comparison: Comparison::new(&info, samples, &answers, &plain, labels),
         out_of_range: out_of_range(&program, &simulation.outside),
     };
     warn_out_of_range(&report.out_of_range, session);

@@ -28,6 +28,11 @@ pub struct Summary {
     bootstrapping: Option<Bootstrapping>,
     levels: usize,
     rotations: usize,
+    /// Samples, preprocessed, beyond it are refused.
+    input_range: [f64; 2],
+    /// Answers beyond it are unreliable.
+    output_range: [f64; 2],
+    calibration_samples: Option<usize>,
     /// Absent in files for clients and servers.
     activations: Option<Vec<Activation>>,
     /// Operations by kind; absent in files for clients.
@@ -85,7 +90,9 @@ struct Predicted {
 impl Summary {
     /// Reads as much as the artifact has, and forecasts for this machine.
     pub fn new(artifact: &Artifact, machine: &Machine) -> Result<Self, Error> {
-        let ClientInfo { parameters, input, output, keys, predicted, .. } = artifact.client()?;
+        let client = artifact.client()?;
+        let (input_range, output_range) = (client.input_range(), client.output_range());
+        let ClientInfo { parameters, input, output, keys, predicted, calibration, .. } = client;
         let program = present(artifact.program())?;
         let model = present(artifact.model())?;
         let activations = model.map(|model| {
@@ -105,6 +112,9 @@ impl Summary {
             }),
             levels: parameters.max_level(),
             rotations: keys.rotations.len(),
+            input_range,
+            output_range,
+            calibration_samples: calibration.map(|calibration| calibration.samples),
             activations,
             operations: program.as_ref().map(Operations::new),
             predicted: Predicted {
@@ -226,6 +236,13 @@ impl fmt::Display for Summary {
         if let Some(bootstrapping) = &self.bootstrapping {
             writeln!(f, "             {bootstrapping}")?;
         }
+        let range = |[low, high]: [f64; 2]| format!("{low:.4} … {high:.4}");
+        let (inputs, outputs) = (range(self.input_range), range(self.output_range));
+        let samples = or_dash(self.calibration_samples, |samples| samples.to_string());
+        writeln!(
+            f,
+            "ranges       inputs {inputs}, outputs {outputs}, by {samples} calibration samples"
+        )?;
         let p = &self.predicted;
         writeln!(
             f,

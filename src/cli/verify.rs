@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client, Progress};
+use pic::{Answer, Artifact, Client, Progress};
 use pic_ir::program::Program;
 use pic_runtime::clear::Clear;
 use serde::Serialize;
@@ -71,13 +71,14 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     session.print(&report, || text(&report))
 }
 
-/// The whole path for preprocessed samples; returns the decrypted outputs as well.
+/// The whole path for preprocessed samples, of which those are encrypted, too, that `pic encrypt` refuses; returns the
+/// answers as well.
 pub fn verify(
     artifact: &Artifact,
     samples: &[Vec<f32>],
     labels: Option<&[usize]>,
     session: &Session,
-) -> Result<(Report, Vec<Vec<f32>>), Failure> {
+) -> Result<(Report, Vec<Answer>), Failure> {
     let machine = Machine::detect(session)?;
     let (program, model) = (artifact.program()?, artifact.model()?);
     memory::reset_peak();
@@ -88,18 +89,18 @@ pub fn verify(
     let keys = client.make_evaluation_keys()?;
     let keygen_seconds = start.elapsed().as_secs_f64();
 
-    let input = client.encrypt(samples)?;
+    let input = client.encrypt_out_of_range(samples)?;
     let server = open_server(artifact, keys, None)?;
     let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_per_sample = trace.elapsed() / samples.len() as f64;
-    let outputs = client.decrypt(&answer)?;
+    let answers = client.decrypt_raw(&answer)?;
     let peak_bytes = memory::peak_bytes();
 
     session.progress.stage("compare", 0);
     let exact = Clear::new(&program).run(samples, None)?;
     let plain = plain_outputs(&model.network, samples);
     let report = Report {
-        comparison: Comparison::new(&outputs, &plain, labels),
+        comparison: Comparison::new(client.info(), samples, &answers, &plain, labels),
         out_of_range: out_of_range(&program, &exact.outside),
         predicted: machine.forecast(&program.predicted),
         seconds_per_sample,
@@ -107,17 +108,18 @@ pub fn verify(
         keygen_seconds,
         peak_bytes,
         predicted_precision_bits: program.predicted.precision_bits,
-        measured_precision_bits: precision_bits(&program, &outputs, &exact.outputs),
+        measured_precision_bits: precision_bits(&program, &answers, &exact.outputs),
         layers: trace.layers(),
     };
     warn_out_of_range(&report.out_of_range, session);
-    Ok((report, outputs))
+    Ok((report, answers))
 }
 
 /// −log2 of the root mean square error of the stored output; none if there is no error.
-fn precision_bits(program: &Program, found: &[Vec<f32>], exact: &[Vec<f32>]) -> Option<f64> {
+fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Option<f64> {
     let half_width = program.output_value().half_width;
-    let pairs = found.iter().flatten().zip(exact.iter().flatten());
+    let found = found.iter().flat_map(|answer| &answer.outputs);
+    let pairs = found.zip(exact.iter().flatten());
     let squares: Vec<f64> =
         pairs.map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / half_width).powi(2)).collect();
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;

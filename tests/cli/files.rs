@@ -28,8 +28,10 @@ pub fn shared() -> &'static Path {
         let folder = fresh_folder("shared");
         for (name, onnx) in [("model", "cnn_relu.onnx"), ("other", "mlp_sigmoid.onnx")] {
             fs::copy(examples().join(onnx), folder.join(format!("{name}.onnx"))).unwrap();
-            let arguments =
-                format!("{} --client-output {name}.client --pareto --json", compile(name));
+            let arguments = format!(
+                "{} --client-output {name}.client --server-output {name}.server --pareto --json",
+                compile(name)
+            );
             let compiled = succeed(&folder, &arguments).stdout;
             fs::write(folder.join(format!("{name}.json")), compiled).unwrap();
             let keygen = format!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::command::{json, pic, succeed};
 use super::files::{compile, copies, examples, fresh_folder, shared};
 
-const SUMMARY: [&str; 10] = [
+const SUMMARY: [&str; 13] = [
     "log_n",
     "log_qp",
     "security_bits",
@@ -18,6 +18,9 @@ const SUMMARY: [&str; 10] = [
     "predicted",
     "program_hash",
     "input",
+    "input_range",
+    "output_range",
+    "calibration_samples",
 ];
 
 #[track_caller]
@@ -89,8 +92,16 @@ fn files_for_clients_hold_no_weights() {
 
 #[test]
 fn simulate_and_verify_compare_with_the_plain_network() {
-    let common =
-        ["samples", "accuracy", "plain_accuracy", "agreement", "max_error", "out_of_range"];
+    let common = [
+        "samples",
+        "accuracy",
+        "plain_accuracy",
+        "agreement",
+        "max_error",
+        "unreliable",
+        "refused",
+        "out_of_range",
+    ];
     let simulated = json(
         shared(),
         &format!(
@@ -149,7 +160,8 @@ fn client_and_server_report() {
     assert_keys(&run, &["samples", "predicted", "seconds", "peak_bytes", "operations"]);
     assert_eq!((&run["samples"], &run["layers"]), (&2.into(), &Value::Null));
     let decrypted = json(&folder, "decrypt model.pic --secret-key model.secret --input y.ct");
-    assert_keys(&decrypted, &["outputs", "top"]);
+    assert_keys(&decrypted, &["outputs", "top", "reliable"]);
+    assert_eq!(decrypted["reliable"], serde_json::json!([true, true]));
     assert_eq!(decrypted["outputs"][1].as_array().unwrap().len(), 10);
 }
 

@@ -12,7 +12,8 @@ use super::files::{copies, examples, fresh_folder, images, npy, shared};
 
 #[test]
 fn separate_processes_meet_only_in_files() {
-    let (client, server) = (copies("client", &["model.client"]), copies("server", &["model.pic"]));
+    let (client, server) =
+        (copies("client", &["model.client"]), copies("server", &["model.server"]));
     fs::copy(examples().join("test_x.npy"), client.join("x.npy")).unwrap();
     succeed(&client, "keygen model.client --secret-key secret --evaluation-keys keys");
     succeed(&client, "encrypt model.client --secret-key secret --input x.npy --index 3 -o x.ct");
@@ -23,7 +24,7 @@ fn separate_processes_meet_only_in_files() {
     }
     let secret = fs::read(client.join("secret")).unwrap();
     fs::remove_file(client.join("secret")).unwrap();
-    succeed(&server, "run model.pic --evaluation-keys keys --input x.ct -o y.ct --trace t.json");
+    succeed(&server, "run model.server --evaluation-keys keys --input x.ct -o y.ct --trace t.json");
 
     fs::write(client.join("secret"), secret).unwrap();
     fs::rename(server.join("y.ct"), client.join("y.ct")).unwrap();

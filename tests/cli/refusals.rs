@@ -133,6 +133,34 @@ fn keys_of_another_client() {
 }
 
 #[test]
+fn answers_to_another_question() {
+    let folder =
+        copies("other-question", &["model.client", "model.secret", "x.ct", "y.ct", "two.npy"]);
+    succeed(&folder, "encrypt model.client --secret-key model.secret --input two.npy -o again.ct");
+    let decrypt = "decrypt model.client --secret-key model.secret --input y.ct --question";
+    succeed(&folder, &format!("{decrypt} x.ct"));
+    assert_says(&fail(&folder, &format!("{decrypt} again.ct")), &["question", "pic::question"]);
+}
+
+/// Files of the version before are told from damaged ones.
+#[test]
+fn files_of_an_older_version() {
+    let folder = copies("older", &["model.pic", "model.secret"]);
+    for (name, arguments) in [
+        ("model.pic", "inspect model.pic"),
+        ("model.secret", "encrypt model.pic --secret-key model.secret --input x.npy -o x.ct"),
+    ] {
+        let good = fs::read(folder.join(name)).unwrap();
+        let mut old = good.clone();
+        old[8] = 4;
+        fs::write(folder.join(name), old).unwrap();
+        let words = ["version 4", "compile the model again", "pic::file::version"];
+        assert_says(&fail(&folder, arguments), &words);
+        fs::write(folder.join(name), good).unwrap();
+    }
+}
+
+#[test]
 fn files_of_another_kind() {
     let folder =
         copies("other-kind", &["model.pic", "model.client", "model.secret", "x.ct", "two.npy"]);

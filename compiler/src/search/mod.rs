@@ -62,6 +62,8 @@ pub struct Chosen {
     pub activations: Activations,
     /// How they do on held-back samples.
     pub measured: Measurement,
+    /// The largest magnitude of the plain output, with a margin.
+    pub output_magnitude: f64,
 }
 
 /// What one scale yields.
@@ -82,7 +84,7 @@ pub struct Search<'a> {
     held: Reference<'a>,
     options: &'a Options,
     progress: &'a dyn Progress,
-    /// The largest magnitude of the plain output.
+    /// The largest magnitude of the plain output, with [`MAGNITUDE_MARGIN`].
     output_magnitude: f64,
     chains: Chains<'a>,
     /// What choices of candidates turned out to do.
@@ -191,6 +193,7 @@ impl<'a> Search<'a> {
             corrected: refitted.network,
             activations: refitted.activations,
             measured,
+            output_magnitude: self.output_magnitude,
         })
     }
 

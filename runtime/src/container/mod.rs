@@ -29,11 +29,12 @@ use std::path::Path;
 
 use pic_ir::escape::Escaped;
 
-/// Identifies a program: BLAKE3 of its encoded form. Every file names the program it belongs to.
+/// Identifies a program by its parts for clients and servers ([`crate::artifact`]). Every file names the program it
+/// belongs to.
 pub type ProgramHash = blake3::Hash;
 
 /// The version of the format that is written and read.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Not text, and not preserved by transfers that take it for text (the idea of PNG).
 const MAGIC: [u8; 8] = *b"\x89PIC\r\n\x1a\n";

@@ -101,6 +101,19 @@ fn clients_get_no_weights() {
 }
 
 #[test]
+fn servers_get_no_calibration_profile() {
+    let (folder, program) = (Folder::new(), random_program(7, 1));
+    let artifact = Artifact::new(&program, Some(&model())).unwrap();
+    artifact.write_server_only(&folder.path("server.pic")).unwrap();
+    let server = Artifact::open(&folder.path("server.pic")).unwrap().allow_insecure_parameters();
+    assert_eq!(server.program_hash(), artifact.program_hash());
+    assert_eq!(server.program().unwrap(), program);
+    assert!(matches!(server.model(), Err(Error::MissingPart { part: "model" })));
+    let keys = Client::generate(&artifact).unwrap().make_evaluation_keys().unwrap();
+    Server::new(&server, keys, 0).unwrap();
+}
+
+#[test]
 fn insecure_parameters_take_an_explicit_word() {
     let (folder, program) = (Folder::new(), random_program(7, 1));
     Artifact::new(&program, None).unwrap().write(&folder.path("model.pic")).unwrap();
@@ -126,7 +139,7 @@ fn secure_parameters_take_none() {
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let sample = sample(&program, 0);
     let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
-    let output = client.decrypt(&output).unwrap().remove(0);
+    let output = client.decrypt_raw(&output).unwrap().remove(0).outputs;
     assert!(output_error(&program, &sample, &output) < tolerance(&program));
 }
 
@@ -178,9 +191,9 @@ fn the_whole_path_through_files() {
         server.run(&input, &mut |_, _| {}).unwrap().write(&output).unwrap();
     }
     let client = Client::open(&artifact(), &secret).unwrap();
-    let outputs = client.decrypt(&EncryptedOutput::open(&output).unwrap()).unwrap();
+    let outputs = client.decrypt_raw(&EncryptedOutput::open(&output).unwrap()).unwrap();
     for (sample, output) in samples.iter().zip(&outputs) {
-        assert!(output_error(&program, sample, output) < tolerance(&program));
+        assert!(output_error(&program, sample, &output.outputs) < tolerance(&program));
     }
     // Each file is refused where another kind is needed.
     let kind = |error| match error {

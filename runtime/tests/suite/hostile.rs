@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use pic_ir::layout::{Digit, Layout};
 use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
 use pic_runtime::{
-    Artifact, Client, EncryptedInput, EncryptedOutput, Error, EvaluationKeyFile, Server,
+    Artifact, Client, ClientInfo, EncryptedInput, EncryptedOutput, Error, EvaluationKeyFile, Server,
 };
 use proptest::prelude::*;
 
@@ -36,6 +37,14 @@ fn sections(
         (name, container.plain(name, 1 << 30).unwrap().into_owned(), compressed)
     };
     (container.program_hash(), names.iter().map(section).collect())
+}
+
+/// The program hash, and the section of hashes that it is made from, of the sections of an artifact: as the
+/// format says, and an attacker can.
+fn parts(client: &[u8], program: &[u8]) -> (ProgramHash, Section) {
+    let parts = [*blake3::hash(client).as_bytes(), *blake3::hash(program).as_bytes()].concat();
+    let context = "pic program hash of client and program part v5";
+    (blake3::derive_key(context, &parts).into(), ("parts", parts, false))
 }
 
 /// Changes to bytes: positions are taken modulo the length.
@@ -76,17 +85,18 @@ proptest! {
 
     #[test]
     fn artifacts_are_refused_or_sound(which in 0usize..3, damage in damage()) {
-        let names = [("client", true), ("program", true), ("model", true)];
+        let names = [("client", true), ("program", true), ("model", true), ("parts", false)];
         let artifact = Artifact::new(&random_program(6, 1), Some(&model())).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.pic");
         artifact.write(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let (mut hash, mut sections) = sections(&bytes, Kind::Artifact, &names);
+        let (honest, mut sections) = sections(&bytes, Kind::Artifact, &names);
+        let (hash, parts_) = parts(&sections[0].1, &sections[1].1);
+        prop_assert_eq!((hash, &parts_), (honest, &sections[3]));
         damage.apply(&mut sections[which].1);
-        if which == 1 {
-            hash = blake3::hash(&sections[1].1);
-        }
+        let (hash, parts) = parts(&sections[0].1, &sections[1].1);
+        sections[3] = parts;
         let bytes = rebuild(Kind::Artifact, hash, &sections);
         let artifact = Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters();
         let _ = artifact.client();
@@ -107,6 +117,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
     let input = client.encrypt(&[sample(&program, 0)]).unwrap();
     let output = server.run(&input, &mut |_, _| {}).unwrap();
     let batch = [("shape", false), ("ciphertexts", false)];
+    let answers = [("shape", false), ("ciphertexts", false), ("question", false)];
     let key_names = [("key", false), ("evaluation keys", false)];
     let config = ProptestConfig { cases: 256, ..ProptestConfig::default() };
     proptest!(config, |(which in 0usize..2, damage in damage())| {
@@ -119,7 +130,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
         if let Ok(input) = EncryptedInput::from_bytes(bytes) {
             let _ = server.run(&input, &mut |_, _| {});
         }
-        let bytes = rebuilt(output.as_bytes(), Kind::EncryptedOutput, &batch);
+        let bytes = rebuilt(output.as_bytes(), Kind::EncryptedOutput, &answers);
         if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
             let _ = client.decrypt(&output);
         }
@@ -171,24 +182,112 @@ fn ciphertexts_that_do_not_conform_are_refused() {
     with(&|input| input.level += 1, "level");
 }
 
-#[test]
-fn a_program_section_that_is_not_the_stated_one_is_refused() {
+/// An artifact in a file, as its sections.
+fn artifact_sections(seed: u64) -> (ProgramHash, Vec<Section>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pic");
-    Artifact::new(&random_program(6, 1), None).unwrap().write(&path).unwrap();
-    let names = [("client", true), ("program", true)];
-    let bytes = std::fs::read(&path).unwrap();
-    let (hash, first) = sections(&bytes, Kind::Artifact, &names);
-    Artifact::new(&random_program(6, 2), None).unwrap().write(&path).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    let (other, second) = sections(&bytes, Kind::Artifact, &names);
-    let load = |hash, client: &Section, program: &Section| {
-        let bytes = rebuild(Kind::Artifact, hash, &[client.clone(), program.clone()]);
-        Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters().program().unwrap_err()
+    Artifact::new(&random_program(6, seed), None).unwrap().write(&path).unwrap();
+    let names = [("client", true), ("program", true), ("parts", false)];
+    sections(&std::fs::read(&path).unwrap(), Kind::Artifact, &names)
+}
+
+fn load(hash: ProgramHash, sections: &[&Section]) -> Result<Artifact, Error> {
+    let sections: Vec<Section> = sections.iter().map(|&section| section.clone()).collect();
+    let bytes = rebuild(Kind::Artifact, hash, &sections);
+    Artifact::from_bytes(bytes).map(Artifact::allow_insecure_parameters)
+}
+
+#[test]
+fn a_program_section_that_is_not_the_stated_one_is_refused() {
+    let ((hash, first), (other, second)) = (artifact_sections(1), artifact_sections(2));
+    // Another program under the same hashes, and under its own.
+    let refused = load(hash, &[&first[0], &second[1], &first[2]]).unwrap().program().unwrap_err();
+    assert!(matches!(refused, Error::PartHash { part: "program", .. }), "{refused}");
+    let refused = load(hash, &[&second[0], &second[1], &second[2]]).unwrap_err();
+    assert!(
+        matches!(refused, Error::ProgramHash { stated, found } if (stated, found) == (hash, other)),
+        "{refused}"
+    );
+    // Parts of two programs, of which an attacker makes one.
+    let (mixed, parts) = parts(&first[0].1, &second[1].1);
+    let refused = load(mixed, &[&first[0], &second[1], &parts]).unwrap().program().unwrap_err();
+    assert!(matches!(refused, Error::ClientPart), "{refused}");
+    for wrong in [vec![], vec![0; 63], vec![0; 65]] {
+        let refused = load(hash, &[&first[0], &first[1], &("parts", wrong, false)]).unwrap_err();
+        assert!(matches!(refused, Error::Parts), "{refused}");
+    }
+}
+
+/// What a client is given says what it decrypts and which keys it makes: none of it can be another under the
+/// honest program hash, for which the client has a secret key.
+#[test]
+fn forged_client_parts_are_refused() {
+    let (hash, honest) = artifact_sections(1);
+    let info: ClientInfo = postcard::from_bytes(&honest[0].1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    let artifact = load(hash, &[&honest[0], &honest[2]]).unwrap();
+    Client::generate(&artifact).unwrap().write_secret_key(&secret, false).unwrap();
+    Client::open(&artifact, &secret).unwrap();
+
+    let forge = |what: &str, change: &dyn Fn(&mut ClientInfo)| {
+        let mut forged = info.clone();
+        change(&mut forged);
+        assert_ne!(forged, info, "{what}");
+        let client = ("client", postcard::to_stdvec(&forged).unwrap(), true);
+        // Under the honest hashes.
+        let artifact = load(hash, &[&client, &honest[2]]).unwrap();
+        let refused = |error: Error| {
+            assert!(matches!(error, Error::PartHash { part: "client", .. }), "{what}: {error}");
+        };
+        refused(artifact.client().unwrap_err());
+        refused(Client::open(&artifact, &secret).err().unwrap());
+        // With hashes made for it under the honest program hash.
+        let (other, parts) = parts(&client.1, &honest[1].1);
+        let error = load(hash, &[&client, &parts]).unwrap_err();
+        assert!(matches!(error, Error::ProgramHash { .. }), "{what}: {error}");
+        // With those and their own program hash it is another program, of which there is no key.
+        let artifact = load(other, &[&client, &parts]).unwrap();
+        artifact.client().unwrap();
+        let error = Client::open(&artifact, &secret).err().unwrap();
+        assert!(matches!(error, Error::OtherProgram { .. }), "{what}: {error}");
     };
-    assert!(matches!(load(hash, &first[0], &second[1]), Error::ProgramHash { stated, found }
-        if (stated, found) == (hash, other)));
-    assert!(matches!(load(other, &first[0], &second[1]), Error::ClientPart));
+    forge("half width of the output", &|info| info.output_encoding.half_width *= 3.0);
+    forge("layout with other places", &|info| {
+        let layout = &mut info.output_encoding.layout;
+        let len = layout.len;
+        let mirrored = Digit { divisor: 1, modulus: len, stride: 2 };
+        *layout = Layout::new(len, vec![mirrored]);
+    });
+    forge("preprocessing", &|info| info.preprocessing.scale *= 2.0);
+    forge("more keys", &|info| {
+        let level = info.parameters.max_level();
+        (1..8).for_each(|rotation| info.keys.rotate(rotation, level));
+        info.keys.relinearization = Some(level);
+    });
+}
+
+/// A server that mixes answers up.
+#[test]
+fn answers_to_other_questions_are_found() {
+    let program = random_program(6, 4);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let ask = || client.encrypt(&[sample(&program, 0)]).unwrap();
+    let (first, second) = (ask(), ask());
+    let answer = |question: &EncryptedInput| {
+        let answer = server.run(question, &mut |_, _| {}).unwrap();
+        EncryptedOutput::from_bytes(answer.as_bytes().to_vec()).unwrap()
+    };
+    answer(&first).check_question(&first).unwrap();
+    assert_eq!(answer(&first).question(), blake3::hash(first.as_bytes()));
+    let error = answer(&second).check_question(&first).unwrap_err();
+    assert!(
+        matches!(error, Error::OtherQuestion { expected, found }
+            if (expected, found) == (first.hash(), second.hash())),
+        "{error}"
+    );
 }
 
 /// Deeply nested products in a model would exhaust the stack of a recursive decoder.

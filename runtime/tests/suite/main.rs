@@ -1,5 +1,6 @@
 //! Tests of the runtime through its public interface.
 
+mod answers;
 mod changing;
 mod clear;
 mod encrypted;

@@ -1,0 +1,96 @@
+//! Decrypted answers: outputs, and whether they can be relied on.
+//!
+//! A value that leaves the interval of a polynomial gives a wrong answer which is finite and looks like any other. Most such answers
+//! are larger than any that calibration saw, and are found here by that. An answer within the range is no proof that
+//! nothing went wrong.
+
+use crate::artifact::ClientInfo;
+
+/// The outputs of one sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Outputs in real units. Of an answer that is not reliable they mean nothing.
+    pub outputs: Vec<f32>,
+    /// Whether all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]).
+    pub reliable: bool,
+}
+
+impl Answer {
+    /// Judges outputs by what a program is expected to give.
+    pub fn new(info: &ClientInfo, outputs: Vec<f32>) -> Self {
+        let reliable = info.is_reliable(outputs.iter().map(|&v| f64::from(v)));
+        Self { outputs, reliable }
+    }
+
+    /// The position of the largest output, the first of equal ones; none if the answer is not reliable.
+    pub fn class(&self) -> Option<usize> {
+        self.ranking().first().copied()
+    }
+
+    /// The positions of all outputs, the largest first; none if the answer is not reliable.
+    pub fn ranking(&self) -> Vec<usize> {
+        if !self.reliable {
+            return vec![];
+        }
+        let mut classes: Vec<usize> = (0..self.outputs.len()).collect();
+        classes.sort_by(|&a, &b| self.outputs[b].total_cmp(&self.outputs[a]));
+        classes
+    }
+}
+
+impl ClientInfo {
+    /// Whether all outputs are in the range of reliable ones.
+    pub fn is_reliable(&self, outputs: impl IntoIterator<Item = f64>) -> bool {
+        let [low, high] = self.output_range();
+        // Infinities and what is not a number are in no range.
+        outputs.into_iter().all(|v| (low..=high).contains(&v))
+    }
+
+    /// Predicted standard deviation of the scheme's error in an output, in real units.
+    pub fn output_deviation(&self) -> f64 {
+        self.output_encoding.half_width * (-self.predicted.precision_bits).exp2()
+    }
+
+    /// Distance of the values to which outputs are rounded, in real units: the least power of two that is not below the
+    /// predicted standard deviation of the scheme's error.
+    ///
+    /// What is finer is that error and says nothing of the answer, but something of the secret key. Rounding adds an
+    /// error of its own of at most 0.58 of the deviation, which makes the whole at most 15 % (0.2 bits) larger;
+    /// half the distance would still show a bit of the error, twice the distance cost a bit of the answer. Powers of
+    /// two keep rounded values exact in single precision. Rounding alone does not make answers safe to
+    /// share (values near the middle between two others still depend on the error): see `sharing`.
+    pub fn output_grid(&self) -> f64 {
+        self.output_deviation().log2().ceil().exp2()
+    }
+
+    /// The least and the greatest output of a reliable answer: a quarter more than the largest magnitude of the plain
+    /// network on calibration samples, or, where the program was made without, what its output stores as −1 and 1.
+    pub fn output_range(&self) -> [f64; 2] {
+        match &self.calibration {
+            Some(calibration) => [-calibration.largest_output, calibration.largest_output],
+            None => {
+                let encoding = &self.output_encoding;
+                [encoding.center - encoding.half_width, encoding.center + encoding.half_width]
+            }
+        }
+    }
+}
+
+/// The nearest multiple of `grid`.
+#[cfg(feature = "client")]
+pub(crate) fn round(value: f64, grid: f64) -> f64 {
+    (value / grid).round_ties_even() * grid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_are_not_reliable_have_no_class() {
+        let answer = |reliable| Answer { outputs: vec![0.0, 2.0, 2.0, -1.0], reliable };
+        assert_eq!(answer(true).class(), Some(1));
+        assert_eq!(answer(true).ranking(), [1, 2, 0, 3]);
+        assert_eq!((answer(false).class(), answer(false).ranking()), (None, vec![]));
+    }
+}

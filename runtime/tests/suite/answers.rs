@@ -1,0 +1,138 @@
+//! What clients get to see of answers: rounded, marked, or with noise for others.
+
+use pic_ir::calibration::Calibration;
+use pic_ir::program::Program;
+use pic_runtime::sharing::{LEAST_SHARED_PRECISION, flooding_bits};
+use pic_runtime::{Artifact, Client, EncryptedOutput, Error, Server};
+
+use crate::support::{output_error, predicted_error, random_program, sample};
+
+/// A program whose prediction is that of its operations.
+fn predicted_program(log_n: u32, seed: u64) -> Program {
+    let mut program = random_program(log_n, seed);
+    program.predicted.precision_bits = -predicted_error(&program).log2();
+    program
+}
+
+fn answer(artifact: &Artifact, client: &Client, sample: &[f32]) -> EncryptedOutput {
+    let server = Server::new(artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let input = client.encrypt_out_of_range(&[sample]).unwrap();
+    server.run(&input, &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn inputs_beyond_the_half_width_are_refused() {
+    let program = random_program(6, 2);
+    let client = Client::generate(&Artifact::new(&program, None).unwrap()).unwrap();
+    let good = sample(&program, 1);
+    // Inputs of these programs are stored as they are over 2.
+    for (value, refused) in [(2.0f32, false), (-2.0, false), (2.001, true), (-1e9, true)] {
+        let mut samples = [good.clone(), good.clone()];
+        samples[1][0] = value;
+        let encrypted = client.encrypt(&samples);
+        match encrypted {
+            Ok(_) => assert!(!refused, "{value}"),
+            Err(Error::OutOfRange {
+                sample: 1,
+                index: 0,
+                value: found,
+                range,
+                preprocessed: false,
+            }) => {
+                assert!(refused && found == value && range == [-2.0, 2.0], "{value}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn answers_beyond_the_range_of_calibration_are_not_reliable() {
+    let program = predicted_program(7, 3);
+    let sample = sample(&program, 1);
+    let run = |largest_output| {
+        let shape = &program.input.shape;
+        let calibration = Calibration::new(shape, &[&sample], largest_output);
+        let artifact = Artifact::calibrated(&program, &calibration, None).unwrap();
+        let client = Client::generate(&artifact).unwrap();
+        client.decrypt(&answer(&artifact, &client, &sample)).unwrap().remove(0)
+    };
+    let found = run(1e6);
+    assert!(found.reliable && found.class().is_some());
+    let largest = found.outputs.iter().fold(0.0f64, |a, &v| a.max(f64::from(v).abs()));
+    let unreliable = run(0.9 * largest);
+    assert!(!unreliable.reliable && unreliable.class().is_none());
+    assert!(run(1.1 * largest).reliable);
+}
+
+#[test]
+fn decrypted_values_are_multiples_of_the_grid() {
+    let program = predicted_program(8, 5);
+    let sample = sample(&program, 2);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    let output = answer(&artifact, &client, &sample);
+    let deviation = program.output_value().half_width * predicted_error(&program);
+    let grid = client.info().output_grid();
+    assert!((deviation..2.0 * deviation).contains(&grid), "{grid} {deviation}");
+    let (rounded, raw) = (client.decrypt(&output).unwrap(), client.decrypt_raw(&output).unwrap());
+    let pairs = || rounded[0].outputs.iter().zip(&raw[0].outputs);
+    for (&rounded, &raw) in pairs() {
+        assert_eq!(f64::from(rounded) / grid, (f64::from(raw) / grid).round());
+    }
+    assert!(pairs().any(|(rounded, raw)| rounded != raw), "exact values are shown");
+}
+
+/// The noise of shared answers has the size that was asked for, and is fresh each time.
+#[test]
+fn shared_answers_hide_the_error() {
+    let program = predicted_program(8, 5);
+    let sample = sample(&program, 2);
+    let half_width = program.output_value().half_width;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("secret");
+    let queries = 100;
+    let setup = |bits: f64| {
+        let mut program = program.clone();
+        program.predicted.precision_bits = bits;
+        let artifact = Artifact::new(&program, None).unwrap();
+        let client = Client::generate(&artifact).unwrap();
+        let output = answer(&artifact, &client, &sample);
+        (client, output)
+    };
+    let outputs = program.output_value().layout.len;
+    let needed = LEAST_SHARED_PRECISION + flooding_bits(queries, outputs);
+
+    let (client, output) = setup(needed - 2.0);
+    let counter = client.shared_answers(&key);
+    match client.decrypt_for_sharing(&output, queries, &counter).unwrap_err() {
+        Error::SharingPrecision { needed, available, .. } => {
+            assert!((needed - available - 2.0).abs() < 1e-9);
+        }
+        other => panic!("{other}"),
+    }
+    assert!(!counter.path().exists(), "nothing was shared");
+
+    // A program that claims the precision: what is tested is the noise.
+    let (client, output) = setup(needed);
+    let counter = client.shared_answers(&key);
+    let expected = half_width * (-LEAST_SHARED_PRECISION).exp2();
+    let mut squares = Vec::new();
+    for _ in 0..queries {
+        let shared = client.decrypt_for_sharing(&output, queries, &counter).unwrap().remove(0);
+        let error = output_error(&program, &sample, &shared.outputs);
+        assert!(error < 8.0 * (-LEAST_SHARED_PRECISION).exp2(), "{error}");
+        let exact = client.decrypt_raw(&output).unwrap().remove(0).outputs;
+        let pairs = shared.outputs.iter().zip(exact);
+        squares.extend(pairs.map(|(a, b)| f64::from(a - b).powi(2)));
+    }
+    let found = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+    // Rounding adds up to 1 %; the rest is what so many samples of a normal distribution may show.
+    let tolerance = 0.01 + 5.0 / (2.0 * squares.len() as f64).sqrt();
+    assert!((found / expected - 1.0).abs() < tolerance, "{found} {expected}");
+    let error = client.decrypt_for_sharing(&output, queries, &counter).unwrap_err();
+    assert!(matches!(error, Error::SharingLimit { shared: 100, asked: 1, limit: 100 }), "{error}");
+    // Another key under the same name starts anew.
+    let (other, _) = setup(needed);
+    assert_ne!(other.shared_answers(&key).path(), counter.path());
+}

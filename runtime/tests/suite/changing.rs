@@ -44,7 +44,7 @@ fn case(folder: &Path, name: &str, kind: &str) -> Result<(), pic_runtime::Error>
     let server = Server::new(&artifact, keys, 0)?;
     let answer = client.decrypt(&server.run(&input, &mut |_, _| {})?)?;
     let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-2;
-    assert!(answer[0].iter().zip(&decrypted[0]).all(close), "{answer:?} is not {decrypted:?}");
+    assert!(answer[0].outputs.iter().zip(&decrypted[0].outputs).all(close), "{answer:?} is not {decrypted:?}");
     Ok(())
 }
 

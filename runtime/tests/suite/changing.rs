@@ -44,7 +44,10 @@ fn case(folder: &Path, name: &str, kind: &str) -> Result<(), pic_runtime::Error>
     let server = Server::new(&artifact, keys, 0)?;
     let answer = client.decrypt(&server.run(&input, &mut |_, _| {})?)?;
     let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-2;
-    assert!(answer[0].outputs.iter().zip(&decrypted[0].outputs).all(close), "{answer:?} is not {decrypted:?}");
+    assert!(
+        answer[0].outputs.iter().zip(&decrypted[0].outputs).all(close),
+        "{answer:?} is not {decrypted:?}"
+    );
     Ok(())
 }
 
@@ -76,7 +79,7 @@ fn changed_files_never_kill_the_process() {
             for file in FILES {
                 std::fs::copy(at(file), folder.path().join(file)).unwrap();
             }
-            let run = run_case(&folder.path().to_path_buf(), name, kind);
+            let run = run_case(folder.path(), name, kind);
             // Only keys are read after they have been opened.
             let expected = if name == "keys" { "error: cannot read" } else { "answer" };
             assert!(run.contains(expected), "{name} {kind}: {run}");

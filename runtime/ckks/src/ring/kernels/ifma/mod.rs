@@ -269,13 +269,19 @@ fn repeated_first<const BYTES: usize>(
     terms: &[(&[u64], &[u64], &[u64])],
     log_run: u32,
 ) {
+    // A vector's residues are equal. In place: a function that is not inlined would have the sums in memory.
     let form = Form { bytes: BYTES, log_run };
     sums_of_products!(
         m,
         out,
         start,
         terms,
-        |words, position| repeated_row(words, position, form),
+        |words, position| [
+            splat(form.residue(words, position)),
+            splat(form.residue(words, position + LANES)),
+            splat(form.residue(words, position + 2 * LANES)),
+            splat(form.residue(words, position + 3 * LANES)),
+        ],
         plain_row_ahead(words, position)
     );
 }
@@ -319,18 +325,6 @@ fn plain_row(words: &[u64], position: usize) -> Row {
 fn plain_row_ahead(words: &[u64], position: usize) -> Row {
     prefetch_row(words, position, ROW);
     plain_row(words, position)
-}
-
-/// The row at a position of an operand in this form, the residues of a vector being equal.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
-fn repeated_row(words: &[u64], position: usize, form: Form) -> Row {
-    [
-        splat(form.residue(words, position)),
-        splat(form.residue(words, position + LANES)),
-        splat(form.residue(words, position + 2 * LANES)),
-        splat(form.residue(words, position + 3 * LANES)),
-    ]
 }
 
 /// The row at a position of a packed operand with runs of at most four, given its [`row_lanes`].
@@ -383,11 +377,16 @@ fn prefetch_row(words: &[u64], at: usize, row: usize) {
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn permute(out: &mut [u64], a: &[u64], blocks: &[u32], lanes: &[[u8; 8]; 8]) {
     // In words: they are indexed, so they are in memory anyway.
-    let lanes = lanes.map(|lanes| lanes.map(u64::from));
+    let mut words = [[0; LANES]; 8];
+    for (words, lanes) in words.iter_mut().zip(lanes) {
+        for (word, &lane) in words.iter_mut().zip(lanes) {
+            *word = lane.into();
+        }
+    }
     let a = a.as_chunks().0;
     for (out, &block) in vectors_mut(out).zip(blocks) {
         let x = load(&a[(block >> 3) as usize]);
-        store(out, _mm512_permutexvar_epi64(load(&lanes[(block & 7) as usize]), x));
+        store(out, _mm512_permutexvar_epi64(load(&words[(block & 7) as usize]), x));
     }
 }
 
@@ -445,8 +444,8 @@ impl SumReduction {
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
     fn below(&self, bound: usize, mut sum: Vector) -> Vector {
         let kept = bound.ilog2() as usize;
-        for multiple in self.multiples[..self.log_bound].iter().skip(kept).rev() {
-            sum = conditional_sub(sum, *multiple);
+        for i in (kept..self.log_bound).rev() {
+            sum = conditional_sub(sum, self.multiples[i]);
         }
         sum
     }

@@ -34,7 +34,7 @@ pub struct Calibration {
     /// Of each channel, the first axis; all elements are one channel where channels are small.
     pub channels: Vec<Channel>,
     /// Magnitude that no answer to a sample of the same kind should have: a quarter more than the largest that the
-    /// plain network gave. In real units.
+    /// plain network gave for the samples to which polynomials were fitted. In real units.
     pub largest_output: f64,
 }
 

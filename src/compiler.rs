@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use pic_compiler::compile::{CompileError, Compiled, Options, Progress, compile};
+use pic_compiler::layerwise::Measurement;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::preprocessing::Preprocessing;
 use pic_runtime::artifact::{Artifact, CompileFacts, Model};
@@ -83,6 +84,12 @@ impl Compiler {
         self
     }
 
+    /// A second answer that says whether some activation's input left its interval, which makes the first one wrong.
+    pub fn range_check(mut self) -> Self {
+        self.options.range_check = true;
+        self
+    }
+
     /// All options at once, in place of those set before.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
@@ -114,11 +121,13 @@ impl Compiler {
     /// # Errors
     /// Those of [`Artifact::calibrated`].
     pub fn artifact(compiled: Compiled) -> Result<Artifact, pic_runtime::Error> {
-        let measured = compiled.measured.classification;
+        let Measurement { samples, outside, classification: measured, .. } = compiled.measured;
         let facts = CompileFacts {
             compiler: env!("CARGO_PKG_VERSION").into(),
             plain_accuracy: measured.map(|m| m.plain_accuracy),
             calibrated_accuracy: measured.map(|m| m.accuracy),
+            held_back: samples,
+            outside,
         };
         let Compiled { program, network, activations, profile, calibration, .. } = compiled;
         let model = Model { network, activations, profile, facts };

@@ -25,6 +25,7 @@ use crate::method::Method;
 use crate::ola::InstanceError;
 use crate::plan;
 use crate::profile::{self, ProfileError};
+use crate::range_check::RangeCheckError;
 use crate::rewrite::{rescale, simplify};
 use crate::search::Search;
 use crate::sensitivity;
@@ -67,6 +68,8 @@ pub struct Options {
     pub memory_limit: Option<u64>,
     /// How polynomials, degrees and bootstraps are chosen.
     pub method: Method,
+    /// Whether the program also answers if some activation's input left its interval ([`crate::range_check`]).
+    pub range_check: bool,
     /// Points of the front that are simulated on held-back samples, beside those that the choice needs.
     pub simulated_points: usize,
 }
@@ -97,6 +100,7 @@ impl Default for Options {
             sensitivity: SensitivityForm::default(),
             memory_limit: None,
             method: Method::default(),
+            range_check: false,
             simulated_points: 0,
         }
     }
@@ -132,7 +136,7 @@ pub struct Compiled {
     pub uniform: Vec<FrontPoint>,
     /// How the chosen polynomials do on held-back calibration samples.
     pub measured: Measurement,
-    /// What the user should know of the import.
+    /// What the user should know of the import and of what was made.
     pub notes: Vec<String>,
 }
 
@@ -280,6 +284,9 @@ pub enum CompileError {
     /// A pass produced something malformed: a fault of the compiler.
     #[error("internal fault: {0}")]
     Program(#[from] ProgramError),
+    /// The program cannot check ranges.
+    #[error(transparent)]
+    RangeCheck(#[from] RangeCheckError),
     /// The optimisation instance was malformed: a fault of the compiler.
     #[error("internal fault: {0}")]
     Instance(#[from] InstanceError),
@@ -297,7 +304,8 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let import = frontend::import(onnx)?;
     let compiled = compile_network(&import.network, samples, labels, options, progress)?;
-    Ok(Compiled { notes: import.notes.iter().map(ToString::to_string).collect(), ..compiled })
+    let notes = import.notes.iter().map(ToString::to_string).chain(compiled.notes).collect();
+    Ok(Compiled { notes, ..compiled })
 }
 
 /// Compiles a verified network.
@@ -397,7 +405,7 @@ pub fn compile_network(
         front: chosen.front,
         uniform: chosen.uniform,
         measured: chosen.measured,
-        notes: vec![],
+        notes: chosen.notes,
         profile,
         network,
     })

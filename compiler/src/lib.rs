@@ -17,6 +17,7 @@ pub mod ola;
 pub mod plan;
 mod predict;
 pub mod profile;
+pub mod range_check;
 pub mod reference;
 pub mod rewrite;
 #[cfg(test)]

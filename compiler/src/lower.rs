@@ -79,6 +79,7 @@ pub fn lower(
         output: port(network.output),
         preprocessing,
         values,
+        range_check: None,
         bootstrapping: plan.bootstrapping.clone(),
         keys: KeyRequest::default(),
         predicted: Prediction::default(),

@@ -8,14 +8,16 @@ use pic_ir::program::{Op, Prediction, Program};
 
 use crate::plan::{Layouts, Transform};
 
-/// Predicts a run of a program whose linear values are evaluated as `layouts` says. Precision and drop of
-/// accuracy are left open.
+/// Predicts a run of a program whose linear values, but for that of the range check, are evaluated as `layouts` says.
+/// Precision and drop of accuracy are left open.
 pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Prediction {
     let counter = Counter::new(&program.parameters, 0..0);
     let mut transforms = layouts.transforms.iter().flatten();
     let mut work = Work::default();
     let (mut diagonal_bytes, mut workspace_bytes) = (0, 0);
-    for value in &program.values {
+    let checks = program.range_check_values();
+    let check = checks.clone().last().map(|id| Transform::of(program, id));
+    for (id, value) in program.values.iter().enumerate() {
         let ciphertexts = value.layout.ciphertexts(program.log_slots);
         let level = program.operand_level(value);
         match &value.op {
@@ -27,7 +29,10 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
                 work += counter.polynomial(&plan, level) * ciphertexts;
             }
             Op::Linear { .. } => {
-                let t: &Transform = transforms.next().expect("linear values have transforms");
+                let t = match &check {
+                    Some(check) if checks.contains(&id) => check,
+                    _ => transforms.next().expect("linear values have transforms"),
+                };
                 let steps = t.counts();
                 let hoisting = counter.hoisting(&steps, level);
                 work += linear(&counter, &steps, t.folds, level);

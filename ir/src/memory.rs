@@ -39,9 +39,12 @@ impl Memory {
     }
 }
 
-/// How often each value is used.
+/// How often each value is used; being an answer of the program is a use, but for the last value.
 pub fn count_uses(program: &Program) -> Vec<usize> {
     let mut uses = vec![0; program.values.len()];
+    if let Some(id) = program.range_check_values().last() {
+        uses[id] += 1;
+    }
     for &operand in program.values.iter().flat_map(|value| uses_of(&value.op)) {
         uses[operand as usize] += 1;
     }

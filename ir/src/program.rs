@@ -33,11 +33,14 @@
 //!   products' operands have center 0 and half widths multiply;
 //! - bootstrapped values lie and are normalised as their operands, at a level and the scale that the plan
 //!   yields, from a scale that it takes; the plan has the program's parameters and slots;
+//! - the values of the range check, if there is one, stand just before the output; the last of them is linear, has one
+//!   element, and stores the limit as at most 1;
 //! - the keys include everything that the values take;
 //! - the work predicted is finite and not negative, and so are its prices; the memory predicted has a sum.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
@@ -82,6 +85,8 @@ pub struct Program {
     pub preprocessing: Preprocessing,
     /// The values in order of evaluation; the last one is the output.
     pub values: Vec<Value>,
+    /// A second answer that says whether the first can be trusted.
+    pub range_check: Option<RangeCheck>,
     /// How values are bootstrapped, if any are.
     pub bootstrapping: Option<BootstrappingPlan>,
     /// The evaluation keys that running the program takes. Rotations are in `1..slots`, but for the
@@ -155,6 +160,24 @@ pub enum Op {
         /// The operand.
         operand: ValueId,
     },
+}
+
+/// A sum of even powers of the stored inputs of activations: an input beyond its interval, where a polynomial
+/// approximates nothing, adds much more to it than all those within.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeCheck {
+    /// The first of the values that compute it. They end before the output, and the last of them holds the sum.
+    pub first: ValueId,
+    /// What the sum exceeds if some input is out of its interval, in real units.
+    pub limit: f64,
+}
+
+impl RangeCheck {
+    /// Whether an answer is in doubt whose sum is this: too large, or none that a sum of even powers can be.
+    pub fn fails(&self, sum: f64) -> bool {
+        // As much below zero as a sum that is too large for the last modulus may end, and more than errors are.
+        !(-0.5 * self.limit..=self.limit).contains(&sum)
+    }
 }
 
 /// What the compiler expects of a run.
@@ -253,6 +276,17 @@ impl Program {
     /// The value that the client decrypts.
     pub fn output_value(&self) -> &Value {
         &self.values[self.values.len() - 1]
+    }
+
+    /// The values of the range check; none without one.
+    pub fn range_check_values(&self) -> Range<usize> {
+        let end = self.values.len() - 1;
+        self.range_check.map_or(end, |check| check.first as usize)..end
+    }
+
+    /// The value that holds the sum of the range check.
+    pub fn range_check_value(&self) -> Option<&Value> {
+        self.values[self.range_check_values()].last()
     }
 
     /// The level to which a value's operands are dropped before they are used.
@@ -388,6 +422,9 @@ impl Program {
             self.verify_value(index, value)
                 .map_err(|fault| ProgramError::Value { name: value.name.clone(), fault })?;
         }
+        if self.range_check.is_some_and(|check| !self.is_sound(check)) {
+            return Err(ProgramError::RangeCheck);
+        }
         if let Some(plan) = &self.bootstrapping
             && (plan.parameters() != &self.parameters || plan.slots() != 1 << self.log_slots)
         {
@@ -410,6 +447,20 @@ impl Program {
             return Err(ProgramError::Keys);
         }
         if self.predicted.is_sound() { Ok(()) } else { Err(ProgramError::Prediction) }
+    }
+
+    fn is_sound(&self, check: RangeCheck) -> bool {
+        let RangeCheck { first, limit } = check;
+        let end = self.values.len() - 1;
+        (1..end).contains(&(first as usize))
+            && limit.is_finite()
+            && limit > 0.0
+            && self.values[first as usize..end].last().is_some_and(|sum| {
+                matches!(sum.op, Op::Linear { .. })
+                    && sum.layout.len == 1
+                    && sum.center == 0.0
+                    && limit <= sum.half_width
+            })
     }
 
     fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
@@ -547,6 +598,9 @@ pub enum ProgramError {
     /// A key is missing, or one is named that cannot exist.
     #[error("the keys do not match the values")]
     Keys,
+    /// The range check is not what one can be.
+    #[error("the range check has no limit, or no value of one element that can hold it")]
+    RangeCheck,
     /// The bootstrapping plan is one for other parameters or slots.
     #[error("the bootstrapping plan has other parameters or slots than the program")]
     Bootstrapping,
@@ -630,6 +684,10 @@ impl fmt::Display for Program {
                 value.layout,
                 Escaped(&value.name)
             )?;
+        }
+        if let Some(RangeCheck { first, limit }) = self.range_check {
+            let sum = self.values.len() - 2;
+            writeln!(f, "range check: %{first} to %{sum}, limit {limit:.3}")?;
         }
         write!(f, "keys: relinearisation ")?;
         match self.keys.relinearization {

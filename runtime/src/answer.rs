@@ -11,15 +11,19 @@ use crate::artifact::ClientInfo;
 pub struct Answer {
     /// Outputs in real units. Of an answer that is not reliable they mean nothing.
     pub outputs: Vec<f32>,
-    /// Whether all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]).
+    /// Whether all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]), and the
+    /// range check, if the program has one, found no input of an activation out of its interval.
     pub reliable: bool,
+    /// The sum of the range check over its limit, above one for answers that it finds not to be reliable; none if the
+    /// program has no range check.
+    pub range_check: Option<f64>,
 }
 
 impl Answer {
-    /// Judges outputs by what a program is expected to give.
-    pub fn new(info: &ClientInfo, outputs: Vec<f32>) -> Self {
-        let reliable = info.is_reliable(outputs.iter().map(|&v| f64::from(v)));
-        Self { outputs, reliable }
+    /// Judges outputs, and the sum of the range check, by what a program is expected to give.
+    pub fn new(info: &ClientInfo, outputs: Vec<f32>, range_check: Option<f64>) -> Self {
+        let reliable = info.is_reliable(outputs.iter().map(|&v| f64::from(v)), range_check);
+        Self { outputs, reliable, range_check: info.relative_range_check(range_check) }
     }
 
     /// The position of the largest output, the first of equal ones; none if the answer is not reliable.
@@ -39,11 +43,24 @@ impl Answer {
 }
 
 impl ClientInfo {
-    /// Whether all outputs are in the range of reliable ones.
-    pub fn is_reliable(&self, outputs: impl IntoIterator<Item = f64>) -> bool {
+    /// Whether all outputs are in the range of reliable ones, and the sum of the range check, where there is one, does
+    /// not say otherwise.
+    pub fn is_reliable(
+        &self,
+        outputs: impl IntoIterator<Item = f64>,
+        range_check: Option<f64>,
+    ) -> bool {
         let [low, high] = self.output_range();
+        let check = self.range_check.as_ref().zip(range_check);
         // Infinities and what is not a number are in no range.
         outputs.into_iter().all(|v| (low..=high).contains(&v))
+            && check.is_none_or(|(part, sum)| !part.check.fails(sum))
+    }
+
+    /// The sum of the range check over its limit, rounded to what is more than the scheme's error.
+    pub(crate) fn relative_range_check(&self, sum: Option<f64>) -> Option<f64> {
+        let part = self.range_check.as_ref()?;
+        sum.map(|sum| round(sum / part.check.limit, RANGE_CHECK_GRID))
     }
 
     /// Predicted standard deviation of the scheme's error in an output, in real units.
@@ -76,8 +93,10 @@ impl ClientInfo {
     }
 }
 
+/// Distance of the values to which the sum of a range check is rounded, over its limit.
+const RANGE_CHECK_GRID: f64 = 1.0 / 16.0;
+
 /// The nearest multiple of `grid`.
-#[cfg(feature = "client")]
 pub(crate) fn round(value: f64, grid: f64) -> f64 {
     (value / grid).round_ties_even() * grid
 }
@@ -88,7 +107,8 @@ mod tests {
 
     #[test]
     fn answers_that_are_not_reliable_have_no_class() {
-        let answer = |reliable| Answer { outputs: vec![0.0, 2.0, 2.0, -1.0], reliable };
+        let outputs = vec![0.0, 2.0, 2.0, -1.0];
+        let answer = |reliable| Answer { outputs: outputs.clone(), reliable, range_check: None };
         assert_eq!(answer(true).class(), Some(1));
         assert_eq!(answer(true).ranking(), [1, 2, 0, 3]);
         assert_eq!((answer(false).class(), answer(false).ranking()), (None, vec![]));

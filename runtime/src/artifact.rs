@@ -26,7 +26,7 @@ use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
-use pic_ir::program::{MAX_CIPHERTEXTS, Port, Prediction, Program, Value};
+use pic_ir::program::{MAX_CIPHERTEXTS, Port, Prediction, Program, RangeCheck, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,8 @@ pub struct ClientInfo {
     pub input_encoding: Encoding,
     /// How the output is encoded.
     pub output_encoding: Encoding,
+    /// The second answer of programs that have one.
+    pub range_check: Option<RangeCheckPart>,
     /// How raw inputs become the network's input.
     pub preprocessing: Preprocessing,
     /// The evaluation keys that the program takes.
@@ -84,6 +86,15 @@ pub struct ClientInfo {
     pub predicted: Prediction,
     /// What the calibration samples were like; none for programs that were made without.
     pub calibration: Option<Calibration>,
+}
+
+/// What a client needs of a program's range check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeCheckPart {
+    /// What the sum must not exceed.
+    pub check: RangeCheck,
+    /// How it is encoded: one element.
+    pub encoding: Encoding,
 }
 
 /// How a tensor lies in its ciphertexts: the fields of a program's [`Value`] that say so.
@@ -123,6 +134,10 @@ pub struct CompileFacts {
     pub plain_accuracy: Option<f64>,
     /// The same with polynomials in place of the activations.
     pub calibrated_accuracy: Option<f64>,
+    /// Calibration samples that were held back when polynomials were fitted.
+    pub held_back: usize,
+    /// How many of them take some activation's input out of the interval of its polynomial.
+    pub outside: usize,
 }
 
 impl Artifact {
@@ -313,6 +328,10 @@ impl ClientInfo {
             output: program.output.clone(),
             input_encoding: Encoding::new(&program.values[0]),
             output_encoding: Encoding::new(program.output_value()),
+            range_check: program
+                .range_check
+                .zip(program.range_check_value())
+                .map(|(check, value)| RangeCheckPart { check, encoding: Encoding::new(value) }),
             preprocessing: program.preprocessing.clone(),
             keys: program.keys.clone(),
             predicted: program.predicted,
@@ -338,6 +357,14 @@ impl ClientInfo {
         let all_slots = 1 << (self.parameters.log_n() - 1);
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
+            && self.range_check.as_ref().is_none_or(|RangeCheckPart { check, encoding }| {
+                let limit = check.limit;
+                encoding.layout.len == 1
+                    && within(encoding.level)
+                    && encoding.is_usable()
+                    && limit.is_finite()
+                    && limit > 0.0
+            })
             && self.preprocessing.verify(&self.input.shape).is_ok()
             && self.predicted.precision_bits.abs() <= MOST_PRECISION_BITS
             && self.calibration.as_ref().is_none_or(|c| c.is_sound(&self.input.shape))

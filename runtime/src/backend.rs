@@ -98,8 +98,17 @@ pub struct Step {
     pub level_out: usize,
 }
 
-/// Runs a verified program on the ciphertexts of its input and returns those of its output. After
-/// each computed value, `observe` is called. A value is dropped after its last use.
+/// What a program computes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed<C> {
+    /// The ciphertexts of the output.
+    pub output: Vec<C>,
+    /// The sum of the range check, if the program has one.
+    pub range_check: Option<C>,
+}
+
+/// Runs a verified program on the ciphertexts of its input. After each computed value, `observe` is called. A value
+/// is dropped after its last use.
 ///
 /// # Errors
 /// The first error of the backend.
@@ -108,7 +117,7 @@ pub fn execute<B: Backend>(
     backend: &mut B,
     input: Vec<B::Ciphertext>,
     observe: &mut dyn FnMut(&Step),
-) -> Result<Vec<B::Ciphertext>, B::Error> {
+) -> Result<Computed<B::Ciphertext>, B::Error> {
     let mut values = Values { values: vec![Some(input)], uses_left: count_uses(program) };
     let begin = Instant::now();
     for index in 1..program.values.len() {
@@ -117,7 +126,11 @@ pub fn execute<B: Backend>(
         values.values.push(Some(result));
         observe(&step(program, index, start, begin.elapsed()));
     }
-    Ok(values.values.pop().flatten().expect("the last value has no user"))
+    let output = values.values.pop().flatten().expect("the last value has no user");
+    // Of one element, and therefore one ciphertext.
+    let sum = program.range_check_values().last();
+    let range_check = sum.and_then(|id| values.get(id as ValueId).pop());
+    Ok(Computed { output, range_check })
 }
 
 /// The values that still have users.

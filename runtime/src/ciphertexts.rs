@@ -23,6 +23,7 @@ use crate::{Error, decode};
 const SHAPE: &str = "shape";
 const CIPHERTEXTS: &str = "ciphertexts";
 const QUESTION: &str = "question";
+const RANGE_CHECKS: &str = "range checks";
 
 /// Samples encrypted by a client.
 pub type EncryptedInput = Encrypted<Input>;
@@ -111,11 +112,13 @@ impl<D: Direction> Encrypted<D> {
         self.shape.samples as usize
     }
 
-    /// Joins the serialised ciphertexts of samples; answers name their question.
-    pub(crate) fn collect(
+    /// Joins the serialised ciphertexts of samples. Answers have their question and, for some programs, one more
+    /// ciphertext a sample.
+    fn join(
         origin: Origin,
         samples: &[Vec<Vec<u8>>],
         question: Option<blake3::Hash>,
+        range_checks: &[Vec<u8>],
     ) -> Result<Self, Error> {
         let ciphertexts = samples.first().map_or(0, Vec::len) as u32;
         let shape = Shape { key: origin.key, samples: samples.len() as u32, ciphertexts };
@@ -128,6 +131,10 @@ impl<D: Direction> Encrypted<D> {
             }
             writer
                 .raw(CIPHERTEXTS, |w| samples.iter().flatten().try_for_each(|c| w.write_all(c)))?;
+            if !range_checks.is_empty() {
+                writer
+                    .raw(RANGE_CHECKS, |w| range_checks.iter().try_for_each(|c| w.write_all(c)))?;
+            }
             writer.finish()
         };
         Self::from_bytes(write().expect("writing to memory does not fail"))
@@ -172,6 +179,12 @@ impl<D: Direction> Encrypted<D> {
 }
 
 impl Encrypted<Input> {
+    /// Joins the serialised ciphertexts of samples.
+    #[cfg(feature = "client")]
+    pub(crate) fn collect(origin: Origin, samples: &[Vec<Vec<u8>>]) -> Result<Self, Error> {
+        Self::join(origin, samples, None, &[])
+    }
+
     /// Identifies the batch: BLAKE3 of the file's content.
     pub fn hash(&self) -> blake3::Hash {
         blake3::hash(self.as_bytes())
@@ -179,6 +192,34 @@ impl Encrypted<Input> {
 }
 
 impl Encrypted<Output> {
+    /// Joins the serialised ciphertexts of answers and of range checks, none or one for each.
+    #[cfg(feature = "server")]
+    pub(crate) fn collect(
+        origin: Origin,
+        answers: &[Vec<Vec<u8>>],
+        question: blake3::Hash,
+        range_checks: &[Vec<u8>],
+    ) -> Result<Self, Error> {
+        Self::join(origin, answers, Some(question), range_checks)
+    }
+
+    /// The serialised range check of each sample; none if `wanted` is not set.
+    #[cfg(feature = "client")]
+    pub(crate) fn range_checks(
+        &self,
+        wanted: bool,
+    ) -> Result<impl Iterator<Item = Option<&[u8]>>, Error> {
+        let samples = self.samples();
+        conform("range checks", f64::from(wanted), f64::from(self.container.has(RANGE_CHECKS)))?;
+        let bytes = if wanted { self.container.raw(RANGE_CHECKS)? } else { &[] };
+        if !bytes.len().is_multiple_of(samples) || wanted && bytes.is_empty() {
+            let (samples, bytes) = (self.shape.samples, bytes.len());
+            return Err(Error::Batch { samples, ciphertexts: 1, bytes });
+        }
+        let size = bytes.len() / samples;
+        Ok((0..samples).map(move |k| wanted.then(|| &bytes[k * size..][..size])))
+    }
+
     /// The batch of samples that these are the answers to, as whoever computed them says.
     pub fn question(&self) -> blake3::Hash {
         self.question.expect("answers are read with their question")

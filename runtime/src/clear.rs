@@ -50,6 +50,8 @@ pub struct Simulation {
     pub outputs: Vec<Vec<f32>>,
     /// For each polynomial, the share of its inputs outside [−1, 1], where it approximates nothing.
     pub outside: Vec<(ValueId, f64)>,
+    /// The sum of the range check of each sample, in real units; empty if the program has none.
+    pub range_checks: Vec<f64>,
 }
 
 impl<'a> Clear<'a> {
@@ -81,18 +83,22 @@ impl<'a> Clear<'a> {
     ) -> Result<Simulation, Error> {
         let values = &self.program.values;
         assert!(noise.is_none_or(|n| n.std.len() == values.len()), "one deviation per value");
-        let runs: Vec<(Vec<f32>, Vec<u64>)> = samples
+        let runs: Vec<Outcome> = samples
             .par_iter()
             .enumerate()
             .map(|(index, sample)| self.run_one(index, sample.as_ref(), noise))
             .collect::<Result<_, Error>>()?;
-        let count = |id: usize| runs.iter().map(|(_, outside)| outside[id]).sum::<u64>() as f64;
+        let count = |id: usize| runs.iter().map(|run| run.outside[id]).sum::<u64>() as f64;
+        let checks = self.program.range_check_values();
         let share = |(id, value): (usize, &Value)| {
             let inputs = (value.layout.len * samples.len()).max(1) as f64;
-            matches!(value.op, Op::Polynomial { .. }).then(|| (id as ValueId, count(id) / inputs))
+            let approximates = matches!(value.op, Op::Polynomial { .. }) && !checks.contains(&id);
+            approximates.then(|| (id as ValueId, count(id) / inputs))
         };
         let outside = values.iter().enumerate().filter_map(share).collect();
-        Ok(Simulation { outputs: runs.into_iter().map(|(output, _)| output).collect(), outside })
+        let range_checks = runs.iter().filter_map(|run| run.range_check).collect();
+        let outputs = runs.into_iter().map(|run| run.output).collect();
+        Ok(Simulation { outputs, outside, range_checks })
     }
 
     fn run_one(
@@ -100,7 +106,7 @@ impl<'a> Clear<'a> {
         index: usize,
         sample: &[f32],
         noise: Option<Noise>,
-    ) -> Result<(Vec<f32>, Vec<u64>), Error> {
+    ) -> Result<Outcome, Error> {
         let input = &self.program.values[0];
         check_sample(index, sample, &self.program.input.shape, input.layout.len)?;
         let mut run = Run {
@@ -111,12 +117,28 @@ impl<'a> Clear<'a> {
         let stored = sample.iter().map(|&v| (f64::from(v) - input.center) / input.half_width);
         let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots);
         let slots = slots.into_iter().map(|x| run.with_noise(0, x)).collect();
-        let Ok(result) = execute(self.program, &mut run, slots, &mut |_| {});
-        let output = self.program.output_value();
-        let real = |stored: f64| (stored * output.half_width + output.center) as f32;
-        let elements = output.layout.unpack(&result, self.program.log_slots);
-        Ok((elements.into_iter().map(real).collect(), run.outside))
+        let Ok(answer) = execute(self.program, &mut run, slots, &mut |_| {});
+        let read = |value: &Value, slots: &[Vec<f64>]| {
+            let stored = value.layout.unpack(slots, self.program.log_slots);
+            stored.into_iter().map(|stored| stored * value.half_width + value.center).collect()
+        };
+        let output: Vec<f64> = read(self.program.output_value(), &answer.output);
+        let check = self.program.range_check_value().zip(answer.range_check);
+        let check = check.map(|(value, slots)| -> Vec<f64> { read(value, &[slots]) });
+        Ok(Outcome {
+            output: output.into_iter().map(|x| x as f32).collect(),
+            outside: run.outside,
+            range_check: check.map(|sum| sum[0]),
+        })
     }
+}
+
+/// What running one sample gives.
+struct Outcome {
+    output: Vec<f32>,
+    /// Inputs of each polynomial that were outside its interval.
+    outside: Vec<u64>,
+    range_check: Option<f64>,
 }
 
 /// Errors of different samples are independent.

@@ -16,8 +16,8 @@ use rand_core::CryptoRng;
 
 use crate::Error;
 use crate::answer::{Answer, round};
-use crate::artifact::{Artifact, ClientInfo, Encoding};
-use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
+use crate::artifact::{Artifact, ClientInfo, Encoding, RangeCheckPart};
+use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::clear::normal;
 use crate::container::{Container, Kind};
 use crate::evaluation_keys::{self, EvaluationKeyFile};
@@ -117,7 +117,7 @@ impl Client {
         };
         let samples: Vec<_> =
             samples.iter().enumerate().map(encrypt).collect::<Result<_, Error>>()?;
-        Encrypted::collect(self.origin, &samples, None)
+        EncryptedInput::collect(self.origin, &samples)
     }
 
     /// Decrypts the results of a batch: the outputs of each sample, in real units and rounded to what the program can tell
@@ -171,8 +171,12 @@ impl Client {
         let mut rng = secret_rng()?;
         let mut answers =
             self.decrypt_with(output, |value| round(value + deviation * normal(&mut rng), grid))?;
-        for answer in answers.iter_mut().filter(|answer| !answer.reliable) {
-            answer.outputs.fill(f32::NAN);
+        for answer in &mut answers {
+            // It has the scheme's error, too.
+            answer.range_check = None;
+            if !answer.reliable {
+                answer.outputs.fill(f32::NAN);
+            }
         }
         Ok(answers)
     }
@@ -198,13 +202,18 @@ impl Client {
         mut change: impl FnMut(f64) -> f64,
     ) -> Result<Vec<Answer>, Error> {
         self.check(output)?;
-        let mut decrypt = |sample: Vec<&[u8]>| {
+        let check = self.info.range_check.as_ref();
+        let mut decrypt = |(sample, sum): (Vec<&[u8]>, Option<&[u8]>)| {
             let outputs = self.decrypt_one(&sample, &self.info.output_encoding)?;
-            let reliable = self.info.is_reliable(outputs.iter().copied());
+            let decrypt_sum = |(part, sum): (&RangeCheckPart, &[u8])| {
+                Ok::<f64, Error>(self.decrypt_one(&[sum], &part.encoding)?[0])
+            };
+            let sum = check.zip(sum).map(decrypt_sum).transpose()?;
+            let reliable = self.info.is_reliable(outputs.iter().copied(), sum);
             let outputs = outputs.into_iter().map(|value| change(value) as f32).collect();
-            Ok(Answer { outputs, reliable })
+            Ok(Answer { outputs, reliable, range_check: self.info.relative_range_check(sum) })
         };
-        output.iter()?.map(&mut decrypt).collect()
+        output.iter()?.zip(output.range_checks(check.is_some())?).map(&mut decrypt).collect()
     }
 
     fn encrypt_one(

@@ -40,7 +40,11 @@ pub struct EvaluationKeyFile(Source);
 #[derive(Debug)]
 enum Source {
     Memory(Container),
-    File { file: ContainerFile, path: PathBuf },
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "servers alone expand keys"))]
+    File {
+        file: ContainerFile,
+        path: PathBuf,
+    },
 }
 
 impl EvaluationKeyFile {

@@ -24,8 +24,8 @@ use pic_ir::program::Program;
 
 use crate::Error;
 use crate::artifact::Artifact;
-use crate::backend::{Step, execute};
-use crate::ciphertexts::{Encrypted, EncryptedInput, EncryptedOutput, check_conformance};
+use crate::backend::{Computed, Step, execute};
+use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
 use crate::evaluation_keys::EvaluationKeyFile;
 use crate::origin::{Origin, check_program};
@@ -92,18 +92,23 @@ impl Server {
     ) -> Result<EncryptedOutput, Error> {
         let ciphertexts = self.program.values[0].layout.ciphertexts(self.program.log_slots);
         input.check(&self.origin, ciphertexts)?;
-        let run = |(index, sample): (usize, Vec<&[u8]>)| {
+        let mut run = |(index, sample): (usize, Vec<&[u8]>)| {
             self.run_one(&sample, &mut |step| observe(index, step))
         };
-        let outputs: Vec<_> = input.iter()?.enumerate().map(run).collect::<Result<_, Error>>()?;
-        Encrypted::collect(self.origin, &outputs, Some(input.hash()))
+        let (mut outputs, mut range_checks) = (vec![], vec![]);
+        for sample in input.iter()?.enumerate() {
+            let Computed { output, range_check } = run(sample)?;
+            outputs.push(output);
+            range_checks.extend(range_check);
+        }
+        EncryptedOutput::collect(self.origin, &outputs, input.hash(), &range_checks)
     }
 
     fn run_one(
         &self,
         sample: &[&[u8]],
         observe: &mut dyn FnMut(&Step),
-    ) -> Result<Vec<Vec<u8>>, Error> {
+    ) -> Result<Computed<Vec<u8>>, Error> {
         let (context, value) = (self.ckks.context(), &self.program.values[0]);
         let read = |bytes: &&[u8]| {
             let ciphertext = SeededCiphertext::from_bytes(context, bytes)?.expand(context)?;
@@ -111,7 +116,11 @@ impl Server {
             Ok(ciphertext)
         };
         let input = sample.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
-        let output = execute(&self.program, &mut &self.ckks, input, observe)?;
-        Ok(output.iter().map(|c| c.to_bytes(context)).collect::<Result<_, _>>()?)
+        let Computed { output, range_check } =
+            execute(&self.program, &mut &self.ckks, input, observe)?;
+        Ok(Computed {
+            output: output.iter().map(|c| c.to_bytes(context)).collect::<Result<_, _>>()?,
+            range_check: range_check.map(|c| c.to_bytes(context)).transpose()?,
+        })
     }
 }

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn answer(outputs: [f32; 2]) -> Answer {
-        Answer { outputs: outputs.into(), reliable: true }
+        Answer { outputs: outputs.into(), reliable: true, range_check: None }
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(c.plain_accuracy, Some(0.75));
         assert_eq!(c.agreement, Some(0.75));
         assert_eq!((c.max_error, c.unreliable), (2.0, 0));
-        let one = |value| [Answer { outputs: vec![value], reliable: true }];
+        let one = |value| [Answer { outputs: vec![value], reliable: true, range_check: None }];
         let single = Comparison::of_answers(&one(1.0), &[vec![1.5]], None);
         let overflowed = Comparison::of_answers(&one(f32::NAN), &[vec![1.5]], None);
         assert_eq!(overflowed.max_error, f64::INFINITY);

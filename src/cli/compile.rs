@@ -107,6 +107,9 @@ struct Goals {
     /// Machine that will run the program, with the prices that `pic bench --output` measured on it
     #[arg(long, value_name = "COST.json", conflicts_with = "target")]
     cost: Option<PathBuf>,
+    /// Also compute on the ciphertexts whether some activation's input left its interval: `decrypt` then says so
+    #[arg(long)]
+    range_check: bool,
     /// Seed of everything random in the compiler
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -314,6 +317,7 @@ impl Source {
                 Sensitivity::Measured => SensitivityForm::Measured,
             },
             memory_limit: goals.memory_limit,
+            range_check: goals.range_check,
             ..Options::default()
         })
     }

@@ -66,8 +66,10 @@ struct Report {
     classes: Option<Vec<Vec<usize>>>,
     /// Position of the largest output of each sample; none if the answer is unreliable.
     top: Vec<Option<usize>>,
-    /// Whether each answer is in the range of those to calibration samples.
+    /// Whether each answer is in the range of those to calibration samples, and the range check found nothing.
     reliable: Vec<bool>,
+    /// The sum of each range check over its limit; none if the program has no range check.
+    range_check: Vec<Option<f64>>,
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
@@ -104,6 +106,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure>
         classes: arguments.top.map(|top| answers.iter().map(|a| first(a, top)).collect()),
         top: answers.iter().map(Answer::class).collect(),
         reliable: answers.iter().map(|answer| answer.reliable).collect(),
+        range_check: answers.iter().map(|answer| answer.range_check).collect(),
     };
     session.print(&report, || text(&answers, &arguments, client.info()))?;
     let all = report.reliable.iter().all(|&reliable| reliable);
@@ -120,10 +123,9 @@ fn text(answers: &[Answer], arguments: &Arguments, info: &ClientInfo) -> String 
         (true, _) => format!("sample {sample}: {}\n", classes(answer, arguments.top, digits)),
         (false, true) => format!("sample {sample}: unreliable {:?}\n", answer.outputs),
         (false, false) => {
-            let [low, high] = info.output_range();
             format!(
-                "sample {sample}: unreliable: outputs are not within {low:.4} and {high:.4}, as those of \
-                 calibration samples are; was the input like them?\n"
+                "sample {sample}: unreliable: {}; was the input like them?\n",
+                doubt(answer, info)
             )
         }
     };
@@ -141,4 +143,17 @@ fn classes(answer: &Answer, top: Option<NonZeroUsize>, digits: usize) -> String 
     };
     let count = top.map_or(SHOWN, NonZeroUsize::get);
     answer.ranking().iter().take(count).map(class).collect::<Vec<_>>().join(", ")
+}
+
+/// Why an answer is not reliable.
+fn doubt(answer: &Answer, info: &ClientInfo) -> String {
+    let [low, high] = info.output_range();
+    if answer.outputs.iter().all(|&v| (low..=high).contains(&f64::from(v)))
+        && let Some(sum) = answer.range_check
+    {
+        return format!(
+            "some layer's values left the range of those of calibration samples (range check at {sum:.2} of its limit)"
+        );
+    }
+    format!("outputs are not within {low:.4} and {high:.4}, as those of calibration samples are")
 }

@@ -6,8 +6,8 @@ use clap::Args;
 use pic::{Answer, Artifact, Progress};
 use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
-use pic_ir::program::{Program, ValueId};
-use pic_runtime::clear::{Clear, Noise};
+use pic_ir::program::{Program, RangeCheck, ValueId};
+use pic_runtime::clear::{Clear, Noise, Simulation};
 use serde::Serialize;
 
 use super::Session;
@@ -46,6 +46,19 @@ pub struct Report {
     #[serde(flatten)]
     pub comparison: Comparison,
     out_of_range: Vec<OutOfRange>,
+    /// None if the program has no range check.
+    range_check: Option<RangeChecked>,
+}
+
+/// What the range check says of the samples.
+#[derive(Debug, Serialize)]
+pub struct RangeChecked {
+    /// How many it finds in doubt.
+    failing: usize,
+    /// The largest sum, relative to the limit.
+    largest: f64,
+    /// The median, relative to the limit.
+    median: f64,
 }
 
 /// An activation layer and the share of its inputs outside the interval of its polynomial.
@@ -63,7 +76,16 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
     let seed = (!arguments.without_noise).then_some(arguments.seed);
     let report = simulate(&artifact, &samples, labels.as_deref(), seed, session)?;
-    session.print(&report, || report.comparison.text())
+    session.print(&report, || {
+        report.comparison.text() + &report.range_check.as_ref().map(text).unwrap_or_default()
+    })
+}
+
+fn text(check: &RangeChecked) -> String {
+    let RangeChecked { failing, largest, median } = check;
+    format!(
+        "range check  {failing} samples in doubt, largest sum {largest:.3} of the limit, median {median:.3}\n"
+    )
 }
 
 /// Simulates preprocessed samples, with errors of encryption if there is a seed for them.
@@ -81,11 +103,14 @@ pub fn simulate(
     let noise = seed.map(|seed| Noise { std: &std, seed });
     let simulation = Clear::new(&program).run(samples, noise)?;
     let plain = plain_outputs(&model.network, samples);
+    let sums = simulation.range_checks.iter().copied().map(Some).chain(std::iter::repeat(None));
+    let outputs = simulation.outputs.iter().zip(sums);
     let answers: Vec<Answer> =
-        simulation.outputs.into_iter().map(|outputs| Answer::new(&info, outputs)).collect();
+        outputs.map(|(outputs, sum)| Answer::new(&info, outputs.clone(), sum)).collect();
     let report = Report {
         comparison: Comparison::new(&info, samples, &answers, &plain, labels),
         out_of_range: out_of_range(&program, &simulation.outside),
+        range_check: program.range_check.map(|check| range_checked(check, &simulation)),
     };
     warn_out_of_range(&report.out_of_range, session);
     Ok(report)
@@ -94,6 +119,17 @@ pub fn simulate(
 /// Standard deviation of the error that each operation adds under encryption.
 fn noise_deviations(program: &Program) -> Vec<f64> {
     precision::errors(program).iter().map(|e| e.own.sqrt()).collect()
+}
+
+fn range_checked(check: RangeCheck, simulation: &Simulation) -> RangeChecked {
+    let mut sums = simulation.range_checks.clone();
+    sums.sort_by(f64::total_cmp);
+    let relative = |index: usize| sums.get(index).map_or(0.0, |sum| sum / check.limit);
+    RangeChecked {
+        failing: sums.iter().filter(|&&sum| check.fails(sum)).count(),
+        largest: relative(sums.len().saturating_sub(1)),
+        median: relative(sums.len() / 2),
+    }
 }
 
 /// The layers of a simulation by name.

@@ -37,6 +37,10 @@ pub struct Summary {
     activations: Option<Vec<Activation>>,
     /// Operations by kind; absent in files for clients.
     operations: Option<Operations>,
+    /// Absent in programs without one, and in files for clients.
+    range_check: Option<Checks>,
+    /// How often intervals of polynomials were left; absent in files for clients and servers.
+    held_back: Option<HeldBack>,
     predicted: Predicted,
     program_hash: String,
 }
@@ -76,6 +80,23 @@ struct Operations {
     bootstraps: usize,
 }
 
+/// The range check of a program.
+#[derive(Debug, Serialize)]
+struct Checks {
+    /// Values that compute it.
+    operations: usize,
+    /// The sum that no honest sample exceeds.
+    limit: f64,
+}
+
+/// Calibration samples that were held back when polynomials were fitted.
+#[derive(Debug, Serialize)]
+struct HeldBack {
+    samples: usize,
+    /// How many take some activation's input out of the interval of its polynomial.
+    outside: usize,
+}
+
 #[derive(Debug, Serialize)]
 struct Predicted {
     #[serde(flatten)]
@@ -95,6 +116,10 @@ impl Summary {
         let ClientInfo { parameters, input, output, keys, predicted, calibration, .. } = client;
         let program = present(artifact.program())?;
         let model = present(artifact.model())?;
+        let held_back = model
+            .as_ref()
+            .map(|model| HeldBack { samples: model.facts.held_back, outside: model.facts.outside });
+        let check = program.as_ref().and_then(|p| p.range_check.zip(Some(p.range_check_values())));
         let activations = model.map(|model| {
             let layers = model.activations.layers.iter();
             layers.map(|layer| Activation::new(layer, program.as_ref())).collect()
@@ -117,6 +142,9 @@ impl Summary {
             calibration_samples: calibration.map(|calibration| calibration.samples),
             activations,
             operations: program.as_ref().map(Operations::new),
+            range_check: check
+                .map(|(check, values)| Checks { operations: values.len(), limit: check.limit }),
+            held_back,
             predicted: Predicted {
                 time: machine.forecast(&predicted),
                 peak_bytes: predicted.memory.total_bytes(),
@@ -243,6 +271,15 @@ impl fmt::Display for Summary {
             f,
             "ranges       inputs {inputs}, outputs {outputs}, by {samples} calibration samples"
         )?;
+        if let Some(HeldBack { samples, outside }) = self.held_back {
+            writeln!(
+                f,
+                "intervals    {outside} of {samples} held-back samples leave that of some activation"
+            )?;
+        }
+        if let Some(Checks { operations, limit }) = self.range_check {
+            writeln!(f, "range check  {operations} operations, limit {limit:.2}")?;
+        }
         let p = &self.predicted;
         writeln!(
             f,

@@ -64,6 +64,7 @@ fn program(input: Layout, output: Layout, matrix: Matrix) -> Program {
         output: port(&output),
         preprocessing: Preprocessing::default(),
         values: vec![value("x", &input, 2, Op::Input), value("y", &output, 1, linear)],
+        range_check: None,
         bootstrapping: None,
         keys: KeyRequest::default(),
         predicted: Prediction::default(),
@@ -84,8 +85,13 @@ fn write_unverified(path: &Path, program: &Program) {
 }
 
 fn write_sections(path: &Path, sections: &[(&str, Vec<u8>)]) {
-    let hash = blake3::hash(&sections[1].1);
+    // The hashes of client and program part, and theirs, by which a program is known.
+    let parts: Vec<u8> =
+        sections[..2].iter().flat_map(|(_, part)| *blake3::hash(part).as_bytes()).collect();
+    let context = "pic program hash of client and program part v5";
+    let hash = blake3::derive_key(context, &parts).into();
     let mut writer = Writer::new(fs::File::create(path).unwrap(), Kind::Artifact, hash).unwrap();
+    writer.raw("parts", |w| w.write_all(&parts)).unwrap();
     for (name, bytes) in sections {
         writer.compressed(name, bytes).unwrap();
     }

@@ -14,13 +14,13 @@ pub use correction::Options as CorrectionOptions;
 pub use refit::{Refitted, refit};
 
 use pic_ckks_model::square;
-use pic_ir::activations::Approximation;
+use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::Network;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Objective, Target, prediction};
-use crate::evaluate::{Layer, exact_layers, outputs};
+use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError, Progress};
 
@@ -56,6 +56,8 @@ pub enum RefitError {
 pub struct Measurement {
     /// Samples measured.
     pub samples: usize,
+    /// Samples that take some activation's input out of the interval of its polynomial.
+    pub outside: usize,
     /// Share of right answers; none for a network with a single output.
     pub classification: Option<Classification>,
     /// Mean loss; infinite if some output is not finite.
@@ -131,6 +133,7 @@ impl<'a> Reference<'a> {
         let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
         let mut sums = Measurement {
             samples: data.len(),
+            outside: 0,
             classification: (network.graph[network.output].len() > 1).then_some(Classification {
                 accuracy: 0.0,
                 plain_accuracy: 0.0,
@@ -145,7 +148,11 @@ impl<'a> Reference<'a> {
         let (mut margins, mut changes) = (0.0, vec![]);
         let mut plain = self.outputs.iter();
         for batch in data.batches() {
-            let found = outputs(network, batch.samples(), &replaced);
+            let input = Batch::from_samples(batch.samples());
+            let evaluation = Evaluation::new(network, input, &replaced);
+            sums.outside += outside(&evaluation, network, activations);
+            let found: Vec<Vec<f32>> =
+                (0..batch.len()).map(|lane| evaluation.output().sample(lane)).collect();
             let margin_data = batch.with_objective(Objective::Margin);
             for (sample, (found, plain)) in found.iter().zip(&mut plain).enumerate() {
                 let target = Target::new(plain, batch.label(sample));
@@ -173,6 +180,23 @@ impl<'a> Reference<'a> {
         }
         sums
     }
+}
+
+/// Samples of an evaluation for which some input of an activation is not in the interval of its polynomial.
+fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations) -> usize {
+    let mut outside = [false; LANES];
+    let mut samples = 0;
+    for (layer, (node, _)) in activations.layers.iter().zip(network.activations()) {
+        let input = evaluation.value(network.operands(node)[0]);
+        samples = input.samples;
+        let is_inside = |x: f32| (f64::from(x) - layer.center).abs() <= layer.half_width;
+        for lanes in input.used() {
+            for (outside, &x) in outside.iter_mut().zip(lanes) {
+                *outside |= !is_inside(x);
+            }
+        }
+    }
+    outside[..samples].iter().filter(|&&outside| outside).count()
 }
 
 /// The polynomials on offer, their losses corrected by what measuring them alone shows.
@@ -212,10 +236,8 @@ pub fn corrected(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{Batch, Evaluation};
     use crate::ola::{Alternative, Effect, Instance, Structure, within_time};
     use crate::sample_networks::{dense, normal_samples, views};
-    use pic_ir::activations::Activations;
     use pic_ir::function::Function;
 
     fn network() -> Network {

@@ -171,7 +171,7 @@ impl<'a> Collector<'a> {
 /// The value that one maximum in [`RETURN_PERIOD`] exceeds, by a Gumbel distribution of the same
 /// mean and variance (Gumbel, *Statistics of Extremes*, 1958, §6.2.5): maxima of many elements have that
 /// shape where the tails of the elements fall exponentially or faster.
-fn extreme(maxima: &[f64]) -> f64 {
+pub(crate) fn extreme(maxima: &[f64]) -> f64 {
     let n = maxima.len() as f64;
     let mean = maxima.iter().sum::<f64>() / n;
     let variance = maxima.iter().map(|x| square(x - mean)).sum::<f64>() / n;

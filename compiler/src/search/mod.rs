@@ -15,7 +15,7 @@ use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
 use pic_ir::profile::Profile;
-use pic_ir::program::Program;
+use pic_ir::program::{Prediction, Program};
 
 use crate::compile::{CompileError, FrontPoint, Options, Progress};
 use crate::dataset::Dataset;
@@ -26,6 +26,7 @@ use crate::lower::lower;
 use crate::noise;
 use crate::plan::{self, Chain};
 use crate::predict::predict;
+use crate::range_check;
 use bounds::{Bounds, STRICT, WIDE};
 use chains::{Chains, LOG_NS, LOG_SCALES, Point};
 
@@ -64,6 +65,8 @@ pub struct Chosen {
     pub measured: Measurement,
     /// The largest magnitude of the plain output, with a margin.
     pub output_magnitude: f64,
+    /// What the user should know of them.
+    pub notes: Vec<String>,
 }
 
 /// What one scale yields.
@@ -159,11 +162,12 @@ impl<'a> Search<'a> {
                         self.build(&choice.refitted, &chain, &choice.point)?;
                 }
             }
+            let notes = self.add_range_check(&mut choice)?;
             self.check_memory(&choice.program)?;
             choice.program.predicted.accuracy_drop =
                 choice.measured.classification.map(|c| c.plain_accuracy - c.accuracy);
             choice.program.verify()?;
-            return self.chosen(&front, choice, &offered);
+            return Ok(Chosen { notes, ..self.chosen(&front, choice, &offered)? });
         }
         Err(CompileError::Precision { asked: self.options.min_precision_bits, best: best_bits })
     }
@@ -194,7 +198,28 @@ impl<'a> Search<'a> {
             activations: refitted.activations,
             measured,
             output_magnitude: self.output_magnitude,
+            notes: vec![],
         })
+    }
+
+    /// Adds the range check, if it is wanted, and what it takes to the prediction. Says what it leaves out.
+    fn add_range_check(&self, choice: &mut Choice) -> Result<Vec<String>, CompileError> {
+        if !self.options.range_check {
+            return Ok(vec![]);
+        }
+        self.progress.stage("range check", 0);
+        let Refitted { network, activations } = &choice.refitted;
+        let program = &mut choice.program;
+        let samples = [self.fitting, *self.held.data()];
+        let left_out = range_check::add(program, network, activations, &samples)?;
+        let layouts = self.chains.layouts(&choice.point.chain);
+        let precision_bits = program.predicted.precision_bits;
+        program.predicted =
+            Prediction { precision_bits, ..predict(program, layouts, &self.options.cost()) };
+        let note = |names: String| {
+            format!("the range check does not cover {names}: there are no levels for it")
+        };
+        Ok((!left_out.is_empty()).then(|| note(left_out.join(", "))).into_iter().collect())
     }
 
     /// The precision of some program of the current scale, if it bootstraps: what degrees do to it is

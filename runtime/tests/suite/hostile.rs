@@ -10,7 +10,7 @@ use pic_runtime::{
 use proptest::prelude::*;
 
 use crate::files::model;
-use crate::support::{random_program, sample};
+use crate::support::{parts, random_program, sample};
 
 /// A section and whether it is compressed.
 type Section = (&'static str, Vec<u8>, bool);
@@ -39,12 +39,10 @@ fn sections(
     (container.program_hash(), names.iter().map(section).collect())
 }
 
-/// The program hash, and the section of hashes that it is made from, of the sections of an artifact: as the
-/// format says, and an attacker can.
-fn parts(client: &[u8], program: &[u8]) -> (ProgramHash, Section) {
-    let parts = [*blake3::hash(client).as_bytes(), *blake3::hash(program).as_bytes()].concat();
-    let context = "pic program hash of client and program part v5";
-    (blake3::derive_key(context, &parts).into(), ("parts", parts, false))
+/// [`parts`] as a section.
+fn parts_section(client: &[u8], program: &[u8]) -> (ProgramHash, Section) {
+    let (hash, parts) = parts(client, program);
+    (hash, ("parts", parts, false))
 }
 
 /// Changes to bytes: positions are taken modulo the length.
@@ -92,10 +90,10 @@ proptest! {
         artifact.write(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let (honest, mut sections) = sections(&bytes, Kind::Artifact, &names);
-        let (hash, parts_) = parts(&sections[0].1, &sections[1].1);
+        let (hash, parts_) = parts_section(&sections[0].1, &sections[1].1);
         prop_assert_eq!((hash, &parts_), (honest, &sections[3]));
         damage.apply(&mut sections[which].1);
-        let (hash, parts) = parts(&sections[0].1, &sections[1].1);
+        let (hash, parts) = parts_section(&sections[0].1, &sections[1].1);
         sections[3] = parts;
         let bytes = rebuild(Kind::Artifact, hash, &sections);
         let artifact = Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters();
@@ -209,7 +207,7 @@ fn a_program_section_that_is_not_the_stated_one_is_refused() {
         "{refused}"
     );
     // Parts of two programs, of which an attacker makes one.
-    let (mixed, parts) = parts(&first[0].1, &second[1].1);
+    let (mixed, parts) = parts_section(&first[0].1, &second[1].1);
     let refused = load(mixed, &[&first[0], &second[1], &parts]).unwrap().program().unwrap_err();
     assert!(matches!(refused, Error::ClientPart), "{refused}");
     for wrong in [vec![], vec![0; 63], vec![0; 65]] {
@@ -243,7 +241,7 @@ fn forged_client_parts_are_refused() {
         refused(artifact.client().unwrap_err());
         refused(Client::open(&artifact, &secret).err().unwrap());
         // With hashes made for it under the honest program hash.
-        let (other, parts) = parts(&client.1, &honest[1].1);
+        let (other, parts) = parts_section(&client.1, &honest[1].1);
         let error = load(hash, &[&client, &parts]).unwrap_err();
         assert!(matches!(error, Error::ProgramHash { .. }), "{what}: {error}");
         // With those and their own program hash it is another program, of which there is no key.

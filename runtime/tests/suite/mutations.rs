@@ -16,7 +16,9 @@ use pic_runtime::{
 };
 
 use crate::files::model;
-use crate::support::{Builder, Random, bootstrapped_program, parameters, random_program, sample};
+use crate::support::{
+    Builder, Random, bootstrapped_program, parameters, parts, random_program, sample,
+};
 
 /// Set in the child process only.
 const CHILD: &str = "PIC_TEST_MUTATIONS_CHILD";
@@ -152,16 +154,15 @@ fn artifacts(count: usize) {
     for (index, program) in programs.iter().enumerate() {
         Artifact::new(program, Some(&model())).unwrap().write(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let (hash, good) = sections(&bytes, Kind::Artifact, &["client", "program", "model"]);
+        let (_, good) = sections(&bytes, Kind::Artifact, &["client", "program", "model"]);
         let random = &mut Random(index as u64);
         let (mut programs, mut clients, mut runs) = (0, 0, 0);
         for _ in 0..count {
-            let (mut hash, mut changed) = (hash, good.clone());
+            let mut changed = good.clone();
             let which = random.below(3);
             mutate(&mut changed[which].1, random);
-            if which == 1 {
-                hash = blake3::hash(&changed[1].1);
-            }
+            let (hash, parts) = parts(&changed[0].1, &changed[1].1);
+            changed.push(("parts", parts));
             let artifact = Artifact::from_bytes(rebuild(Kind::Artifact, hash, &changed)).unwrap();
             let artifact = artifact.allow_insecure_parameters();
             let _ = (artifact.model(), artifact.program());
@@ -226,7 +227,8 @@ fn keys_and_ciphertexts(count: usize) {
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let output = server.run(&input, &mut |_, _| {}).unwrap();
-    let batch = ["shape", "ciphertexts"];
+    let questions = ["shape", "ciphertexts"];
+    let answers = ["shape", "question", "ciphertexts"];
     let random = &mut Random(7);
     let mut changed = |bytes: &[u8], kind, names: &[&'static str]| {
         let (hash, mut sections) = sections(bytes, kind, names);
@@ -235,11 +237,11 @@ fn keys_and_ciphertexts(count: usize) {
         rebuild(kind, hash, &sections)
     };
     for _ in 0..count {
-        let bytes = changed(input.as_bytes(), Kind::EncryptedInput, &batch);
+        let bytes = changed(input.as_bytes(), Kind::EncryptedInput, &questions);
         if let Ok(input) = EncryptedInput::from_bytes(bytes) {
             let _ = server.run(&input, &mut |_, _| {});
         }
-        let bytes = changed(output.as_bytes(), Kind::EncryptedOutput, &batch);
+        let bytes = changed(output.as_bytes(), Kind::EncryptedOutput, &answers);
         if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
             let _ = client.decrypt(&output);
         }

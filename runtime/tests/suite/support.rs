@@ -9,6 +9,7 @@ use pic_ir::matrix::Matrix;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{Op, Port, Prediction, Program, Value, ValueId};
 use pic_ir::transform::Schedule;
+use pic_runtime::container::ProgramHash;
 
 /// A generator of small numbers that is the same everywhere (SplitMix64).
 pub struct Random(pub u64);
@@ -119,6 +120,7 @@ impl Builder {
             output: port,
             preprocessing: Preprocessing::default(),
             values: vec![input],
+            range_check: None,
             bootstrapping: None,
             keys: KeyRequest::default(),
             predicted: Prediction::default(),
@@ -346,4 +348,12 @@ pub fn output_error(program: &Program, sample: &[f32], output: &[f32]) -> f64 {
     assert_eq!(expected.len(), output.len());
     let differences = expected.iter().zip(output).map(|(e, &o)| (e - f64::from(o)).abs());
     differences.fold(0.0, f64::max) / program.output_value().half_width
+}
+
+/// The program hash of an artifact, and the content of its section `parts` of which it is made: as the format says,
+/// and an attacker can.
+pub fn parts(client: &[u8], program: &[u8]) -> (ProgramHash, Vec<u8>) {
+    let parts = [*blake3::hash(client).as_bytes(), *blake3::hash(program).as_bytes()].concat();
+    let context = "pic program hash of client and program part v5";
+    (blake3::derive_key(context, &parts).into(), parts)
 }

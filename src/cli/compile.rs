@@ -214,8 +214,8 @@ const SIMULATED_POINTS: usize = 8;
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let output = arguments.output.clone();
     let output = output.unwrap_or_else(|| arguments.source.model.with_extension("pic"));
-    let outputs: Vec<&Path> =
-        std::iter::once(&output).chain(&arguments.client_output).map(PathBuf::as_path).collect();
+    let parts = arguments.client_output.iter().chain(&arguments.server_output);
+    let outputs: Vec<&Path> = std::iter::once(&output).chain(parts).map(PathBuf::as_path).collect();
     output::check(&outputs, &arguments.source.files())?;
     let simulated_points = if arguments.pareto { SIMULATED_POINTS } else { 0 };
     let method = arguments.method.into();

@@ -74,7 +74,9 @@ struct Report {
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.output {
-        output::check(&[path], &[&arguments.artifact, &arguments.secret_key, &arguments.input])?;
+        let Arguments { artifact, secret_key, input, question, .. } = &arguments;
+        let inputs = [artifact, secret_key, input].into_iter().chain(question);
+        output::check(&[path], &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
     }
     let artifact = Artifact::open(&arguments.artifact)?;
     let client = Client::open(&artifact, &arguments.secret_key)?;

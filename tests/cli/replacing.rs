@@ -36,6 +36,7 @@ fn no_output_replaces_a_secret_key() {
         for command in [
             format!("{} -o {target}", compile("model")),
             format!("{} --client-output {target}", compile("model")),
+            format!("{} --server-output {target}", compile("model")),
             format!("{keygen} {target}"),
             format!("{keygen} {target} --force"),
             format!("{encrypt} -o {target}"),
@@ -112,6 +113,7 @@ fn no_output_replaces_an_input() {
         format!("{run} -o model.keys"),
         format!("{run} -o y.ct --trace x.ct"),
         "decrypt model.pic --secret-key model.secret --input y.ct -o y.ct".into(),
+        "decrypt model.pic --secret-key model.secret --input y.ct --question x.ct -o x.ct".into(),
     ] {
         let message = fail(&folder, &command);
         for word in ["also an input", "pic::file::in_use"] {

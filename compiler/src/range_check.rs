@@ -9,7 +9,7 @@
 //!
 //! Powers take levels: the check begins where the polynomial does and uses those that the rest of the network takes.
 //! A layer with too few for a fourth power is left out. Each layer is weighted so that what one sample in a million
-//! would yield ([`profile::extreme`]) counts one, or what a single element at the end of the interval does, if that is
+//! would yield (the Gumbel fit of [`profile`]) counts one, or what a single element at the end of the interval does, if that is
 //! more; the limit of the sum is found in the same way.
 
 use pic_ckks_model::ChebyshevPlan;

@@ -54,6 +54,7 @@ pub fn program() -> Program {
             value("p", 3 - depth, Op::Polynomial { operand: 1, coefficients }),
             value("y", 0, linear(2)),
         ],
+        range_check: None,
         bootstrapping: None,
         keys: KeyRequest::default(),
         predicted: Prediction::default(),

@@ -20,11 +20,12 @@ static SECTIONS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let [client, program] = &*SECTIONS;
     let Some((which, section)) = bytes.split_first() else { return };
-    let mut sections: [(&str, &[u8]); 3] =
-        [("client", client), ("program", program), ("model", &[])];
+    let mut sections: [(&str, &[u8]); 4] =
+        [("client", client), ("program", program), ("model", &[]), ("parts", &[])];
     let which = usize::from(which % 3);
     sections[which].1 = section;
-    let hash = blake3::hash(sections[1].1);
+    let (hash, parts) = pic_fuzz::parts(sections[0].1, sections[1].1);
+    sections[3].1 = &parts;
     let bytes = pic_fuzz::container(Kind::Artifact, hash, &sections);
     let artifact = Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters();
     let _ = (artifact.client(), artifact.model());

@@ -38,10 +38,12 @@ fuzz_target!(|change: (bool, bool, u16, &[u8])| {
     let section = &mut sections[usize::from(!is_shape)];
     let at = usize::from(at) % section.len();
     section.splice(at..(at + bytes.len()).min(section.len()), bytes.iter().copied());
-    let named: [(&str, &[u8]); 2] = [("shape", &sections[0]), ("ciphertexts", &sections[1])];
+    // Answers have the hash of their question, whichever it is.
+    let named: [(&str, &[u8]); 3] =
+        [("shape", &sections[0]), ("ciphertexts", &sections[1]), ("question", &[0; 32])];
     let hash = made.artifact.program_hash();
     if is_input {
-        let file = pic_fuzz::container(Kind::EncryptedInput, hash, &named);
+        let file = pic_fuzz::container(Kind::EncryptedInput, hash, &named[..2]);
         if let Ok(input) = EncryptedInput::from_bytes(file) {
             let _ = made.server.run(&input, &mut |_, _| {});
         }

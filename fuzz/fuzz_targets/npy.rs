@@ -4,10 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/cli/array.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "of the command's module, decoding alone is fuzzed")]
 mod array;
 #[path = "../../src/cli/memory.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "arrays ask for available memory alone")]
 mod memory;
 
 fuzz_target!(|bytes: &[u8]| {

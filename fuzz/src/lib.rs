@@ -64,6 +64,13 @@ pub fn program() -> Program {
     program
 }
 
+/// The program hash of an artifact, and the content of its section `parts`, of which it is made.
+pub fn parts(client: &[u8], program: &[u8]) -> (ProgramHash, Vec<u8>) {
+    let parts = [*blake3::hash(client).as_bytes(), *blake3::hash(program).as_bytes()].concat();
+    let context = "pic program hash of client and program part v5";
+    (blake3::derive_key(context, &parts).into(), parts)
+}
+
 /// A container of raw sections.
 pub fn container(kind: Kind, program: ProgramHash, sections: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), kind, program).unwrap();

@@ -173,6 +173,11 @@ pub struct RangeCheck {
 }
 
 impl RangeCheck {
+    /// Whether its limit can be one.
+    pub fn has_limit(&self) -> bool {
+        self.limit.is_finite() && self.limit > 0.0
+    }
+
     /// Whether an answer is in doubt whose sum is this: too large, or none that a sum of even powers can be.
     pub fn fails(&self, sum: f64) -> bool {
         // As much below zero as a sum that is too large for the last modulus may end, and more than errors are.
@@ -453,8 +458,7 @@ impl Program {
         let RangeCheck { first, limit } = check;
         let end = self.values.len() - 1;
         (1..end).contains(&(first as usize))
-            && limit.is_finite()
-            && limit > 0.0
+            && check.has_limit()
             && self.values[first as usize..end].last().is_some_and(|sum| {
                 matches!(sum.op, Op::Linear { .. })
                     && sum.layout.len == 1

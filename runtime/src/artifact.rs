@@ -5,7 +5,6 @@
 //! | `client` | [`ClientInfo`]: parameters, ports, layouts; no weights | keys, encryption, decryption |
 //! | `program` | the complete [`Program`] | the server |
 //! | `model` | [`Model`]: network, activations, profile | simulation and verification |
-//!
 //! | `parts` | hashes of the plain sections `client` and `program` | everybody |
 //!
 //! The program hash that all files name is that of the two hashes. So a file with one of the sections alone, for clients
@@ -358,12 +357,10 @@ impl ClientInfo {
         let sound = port(&self.input, &self.input_encoding)
             && port(&self.output, &self.output_encoding)
             && self.range_check.as_ref().is_none_or(|RangeCheckPart { check, encoding }| {
-                let limit = check.limit;
                 encoding.layout.len == 1
                     && within(encoding.level)
                     && encoding.is_usable()
-                    && limit.is_finite()
-                    && limit > 0.0
+                    && check.has_limit()
             })
             && self.preprocessing.verify(&self.input.shape).is_ok()
             && self.predicted.precision_bits.abs() <= MOST_PRECISION_BITS

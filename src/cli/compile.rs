@@ -13,6 +13,7 @@ use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_compiler::method::Method;
 use pic_ir::cost::{CostModel, Target};
+use pic_ir::network::Network;
 use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
@@ -278,18 +279,22 @@ impl Source {
     /// The precision that hiding the scheme's error in shared answers takes, if they are to be shared.
     fn sharing_precision(&self) -> Result<f64, Failure> {
         let Some(answers) = self.goals.shareable else { return Ok(0.0) };
-        let (onnx, _) = self.network()?;
-        let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
+        let (_, network) = self.import()?;
         Ok(precision_needed(answers.get(), network.graph[network.output].len()))
     }
 
     /// The network as a file, and the shape of its input.
     pub fn network(&self) -> Result<(Vec<u8>, Vec<usize>), Failure> {
+        let (onnx, network) = self.import()?;
+        let shape = network.graph[network.input()].shape.clone();
+        Ok((onnx, shape))
+    }
+
+    fn import(&self) -> Result<(Vec<u8>, Network), Failure> {
         let onnx = fs::read(&self.model);
         let onnx = onnx.map_err(|e| Failure::file("read", &self.model, &e))?;
         let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
-        let shape = network.graph[network.input()].shape.clone();
-        Ok((onnx, shape))
+        Ok((onnx, network))
     }
 
     /// The options that were given, with the default method.

@@ -4,7 +4,7 @@
 //! here is which point of the front of latency against loss to take, because that needs
 //! measurements of the whole network, and the scale, because that needs the whole program.
 
-use pic_ckks_model::bootstrapping::LOG2_FAILURE;
+use pic_ckks_model::bootstrapping::{EphemeralWeight, LOG2_FAILURE};
 use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
@@ -53,6 +53,8 @@ pub struct Options {
     pub security: SecurityLevel,
     /// A bootstrap of one ciphertext fails with a probability of 2 to minus this at most.
     pub failure_bits: f64,
+    /// Hamming weight of the secret under which bootstrapping raises the modulus.
+    pub ephemeral_weight: EphemeralWeight,
     /// Least predicted precision of the stored output, bits.
     pub min_precision_bits: f64,
     /// The machine that will run the program, and its prices. Without, [`CostModel::of`]
@@ -93,6 +95,7 @@ impl Default for Options {
             latency_budget: None,
             security: SecurityLevel::Bits128,
             failure_bits: -LOG2_FAILURE,
+            ephemeral_weight: EphemeralWeight::default(),
             min_precision_bits: 9.0,
             cost: None,
             preprocessing: Preprocessing::default(),

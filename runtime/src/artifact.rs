@@ -133,7 +133,7 @@ pub struct CompileFacts {
     pub plain_accuracy: Option<f64>,
     /// The same with polynomials in place of the activations.
     pub calibrated_accuracy: Option<f64>,
-    /// Calibration samples that were held back when polynomials were fitted.
+    /// Calibration samples that were held back when polynomials were fitted and intervals placed.
     pub held_back: usize,
     /// How many of them take some activation's input out of the interval of its polynomial.
     pub outside: usize,

@@ -7,12 +7,12 @@
 
 mod key_files;
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use pic_ckks::{Ciphertext, Context, EvaluationKeys, SecretKey, secret_rng};
+use pic_ckks::{Ciphertext, Context, KeyGeneration, SecretKey, secret_rng};
 use rand_core::CryptoRng;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::Error;
 use crate::answer::{Answer, round};
@@ -66,7 +66,7 @@ impl Client {
     /// [`Error::Ckks`].
     pub fn make_evaluation_keys(&self) -> Result<EvaluationKeyFile, Error> {
         let mut bytes = Vec::new();
-        let written = self.write_keys(&self.evaluation_keys()?, &mut bytes);
+        let written = evaluation_keys::write(self.evaluation_keys()?, self.origin, &mut bytes);
         written.expect("writing to memory does not fail");
         EvaluationKeyFile::from_bytes(bytes)
     }
@@ -210,7 +210,7 @@ impl Client {
             };
             let sum = check.zip(sum).map(decrypt_sum).transpose()?;
             let reliable = self.info.is_reliable(outputs.iter().copied(), sum);
-            let outputs = outputs.into_iter().map(|value| change(value) as f32).collect();
+            let outputs = outputs.iter().map(|&value| change(value) as f32).collect();
             Ok(Answer { outputs, reliable, range_check: self.info.relative_range_check(sum) })
         };
         output.iter()?.zip(output.range_checks(check.is_some())?).map(&mut decrypt).collect()
@@ -223,35 +223,36 @@ impl Client {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Vec<u8>>, Error> {
         let stored = sample.iter().map(|&v| (f64::from(v) - encoding.center) / encoding.half_width);
-        let packed = encoding.layout.pack(&stored.collect::<Vec<_>>(), self.info.log_slots);
-        let encrypt = |slots: Vec<f64>| {
+        let stored = Zeroizing::new(stored.collect::<Vec<_>>());
+        let packed = Zeroizing::new(encoding.layout.pack(&stored, self.info.log_slots));
+        let encrypt = |slots: &Vec<f64>| {
             let all = 1 << self.info.log_slots;
-            let slots: Vec<f64> = slots.into_iter().cycle().take(all).collect();
+            let slots = Zeroizing::new(slots.iter().copied().cycle().take(all).collect::<Vec<_>>());
             let plaintext = self.context.encode(&slots, encoding.scale, encoding.level)?;
             Ok(self.secret.encrypt(&plaintext, rng)?.to_bytes(&self.context)?)
         };
-        packed.into_iter().map(encrypt).collect()
+        packed.iter().map(encrypt).collect()
     }
 
-    fn decrypt_one(&self, ciphertexts: &[&[u8]], encoding: &Encoding) -> Result<Vec<f64>, Error> {
+    fn decrypt_one(
+        &self,
+        ciphertexts: &[&[u8]],
+        encoding: &Encoding,
+    ) -> Result<Zeroizing<Vec<f64>>, Error> {
         let decrypt = |bytes: &&[u8]| {
             let ciphertext = Ciphertext::from_bytes(&self.context, bytes)?;
             check_conformance(&ciphertext, self.info.log_slots, encoding.level, encoding.scale)?;
             Ok(self.context.decode(&self.secret.decrypt(&ciphertext)?)?)
         };
-        let slots = ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?;
-        let stored = encoding.layout.unpack(&slots, self.info.log_slots);
-        let real = |stored| stored * encoding.half_width + encoding.center;
-        Ok(stored.into_iter().map(real).collect())
+        let slots =
+            Zeroizing::new(ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?);
+        let mut values = Zeroizing::new(encoding.layout.unpack(&slots, self.info.log_slots));
+        values.iter_mut().for_each(|value| *value = *value * encoding.half_width + encoding.center);
+        Ok(values)
     }
 
-    fn evaluation_keys(&self) -> Result<EvaluationKeys, Error> {
-        let request = &self.info.keys;
-        Ok(EvaluationKeys::generate(&self.secret, request, &mut secret_rng()?)?)
-    }
-
-    fn write_keys(&self, keys: &EvaluationKeys, output: impl Write) -> std::io::Result<()> {
-        evaluation_keys::write(keys, &self.context, self.origin, output)
+    fn evaluation_keys(&self) -> Result<KeyGeneration<'_>, Error> {
+        Ok(KeyGeneration::new(&self.secret, &self.info.keys, &mut secret_rng()?)?)
     }
 
     fn new(
@@ -261,7 +262,10 @@ impl Client {
         secret: SecretKey,
     ) -> Self {
         // A hash from which a secret of this entropy cannot be found.
-        let key = blake3::derive_key("pic secret key identifier v1", &secret.to_bytes());
+        let mut hasher = blake3::Hasher::new_derive_key("pic secret key identifier v1");
+        let key = hasher.update(&secret.to_bytes()).finalize().into();
+        // What it has compressed of the secret.
+        hasher.zeroize();
         let origin = Origin { program: artifact.program_hash(), key };
         Self { info, origin, context, secret }
     }

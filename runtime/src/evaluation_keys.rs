@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pic_ckks::model::KeyRequest;
 use pic_ckks::{Context, EvaluationKeys};
 
 use crate::Error;
@@ -17,8 +18,10 @@ const EVALUATION_KEYS: &str = "evaluation keys";
 /// What the evaluation keys of a program take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySizes {
-    /// Memory while they are made, and of a server that has expanded them, in bytes.
-    pub memory_bytes: u64,
+    /// Memory while they are made, as many at once as there are threads, in bytes.
+    pub making_bytes: u64,
+    /// Memory of a server that has expanded them, in bytes.
+    pub server_bytes: u64,
     /// Their file, in bytes, but for some hundred.
     pub file_bytes: u64,
 }
@@ -26,8 +29,11 @@ pub struct KeySizes {
 impl ClientInfo {
     /// What the evaluation keys of the program take, before they are made.
     pub fn key_sizes(&self) -> KeySizes {
+        let largest =
+            KeyRequest { relinearization: self.keys.highest_level(), ..KeyRequest::default() };
         KeySizes {
-            memory_bytes: self.keys.bytes(&self.parameters),
+            making_bytes: largest.bytes(&self.parameters) * rayon::current_num_threads() as u64,
+            server_bytes: self.keys.bytes(&self.parameters),
             file_bytes: EvaluationKeys::serialized_bytes(&self.parameters, &self.keys),
         }
     }
@@ -74,11 +80,10 @@ impl EvaluationKeyFile {
     }
 }
 
-/// Writes the keys as they come, without a second copy in memory.
+/// Makes keys and writes each when it is made.
 #[cfg(feature = "client")]
 pub(crate) fn write(
-    keys: &EvaluationKeys,
-    context: &Context,
+    keys: pic_ckks::KeyGeneration,
     origin: Origin,
     output: impl std::io::Write,
 ) -> std::io::Result<()> {
@@ -87,7 +92,7 @@ pub(crate) fn write(
     let output = BufWriter::new(output);
     let mut writer = crate::container::Writer::new(output, Kind::EvaluationKeys, origin.program)?;
     writer.raw(KEY, |w| w.write_all(&origin.key))?;
-    writer.raw(EVALUATION_KEYS, |w| keys.write_to(context, w))?;
+    writer.raw(EVALUATION_KEYS, |w| keys.write_to(w))?;
     writer.finish()?.flush()
 }
 

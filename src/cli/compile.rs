@@ -9,6 +9,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, SensitivityForm};
 use pic_ckks::model::SecurityLevel;
+use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_compiler::compile::useful;
 use pic_compiler::frontend;
 use pic_compiler::method::Method;
@@ -88,6 +89,10 @@ struct Goals {
     #[arg(long, value_name = "BITS", default_value_t = Options::default().failure_bits)]
     #[arg(value_parser = values::failure_bits)]
     failure: f64,
+    /// Nonzero coefficients of the secret under which bootstrapping raises the modulus: 32, 48 or 64. More are the safer
+    /// against attacks that are yet to be found, and take longer
+    #[arg(long, value_name = "WEIGHT", default_value_t, value_parser = values::ephemeral_weight)]
+    ephemeral_weight: EphemeralWeight,
     /// Least predicted precision of the output
     #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
     min_precision: f64,
@@ -305,6 +310,7 @@ impl Source {
             latency_budget: goals.latency_budget,
             security: goals.security,
             failure_bits: goals.failure,
+            ephemeral_weight: goals.ephemeral_weight,
             min_precision_bits: goals.min_precision.max(self.sharing_precision()?),
             cost: match goals.cost.as_deref() {
                 Some(path) => Some(read_cost(path)?),

@@ -61,15 +61,15 @@ impl Failure {
 
     /// Keys too large for this machine.
     pub fn key_sizes(
-        KeySizes { memory_bytes, file_bytes }: KeySizes,
+        KeySizes { making_bytes, file_bytes, .. }: KeySizes,
         memory: u64,
         disk: u64,
     ) -> Self {
         Self {
             code: "pic::key::size".into(),
             message: format!(
-                "the evaluation keys of this program take {} of memory and a file of {}; {} of memory and {} of disk are available",
-                bytes(memory_bytes),
+                "making the evaluation keys of this program takes {} of memory and a file of {}; {} of memory and {} of disk are available",
+                bytes(making_bytes),
                 bytes(file_bytes),
                 bytes(memory),
                 bytes(disk)

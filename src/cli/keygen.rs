@@ -57,7 +57,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     session.say(format_args!(
         "making evaluation keys: {}, and {} of memory meanwhile\n",
         bytes(sizes.file_bytes),
-        bytes(sizes.memory_bytes)
+        bytes(sizes.making_bytes)
     ))?;
     let client = Client::generate(&artifact)?;
     session.progress.stage("evaluation keys", 0);
@@ -83,7 +83,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
 fn check_sizes(sizes: KeySizes, evaluation_keys: &Path) -> Result<(), Failure> {
     let memory = memory::available_bytes().unwrap_or(u64::MAX);
     let disk = output::free_bytes(evaluation_keys).unwrap_or(u64::MAX);
-    if sizes.memory_bytes > memory || sizes.file_bytes > disk {
+    if sizes.making_bytes > memory || sizes.file_bytes > disk {
         return Err(Failure::key_sizes(sizes, memory, disk));
     }
     Ok(())

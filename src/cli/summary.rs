@@ -4,7 +4,7 @@ use std::fmt;
 
 use pic::{Artifact, ClientInfo, Error};
 use pic_ckks::model::Parameters;
-use pic_ckks::model::bootstrapping::{BootstrappingPlan, SPARSE_WEIGHT};
+use pic_ckks::model::bootstrapping::{BootstrappingPlan, EphemeralWeight};
 use pic_ckks::model::security::sparse_security;
 use pic_ir::activations::Approximation;
 use pic_ir::cost::Target;
@@ -131,9 +131,9 @@ impl Summary {
             log_qp: parameters.log_qp(),
             security_bits: parameters.security().bits(),
             secret: "ternary",
-            bootstrapping: keys.encapsulation.then(|| {
+            bootstrapping: keys.encapsulation.map(|weight| {
                 let plan = program.as_ref().and_then(|program| program.bootstrapping.as_ref());
-                Bootstrapping::new(&parameters, plan)
+                Bootstrapping::new(&parameters, weight, plan)
             }),
             levels: parameters.max_level(),
             rotations: keys.rotations.len(),
@@ -172,10 +172,14 @@ fn present<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
 }
 
 impl Bootstrapping {
-    fn new(parameters: &Parameters, plan: Option<&BootstrappingPlan>) -> Self {
+    fn new(
+        parameters: &Parameters,
+        weight: EphemeralWeight,
+        plan: Option<&BootstrappingPlan>,
+    ) -> Self {
         let log_modulus = parameters.log_encapsulation_modulus();
         Self {
-            ephemeral_weight: SPARSE_WEIGHT,
+            ephemeral_weight: weight.get(),
             ephemeral_log_modulus: log_modulus,
             ephemeral_security_bits: sparse_security(parameters.log_n(), log_modulus),
             log2_failure: plan.map(BootstrappingPlan::log2_failure),
@@ -333,6 +337,7 @@ mod tests {
             log_output_scale: 35.0,
             precision: 13.0,
             log2_failure: LOG2_FAILURE,
+            ephemeral_weight: EphemeralWeight::W48,
             security: SecurityLevel::Bits128,
         };
         let plan = request.plan().unwrap();
@@ -341,18 +346,18 @@ mod tests {
             [parameters.moduli()[0], parameters.special()[parameters.encapsulation_prime()]];
         let log_modulus = format!("{:.1}", (q0 as f64).log2() + (p as f64).log2());
         assert!((60.0..80.0).contains(&log_modulus.parse().unwrap()), "{log_modulus}");
-        let secret = format!("ephemeral secret: weight 32, ≥ 147 bits (log q0·p = {log_modulus})");
+        let secret = format!("ephemeral secret: weight 48, ≥ 147 bits (log q0·p = {log_modulus})");
         let failure = format!("2^{:.1}", plan.log2_failure());
         assert_eq!(
-            Bootstrapping::new(parameters, Some(&plan)).to_string(),
+            Bootstrapping::new(parameters, plan.ephemeral_weight(), Some(&plan)).to_string(),
             format!("{secret}; a bootstrap fails with probability ≤ {failure}")
         );
-        let client = Bootstrapping::new(parameters, None);
+        let client = Bootstrapping::new(parameters, plan.ephemeral_weight(), None);
         assert_eq!(client.to_string(), secret);
         let keys = serde_json::to_value(client).unwrap();
         assert_eq!(
             (&keys["ephemeral_weight"], &keys["ephemeral_security_bits"]),
-            (&32.into(), &147.into())
+            (&48.into(), &147.into())
         );
     }
 }

@@ -1,6 +1,7 @@
 //! How numbers with units are written on the command line.
 
 use pic_ckks::model::SecurityLevel;
+use pic_ckks::model::bootstrapping::EphemeralWeight;
 
 /// A share: `0.5%` or `0.005`.
 pub fn share(text: &str) -> Result<f64, String> {
@@ -64,6 +65,14 @@ pub fn failure_bits(text: &str) -> Result<f64, String> {
     bits.ok_or_else(|| "10 to 256 bits".into())
 }
 
+/// Hamming weight of the ephemeral secret.
+pub fn ephemeral_weight(text: &str) -> Result<EphemeralWeight, String> {
+    EphemeralWeight::ALL
+        .into_iter()
+        .find(|weight| weight.to_string() == text)
+        .ok_or_else(|| "32, 48 or 64".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +89,7 @@ mod tests {
         assert_eq!(size("1.5GiB"), Ok(3 << 29));
         assert_eq!(security("192"), Ok(SecurityLevel::Bits192));
         assert_eq!(failure_bits("128"), Ok(128.0));
+        assert_eq!(ephemeral_weight("48"), Ok(EphemeralWeight::W48));
     }
 
     #[test]
@@ -89,6 +99,7 @@ mod tests {
         assert!(["1/0", "a/b", "1/2/3", ""].iter().all(|t| quotient(t).is_err()));
         assert!(["8", "-1GiB", "GiB", "0KiB"].iter().all(|t| size(t).is_err()));
         assert!(["0", "127", "insecure"].iter().all(|t| security(t).is_err()));
+        assert!(["0", "33", "-32", "many"].iter().all(|t| ephemeral_weight(t).is_err()));
         assert!(["9", "257", "NaN", "-128"].iter().all(|t| failure_bits(t).is_err()));
     }
 }

@@ -159,8 +159,11 @@ fn keys_are_announced_and_refused_by_their_size() {
     let folder = fresh_folder("key-sizes");
     // A client's part of some hundred kilobytes that asks for every rotation at the highest level.
     let mut greedy = program(Layout::contiguous(4), Layout::contiguous(4), Matrix::identity(4));
+    let bits = [&[46.0][..], &[30.0; 24]].concat();
+    greedy.parameters =
+        Parameters::from_bits(15, &bits, &[47.0], bits.len(), SecurityLevel::Bits128).unwrap();
     for rotation in 1..1 << 14 {
-        greedy.keys.rotate(rotation, 2);
+        greedy.keys.rotate(rotation, 24);
     }
     let artifact = Artifact::new(&greedy, None).unwrap();
     artifact.write_client_only(&folder.join("greedy.client")).unwrap();
@@ -168,8 +171,8 @@ fn keys_are_announced_and_refused_by_their_size() {
     let keygen = "keygen greedy.client --secret-key s --evaluation-keys e";
     let message = fail_within(4096, &folder, keygen);
     let info = artifact.client().unwrap();
-    assert!(info.key_sizes().file_bytes > 32 << 30);
-    for word in ["pic::key::size", "GiB", "--yes"] {
+    assert!(info.key_sizes().file_bytes > 2 << 40);
+    for word in ["pic::key::size", "TiB", "--yes"] {
         assert!(message.contains(word), "{word} is not in {message}");
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);

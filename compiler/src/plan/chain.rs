@@ -1,6 +1,8 @@
 //! The modulus chain on which a network is planned, with or without bootstrapping.
 
-use pic_ckks_model::bootstrapping::{BootstrappingPlan, BootstrappingRequest, SlotData};
+use pic_ckks_model::bootstrapping::{
+    BootstrappingPlan, BootstrappingRequest, EphemeralWeight, SlotData,
+};
 use pic_ckks_model::{Parameters, ParametersError, SecurityLevel};
 use pic_ir::cost::CostModel;
 use rayon::prelude::*;
@@ -34,6 +36,7 @@ impl Chain {
         log_slots: u32,
         log_scale: f64,
         log2_failure: f64,
+        ephemeral_weight: EphemeralWeight,
         security: SecurityLevel,
     ) -> Vec<Self> {
         let most = MOST_LEVELS[(log_n - BOOTSTRAPPING_LOG_NS.start()) as usize];
@@ -47,6 +50,7 @@ impl Chain {
             log_output_scale: log_scale,
             precision: log_scale - PRECISION_BELOW_SCALE,
             log2_failure,
+            ephemeral_weight,
             security,
         };
         let chain = |levels| {

@@ -119,8 +119,15 @@ impl<'a> Chains<'a> {
             let longest =
                 self.layouts[&(log_n, true)].of.iter().map(|l| l.log_period).max().unwrap_or(0);
             let slots = longest.min(log_n - 1);
-            let Options { failure_bits, security, .. } = *self.options;
-            let chains = Chain::bootstrapped(log_n, slots, log_scale, -failure_bits, security);
+            let Options { failure_bits, ephemeral_weight, security, .. } = *self.options;
+            let chains = Chain::bootstrapped(
+                log_n,
+                slots,
+                log_scale,
+                -failure_bits,
+                ephemeral_weight,
+                security,
+            );
             self.chains.extend(chains.into_iter().map(Arc::new));
         }
         Ok(())

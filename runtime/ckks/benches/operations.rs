@@ -51,7 +51,7 @@ impl Setup {
             relinearization: Some(level),
             rotations: rotations.map(|r| (r, level)).collect(),
             conjugation: None,
-            encapsulation: false,
+            encapsulation: None,
         };
         let keys = EvaluationKeys::generate(&secret, &request, &mut rng).unwrap();
         let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys)).unwrap();

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pic_ckks::model::SecurityLevel;
-use pic_ckks::model::bootstrapping::{BootstrappingRequest, LOG2_FAILURE, SlotData};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingRequest, EphemeralWeight, LOG2_FAILURE, SlotData,
+};
 use pic_ckks::{
     Bootstrapper, Ciphertext, Context, Error, EvaluationKeys, Evaluator, SecretKey, secret_rng,
 };
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_output_scale: 30.0,
         precision: 12.0,
         log2_failure: LOG2_FAILURE,
+        ephemeral_weight: EphemeralWeight::default(),
         security: SecurityLevel::Bits128,
     };
     let plan = request.plan()?;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pic_ckks::model::SecurityLevel;
-use pic_ckks::model::bootstrapping::{BootstrappingRequest, LOG2_FAILURE, SlotData};
+use pic_ckks::model::bootstrapping::{
+    BootstrappingRequest, EphemeralWeight, LOG2_FAILURE, SlotData,
+};
 use pic_ckks::model::noise::{NoiseModel, Signal};
 use pic_ckks::{Bootstrapper, Context, EvaluationKeys, Evaluator, SecretKey, secret_rng};
 use rand_core::Rng;
@@ -26,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_output_scale: 32.0,
         precision: 13.0,
         log2_failure: LOG2_FAILURE,
+        ephemeral_weight: EphemeralWeight::default(),
         security: SecurityLevel::Bits128,
     };
     let plan = request.plan()?;

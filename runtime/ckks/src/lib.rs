@@ -70,7 +70,7 @@ pub use error::{Error, FormatError};
 pub use evaluator::{ComplexPart, Evaluator, LinearTransform, Tensor, Term, TransformShape};
 pub use keys::{EvaluationKeys, KeyName, KeySetFault};
 #[cfg(feature = "client")]
-pub use keys::{PublicKey, SecretKey};
+pub use keys::{KeyGeneration, PublicKey, SecretKey};
 pub use model::KeyRequest;
 pub use model::work::Hoisting;
 pub use pic_ckks_model as model;

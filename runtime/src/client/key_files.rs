@@ -1,6 +1,7 @@
 //! A client's keys as files.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use super::{Client, SECRET};
@@ -12,7 +13,7 @@ impl Client {
     /// Writes the secret key, readable by the owner alone. Whoever has the file can decrypt.
     ///
     /// # Errors
-    /// [`Error::Write`]; of kind [`io::ErrorKind::AlreadyExists`] if the file exists and `overwrite` is not set.
+    /// [`Error::Write`]; of kind [`std::io::ErrorKind::AlreadyExists`] if the file exists and `overwrite` is not set.
     pub fn write_secret_key(&self, path: &Path, overwrite: bool) -> Result<(), Error> {
         self.prepare_secret_key(path, overwrite)?.place().map_err(Error::write(path))
     }
@@ -75,7 +76,7 @@ impl Client {
     fn prepare_secret_key(&self, path: &Path, overwrite: bool) -> Result<Prepared, Error> {
         let bytes = self.secret.to_bytes();
         // Unbuffered: no copy of the secret is left in memory.
-        let write = |file: &mut std::fs::File| {
+        let write = |file: &mut File| {
             let mut writer = Writer::new(file, Kind::SecretKey, self.origin.program)?;
             writer.raw(SECRET, |w| w.write_all(&bytes))?;
             writer.finish().map(drop)
@@ -85,9 +86,7 @@ impl Client {
 
     fn prepare_evaluation_keys(&self, path: &Path) -> Result<Prepared, Error> {
         let keys = self.evaluation_keys()?;
-        let write = |file: &mut std::fs::File| -> io::Result<()> {
-            super::evaluation_keys::write(&keys, &self.context, self.origin, file)
-        };
+        let write = |file: &mut File| super::evaluation_keys::write(keys, self.origin, file);
         Prepared::new(path, Access::Shared, write).map_err(Error::write(path))
     }
 }

@@ -1,7 +1,7 @@
 //! Random programs, and what they compute by definition.
 
 use pic_ckks::model::bootstrapping::{
-    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+    BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
 };
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
@@ -91,6 +91,7 @@ pub fn bootstrapping(log_n: u32, log_slots: u32) -> BootstrappingPlan {
         levels,
         log_input_scale: f64::from(LOG_SCALE) + 1.0,
         log_output_scale: f64::from(LOG_SCALE) + 2.0,
+        ephemeral_weight: EphemeralWeight::W32,
         log_ratio: 10.0,
         slots_to_coeffs: vec![log_slots - 1],
         coeffs_to_slots: vec![(log_slots - 1) / 2, log_slots / 2],

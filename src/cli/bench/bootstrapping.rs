@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pic::Progress;
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::{
-    BootstrappingPlan, BootstrappingRequest, LOG2_FAILURE, SlotData,
+    BootstrappingPlan, BootstrappingRequest, EphemeralWeight, LOG2_FAILURE, SlotData,
 };
 use pic_ckks::model::work::Work;
 use pic_ckks::{
@@ -35,6 +35,7 @@ const SMALL: BootstrappingRequest = BootstrappingRequest {
     log_output_scale: 32.0,
     precision: 13.0,
     log2_failure: LOG2_FAILURE,
+    ephemeral_weight: EphemeralWeight::W32,
     security: SecurityLevel::Bits128,
 };
 

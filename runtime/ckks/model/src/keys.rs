@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
+use crate::bootstrapping::EphemeralWeight;
 use crate::primes::residue_bytes;
 use crate::work::Counter;
 
@@ -18,8 +19,8 @@ pub struct KeyRequest {
     pub rotations: BTreeMap<i64, usize>,
     /// For complex conjugation.
     pub conjugation: Option<usize>,
-    /// For raising the modulus in bootstrapping.
-    pub encapsulation: bool,
+    /// For raising the modulus in bootstrapping: the weight of the ephemeral secret.
+    pub encapsulation: Option<EphemeralWeight>,
 }
 
 impl KeyRequest {
@@ -29,11 +30,11 @@ impl KeyRequest {
         *highest = level.max(*highest);
     }
 
-    /// Also requests everything that another asks for.
+    /// Also requests everything that another asks for. Of two ephemeral secrets the heavier is made.
     pub fn include(&mut self, other: &Self) {
         self.relinearization = self.relinearization.max(other.relinearization);
         self.conjugation = self.conjugation.max(other.conjugation);
-        self.encapsulation |= other.encapsulation;
+        self.encapsulation = self.encapsulation.max(other.encapsulation);
         for (&rotation, &level) in &other.rotations {
             self.rotate(rotation, level);
         }
@@ -43,7 +44,9 @@ impl KeyRequest {
     pub fn covers(&self, other: &Self) -> bool {
         let mut both = self.clone();
         both.include(other);
-        both == *self
+        // EvalMod removes the integers of one weight.
+        let secrets = [self, other].map(|request| request.encapsulation);
+        both == *self && (secrets[1].is_none() || secrets[0] == secrets[1])
     }
 
     /// The highest level of any key.
@@ -58,7 +61,7 @@ impl KeyRequest {
         let levels = self.rotations.values().copied();
         let levels = levels.chain(self.relinearization).chain(self.conjugation);
         let keys: u64 = levels.map(|level| counter.key_bytes(level)).sum();
-        keys + if self.encapsulation { encapsulation_bytes(parameters) } else { 0 }
+        keys + if self.encapsulation.is_some() { encapsulation_bytes(parameters) } else { 0 }
     }
 }
 
@@ -86,5 +89,14 @@ mod tests {
         both.include(&b);
         assert!(both.covers(&a) && both.covers(&b));
         assert_eq!(both.highest_level(), Some(3));
+    }
+
+    /// EvalMod is made for the integers of one weight, so that a heavier secret is another, not a better one.
+    #[test]
+    fn keys_of_another_ephemeral_secret_do_not_serve() {
+        let [none, light, heavy] = [None, Some(EphemeralWeight::W32), Some(EphemeralWeight::W64)]
+            .map(|encapsulation| KeyRequest { encapsulation, ..KeyRequest::default() });
+        assert!(light.covers(&light) && light.covers(&none));
+        assert!(!none.covers(&light) && !heavy.covers(&light) && !light.covers(&heavy));
     }
 }

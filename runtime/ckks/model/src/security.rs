@@ -66,7 +66,7 @@ pub fn max_log_qp(log_n: u32, level: SecurityLevel) -> Option<f64> {
     row.get(column).map(|&bits| f64::from(bits))
 }
 
-/// Bits of security of keys under a ternary secret of Hamming weight 32: log2 N, the largest log2 of
+/// Bits of security of keys under a ternary secret of Hamming weight 32 or more: log2 N, the largest log2 of
 /// the modulus, bits.
 ///
 /// The least that any published classical attack costs, σ = 3.2, rounded down. At all of these sizes that is the
@@ -86,9 +86,13 @@ pub fn max_log_qp(log_n: u32, level: SecurityLevel) -> Option<f64> {
 /// At 2^16 and 100 bits the search was not run to its end, so the value at 117 bits stands in for it. 90 bits at
 /// 2^15 are not offered, although they have more than 128: estimators ignore that the N rotations of the secret
 /// share one lattice, for which at most log2 N bits have to be kept.
+///
+/// The estimates are for weight 32. Guessing and meeting in the middle, which make a sparse secret easier to find than a
+/// dense one, have the more to guess the heavier it is, so that the bits are a lower bound for heavier ones (weight 48, 2^15,
+/// 90 bits: 190 found by the same estimator, not necessarily the least).
 const SPARSE_SECURITY: [(u32, f64, u32); 3] = [(15, 60.0, 157), (15, 80.0, 147), (16, 100.0, 160)];
 
-/// Bits of security of keys modulo 2^`log_modulus` under a ternary secret of Hamming weight 32. `None`
+/// Bits of security, at least, of keys modulo 2^`log_modulus` under a ternary secret of Hamming weight 32 or more. `None`
 /// outside the table. A larger ring is at least as secure as a smaller one.
 pub fn sparse_security(log_n: u32, log_modulus: f64) -> Option<u32> {
     let covers =
@@ -96,7 +100,7 @@ pub fn sparse_security(log_n: u32, log_modulus: f64) -> Option<u32> {
     SPARSE_SECURITY.iter().filter(covers).map(|&(_, _, bits)| bits).max()
 }
 
-/// The largest log2 of a modulus of keys under a ternary secret of Hamming weight 32. `None` where the
+/// The largest log2 of a modulus of keys under a ternary secret of Hamming weight 32 or more. `None` where the
 /// table has no modulus of this security; infinite for [`SecurityLevel::Insecure`].
 pub fn max_log_sparse_modulus(log_n: u32, level: SecurityLevel) -> Option<f64> {
     if level == SecurityLevel::Insecure {

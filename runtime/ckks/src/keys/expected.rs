@@ -36,7 +36,7 @@ impl Expected {
             (RELINEARIZATION, KeyName::Relinearization),
         ];
         let names = names.chain(others).collect();
-        Self { levels, names, encapsulation: request.encapsulation }
+        Self { levels, names, encapsulation: request.encapsulation.is_some() }
     }
 
     /// Compares the next key.

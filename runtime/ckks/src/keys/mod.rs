@@ -21,6 +21,8 @@ pub use evaluation::EvaluationKeys;
 pub(crate) use expected::{Expected, Found};
 pub use expected::{KeyName, KeySetFault};
 #[cfg(feature = "client")]
+pub use generation::KeyGeneration;
+#[cfg(feature = "client")]
 pub use public::PublicKey;
 #[cfg(feature = "client")]
 pub use secret::SecretKey;

@@ -38,6 +38,46 @@ const EVALUATION_KEYS: Kind = Kind { mark: 3, name: "set of evaluation keys" };
 const CIPHERTEXT: Kind = Kind { mark: 4, name: "ciphertext" };
 const SEEDED_CIPHERTEXT: Kind = Kind { mark: 5, name: "seeded ciphertext" };
 
+/// Writes what comes before so many switching keys.
+pub(crate) fn write_head(
+    context: &Context,
+    count: usize,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    writer.write_all(&header(context, EVALUATION_KEYS))?;
+    writer.write_all(&(count as u32).to_le_bytes())
+}
+
+/// Writes one switching key: that for a Galois element, or [`RELINEARIZATION`].
+pub(crate) fn write_key(
+    element: u64,
+    key: &SwitchingKey,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    writer.write_all(&element.to_le_bytes())?;
+    writer.write_all(&(key.level as u32).to_le_bytes())?;
+    for (seed, (b, _)) in key.seeds.iter().zip(&key.parts) {
+        writer.write_all(seed)?;
+        b.write_to(writer)?;
+    }
+    Ok(())
+}
+
+/// Writes what comes after the switching keys.
+pub(crate) fn write_end(
+    encapsulation: Option<&EncapsulationKeys>,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    writer.write_all(&[u8::from(encapsulation.is_some())])?;
+    if let Some(EncapsulationKeys { to_sparse, from_sparse }) = encapsulation {
+        for Pair { polys: (b, _), seed } in [to_sparse, from_sparse] {
+            writer.write_all(seed)?;
+            b.write_to(writer)?;
+        }
+    }
+    Ok(())
+}
+
 impl EvaluationKeys {
     /// Writes the keys, one after the other.
     ///
@@ -46,27 +86,14 @@ impl EvaluationKeys {
     pub fn write_to(&self, context: &Context, writer: &mut impl Write) -> io::Result<()> {
         let own = context.check_own(self.context);
         own.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        writer.write_all(&header(context, EVALUATION_KEYS))?;
         let relinearization = self.relinearization.iter().map(|key| (RELINEARIZATION, key));
         let galois = self.galois.iter().map(|(&element, key)| (element, key));
         let count = self.galois.len() + usize::from(self.relinearization.is_some());
-        writer.write_all(&(count as u32).to_le_bytes())?;
+        write_head(context, count, writer)?;
         for (element, key) in relinearization.chain(galois) {
-            writer.write_all(&element.to_le_bytes())?;
-            writer.write_all(&(key.level as u32).to_le_bytes())?;
-            for (seed, (b, _)) in key.seeds.iter().zip(&key.parts) {
-                writer.write_all(seed)?;
-                b.write_to(writer)?;
-            }
+            write_key(element, key, writer)?;
         }
-        writer.write_all(&[u8::from(self.encapsulation.is_some())])?;
-        if let Some(EncapsulationKeys { to_sparse, from_sparse }) = &self.encapsulation {
-            for Pair { polys: (b, _), seed } in [to_sparse, from_sparse] {
-                writer.write_all(seed)?;
-                b.write_to(writer)?;
-            }
-        }
-        Ok(())
+        write_end(self.encapsulation.as_ref(), writer)
     }
 
     /// Bytes that [`EvaluationKeys::write_to`] writes of the keys of a request, whose rotations are all different
@@ -84,7 +111,7 @@ impl EvaluationKeys {
         let chain = parameters.moduli().len();
         // The lowest prime and a special one; the chain and that special one.
         let pair = 2 * seed + poly(2) + poly(chain + 1);
-        let encapsulation = 1 + if request.encapsulation { pair } else { 0 };
+        let encapsulation = 1 + if request.encapsulation.is_some() { pair } else { 0 };
         HEADER_BYTES + 4 + levels.map(key).sum::<u64>() + encapsulation
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pic_ckks::model::bootstrapping::{
-    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+    BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
 };
 use pic_ckks::model::noise::{NoiseModel, Signal};
 use pic_ckks::model::{Parameters, SecurityLevel};
@@ -55,6 +55,7 @@ fn plan(
         levels,
         log_input_scale: LOG_SCALE,
         log_output_scale: LOG_SCALE,
+        ephemeral_weight: EphemeralWeight::W32,
         log_ratio,
         slots_to_coeffs,
         coeffs_to_slots,
@@ -191,7 +192,8 @@ fn parameters_too_large_for_the_sparse_secret_get_no_keys() {
         let context = Context::new(parameters.unwrap()).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let secret = SecretKey::generate(&context, &mut rng);
-        let request = KeyRequest { encapsulation: true, ..KeyRequest::default() };
+        let request =
+            KeyRequest { encapsulation: Some(EphemeralWeight::W32), ..KeyRequest::default() };
         EvaluationKeys::generate(&secret, &request, &mut rng).map(drop)
     };
     assert_eq!(generate(38.0, 41.0), Ok(()));

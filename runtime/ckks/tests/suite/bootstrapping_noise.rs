@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use pic_ckks::model::bootstrapping::{
-    BootstrappingPlan, BootstrappingSpec, EvalMod, Order, SlotData,
+    BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
 };
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::ring::sample::ChaCha20Rng;
@@ -87,6 +87,7 @@ impl Sizes {
             log_input_scale: self.scale,
             log_output_scale: self.scale,
             log_eval_mod_scale: self.eval_mod,
+            ephemeral_weight: EphemeralWeight::W32,
             log_ratio: self.ratio,
             slots_to_coeffs: split(2),
             coeffs_to_slots: split(3),

@@ -68,7 +68,7 @@ pub fn request(level: usize, rotations: &[i64]) -> KeyRequest {
         relinearization: Some(level),
         rotations: rotations.iter().map(|&r| (r, level)).collect(),
         conjugation: Some(level),
-        encapsulation: false,
+        encapsulation: None,
     }
 }
 

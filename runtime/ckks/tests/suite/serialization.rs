@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use crate::common::*;
+use pic_ckks::model::bootstrapping::EphemeralWeight;
+use pic_ckks::ring::sample::ChaCha20Rng;
 use pic_ckks::{
-    Ciphertext, Error, EvaluationKeys, Evaluator, FormatError, KeyRequest, PublicKey, SecretKey,
-    SeededCiphertext,
+    Ciphertext, Error, EvaluationKeys, Evaluator, FormatError, KeyGeneration, KeyRequest,
+    PublicKey, SecretKey, SeededCiphertext,
 };
 use proptest::prelude::*;
+use rand_core::SeedableRng;
 
 struct Samples {
     s: Setup,
@@ -22,7 +25,7 @@ struct Samples {
 fn samples() -> Samples {
     let mut s = Shape { log_n: 4, levels: 2, digits: 2 }.setup(1, &request(2, &[]));
     let values = s.random(8);
-    let request = KeyRequest { encapsulation: true, ..request(1, &[1, 3]) };
+    let request = KeyRequest { encapsulation: Some(EphemeralWeight::W32), ..request(1, &[1, 3]) };
     let keys = EvaluationKeys::generate(&s.secret, &request, &mut s.rng).unwrap();
     let mut evaluation = Vec::new();
     keys.write_to(&s.context, &mut evaluation).unwrap();
@@ -36,6 +39,28 @@ fn samples() -> Samples {
         ciphertext: seeded.expand(&s.context).unwrap().to_bytes(&s.context).unwrap(),
         values,
         s,
+    }
+}
+
+/// Keys that are written as they are made are those that are made first and written then.
+#[test]
+fn keys_are_the_same_when_written_one_by_one() {
+    let s = Shape { log_n: 5, levels: 3, digits: 2 }.setup(1, &request(2, &[]));
+    let request = KeyRequest {
+        encapsulation: Some(EphemeralWeight::W32),
+        ..request(2, &[1, 2, 3, 4, 5, 6, 7, -1])
+    };
+    let mut all = Vec::new();
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    let keys = EvaluationKeys::generate(&s.secret, &request, &mut rng).unwrap();
+    keys.write_to(&s.context, &mut all).unwrap();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut one_by_one = Vec::new();
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let making = KeyGeneration::new(&s.secret, &request, &mut rng).unwrap();
+        pool.install(|| making.write_to(&mut one_by_one)).unwrap();
+        assert!(one_by_one == all, "{threads} threads");
     }
 }
 

@@ -56,7 +56,7 @@ impl BootstrappingPlan {
         let mut keys = KeyRequest {
             relinearization: Some(self.eval_mod_level()),
             conjugation: Some(self.eval_mod_level()),
-            encapsulation: true,
+            encapsulation: Some(self.ephemeral_weight()),
             ..KeyRequest::default()
         };
         for i in 0..self.trace_rotations() {

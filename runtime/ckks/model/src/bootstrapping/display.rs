@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{BootstrappingPlan, Order, SPARSE_WEIGHT, SlotData};
+use super::{BootstrappingPlan, Order, SlotData};
 use crate::Prices;
 use crate::security::sparse_security;
 
@@ -33,9 +33,10 @@ impl fmt::Display for BootstrappingPlan {
         writeln!(f, " + {:.1} special ({})", bits(special), special.len())?;
 
         let modulus = self.parameters().log_encapsulation_modulus();
-        write!(f, "ephemeral secret: weight {SPARSE_WEIGHT}, keys of {modulus:.1} bits, ")?;
+        let weight = self.ephemeral_weight();
+        write!(f, "ephemeral secret: weight {weight}, keys of {modulus:.1} bits, ")?;
         match sparse_security(parameters.log_n(), modulus) {
-            Some(bits) => writeln!(f, "{bits}-bit security")?,
+            Some(bits) => writeln!(f, "security of {bits} bits at least")?,
             None => writeln!(f, "security unknown")?,
         }
         let data = match self.data() {

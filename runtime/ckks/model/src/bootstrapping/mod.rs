@@ -28,6 +28,7 @@
 
 mod cost;
 mod display;
+mod ephemeral;
 mod estimate;
 mod eval_mod;
 pub mod failure;
@@ -44,13 +45,11 @@ use thiserror::Error;
 use crate::security::max_log_sparse_modulus;
 use crate::{Parameters, SecurityLevel};
 
+pub use ephemeral::EphemeralWeight;
 pub use estimate::ErrorEstimate;
 pub use eval_mod::{EvalMod, SECOND_HARMONIC};
 pub use planner::{BootstrappingRequest, LOG2_FAILURE, PlanningError};
 pub use stage::Stage;
-
-/// Hamming weight of the ephemeral secret.
-pub const SPARSE_WEIGHT: usize = 32;
 
 /// Fewest slots that are bootstrapped.
 pub const LEAST_SLOTS: usize = 4;
@@ -93,6 +92,8 @@ pub struct BootstrappingSpec {
     pub log_input_scale: f64,
     /// log2 of the scale at which they go. Rounding in EvalMod counts in proportion to it.
     pub log_output_scale: f64,
+    /// Hamming weight of the ephemeral secret.
+    pub ephemeral_weight: EphemeralWeight,
     /// log2 of the ratio of q0 to the scale at which the modulus is raised.
     pub log_ratio: f64,
     /// Butterflies merged in each stage of SlotsToCoeffs, in the order of application.
@@ -253,6 +254,11 @@ impl BootstrappingPlan {
     /// The order of the steps.
     pub fn order(&self) -> Order {
         self.0.order
+    }
+
+    /// Hamming weight of the ephemeral secret.
+    pub fn ephemeral_weight(&self) -> EphemeralWeight {
+        self.0.ephemeral_weight
     }
 
     /// Slots of the transforms.
@@ -437,6 +443,7 @@ mod tests {
             log_input_scale: 30.0,
             log_output_scale: 30.0,
             log_eval_mod_scale: 41.0,
+            ephemeral_weight: EphemeralWeight::default(),
             log_ratio: 9.0,
             slots_to_coeffs: vec![4, 5],
             coeffs_to_slots: vec![5, 4],

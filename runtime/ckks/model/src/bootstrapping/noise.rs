@@ -21,7 +21,7 @@ use std::f64::consts::PI;
 use num_complex::Complex64;
 
 use super::estimate::{Component, ErrorEstimate};
-use super::{BootstrappingPlan, EvalMod, Order, SPARSE_WEIGHT, SlotData, StageStep, failure};
+use super::{BootstrappingPlan, EvalMod, Order, SlotData, StageStep, failure};
 use crate::chebyshev::ChebyshevPlan;
 use crate::noise::{GiantStep, NoiseModel, Signal};
 use crate::security::ERROR_STD;
@@ -63,7 +63,7 @@ impl BootstrappingPlan {
                 let largest = (3.0 * mean_square).sqrt();
                 let at = |i: usize| largest * (i as f64 + 0.5) / VALUES as f64;
                 let mut components = Vec::new();
-                for (integer, weight) in integers(self.eval_mod()) {
+                for (integer, weight) in self.integers() {
                     let laplace = laplace + eval_mod.variance(integer) * per_value;
                     components.extend((0..VALUES).map(|value| Component {
                         weight: weight / VALUES as f64,
@@ -80,7 +80,7 @@ impl BootstrappingPlan {
                     let bias = eval_mod.bias(integer, 0.0);
                     weight * (eval_mod.variance(integer) * per_value + square(bias))
                 };
-                let own: f64 = integers(self.eval_mod()).map(own).sum();
+                let own: f64 = self.integers().map(own).sum();
                 // Of the absolute value.
                 let mean_square = mean_square * (parts / self.slots()) as f64;
                 let signal = Signal {
@@ -118,8 +118,16 @@ impl BootstrappingPlan {
             }
             Order::Conventional => 0.0,
         } / slots as f64;
-        let rounding = (1 + SPARSE_WEIGHT) as f64 / 12.0;
+        let rounding = (1 + self.ephemeral_weight().get()) as f64 / 12.0;
         before + (self.encapsulation_key_variance() + rounding) * square(self.ratio() / q0)
+    }
+
+    /// The integers that EvalMod removes, with their probabilities.
+    fn integers(&self) -> impl Iterator<Item = (i64, f64)> {
+        let (weight, largest) = (self.ephemeral_weight(), self.eval_mod().bound as i64);
+        let with_probability = move |integer| (integer, failure::probability(weight, integer));
+        let counts = |&(_, probability): &(i64, f64)| probability > NEGLIGIBLE;
+        (-largest..=largest).map(with_probability).filter(counts)
     }
 
     /// Coefficient variance of a switch to or from the ephemeral secret, without its rounding.
@@ -142,7 +150,7 @@ impl BootstrappingPlan {
         // Each rotation of the trace doubles what is there.
         let trace = parameters.max_slots() / slots;
         let variance = (0..trace.trailing_zeros()).fold(back, |sum, _| 4.0 * sum + rotation);
-        let coefficients = (2 * slots) as f64 * failure::variance();
+        let coefficients = (2 * slots) as f64 * failure::variance(self.ephemeral_weight());
         let raised = Signal { mean_square: coefficients * square(trace as f64), variance };
         let steps = self.coeffs_to_slots();
         let bound = self.eval_mod().bound;
@@ -203,13 +211,6 @@ impl RaisedErrors {
     fn scaled(self, factor: f64) -> Self {
         Self { normal: self.normal * factor, laplace: self.laplace * factor }
     }
-}
-
-/// The integers that EvalMod removes, with their probabilities.
-fn integers(eval_mod: &EvalMod) -> impl Iterator<Item = (i64, f64)> {
-    let largest = eval_mod.bound as i64;
-    let with_weight = |integer| (integer, failure::probability(integer));
-    (-largest..=largest).map(with_weight).filter(|&(_, weight)| weight > NEGLIGIBLE)
 }
 
 /// Estimates for EvalMod.

@@ -17,8 +17,8 @@ use std::ops::RangeInclusive;
 use thiserror::Error;
 
 use super::{
-    BootstrappingError, BootstrappingPlan, BootstrappingSpec, LEAST_SLOTS, Order, SlotData,
-    transform_slots,
+    BootstrappingError, BootstrappingPlan, BootstrappingSpec, EphemeralWeight, LEAST_SLOTS, Order,
+    SlotData, transform_slots,
 };
 use crate::parameters::{LOG_N_RANGE, ParametersError};
 use crate::security::{max_log_qp, max_log_sparse_modulus};
@@ -71,6 +71,8 @@ pub struct BootstrappingRequest {
     pub precision: f64,
     /// log2 of the probability that bootstrapping a ciphertext fails, at most; usually [`LOG2_FAILURE`].
     pub log2_failure: f64,
+    /// Hamming weight of the ephemeral secret.
+    pub ephemeral_weight: EphemeralWeight,
     /// Security of both secrets.
     pub security: SecurityLevel,
 }
@@ -212,6 +214,7 @@ impl BootstrappingRequest {
             log_input_scale: self.log_scale,
             log_output_scale: self.log_output_scale,
             log_eval_mod_scale: sizes.eval_mod_scale(),
+            ephemeral_weight: self.ephemeral_weight,
             log_ratio: sizes.ratio,
             slots_to_coeffs: structure.slots_to_coeffs.clone(),
             coeffs_to_slots: structure.coeffs_to_slots.clone(),
@@ -246,6 +249,7 @@ mod tests {
         log_output_scale: 32.0,
         precision: 13.0,
         log2_failure: LOG2_FAILURE,
+        ephemeral_weight: EphemeralWeight::W32,
         security: SecurityLevel::Bits128,
     };
 
@@ -351,6 +355,24 @@ mod tests {
         assert!(seconds(&rare) > seconds(&usual));
     }
 
+    /// The integers grow as the square root of the weight, and with them the polynomial and the time.
+    #[test]
+    fn heavier_secrets_cost_more() {
+        let plans = EphemeralWeight::ALL.map(|ephemeral_weight| {
+            BootstrappingRequest { ephemeral_weight, ..REQUEST }.plan().unwrap()
+        });
+        // By exact fractions, as above: -58.3 and -69.9 for J of 17 and 18 and weight 48, -55.8 and -64.0 for 20 and 21 and 64.
+        for (plan, (integer, log2_failure)) in
+            plans.iter().zip([(13.0, -60.3), (18.0, -69.9), (21.0, -64.0)])
+        {
+            assert_eq!(plan.eval_mod().bound.floor(), integer, "{plan}");
+            assert!((plan.log2_failure() - log2_failure).abs() < 0.5, "{plan}");
+            assert_eq!(plan.keys().encapsulation, Some(plan.ephemeral_weight()));
+        }
+        let times = plans.map(|plan| seconds(&plan));
+        assert!(times.is_sorted() && times[0] < times[2] && times[2] < 1.3 * times[0], "{times:?}");
+    }
+
     /// What an engineer would write down by hand is no cheaper.
     #[test]
     fn the_plan_is_no_dearer_than_one_by_hand() {
@@ -368,6 +390,7 @@ mod tests {
             log_input_scale: 30.0,
             log_output_scale: 32.0,
             log_eval_mod_scale: 41.0,
+            ephemeral_weight: EphemeralWeight::W32,
             log_ratio: 9.0,
             slots_to_coeffs: vec![6, 7],
             coeffs_to_slots: vec![4, 4, 5],

@@ -103,7 +103,8 @@ impl BootstrappingRequest {
             SlotData::Real => self.slots,
             SlotData::Complex => 2 * self.slots,
         };
-        let bound = smallest_bound(evaluated, libm::exp2(ratio), self.log2_failure);
+        let bound =
+            smallest_bound(self.ephemeral_weight, evaluated, libm::exp2(ratio), self.log2_failure);
         let error = libm::exp2(-self.wanted() - BELOW) * 2.0 * PI / libm::exp2(ratio);
         let polynomial = (SMALLEST_DEGREE..=MAX_DEGREE)
             .map(|degree| EvalMod { bound, degree, squarings, harmonics })

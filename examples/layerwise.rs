@@ -71,7 +71,7 @@ fn measure(
         chosen.push(of_degree.ok_or("a degree without a candidate")?);
     }
     let options = layerwise::Options::default();
-    let refitted = layerwise::refit(network, seen, profile, &chosen, &options, &|_, _| {})?;
+    let refitted = layerwise::refit(network, seen, seen, profile, &chosen, &options, &|_, _| {})?;
     let measured = layerwise::Reference::new(network, *unseen).measure(&refitted);
     Ok(measured.classification.ok_or("the network does not classify")?.margin_deviation)
 }

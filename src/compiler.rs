@@ -121,12 +121,12 @@ impl Compiler {
     /// # Errors
     /// Those of [`Artifact::calibrated`].
     pub fn artifact(compiled: Compiled) -> Result<Artifact, pic_runtime::Error> {
-        let Measurement { samples, outside, classification: measured, .. } = compiled.measured;
+        let Measurement { unseen, outside, classification: measured, .. } = compiled.measured;
         let facts = CompileFacts {
             compiler: env!("CARGO_PKG_VERSION").into(),
             plain_accuracy: measured.map(|m| m.plain_accuracy),
             calibrated_accuracy: measured.map(|m| m.accuracy),
-            held_back: samples,
+            held_back: unseen,
             outside,
         };
         let Compiled { program, network, activations, profile, calibration, .. } = compiled;

@@ -397,7 +397,10 @@ pub fn compile_network(
 
     progress.stage("plan", 0);
     let (fitting, held) = (fitting.first(MOST_TRIED_ON), held.first(MOST_TRIED_ON));
-    let search = Search::new(&network, &profile, &candidates, fitting, held, options, progress);
+    let placing = layerwise::placing(&held);
+    let placing = Dataset::new(&network, &placing, None)?;
+    let samples = [fitting, placing, held];
+    let search = Search::new(&network, &profile, &candidates, samples, options, progress);
     let chosen = search.choose()?;
     Ok(Compiled {
         calibration: Calibration::new(&shape, &views, chosen.output_magnitude),

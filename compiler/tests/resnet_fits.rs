@@ -50,7 +50,8 @@ fn degree_8_everywhere_keeps_most_answers() {
     let candidates = layerwise::candidates(&rescaled, &profile, &options.fit).unwrap();
     let chosen = layerwise::uniform(&candidates, 8).unwrap();
     let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
-    let refit = layerwise::refit(&rescaled, &fitting, &profile, &chosen, &options, &|_, _| {});
+    let refit =
+        layerwise::refit(&rescaled, &fitting, &fitting, &profile, &chosen, &options, &|_, _| {});
     let measured = layerwise::Reference::new(&rescaled, held).measure(&refit.unwrap());
     println!("{measured:?}");
     let classes = measured.classification.unwrap();

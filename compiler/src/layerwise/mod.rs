@@ -54,9 +54,9 @@ pub enum RefitError {
 /// Where there are no labels, the plain network's answers are taken for the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
-    /// Samples measured.
-    pub samples: usize,
-    /// Samples that take some activation's input out of the interval of its polynomial.
+    /// Samples that played no part in placing intervals.
+    pub unseen: usize,
+    /// Those of them that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
     /// Share of right answers; none for a network with a single output.
     pub classification: Option<Classification>,
@@ -107,6 +107,19 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
+/// Of samples that nothing is fitted to, the ones that place intervals ([`refit`]): every second. The rest show how often
+/// intervals are left. A single sample does both.
+pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
+    let samples = held.samples();
+    samples
+        .iter()
+        .skip(1)
+        .step_by(2)
+        .chain((samples.len() == 1).then(|| &samples[0]))
+        .copied()
+        .collect()
+}
+
 /// The exact network on a data set, with which others are compared.
 pub struct Reference<'a> {
     data: Dataset<'a>,
@@ -132,7 +145,7 @@ impl<'a> Reference<'a> {
         let data = &self.data;
         let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
         let mut sums = Measurement {
-            samples: data.len(),
+            unseen: data.len().div_ceil(2),
             outside: 0,
             classification: (network.graph[network.output].len() > 1).then_some(Classification {
                 accuracy: 0.0,
@@ -182,7 +195,8 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Samples of an evaluation for which some input of an activation is not in the interval of its polynomial.
+/// Samples of an evaluation, of those that place no intervals, for which some input of an activation is not in that of its
+/// polynomial. Batches have even lengths but for the last.
 fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations) -> usize {
     let mut outside = [false; LANES];
     let mut samples = 0;
@@ -196,7 +210,7 @@ fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations
             }
         }
     }
-    outside[..samples].iter().filter(|&&outside| outside).count()
+    outside[..samples].iter().step_by(2).filter(|&&outside| outside).count()
 }
 
 /// The polynomials on offer, their losses corrected by what measuring them alone shows.
@@ -267,7 +281,8 @@ mod tests {
         let (profile, candidates) = prepared(&network, &data);
         let chosen = uniform(&candidates, 3).unwrap();
         let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
-        let found = refit(&network, &data, &profile, &chosen, &options(), &|_, _| {}).unwrap();
+        let found =
+            refit(&network, &data, &data, &profile, &chosen, &options(), &|_, _| {}).unwrap();
         found.activations.verify(&network).unwrap();
         let Refitted { network: corrected, activations: found } = found;
         corrected.verify().unwrap();
@@ -288,6 +303,52 @@ mod tests {
             // The inputs did change: degree 3 in the layers before is rough.
             let stale = (layer > 0) && chosen[layer].approximation == found.layers[layer];
             assert!(!stale, "layer {layer} was not refitted");
+        }
+    }
+
+    /// Inputs three times as large, which nothing is fitted to, are in the intervals all the same; of the others on both sides of
+    /// the split by [`placing`], only those that place none are counted.
+    #[test]
+    fn samples_that_nothing_is_fitted_to_place_intervals() {
+        let network = network();
+        let samples = normal_samples(256, 6, 5);
+        let larger: Vec<Vec<f32>> =
+            normal_samples(129, 6, 6).iter().map(|s| s.iter().map(|x| 3.0 * x).collect()).collect();
+        let (samples, larger) = (views(&samples), views(&larger));
+        let data = Dataset::new(&network, &samples, None).unwrap();
+        let held = Dataset::new(&network, &larger, None).unwrap();
+        let (profile, candidates) = prepared(&network, &data);
+        let chosen: Vec<_> = uniform(&candidates, 7).unwrap();
+        let chosen: Vec<_> = candidates.iter().zip(chosen).map(|(list, k)| &list[k]).collect();
+        let fitted = |others: &[&[f32]]| {
+            let others = Dataset::new(&network, others, None).unwrap();
+            refit(&network, &data, &others, &profile, &chosen, &options(), &|_, _| {}).unwrap()
+        };
+        let outside = |refitted: &Refitted, samples: &[&[f32]]| {
+            let layers: Vec<_> =
+                refitted.activations.layers.iter().map(Layer::Approximate).collect();
+            let leaves = |sample: &&&[f32]| {
+                let run =
+                    Evaluation::new(&refitted.network, Batch::from_samples(&[sample]), &layers);
+                network.activations().iter().zip(&refitted.activations.layers).any(
+                    |(&(n, _), l)| {
+                        let inputs = run.value(network.operands(n)[0]).sample(0);
+                        inputs.iter().any(|&x| (f64::from(x) - l.center).abs() > l.half_width)
+                    },
+                )
+            };
+            samples.iter().filter(leaves).count()
+        };
+        let placing = placing(&held);
+        assert_eq!(placing.len(), 64);
+        let alone = fitted(&samples);
+        assert!(outside(&alone, &placing) > 5);
+        let both = fitted(&placing);
+        assert_eq!(outside(&both, &placing), 0);
+        for refitted in [alone, both] {
+            let counted: Vec<_> = larger.iter().step_by(2).copied().collect();
+            let found = Reference::new(&network, held).measure(&refitted);
+            assert_eq!((found.unseen, found.outside), (65, outside(&refitted, &counted)));
         }
     }
 
@@ -351,7 +412,8 @@ mod tests {
         let best = within_time(&front, budget)?;
         let chosen: Vec<usize> = best.choices.iter().map(|c| c.alternative).collect();
         let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(l, &k)| &l[k]).collect();
-        let refitted = refit(network, &fitting, profile, &picked, &options(), &|_, _| {}).unwrap();
+        let refitted =
+            refit(network, &fitting, &fitting, profile, &picked, &options(), &|_, _| {}).unwrap();
         refitted.activations.verify(network).unwrap();
         Some((best.loss, Reference::new(network, held).measure(&refitted).change))
     }

@@ -2,8 +2,9 @@
 //!
 //! One pass over the nodes carries the values of the exact network and those behind the polynomials
 //! side by side, for all samples: linear nodes are corrected towards the exact values
-//! ([`super::correction`]), polynomials fitted to the inputs that then arrive. Memory is that of
-//! the tensors that are still to be read.
+//! ([`super::correction`]), polynomials fitted to the inputs that then arrive. Samples that nothing is fitted to go
+//! along behind the polynomials: intervals reach as far as their inputs do, too, which correction has not drawn
+//! towards those of the exact network. Memory is that of the tensors that are still to be read.
 
 use petgraph::graph::NodeIndex;
 use pic_ir::activations::{Activations, Approximation};
@@ -15,7 +16,7 @@ use super::{Options, RefitError};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
 use crate::fit::{self, Candidate};
-use crate::profile::{Collector, Progress};
+use crate::profile::{Collector, ProfileError, Progress};
 
 /// Polynomials and the network that they belong in.
 #[derive(Clone, Debug)]
@@ -27,11 +28,12 @@ pub struct Refitted {
 }
 
 /// Fits polynomials of the chosen degrees and forms again, in network order, each to the inputs
-/// that the refitted layers before it produce, and corrects the linear nodes between them.
-/// Progress counts layers.
+/// that the refitted layers before it produce, and corrects the linear nodes between them. Intervals are those of
+/// `data` and of `others` together. Progress counts layers.
 pub fn refit(
     network: &Network,
     data: &Dataset,
+    others: &Dataset,
     profile: &Profile,
     chosen: &[&Candidate],
     options: &Options,
@@ -40,10 +42,15 @@ pub fn refit(
     let mut corrected = network.clone();
     let mut layers: Vec<Approximation> = vec![];
     let input = |batch: Dataset| Batch::from_samples(batch.samples());
-    let mut runs: Vec<Run> = data.batches().map(|batch| Run::new(network, input(batch))).collect();
+    let runs = |data: &Dataset| -> Vec<Run> {
+        data.batches().map(|batch| Run::new(network, input(batch))).collect()
+    };
+    let (mut runs, mut others) = (runs(data), runs(others));
     for node in network.graph.node_indices().skip(1) {
         let operands = network.operands(node);
-        runs.iter_mut().for_each(|run| run.advance_exact(network, node));
+        // Others need exact values only where there are no others yet.
+        let untouched = others.iter_mut().filter(|run| !run.is_approximated(&operands));
+        runs.iter_mut().chain(untouched).for_each(|run| run.advance_exact(network, node));
         match network.graph[node].op {
             Op::Linear { .. } if runs[0].is_approximated(&operands) => {
                 let equations = |run| Run::equations(run, node, &operands);
@@ -51,11 +58,13 @@ pub fn refit(
                 correct(&mut corrected, node, &equations, &options.correction);
             }
             Op::Activation(function) => {
-                let mut collector = Collector::new(network, node, &options.profile);
-                for run in &runs {
-                    collector.add(run.found(operands[0]))?;
-                }
-                let mut layer = collector.finish();
+                let inputs = |runs: &[Run]| {
+                    let mut collector = Collector::new(network, node, &options.profile);
+                    runs.iter().try_for_each(|run| collector.add(run.found(operands[0])))?;
+                    Ok::<_, ProfileError>(collector.finish())
+                };
+                let mut layer = inputs(&runs)?;
+                layer.extreme = layer.extreme.max(inputs(&others)?.extreme);
                 layer.sensitivity = profile.layers[layers.len()].sensitivity;
                 let Candidate { form, approximation, .. } = chosen[layers.len()];
                 let degree = approximation.degree();
@@ -65,7 +74,8 @@ pub fn refit(
             }
             _ => {}
         }
-        runs.iter_mut().for_each(|run| run.advance_found(&corrected, node, layers.last()));
+        let all = runs.iter_mut().chain(&mut others);
+        all.for_each(|run| run.advance_found(&corrected, node, layers.last()));
     }
     Ok(Refitted { network: corrected, activations: Activations { layers } })
 }

@@ -84,6 +84,8 @@ pub struct Search<'a> {
     profile: &'a Profile,
     candidates: &'a [Vec<Candidate>],
     fitting: Dataset<'a>,
+    /// Samples of `held` that place intervals.
+    placing: Dataset<'a>,
     held: Reference<'a>,
     options: &'a Options,
     progress: &'a dyn Progress,
@@ -100,8 +102,7 @@ impl<'a> Search<'a> {
         network: &'a Network,
         profile: &'a Profile,
         candidates: &'a [Vec<Candidate>],
-        fitting: Dataset<'a>,
-        held: Dataset<'a>,
+        [fitting, placing, held]: [Dataset<'a>; 3],
         options: &'a Options,
         progress: &'a dyn Progress,
     ) -> Self {
@@ -117,6 +118,7 @@ impl<'a> Search<'a> {
             profile,
             candidates,
             fitting,
+            placing,
             held: Reference::new(network, held),
             options,
             progress,
@@ -337,7 +339,8 @@ impl<'a> Search<'a> {
         let refitted = if self.options.method.refits() {
             let options = layerwise::Options::default();
             let (network, profile) = (self.network, self.profile);
-            layerwise::refit(network, &self.fitting, profile, &picked, &options, &follow)?
+            let (fitting, placing) = (&self.fitting, &self.placing);
+            layerwise::refit(network, fitting, placing, profile, &picked, &options, &follow)?
         } else {
             self.as_fitted(&picked)
         };

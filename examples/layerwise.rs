@@ -1,4 +1,4 @@
-//! Layerwise degrees against uniform ones, on an example network: the README's table.
+//! Layerwise degrees against uniform ones, on an example network: a table of BENCHMARKS.md.
 //!
 //! For every degree that all activations could share, the best layerwise choice that is predicted
 //! to be no slower. Losses are the compiler's objective; margins are measured on the test images:

@@ -1,4 +1,4 @@
-"""Compiles, runs and checks the networks of make.py and prints the README's table.
+"""Compiles, runs and checks the networks of make.py and prints the table of BENCHMARKS.md.
 
     python benches/models/make.py DIRECTORY
     cargo build --release

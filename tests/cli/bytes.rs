@@ -12,7 +12,7 @@ use super::files::{compile, examples, fresh_folder};
 /// BLAKE3 of the artifact of `cnn_relu` for `ifma:2`, on every machine.
 ///
 /// A change of the compiler may change it, and so does another version. Where that is meant, put the hash here
-/// that the failing test prints, and that of ResNet-20 into the README; where not, it shows that something follows
+/// that the failing test prints, and that of ResNet-20 into BENCHMARKS.md; where not, it shows that something follows
 /// the machine or that a decision moved.
 const CNN_RELU: &str = "10c2345c5d32591405681203f5022f73ef92efada2742893f18499862c6b73ca";
 

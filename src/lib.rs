@@ -83,3 +83,8 @@ macro_rules! include_artifact {
         )
     };
 }
+
+/// Compiles and runs the example of the README.
+#[cfg(all(doctest, feature = "client", feature = "server", feature = "compiler"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

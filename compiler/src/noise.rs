@@ -14,6 +14,16 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::evaluate::{Batch, LANES, Layer, value};
 
+/// Values are tried in single precision, which shows errors down to about this many bits below them.
+const SHOWN_BITS: f64 = 16.0;
+
+/// Errors that are smaller are tried so much larger that they are about this many bits below values: they still add up
+/// as small ones do.
+const TRIED_BITS: f64 = 12.0;
+
+/// Bits that single precision has.
+const SINGLE_BITS: f64 = 24.0;
+
 /// −log2 of the root mean square error of the stored output over up to [`LANES`] samples; negative
 /// infinity if some output is not finite.
 ///
@@ -25,8 +35,27 @@ pub fn output_bits(
     samples: &[&[f32]],
     seed: u64,
 ) -> f64 {
+    let mut log_factor = 0.0;
+    loop {
+        let bits = tried_bits(program, network, activations, samples, seed, log_factor);
+        if bits < SHOWN_BITS || log_factor > 2.0 * SINGLE_BITS {
+            return bits + log_factor;
+        }
+        log_factor += (bits.min(SINGLE_BITS) - TRIED_BITS).floor();
+    }
+}
+
+/// The same of errors that are 2^`log_factor` times as large.
+fn tried_bits(
+    program: &Program,
+    network: &Network,
+    activations: &Activations,
+    samples: &[&[f32]],
+    seed: u64,
+    log_factor: f64,
+) -> f64 {
     let samples = &samples[..samples.len().min(LANES)];
-    let deviations = deviations(program);
+    let (deviations, factor) = (deviations(program), libm::exp2(log_factor));
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut layers = activations.layers.iter().map(Layer::Approximate);
     let mut clean: Vec<Batch> = Vec::new();
@@ -47,7 +76,7 @@ pub fn output_bits(
             (run(&clean), run(&noisy))
         };
         for x in found.values.iter_mut().flatten() {
-            *x += (deviation * normal(&mut rng)) as f32;
+            *x += (factor * deviation * normal(&mut rng)) as f32;
         }
         clean.push(exact);
         noisy.push(found);

@@ -41,6 +41,8 @@ pub struct Calibration {
 /// Statistics of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
+    /// All elements.
+    pub elements: Seen,
     /// Mean of the elements.
     pub mean: Seen,
     /// Standard deviation of the elements about their mean.
@@ -93,9 +95,10 @@ impl Calibration {
         let of = |sample: &&[f32]| Moments::new(shape, sample);
         let mut moments = samples.iter().map(of);
         let first = moments.next().expect("there are calibration samples");
-        let channel = |&(mean, deviation): &(f64, f64)| Channel {
-            mean: Seen::once(mean),
-            deviation: Seen::once(deviation),
+        let channel = |c: &ChannelMoments| Channel {
+            elements: c.elements,
+            mean: Seen::once(c.mean),
+            deviation: Seen::once(c.deviation),
         };
         let mut found = Self {
             samples: samples.len(),
@@ -105,9 +108,11 @@ impl Calibration {
         };
         for Moments { norm, channels } in moments {
             found.norm.include(norm);
-            for (seen, (mean, deviation)) in found.channels.iter_mut().zip(channels) {
-                seen.mean.include(mean);
-                seen.deviation.include(deviation);
+            for (seen, channel) in found.channels.iter_mut().zip(channels) {
+                seen.elements.include(channel.elements.low);
+                seen.elements.include(channel.elements.high);
+                seen.mean.include(channel.mean);
+                seen.deviation.include(channel.deviation);
             }
         }
         found
@@ -115,7 +120,8 @@ impl Calibration {
 
     /// Whether these can be the statistics of samples of a shape.
     pub fn is_sound(&self, shape: &[usize]) -> bool {
-        let of_channel = |c: &Channel| c.mean.is_sound() && c.deviation.is_sound();
+        let of_channel =
+            |c: &Channel| c.elements.is_sound() && c.mean.is_sound() && c.deviation.is_sound();
         self.samples > 0
             && self.channels.len() == channels(shape)
             && self.norm.is_sound()
@@ -138,14 +144,33 @@ impl Calibration {
     pub fn unusual(&self, shape: &[usize], sample: &[f32]) -> Vec<Unusual> {
         let Moments { norm, channels } = Moments::new(shape, sample);
         let mut found = vec![Unusual { statistic: Statistic::Norm, value: norm, seen: self.norm }];
-        for (channel, (seen, (mean, deviation))) in self.channels.iter().zip(channels).enumerate() {
-            let (statistic, seen_mean) = (Statistic::Mean { channel }, seen.mean);
-            found.push(Unusual { statistic, value: mean, seen: seen_mean });
-            let (statistic, seen) = (Statistic::Deviation { channel }, seen.deviation);
-            found.push(Unusual { statistic, value: deviation, seen });
+        for (channel, (seen, own)) in self.channels.iter().zip(channels).enumerate() {
+            let statistic = Statistic::Mean { channel };
+            found.push(Unusual { statistic, value: own.mean, seen: seen.mean });
+            let statistic = Statistic::Deviation { channel };
+            found.push(Unusual { statistic, value: own.deviation, seen: seen.deviation });
         }
         found.retain(|u| !u.seen.is_near(u.value));
         found
+    }
+
+    /// The interval in which elements of a channel are like those of calibration: what was seen, and [`WIDENING`] more.
+    ///
+    /// ```
+    /// use pic_ir::calibration::Calibration;
+    ///
+    /// let calibration = Calibration::new(&[2], &[&[0.0, 2.0], &[0.0, 4.0]], 1.0);
+    /// let [low, high] = calibration.usual_elements(0);
+    /// assert!((low + 1.0).abs() < 1e-5 && (high - 5.0).abs() < 1e-5);
+    /// ```
+    pub fn usual_elements(&self, channel: usize) -> [f64; 2] {
+        self.channels[channel].elements.widened()
+    }
+
+    /// The channel of an element of samples of a shape.
+    pub fn channel_of(shape: &[usize], element: usize) -> usize {
+        let len: usize = shape.iter().product();
+        element / (len / channels(shape)).max(1)
     }
 }
 
@@ -162,10 +187,15 @@ impl Seen {
         self.low.is_finite() && self.high.is_finite() && self.low <= self.high
     }
 
-    fn is_near(&self, value: f64) -> bool {
+    fn widened(&self) -> [f64; 2] {
         let rounding = ROUNDING * self.low.abs().max(self.high.abs());
         let beyond = WIDENING * (self.high - self.low) + rounding;
-        (self.low - beyond..=self.high + beyond).contains(&value)
+        [self.low - beyond, self.high + beyond]
+    }
+
+    fn is_near(&self, value: f64) -> bool {
+        let [low, high] = self.widened();
+        (low..=high).contains(&value)
     }
 }
 
@@ -186,8 +216,13 @@ impl fmt::Display for Unusual {
 /// Statistics of one sample.
 struct Moments {
     norm: f64,
-    /// Mean and standard deviation.
-    channels: Vec<(f64, f64)>,
+    channels: Vec<ChannelMoments>,
+}
+
+struct ChannelMoments {
+    elements: Seen,
+    mean: f64,
+    deviation: f64,
 }
 
 impl Moments {
@@ -197,7 +232,10 @@ impl Moments {
             let count = values.len() as f64;
             let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
             let squares = values.iter().map(|&v| (f64::from(v) - mean) * (f64::from(v) - mean));
-            (mean, (squares.sum::<f64>() / count).sqrt())
+            let deviation = (squares.sum::<f64>() / count).sqrt();
+            let mut elements = Seen::once(f64::from(values[0]));
+            values.iter().for_each(|&v| elements.include(f64::from(v)));
+            ChannelMoments { elements, mean, deviation }
         });
         let squares = sample.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
         let norm = (squares / sample.len().max(1) as f64).sqrt();
@@ -227,8 +265,16 @@ mod tests {
         let found = Calibration::new(&[2, 16], &[&a, &b], 7.0);
         let seen = |low, high| Seen { low, high };
         assert_eq!(found.samples, 2);
-        assert_eq!(found.channels[0], Channel { mean: seen(2.0, 2.0), deviation: seen(0.0, 1.0) });
-        assert_eq!(found.channels[1], Channel { mean: seen(0.0, 0.0), deviation: seen(0.0, 4.0) });
+        let channel = |elements, mean, deviation| Channel { elements, mean, deviation };
+        let first = channel(seen(1.0, 3.0), seen(2.0, 2.0), seen(0.0, 1.0));
+        let second = channel(seen(-4.0, 4.0), seen(0.0, 0.0), seen(0.0, 4.0));
+        assert_eq!(found.channels, [first, second]);
+        let near = |[low, high]: [f64; 2], expected: [f64; 2]| {
+            assert!((low - expected[0]).abs() < 1e-5 && (high - expected[1]).abs() < 1e-5);
+        };
+        near(found.usual_elements(0), [0.5, 3.5]);
+        near(found.usual_elements(1), [-6.0, 6.0]);
+        assert_eq!([0, 15, 16, 31].map(|e| Calibration::channel_of(&[2, 16], e)), [0, 0, 1, 1]);
         assert_eq!(found.norm, seen((10.0f64 / 4.0).sqrt(), (40.0f64 / 4.0).sqrt()));
         assert!(found.is_sound(&[2, 4, 4]) && !found.is_sound(&[32]) && !found.is_sound(&[2, 3]));
     }
@@ -268,6 +314,7 @@ mod tests {
         bad(&|c| c.samples = 0);
         bad(&|c| c.channels.clear());
         bad(&|c| c.norm.low = f64::NAN);
+        bad(&|c| c.channels[0].elements.low = 2.5);
         bad(&|c| c.channels[0].mean.high = f64::INFINITY);
         bad(&|c| c.channels[0].deviation.low = 100.0);
         bad(&|c| c.largest_output = -1.0);

@@ -173,9 +173,9 @@ pub struct RangeCheck {
 }
 
 impl RangeCheck {
-    /// Whether its limit can be one.
-    pub fn has_limit(&self) -> bool {
-        self.limit.is_finite() && self.limit > 0.0
+    /// Whether its limit can be that of a sum stored with a center and a half width: one that the sum can exceed.
+    pub fn is_sound(&self, center: f64, half_width: f64) -> bool {
+        self.limit.is_normal() && self.limit > 0.0 && center == 0.0 && self.limit <= half_width
     }
 
     /// Whether an answer is in doubt whose sum is this: too large, or none that a sum of even powers can be.
@@ -455,15 +455,12 @@ impl Program {
     }
 
     fn is_sound(&self, check: RangeCheck) -> bool {
-        let RangeCheck { first, limit } = check;
-        let end = self.values.len() - 1;
-        (1..end).contains(&(first as usize))
-            && check.has_limit()
-            && self.values[first as usize..end].last().is_some_and(|sum| {
+        let (first, end) = (check.first as usize, self.values.len() - 1);
+        (1..end).contains(&first)
+            && self.values[first..end].last().is_some_and(|sum| {
                 matches!(sum.op, Op::Linear { .. })
                     && sum.layout.len == 1
-                    && sum.center == 0.0
-                    && limit <= sum.half_width
+                    && check.is_sound(sum.center, sum.half_width)
             })
     }
 

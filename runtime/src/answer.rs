@@ -22,7 +22,7 @@ pub struct Answer {
 impl Answer {
     /// Judges outputs, and the sum of the range check, by what a program is expected to give.
     pub fn new(info: &ClientInfo, outputs: Vec<f32>, range_check: Option<f64>) -> Self {
-        let reliable = info.is_reliable(outputs.iter().map(|&v| f64::from(v)), range_check);
+        let reliable = info.is_reliable(&outputs, range_check);
         Self { outputs, reliable, range_check: info.relative_range_check(range_check) }
     }
 
@@ -45,15 +45,11 @@ impl Answer {
 impl ClientInfo {
     /// Whether all outputs are in the range of reliable ones, and the sum of the range check, where there is one, does
     /// not say otherwise.
-    pub fn is_reliable(
-        &self,
-        outputs: impl IntoIterator<Item = f64>,
-        range_check: Option<f64>,
-    ) -> bool {
+    pub fn is_reliable(&self, outputs: &[f32], range_check: Option<f64>) -> bool {
         let [low, high] = self.output_range();
         let check = self.range_check.as_ref().zip(range_check);
         // Infinities and what is not a number are in no range.
-        outputs.into_iter().all(|v| (low..=high).contains(&v))
+        outputs.iter().all(|&v| (low..=high).contains(&f64::from(v)))
             && check.is_none_or(|(part, sum)| !part.check.fails(sum))
     }
 

@@ -18,6 +18,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use pic_ckks::model::noise::NoiseModel;
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
@@ -42,8 +43,11 @@ const MODEL: &str = "model";
 const MAX_CLIENT_BYTES: u64 = 16 << 20;
 const MAX_WEIGHTS_BYTES: u64 = 1 << 30;
 
-/// Beyond the precision that numbers of this kind can have, either way.
+/// Below the precision that any output can have, negative.
 const MOST_PRECISION_BITS: f64 = 64.0;
+
+/// Bits by which predicted precisions may exceed what rounding leaves.
+const PRECISION_TOLERANCE: f64 = 1.0;
 
 /// A compiled model.
 #[derive(Debug)]
@@ -360,14 +364,24 @@ impl ClientInfo {
                 encoding.layout.len == 1
                     && within(encoding.level)
                     && encoding.is_usable()
-                    && check.has_limit()
+                    && check.is_sound(encoding.center, encoding.half_width)
             })
             && self.preprocessing.verify(&self.input.shape).is_ok()
-            && self.predicted.precision_bits.abs() <= MOST_PRECISION_BITS
+            && self.predicted.is_sound()
+            && (-MOST_PRECISION_BITS..=self.most_precision_bits())
+                .contains(&self.predicted.precision_bits)
+            && self.output_grid().is_normal()
             && self.calibration.as_ref().is_none_or(|c| c.is_sound(&self.input.shape))
             && self.keys.highest_level().is_none_or(within)
             && self.keys.rotations.keys().all(|r| (1..all_slots).contains(r));
         if sound { Ok(()) } else { Err(Error::ClientPart) }
+    }
+
+    /// The most precision that an output can have: what the rounding of its last rescaling leaves. How much noise hides the
+    /// scheme's error depends on the precision that a file states.
+    fn most_precision_bits(&self) -> f64 {
+        let noise = NoiseModel::new(&self.parameters, 1 << self.log_slots);
+        -0.5 * noise.rescale(self.output_encoding.scale).log2() + PRECISION_TOLERANCE
     }
 }
 

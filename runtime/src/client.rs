@@ -150,8 +150,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// As [`Client::decrypt`]; [`Error::SharingPrecision`], [`Error::SharingLimit`], [`Error::Write`],
-    /// [`Error::Randomness`].
+    /// As [`Client::decrypt`]; [`Error::SharingPrecision`], [`Error::SharingLimit`], [`Error::SharingQueries`],
+    /// [`Error::Write`], [`Error::Randomness`].
     pub fn decrypt_for_sharing(
         &self,
         output: &EncryptedOutput,
@@ -183,9 +183,10 @@ impl Client {
 
     /// The count of shared answers that is kept beside the file of this client's secret key.
     pub fn shared_answers(&self, secret_key: &Path) -> SharedAnswers {
-        // Another key in the same file has a count of its own.
+        // Another key in the same file has a count of its own, and a file has one by whatever link it is reached.
         let [a, b, c, d, ..] = self.origin.key;
-        let mut name = secret_key.as_os_str().to_owned();
+        let file = secret_key.canonicalize().unwrap_or_else(|_| secret_key.into());
+        let mut name = file.into_os_string();
         name.push(format!(".{a:02x}{b:02x}{c:02x}{d:02x}.shared"));
         SharedAnswers::at(Path::new(&name))
     }
@@ -195,7 +196,8 @@ impl Client {
         output.check(&self.origin, layout.ciphertexts(self.info.log_slots))
     }
 
-    /// Decrypts, judges exact outputs and changes them for whoever sees them.
+    /// Decrypts, changes outputs for whoever sees them, and judges what is seen: a verdict on exact outputs would tell those who
+    /// see it where within the last digit the exact one lies.
     fn decrypt_with(
         &self,
         output: &EncryptedOutput,
@@ -209,9 +211,8 @@ impl Client {
                 Ok::<f64, Error>(self.decrypt_one(&[sum], &part.encoding)?[0])
             };
             let sum = check.zip(sum).map(decrypt_sum).transpose()?;
-            let reliable = self.info.is_reliable(outputs.iter().copied(), sum);
             let outputs = outputs.iter().map(|&value| change(value) as f32).collect();
-            Ok(Answer { outputs, reliable, range_check: self.info.relative_range_check(sum) })
+            Ok(Answer::new(&self.info, outputs, sum))
         };
         output.iter()?.zip(output.range_checks(check.is_some())?).map(&mut decrypt).collect()
     }

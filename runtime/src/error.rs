@@ -103,6 +103,16 @@ pub enum Error {
         /// The most.
         limit: u64,
     },
+    /// Answers under one secret key were shared with the noise for another number of them.
+    #[error(
+        "the first answer under this secret key was shared as one of {first}, with the noise for so many: this one cannot be one of {asked}"
+    )]
+    SharingQueries {
+        /// Answers that may be shared.
+        first: u64,
+        /// The number asked for now.
+        asked: u64,
+    },
     /// The hash of the question that an answer names is malformed.
     #[error("the hash of the question that the answer belongs to is malformed")]
     Question,

@@ -22,7 +22,7 @@ pub enum Access {
         /// Whether an existing file may be replaced.
         overwrite: bool,
     },
-    /// A secret key: as private files, and the only kind that may replace another secret key.
+    /// A secret key: as private files, and the only kind that may replace a secret key. It replaces nothing else.
     SecretKey {
         /// Whether an existing file may be replaced.
         overwrite: bool,
@@ -41,6 +41,9 @@ pub enum Irreplaceable {
     /// What was encrypted with it could never be decrypted again.
     #[error("there is a secret key in its place, which this would destroy")]
     SecretKey,
+    /// Something else than a secret key, which a new one would replace.
+    #[error("what is in its place is no secret key, and a new one replaces secret keys alone")]
+    NoSecretKey,
     /// A device, pipe or socket.
     #[error("what is in its place is not a regular file")]
     Special,
@@ -95,10 +98,13 @@ pub fn check(path: &Path, access: Access) -> io::Result<()> {
     }
     let mut start = Vec::new();
     File::open(path)?.take(HEADER_START as u64).read_to_end(&mut start)?;
-    if is_secret_key(&start) && !matches!(access, Access::SecretKey { .. }) {
-        return Err(Irreplaceable::SecretKey.into());
+    let (is_key, makes_key) = (is_secret_key(&start), matches!(access, Access::SecretKey { .. }));
+    match (is_key, makes_key) {
+        (true, false) => Err(Irreplaceable::SecretKey.into()),
+        // An empty file holds nothing.
+        (false, true) if !start.is_empty() => Err(Irreplaceable::NoSecretKey.into()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether two paths lead, or as outputs would lead, to one file: links are followed where they lead somewhere.
@@ -241,6 +247,11 @@ mod tests {
         for content in [&artifact[..], &secret_key()[..HEADER_START - 1], b""] {
             fs::write(&path, content).unwrap();
             write_whole(&path, Access::Shared, |f| f.write_all(b"new")).unwrap();
+            // By a secret key only what is empty.
+            fs::write(&path, content).unwrap();
+            let result = write_whole(&path, Access::SecretKey { overwrite: true }, |_| Ok(()));
+            let expected = (!content.is_empty()).then_some(Irreplaceable::NoSecretKey);
+            assert_eq!(result.err().as_ref().and_then(reason), expected);
         }
     }
 

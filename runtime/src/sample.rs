@@ -1,6 +1,6 @@
 //! Checks of the samples that callers hand in.
 
-use pic_ir::calibration::Unusual;
+use pic_ir::calibration::{Calibration, Unusual};
 
 use crate::Error;
 use crate::artifact::ClientInfo;
@@ -14,31 +14,48 @@ pub const LARGEST_STORED_INPUT: f64 = 1.0;
 
 impl ClientInfo {
     /// Refuses a sample (preprocessed) that the program cannot answer: of the wrong size, not finite, or with a value
-    /// beyond [`LARGEST_STORED_INPUT`]. `index` is its position in a batch.
+    /// outside its [`ClientInfo::input_range`]. `index` is its position in a batch.
     ///
     /// # Errors
     /// [`Error::SampleLength`], [`Error::NotFinite`], [`Error::OutOfRange`].
     pub fn check_range(&self, index: usize, sample: &[f32]) -> Result<(), Error> {
         let encoding = &self.input_encoding;
         check_sample(index, sample, &self.input.shape, encoding.layout.len)?;
-        let [low, high] = self.input_range();
-        match sample.iter().position(|&v| !(low..=high).contains(&f64::from(v))) {
-            None => Ok(()),
-            Some(position) => Err(Error::OutOfRange {
-                sample: index,
-                index: position,
-                value: sample[position],
-                range: [low, high],
-                preprocessed: !self.preprocessing.is_identity(),
-            }),
+        let ranges = self.input_ranges();
+        for (position, &value) in sample.iter().enumerate() {
+            let [low, high] = match ranges[..] {
+                [range] => range,
+                _ => ranges[Calibration::channel_of(&self.input.shape, position)],
+            };
+            if !(low..=high).contains(&f64::from(value)) {
+                return Err(Error::OutOfRange {
+                    sample: index,
+                    index: position,
+                    value,
+                    range: [low, high],
+                    preprocessed: !self.preprocessing.is_identity(),
+                });
+            }
         }
+        Ok(())
     }
 
-    /// The least and the greatest value of a sample that clients encrypt unless told otherwise.
+    /// The least and the greatest value of a sample that clients encrypt unless told otherwise, in any channel.
     pub fn input_range(&self) -> [f64; 2] {
+        let ranges = self.input_ranges();
+        let low = ranges.iter().map(|range| range[0]).fold(f64::INFINITY, f64::min);
+        [low, ranges.iter().map(|range| range[1]).fold(f64::NEG_INFINITY, f64::max)]
+    }
+
+    /// The same for each channel of the calibration samples, or for all elements: what is stored within
+    /// [`LARGEST_STORED_INPUT`], and not further from what calibration saw of the channel than samples of the same kind lie.
+    fn input_ranges(&self) -> Vec<[f64; 2]> {
         let encoding = &self.input_encoding;
         let reach = LARGEST_STORED_INPUT * encoding.half_width;
-        [encoding.center - reach, encoding.center + reach]
+        let stored = [encoding.center - reach, encoding.center + reach];
+        let Some(calibration) = &self.calibration else { return vec![stored] };
+        let usual = (0..calibration.channels.len()).map(|c| calibration.usual_elements(c));
+        usual.map(|[low, high]| [low.max(stored[0]), high.min(stored[1])]).collect()
     }
 
     /// What about a sample (preprocessed) is unlike all calibration samples: a reason to doubt its answer, and none to refuse

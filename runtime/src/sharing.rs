@@ -10,7 +10,7 @@
 //! a prediction, not a bound, as in other libraries.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -41,9 +41,11 @@ pub fn precision_needed(queries: u64, outputs: usize) -> f64 {
     LEAST_SHARED_PRECISION + flooding_bits(queries, outputs)
 }
 
-/// How many answers under one secret key have been shared: a file beside the key's, of one byte for each.
+/// How many answers under one secret key have been shared: a file beside the key's, of a line that says how many may be, and
+/// one byte for each.
 ///
-/// A count that is lost starts from 0, so the file is to be kept as long as the key.
+/// The noise of each answer is for the number that may be shared, so that is the same for all. A count that is lost
+/// starts from 0, so the file is to be kept as long as the key.
 #[derive(Clone, Debug)]
 pub struct SharedAnswers {
     path: PathBuf,
@@ -60,20 +62,27 @@ impl SharedAnswers {
         &self.path
     }
 
-    /// Counts `answers` more before they are shown, if all together are at most `limit`; returns how many there are then. The
-    /// count is on the disk when this returns, and processes that share at once are counted one after the other.
+    /// Counts `answers` more before they are shown, if all together are at most `limit`, which is what it was for the first;
+    /// returns how many there are then. The count is on the disk when this returns, and processes that share at once
+    /// are counted one after the other.
     ///
     /// # Errors
-    /// [`Error::SharingLimit`], [`Error::Write`].
+    /// [`Error::SharingLimit`], [`Error::SharingQueries`], [`Error::Write`].
     pub fn add(&self, answers: u64, limit: u64) -> Result<u64, Error> {
         let fail = || Error::write(&self.path);
         let mut file = open(&self.path).map_err(fail())?;
         file.lock().map_err(fail())?;
-        let shared = file.metadata().map_err(fail())?.len();
+        let (first, shared) = read(&mut file).map_err(fail())?;
+        if first.is_some_and(|first| first != limit) {
+            return Err(Error::SharingQueries { first: first.unwrap_or(0), asked: limit });
+        }
         match shared.checked_add(answers) {
             Some(total) if total <= limit => {
                 let append = |file: &mut File| {
                     file.seek(SeekFrom::End(0))?;
+                    if first.is_none() {
+                        writeln!(file, "{limit}")?;
+                    }
                     file.write_all(&vec![b'.'; usize::try_from(answers).unwrap_or(usize::MAX)])?;
                     file.sync_all()
                 };
@@ -84,6 +93,23 @@ impl SharedAnswers {
         }
     }
 }
+
+/// The limit of a count, if there is one yet, and how many answers it has.
+fn read(file: &mut File) -> std::io::Result<(Option<u64>, u64)> {
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok((None, 0));
+    }
+    let mut start = Vec::new();
+    file.take(LONGEST_LIMIT).read_to_end(&mut start)?;
+    let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let limit = std::str::from_utf8(line).ok().and_then(|line| line.parse().ok());
+    let limit = limit.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
+    Ok((Some(limit), length - (line.len() as u64 + 1).min(length)))
+}
+
+/// Bytes of the line that says how many answers may be shared, at most.
+const LONGEST_LIMIT: u64 = 24;
 
 /// Opens or creates a file that the owner alone can read.
 fn open(path: &Path) -> std::io::Result<File> {
@@ -115,8 +141,14 @@ mod tests {
                 "{refused}"
             );
         }
-        assert_eq!(std::fs::metadata(counter.path()).unwrap().len(), 10);
-        assert_eq!(counter.add(1, 11).unwrap(), 11);
+        assert_eq!(std::fs::read_to_string(counter.path()).unwrap(), "10\n..........");
+        // Those before have the noise of ten.
+        let refused = counter.add(1, 11).unwrap_err();
+        assert!(matches!(refused, Error::SharingQueries { first: 10, asked: 11 }), "{refused}");
+        for broken in ["", "many\n.", "12345678901234567890123456789"] {
+            std::fs::write(counter.path(), broken).unwrap();
+            assert_eq!(counter.add(1, 10).is_ok(), broken.is_empty(), "{broken}");
+        }
         let nowhere = SharedAnswers::at(&folder.path().join("missing/secret.shared"));
         assert!(matches!(nowhere.add(1, 10), Err(Error::Write { .. })));
     }
@@ -132,6 +164,6 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(counted.iter().sum::<u64>(), 50);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 50);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 3 + 50);
     }
 }

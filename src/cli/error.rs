@@ -217,6 +217,10 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
                 "make new keys with `pic keygen`; answers under the old ones must not be shared any more",
             ),
         ),
+        E::SharingQueries { .. } => (
+            "pic::sharing::limit",
+            Some("give `--share` the number that it had for the first answer, or make new keys"),
+        ),
         E::OtherQuestion { .. } => {
             ("pic::question", Some("ask the server again for the answer to this question"))
         }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::primes::residue_bytes;
+use pic_ckks_model::work::Work;
 use pic_ir::activations::{Activations, Approximation};
+use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use rayon::prelude::*;
 
@@ -30,7 +32,7 @@ pub const LOG_SCALES: RangeInclusive<u32> = 26..=46;
 /// Largest key-switching digits that are tried, in primes.
 const MAX_DIGIT_SIZE: usize = 4;
 
-/// If every choice takes less time without bootstrapping, seconds, then none is made with it: a
+/// If every choice takes less time without bootstrapping, seconds on [`Target::REFERENCE`], then none is made with it: a
 /// single bootstrap takes about as long.
 const LEAST_BOOTSTRAPPING: f64 = 0.25;
 
@@ -108,7 +110,7 @@ impl<'a> Chains<'a> {
         if self.options.method != Method::Ola {
             self.prepare_leveled(log_scale)?;
             let front = self.front(offered)?;
-            if front.last().is_some_and(|point| point.solution.time < LEAST_BOOTSTRAPPING) {
+            if front.last().is_some_and(|point| point.solution.time < self.least_bootstrapping()) {
                 return Ok(());
             }
         }
@@ -131,6 +133,14 @@ impl<'a> Chains<'a> {
             self.chains.extend(chains.into_iter().map(Arc::new));
         }
         Ok(())
+    }
+
+    /// [`LEAST_BOOTSTRAPPING`] on the machine that will run the program. Most of that time is transforms.
+    fn least_bootstrapping(&self) -> f64 {
+        let transforms = Work { transforms: 1.0, ..Work::default() };
+        let [own, reference] = [self.options.cost(), CostModel::of(Target::REFERENCE)]
+            .map(|cost| cost.seconds(transforms));
+        LEAST_BOOTSTRAPPING * own / reference
     }
 
     fn prepare_leveled(&mut self, log_scale: f64) -> Result<(), CompileError> {

@@ -3,7 +3,7 @@
 use pic_ir::calibration::Calibration;
 use pic_ir::program::Program;
 use pic_runtime::sharing::{LEAST_SHARED_PRECISION, flooding_bits};
-use pic_runtime::{Artifact, Client, EncryptedOutput, Error, Server};
+use pic_runtime::{Answer, Artifact, Client, EncryptedOutput, Error, Server};
 
 use crate::support::{output_error, predicted_error, random_program, sample};
 
@@ -46,6 +46,57 @@ fn inputs_beyond_the_half_width_are_refused() {
     }
 }
 
+/// A value that only another channel ever had is refused, although it could be stored.
+#[test]
+fn inputs_unlike_those_of_their_channel_are_refused() {
+    let mut program = random_program(8, 2);
+    let len = program.input.shape.iter().product::<usize>();
+    assert!(len % 2 == 0 && len >= 32, "two channels that show a distribution");
+    program.input.shape = vec![2, len / 2];
+    // From 0 to 1 and from −1 to 0.
+    let seen: Vec<f32> =
+        (0..len).map(|k| if k < len / 2 { (k % 2) as f32 } else { -((k % 2) as f32) }).collect();
+    let calibration = Calibration::new(&program.input.shape, &[&seen], 1e6);
+    let artifact = Artifact::calibrated(&program, &calibration, None).unwrap();
+    let client = Client::generate(&artifact).unwrap();
+    client.encrypt(&[&seen]).unwrap();
+    for (index, value, refused) in [
+        (0, 1.24f32, false),
+        (0, -0.24, false),
+        (0, 1.26, true),
+        (0, -0.26, true),
+        (len - 1, -1.24, false),
+        (len - 1, 0.26, true),
+        (len - 1, 1.0, true),
+    ] {
+        let mut sample = seen.clone();
+        sample[index] = value;
+        match client.encrypt(&[sample]) {
+            Ok(_) => assert!(!refused, "{index} {value}"),
+            Err(Error::OutOfRange { index: found, .. }) => {
+                assert!(refused && found == index, "{index} {value}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let [low, high] = client.info().input_range();
+    assert!((low + 1.25).abs() < 1e-5 && (high - 1.25).abs() < 1e-5);
+}
+
+#[test]
+fn what_is_no_number_is_not_reliable() {
+    let program = predicted_program(6, 3);
+    let artifact = Artifact::new(&program, None).unwrap();
+    let info = artifact.client().unwrap();
+    let outputs = vec![0.0; program.output_value().layout.len];
+    assert!(Answer::new(&info, outputs.clone(), None).reliable);
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut outputs = outputs.clone();
+        outputs[0] = value;
+        assert!(!Answer::new(&info, outputs, None).reliable, "{value}");
+    }
+}
+
 #[test]
 fn answers_beyond_the_range_of_calibration_are_not_reliable() {
     let program = predicted_program(7, 3);
@@ -81,6 +132,35 @@ fn decrypted_values_are_multiples_of_the_grid() {
         assert_eq!(f64::from(rounded) / grid, (f64::from(raw) / grid).round());
     }
     assert!(pairs().any(|(rounded, raw)| rounded != raw), "exact values are shown");
+}
+
+/// Whether an answer at the end of the range is reliable follows the noise, and not the scheme's error.
+#[test]
+fn verdicts_on_shared_answers_hide_the_error() {
+    let mut program = predicted_program(8, 5);
+    let sample = sample(&program, 2);
+    let queries = 40;
+    let outputs = program.output_value().layout.len;
+    program.predicted.precision_bits = LEAST_SHARED_PRECISION + flooding_bits(queries, outputs);
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    let setup = |largest_output| {
+        let calibration = Calibration::new(&program.input.shape, &[&sample], largest_output);
+        Artifact::calibrated(&program, &calibration, None).unwrap()
+    };
+    let artifact = setup(1e6);
+    let client = Client::generate(&artifact).unwrap();
+    let exact = client.decrypt_raw(&answer(&artifact, &client, &sample)).unwrap().remove(0);
+    let largest = exact.outputs.iter().fold(0.0f64, |a, &v| a.max(f64::from(v).abs()));
+
+    let artifact = setup(largest);
+    let client = Client::generate(&artifact).unwrap();
+    let output = answer(&artifact, &client, &sample);
+    let counter = client.shared_answers(&secret);
+    let reliable = (0..queries)
+        .filter(|_| client.decrypt_for_sharing(&output, queries, &counter).unwrap()[0].reliable)
+        .count() as u64;
+    assert!((1..queries).contains(&reliable), "{reliable} of {queries}");
 }
 
 /// The noise of shared answers has the size that was asked for, and is fresh each time.

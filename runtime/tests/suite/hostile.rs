@@ -3,6 +3,8 @@
 use std::io::Write;
 
 use pic_ir::layout::{Digit, Layout};
+use pic_ir::program::RangeCheck;
+use pic_runtime::artifact::{Encoding, RangeCheckPart};
 use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
 use pic_runtime::{
     Artifact, Client, ClientInfo, EncryptedInput, EncryptedOutput, Error, EvaluationKeyFile, Server,
@@ -263,6 +265,40 @@ fn forged_client_parts_are_refused() {
         (1..8).for_each(|rotation| info.keys.rotate(rotation, level));
         info.keys.relinearization = Some(level);
     });
+}
+
+/// By these a client would hide too little of the scheme's error, or take for reliable what is not.
+#[test]
+fn client_parts_that_promise_the_impossible_are_refused() {
+    let (_, honest) = artifact_sections(1);
+    let info: ClientInfo = postcard::from_bytes(&honest[0].1).unwrap();
+    let refused = |change: &dyn Fn(&mut ClientInfo)| {
+        let mut forged = info.clone();
+        change(&mut forged);
+        let client = ("client", postcard::to_stdvec(&forged).unwrap(), true);
+        let (hash, parts) = parts_section(&client.1, &honest[1].1);
+        let error = load(hash, &[&client, &parts]).unwrap().client().err();
+        assert!(error.as_ref().is_none_or(|e| matches!(e, Error::ClientPart)), "{error:?}");
+        error.is_some()
+    };
+    let checked = |limit, half_width| {
+        refused(&|info: &mut ClientInfo| {
+            let layout = Layout::contiguous(1);
+            let encoding = Encoding { layout, half_width, ..info.output_encoding.clone() };
+            let encoding = Encoding { center: 0.0, ..encoding };
+            let check = RangeCheck { first: 1, limit };
+            info.range_check = Some(RangeCheckPart { check, encoding });
+        })
+    };
+    assert!(!refused(&|_| ()) && !checked(1.0, 32.0));
+    assert!(checked(1.0, 0.5) && checked(1.0, 5e-324) && checked(5e-324, 32.0));
+    for bits in [60.0, f64::INFINITY, f64::NAN, -100.0] {
+        assert!(refused(&|info| info.predicted.precision_bits = bits), "{bits}");
+    }
+    for work in [f64::NAN, f64::INFINITY, -1.0] {
+        assert!(refused(&|info| info.predicted.work.transforms = work), "{work}");
+    }
+    assert!(refused(&|info| info.output_encoding.half_width = 5e-324));
 }
 
 /// A server that mixes answers up.

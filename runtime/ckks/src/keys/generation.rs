@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use rand_core::{CryptoRng, SeedableRng};
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use super::evaluation::{galois_keys, power};
 use super::masking::{error, mask, uniform};
@@ -11,12 +12,13 @@ use super::{EncapsulationKeys, EvaluationKeys, Pair, SecretKey, SwitchingKey};
 use crate::model::KeyRequest;
 use crate::model::bootstrapping::EphemeralWeight;
 use crate::model::security::max_log_sparse_modulus;
-use crate::ring::sample::{self, ChaCha20Rng};
+use crate::ring::sample::{self, ChaCha20Rng, SEED_BYTES};
 use crate::ring::{Basis, Poly, SecretPoly};
 use crate::serialization::{self, RELINEARIZATION};
 use crate::{Context, Error};
 
-/// Evaluation keys that are about to be made: a request that has been checked, with a generator for each key.
+/// Evaluation keys that are about to be made: a request that has been checked, with a stream of random numbers for each
+/// key.
 ///
 /// ```
 /// use pic_ckks::model::{Parameters, SecurityLevel};
@@ -34,14 +36,17 @@ use crate::{Context, Error};
 /// ```
 pub struct KeyGeneration<'a> {
     secret: &'a SecretKey,
-    relinearization: Option<Task<usize>>,
-    /// With the Galois elements, in ascending order.
-    galois: Vec<(u64, Task<usize>)>,
-    encapsulation: Option<Task<EphemeralWeight>>,
+    /// Of all generators: they are made where their numbers are drawn, as what is moved leaves copies in memory.
+    seed: Zeroizing<[u8; SEED_BYTES]>,
+    relinearization: Option<usize>,
+    /// The levels by Galois element, in ascending order.
+    galois: Vec<(u64, usize)>,
+    encapsulation: Option<EphemeralWeight>,
 }
 
-/// A level or a weight, and a generator.
-type Task<T> = (T, ChaCha20Rng);
+/// Streams of keys that have no Galois element, which is odd.
+const RELINEARIZATION_STREAM: u64 = 0;
+const ENCAPSULATION_STREAM: u64 = 2;
 
 impl EvaluationKeys {
     /// Makes the requested keys. [`KeyGeneration`] writes them without holding them all.
@@ -75,26 +80,28 @@ impl<'a> KeyGeneration<'a> {
         if request.encapsulation.is_some() {
             EncapsulationKeys::check_security(context)?;
         }
-        let mut rng = || ChaCha20Rng::from_rng(rng);
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
+        rng.fill_bytes(&mut *seed);
+        let KeyRequest { relinearization, encapsulation, .. } = *request;
         Ok(Self {
             secret,
-            relinearization: request.relinearization.map(|level| (level, rng())),
-            galois: galois.into_iter().map(|(element, level)| (element, (level, rng()))).collect(),
-            encapsulation: request.encapsulation.map(|weight| (weight, rng())),
+            seed,
+            relinearization,
+            galois: galois.into_iter().collect(),
+            encapsulation,
         })
     }
 
     /// Makes the keys.
     fn keys(self) -> EvaluationKeys {
-        let Self { secret, relinearization, galois, encapsulation } = self;
+        let galois = self.galois.par_iter();
         EvaluationKeys {
-            relinearization: relinearization.map(|task| relinearization_key(secret, task)),
+            relinearization: self.relinearization.map(|level| self.relinearization_key(level)),
             galois: galois
-                .into_par_iter()
-                .map(|(element, task)| (element, galois_key(secret, element, task)))
+                .map(|&(element, level)| (element, self.galois_key(element, level)))
                 .collect(),
-            encapsulation: encapsulation.map(|task| EncapsulationKeys::generate(secret, task)),
-            context: secret.context().id(),
+            encapsulation: self.encapsulation.map(|weight| self.encapsulation_keys(weight)),
+            context: self.secret.context().id(),
         }
     }
 
@@ -104,39 +111,46 @@ impl<'a> KeyGeneration<'a> {
     /// # Errors
     /// Whatever the writer reports.
     pub fn write_to(self, writer: &mut impl Write) -> io::Result<()> {
-        let Self { secret, relinearization, mut galois, encapsulation } = self;
-        let context = secret.context();
-        let count = usize::from(relinearization.is_some()) + galois.len();
-        serialization::write_head(context, count, writer)?;
-        if let Some(task) = relinearization {
-            let key = relinearization_key(secret, task);
-            serialization::write_key(RELINEARIZATION, &key, writer)?;
+        let count = usize::from(self.relinearization.is_some()) + self.galois.len();
+        serialization::write_head(self.secret.context(), count, writer)?;
+        if let Some(level) = self.relinearization {
+            serialization::write_key(RELINEARIZATION, &self.relinearization_key(level), writer)?;
         }
-        while !galois.is_empty() {
-            let side_by_side = rayon::current_num_threads().min(galois.len());
-            let tasks: Vec<_> = galois.drain(..side_by_side).collect();
-            let made: Vec<_> = tasks
-                .into_par_iter()
-                .map(|(element, task)| (element, galois_key(secret, element, task)))
-                .collect();
-            for (element, key) in &made {
-                serialization::write_key(*element, key, writer)?;
+        for some in self.galois.chunks(rayon::current_num_threads()) {
+            let key = |&(element, level): &(u64, usize)| self.galois_key(element, level);
+            let made: Vec<SwitchingKey> = some.par_iter().map(key).collect();
+            for (&(element, _), key) in some.iter().zip(&made) {
+                serialization::write_key(element, key, writer)?;
             }
         }
-        let encapsulation = encapsulation.map(|task| EncapsulationKeys::generate(secret, task));
+        let encapsulation = self.encapsulation.map(|weight| self.encapsulation_keys(weight));
         serialization::write_end(encapsulation.as_ref(), writer)
     }
-}
 
-fn relinearization_key(secret: &SecretKey, task: Task<usize>) -> SwitchingKey {
-    let square = SecretPoly::from(secret.context().ring().mul(secret.poly(), secret.poly()));
-    SwitchingKey::generate(secret.context(), &square, secret.poly(), task)
-}
+    fn relinearization_key(&self, level: usize) -> SwitchingKey {
+        let (context, secret) = (self.secret.context(), self.secret.poly());
+        let square = SecretPoly::from(context.ring().mul(secret, secret));
+        let mut rng = self.generator(RELINEARIZATION_STREAM);
+        SwitchingKey::generate(context, &square, secret, level, &mut rng)
+    }
 
-fn galois_key(secret: &SecretKey, element: u64, task: Task<usize>) -> SwitchingKey {
-    let context = secret.context();
-    let to = context.ring().automorphism(secret.poly(), inverse(context, element));
-    SwitchingKey::generate(context, secret.poly(), &SecretPoly::from(to), task)
+    fn galois_key(&self, element: u64, level: usize) -> SwitchingKey {
+        let (context, secret) = (self.secret.context(), self.secret.poly());
+        let to = context.ring().automorphism(secret, inverse(context, element));
+        let to = SecretPoly::from(to);
+        SwitchingKey::generate(context, secret, &to, level, &mut self.generator(element))
+    }
+
+    fn encapsulation_keys(&self, weight: EphemeralWeight) -> EncapsulationKeys {
+        let mut rng = self.generator(ENCAPSULATION_STREAM);
+        EncapsulationKeys::generate(self.secret, weight, &mut rng)
+    }
+
+    fn generator(&self, stream: u64) -> ChaCha20Rng {
+        let mut rng = ChaCha20Rng::from_seed(*self.seed);
+        rng.set_stream(stream);
+        rng
+    }
 }
 
 /// The unit group modulo 2N has exponent N/2.
@@ -146,14 +160,20 @@ fn inverse(context: &Context, element: u64) -> u64 {
 
 impl SwitchingKey {
     /// Both secrets are in the NTT domain, on all primes.
-    fn generate(context: &Context, from: &Poly, to: &Poly, (level, mut rng): Task<usize>) -> Self {
+    fn generate(
+        context: &Context,
+        from: &Poly,
+        to: &Poly,
+        level: usize,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
         let ring = context.ring();
         let special = context.special_basis();
         let basis = context.basis_at(level).expect("a level that was checked").union(special);
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for digit in context.parameters().digit_ranges(level) {
-            let (seed, a) = uniform(ring, basis, &mut rng);
-            let mut b = mask(ring, error(ring, basis, &mut rng), &a, to);
+            let (seed, a) = uniform(ring, basis, rng);
+            let mut b = mask(ring, error(ring, basis, rng), &a, to);
             let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
             ring.add_lifted_assign(&mut b, &from, special);
             parts.push((ring.pack(&b), ring.pack(&a)));
@@ -164,18 +184,18 @@ impl SwitchingKey {
 }
 
 impl EncapsulationKeys {
-    fn generate(secret: &SecretKey, (weight, mut rng): Task<EphemeralWeight>) -> Self {
+    fn generate(secret: &SecretKey, weight: EphemeralWeight, rng: &mut impl CryptoRng) -> Self {
         let context = secret.context();
         let ring = context.ring();
         let [low, high] = Self::bases(context);
         // Rings so small that they are no use but in tests have room for fewer.
         let weight = weight.get().min(ring.degree() / 2);
-        let sparse = sample::sparse_ternary(&mut rng, ring.degree(), weight);
+        let sparse = sample::sparse_ternary(rng, ring.degree(), weight);
         let mut sparse = SecretPoly::from(ring.from_signed(&sparse, high));
         ring.ntt(&mut sparse);
         Self {
-            to_sparse: Pair::generate(context, secret.poly(), &sparse, low, &mut rng),
-            from_sparse: Pair::generate(context, &sparse, secret.poly(), high, &mut rng),
+            to_sparse: Pair::generate(context, secret.poly(), &sparse, low, rng),
+            from_sparse: Pair::generate(context, &sparse, secret.poly(), high, rng),
         }
     }
 
@@ -228,7 +248,7 @@ mod tests {
         let [_, basis] = EncapsulationKeys::bases(&context);
         let p = context.parameters().special()[context.parameters().encapsulation_prime()];
         for weight in EphemeralWeight::ALL {
-            let keys = EncapsulationKeys::generate(&secret, (weight, secret_rng().unwrap()));
+            let keys = EncapsulationKeys::generate(&secret, weight, &mut rng);
             let mut bytes = [Vec::new(), Vec::new()];
             keys.from_sparse.polys.0.write_to(&mut bytes[0]).unwrap();
             keys.from_sparse.polys.1.write_to(&mut bytes[1]).unwrap();

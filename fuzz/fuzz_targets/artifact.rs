@@ -4,10 +4,11 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pic_ir::memory::least_clear_bytes;
+use pic_ir::memory::{least_clear_bytes, least_server_bytes};
+use pic_ir::program::{Program, ProgramError};
 use pic_runtime::clear::Clear;
 use pic_runtime::container::Kind;
-use pic_runtime::{Artifact, ClientInfo};
+use pic_runtime::{Artifact, Client, ClientInfo, Server};
 
 static SECTIONS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let program = pic_fuzz::program();
@@ -20,19 +21,46 @@ static SECTIONS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let [client, program] = &*SECTIONS;
     let Some((which, section)) = bytes.split_first() else { return };
+    let which = usize::from(which % 4);
+    if which == 3 {
+        run(section);
+        return;
+    }
     let mut sections: [(&str, &[u8]); 4] =
         [("client", client), ("program", program), ("model", &[]), ("parts", &[])];
-    let which = usize::from(which % 3);
     sections[which].1 = section;
     let (hash, parts) = pic_fuzz::parts(sections[0].1, sections[1].1);
     sections[3].1 = &parts;
     let bytes = pic_fuzz::container(Kind::Artifact, hash, &sections);
     let artifact = Artifact::from_bytes(bytes).unwrap().allow_insecure_parameters();
-    let _ = (artifact.client(), artifact.model());
-    if let Ok(program) = artifact.program()
-        && least_clear_bytes(&program) < 1 << 26
-    {
-        let sample = vec![0.25; program.values[0].layout.len];
-        let _ = Clear::new(&program).run(&[sample], None);
+    let _ = (artifact.model(), artifact.program());
+    if let Ok(info) = artifact.client() {
+        let sample = vec![0.25; info.input_encoding.layout.len];
+        let client = Client::generate(&artifact).unwrap();
+        if client.encrypted_bytes(1) < 1 << 24 {
+            let _ = client.encrypt(&[sample]);
+        }
     }
 });
+
+/// A program with the client's part and the keys that fit it.
+fn run(section: &[u8]) {
+    let Ok(mut program) = postcard::from_bytes::<Program>(section) else { return };
+    if program.verify() == Err(ProgramError::Keys) {
+        program.keys = program.required_keys();
+    }
+    let Ok(artifact) = Artifact::new(&program, None) else { return };
+    let sample = vec![0.25; program.values[0].layout.len];
+    if least_clear_bytes(&program) < 1 << 26 {
+        let _ = Clear::new(&program).run(&[&sample], None);
+    }
+    if least_server_bytes(&program) < 1 << 22 {
+        let Ok(client) = Client::generate(&artifact) else { return };
+        let Ok(keys) = client.make_evaluation_keys() else { return };
+        let Ok(server) = Server::new(&artifact, keys, 1 << 16) else { return };
+        let Ok(input) = client.encrypt(&[sample]) else { return };
+        if let Ok(output) = server.run(&input, &mut |_, _| {}) {
+            let _ = client.decrypt(&output);
+        }
+    }
+}

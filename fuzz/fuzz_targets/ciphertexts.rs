@@ -19,7 +19,7 @@ static MADE: LazyLock<Made> = LazyLock::new(|| {
     let artifact = Artifact::new(&pic_fuzz::program(), None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
-    let input = client.encrypt(&[[0.25; 8]]).unwrap();
+    let input = client.encrypt(&[[0.25; 8], [0.5; 8]]).unwrap();
     let output = server.run(&input, &mut |_, _| {}).unwrap();
     let sections = |bytes: &[u8], kind| {
         let container = Container::parse(bytes.to_vec(), kind).unwrap();
@@ -30,14 +30,13 @@ static MADE: LazyLock<Made> = LazyLock::new(|| {
     Made { artifact, client, server, input, output }
 });
 
-fuzz_target!(|change: (bool, bool, u16, &[u8])| {
-    // What is fuzzed overwrites one of the two sections from some position on.
-    let (is_input, is_shape, at, bytes) = change;
+fuzz_target!(|change: (bool, bool, u32, Option<u16>, &[u8])| {
+    // What is fuzzed overwrites one of the two sections from some position on, or ends it.
+    let (is_input, is_shape, at, removed, bytes) = change;
     let made = &*MADE;
     let mut sections = if is_input { made.input.clone() } else { made.output.clone() };
     let section = &mut sections[usize::from(!is_shape)];
-    let at = usize::from(at) % section.len();
-    section.splice(at..(at + bytes.len()).min(section.len()), bytes.iter().copied());
+    *section = pic_fuzz::spliced(section, at, removed, bytes);
     // Answers have the hash of their question, whichever it is.
     let named: [(&str, &[u8]); 3] =
         [("shape", &sections[0]), ("ciphertexts", &sections[1]), ("question", &[0; 32])];

@@ -149,6 +149,7 @@ impl Artifact {
     /// # Errors
     /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
     pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
+        program.verify()?;
         Self::from_parts(&ClientInfo::new(program), program, model)
     }
 
@@ -161,18 +162,19 @@ impl Artifact {
         calibration: &Calibration,
         model: Option<&Model>,
     ) -> Result<Self, Error> {
+        program.verify()?;
         let calibration = Some(calibration.clone());
         let client = ClientInfo { calibration, ..ClientInfo::new(program) };
         client.verify()?;
         Self::from_parts(&client, program, model)
     }
 
+    /// Encodes the parts of a program that is sound.
     fn from_parts(
         client: &ClientInfo,
         program: &Program,
         model: Option<&Model>,
     ) -> Result<Self, Error> {
-        program.verify()?;
         let (client, encoded) = (encode(client), encode(program));
         let parts = Parts { client: blake3::hash(&client), program: blake3::hash(&encoded) };
         let model = model.map(|model| model.verify().map(|()| encode(model))).transpose()?;

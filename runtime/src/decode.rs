@@ -365,6 +365,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes megabytes")]
     fn what_takes_far_more_memory_than_bytes_is_refused() {
         let count = 1 << 20;
         let empty = postcard::to_stdvec(&vec![String::new(); count]).unwrap();

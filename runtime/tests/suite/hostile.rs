@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use pic_ir::calibration::Calibration;
 use pic_ir::layout::{Digit, Layout};
-use pic_ir::program::RangeCheck;
+use pic_ir::program::{ProgramError, RangeCheck};
 use pic_runtime::artifact::{Encoding, RangeCheckPart};
 use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
 use pic_runtime::{
@@ -215,6 +216,18 @@ fn a_program_section_that_is_not_the_stated_one_is_refused() {
     for wrong in [vec![], vec![0; 63], vec![0; 65]] {
         let refused = load(hash, &[&first[0], &first[1], &("parts", wrong, false)]).unwrap_err();
         assert!(matches!(refused, Error::Parts), "{refused}");
+    }
+}
+
+/// Before anything is made of them that only sound programs have.
+#[test]
+fn artifacts_are_not_made_of_programs_that_are_not_sound() {
+    let mut program = random_program(5, 1);
+    let calibration = Calibration::new(&program.input.shape, &[&sample(&program, 0)], 1.0);
+    program.values.clear();
+    for made in [Artifact::new(&program, None), Artifact::calibrated(&program, &calibration, None)]
+    {
+        assert!(matches!(made, Err(Error::Program(ProgramError::Empty))), "{made:?}");
     }
 }
 

@@ -225,13 +225,16 @@ impl Encrypted<Output> {
         self.question.expect("answers are read with their question")
     }
 
-    /// Refuses answers to another batch of samples. This finds mistakes, not lies.
+    /// Refuses answers to another batch of samples, or to some of them. This finds mistakes, not lies.
     ///
     /// # Errors
-    /// [`Error::OtherQuestion`].
+    /// [`Error::OtherQuestion`], [`Error::Conformance`].
     pub fn check_question(&self, question: &EncryptedInput) -> Result<(), Error> {
         let (expected, found) = (question.hash(), self.question());
-        if found == expected { Ok(()) } else { Err(Error::OtherQuestion { expected, found }) }
+        if found != expected {
+            return Err(Error::OtherQuestion { expected, found });
+        }
+        conform("samples", question.samples() as f64, self.samples() as f64)
     }
 }
 

@@ -335,6 +335,15 @@ fn answers_to_other_questions_are_found() {
             if (expected, found) == (first.hash(), second.hash())),
         "{error}"
     );
+
+    // The answer to one of two samples under the name of both.
+    let both = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
+    let names = [("key", false), ("shape", false), ("question", false), ("ciphertexts", false)];
+    let (hash, mut some) = sections(answer(&first).as_bytes(), Kind::EncryptedOutput, &names);
+    some[2].1 = both.hash().as_bytes().to_vec();
+    let some = EncryptedOutput::from_bytes(rebuild(Kind::EncryptedOutput, hash, &some)).unwrap();
+    let error = some.check_question(&both).unwrap_err();
+    assert!(matches!(error, Error::Conformance { property: "samples", .. }), "{error}");
 }
 
 /// Deeply nested products in a model would exhaust the stack of a recursive decoder.

@@ -62,6 +62,19 @@ impl SharedAnswers {
         &self.path
     }
 
+    /// How many have been shared.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn count(&self) -> Result<u64, Error> {
+        let counted = File::open(&self.path).and_then(|mut file| read(&mut file));
+        match counted {
+            Ok((_, count)) => Ok(count),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(Error::read(&self.path)(error.into())),
+        }
+    }
+
     /// Counts `answers` more before they are shown, if all together are at most `limit`, which is what it was for the first;
     /// returns how many there are then. The count is on the disk when this returns, and processes that share at once
     /// are counted one after the other.
@@ -132,7 +145,9 @@ mod tests {
     fn answers_are_counted_up_to_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let counter = SharedAnswers::at(&folder.path().join("secret.shared"));
+        assert_eq!(counter.count().unwrap(), 0);
         assert_eq!(counter.add(3, 10).unwrap(), 3);
+        assert_eq!(counter.count().unwrap(), 3);
         assert_eq!(SharedAnswers::at(counter.path()).add(7, 10).unwrap(), 10);
         for answers in [1, u64::MAX] {
             let refused = counter.add(answers, 10).unwrap_err();

@@ -4,7 +4,6 @@
 //! anything is unpacked, and no more is read than it accounts for. What the numbers mean to a model is
 //! [`super::input`]'s business.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use ndarray_npy::npy::header::Header;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::memory;
+use super::{input, memory};
 
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
@@ -23,10 +22,12 @@ const CHUNK: usize = 1 << 14;
 /// The elements of an array in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
-    /// Real numbers: files of f32, f64 and u8.
+    /// Real numbers, and integers of up to 16 bits.
     Real(Vec<f32>),
     /// Integers of the wider types, which labels use.
     Integer(Vec<i64>),
+    /// Integers of 64 bits without a sign.
+    Unsigned(Vec<u64>),
 }
 
 /// An array as it stands in a file.
@@ -46,10 +47,7 @@ impl Array {
         name: &str,
         expected: impl FnOnce(&[usize]) -> bool,
     ) -> Result<Self, ArrayError> {
-        let mut file = BufReader::new(File::open(path)?);
-        if !file.get_ref().metadata()?.is_file() {
-            return Err(ArrayError::Magic);
-        }
+        let mut file = BufReader::new(input::open(path)?);
         if std::io::BufRead::fill_buf(&mut file)?.starts_with(b"PK") {
             let mut archive = ZipArchive::new(file)?;
             let member = archive.by_name(&member(&archive, name)?)?;
@@ -80,8 +78,9 @@ impl Array {
         let (order, kind) = dtype.split_at_checked(1).unwrap_or(("", dtype));
         let size = match kind {
             "f4" | "u4" | "i4" => 4,
-            "f8" | "i8" => 8,
-            "u1" | "i1" => 1,
+            "f8" | "u8" | "i8" => 8,
+            "f2" | "u2" | "i2" => 2,
+            "u1" | "i1" | "b1" => 1,
             _ => return Err(ArrayError::Type { found: dtype.into() }),
         };
         let shape = header.shape;
@@ -102,9 +101,14 @@ impl Array {
             "f8" => source.numbers(|b| f64::from_le_bytes(b) as f32).map(Elements::Real),
             "u1" => source.numbers(|[b]| f32::from(b)).map(Elements::Real),
             "i1" => source.numbers(|[b]| f32::from(b as i8)).map(Elements::Real),
+            "b1" => source.numbers(|[b]| f32::from(b != 0)).map(Elements::Real),
+            "f2" => source.numbers(|b| half(u16::from_le_bytes(b))).map(Elements::Real),
+            "u2" => source.numbers(|b| u16::from_le_bytes(b).into()).map(Elements::Real),
+            "i2" => source.numbers(|b| i16::from_le_bytes(b).into()).map(Elements::Real),
             "u4" => source.numbers(|b| u32::from_le_bytes(b).into()).map(Elements::Integer),
             "i4" => source.numbers(|b| i32::from_le_bytes(b).into()).map(Elements::Integer),
-            _ => source.numbers(i64::from_le_bytes).map(Elements::Integer),
+            "i8" => source.numbers(i64::from_le_bytes).map(Elements::Integer),
+            _ => source.numbers(u64::from_le_bytes).map(Elements::Unsigned),
         };
         Ok(Self { elements: elements.map_err(|fault| fault.of(&shape, size))?, shape })
     }
@@ -114,7 +118,20 @@ impl Array {
         match self.elements {
             Elements::Real(values) => values,
             Elements::Integer(values) => values.into_iter().map(|v| v as f32).collect(),
+            Elements::Unsigned(values) => values.into_iter().map(|v| v as f32).collect(),
         }
+    }
+}
+
+/// A number of half precision (IEEE 754 binary16).
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from((bits >> 10) & 0x1F), f32::from(bits & 0x3FF));
+    sign * match exponent {
+        0 => fraction * 2f32.powi(-24),
+        0x1F if fraction == 0.0 => f32::INFINITY,
+        0x1F => f32::NAN,
+        _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
     }
 }
 
@@ -279,7 +296,10 @@ pub enum ArrayError {
     #[error("{0}")]
     Header(String),
     /// An element type that is not read.
-    #[error("its elements are of type {found}; f32, f64, u8 and integers of 8 to 64 bits are read")]
+    #[error(
+        "its elements are of type {found}; float16, float32, float64, int8 to int64, uint8 to uint64 and bool are \
+         read: convert them with x.astype(\"float32\")"
+    )]
     Type {
         /// numpy's descriptor.
         found: String,
@@ -334,12 +354,43 @@ mod tests {
         assert_eq!(read(npy(&[2], &[0u8, 255])), real(&[0.0, 255.0]));
         assert_eq!(read(npy(&[2], &[-1i64, 7])), Elements::Integer(vec![-1, 7]));
         assert_eq!(read(npy(&[1, 1], &[7u32])), Elements::Integer(vec![7]));
+        assert_eq!(read(npy(&[2], &[-7i32, 7])), Elements::Integer(vec![-7, 7]));
+        assert_eq!(read(npy(&[2], &[-7i16, 300])), real(&[-7.0, 300.0]));
+        assert_eq!(read(npy(&[2], &[7u16, 65535])), real(&[7.0, 65535.0]));
+        assert_eq!(read(npy(&[2], &[-7i8, 7])), real(&[-7.0, 7.0]));
+        assert_eq!(read(npy(&[2], &[7, u64::MAX])), Elements::Unsigned(vec![7, u64::MAX]));
+        assert_eq!(read(npy(&[2], &[true, false])), real(&[1.0, 0.0]));
+        let mut halves = npy(&[2], &[0x3E00u16, 0xC000]);
+        let at = halves.windows(3).position(|w| w == b"<u2").unwrap();
+        halves[at + 1] = b'f';
+        assert_eq!(read(halves), real(&[1.5, -2.0]));
         let mut big = npy(&[1], &[1.5f32]);
         let at = big.windows(3).position(|w| w == b"<f4").unwrap();
         big[at] = b'>';
         let end = big.len() - 4;
         big[end..].reverse();
         assert_eq!(read(big), real(&[1.5]));
+    }
+
+    /// The smallest, the least normal, the largest and a third, as IEEE 754 has them.
+    #[test]
+    fn halves_are_decoded() {
+        let cases = [(0x0001, 2f32.powi(-24)), (0x0400, 2f32.powi(-14)), (0x7BFF, 65504.0)];
+        assert!(cases.iter().all(|&(bits, value)| half(bits) == value));
+        assert_eq!((half(0x3555), half(0x8000)), (0.333_251_95, 0.0));
+        assert_eq!((half(0x7C00), half(0xFC00)), (f32::INFINITY, f32::NEG_INFINITY));
+        assert!(half(0x7E00).is_nan());
+    }
+
+    #[test]
+    fn the_remedy_for_other_types_is_told() {
+        let mut bytes = npy(&[1], &[1.0f64]);
+        let at = bytes.windows(3).position(|w| w == b"<f8").unwrap();
+        bytes[at + 1] = b'c';
+        let message = Array::decode(&bytes).unwrap_err().to_string();
+        for word in ["c8", "int8 to int64, uint8 to uint64", "astype(\"float32\")"] {
+            assert!(message.contains(word), "{message}");
+        }
     }
 
     #[test]

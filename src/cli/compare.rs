@@ -8,14 +8,14 @@ use clap::{Args, ValueEnum};
 use pic::{Artifact, Compiler, Options};
 use serde::Serialize;
 
-use super::Session;
-use super::compile::{MethodName, Source};
+use super::compile::{Imported, MethodName, Source};
 use super::error::Failure;
 use super::forecast::Forecast;
 use super::input::{Samples, read_labels};
 use super::simulate::simulate;
 use super::text::{Table, bytes, or_dash, percent, seconds};
 use super::verify::verify;
+use super::{Session, values};
 
 /// Compile a network by every method and compare the programs, encrypted and simulated
 ///
@@ -34,7 +34,8 @@ pub struct Arguments {
     #[arg(long, value_name = "Y.npy")]
     input_labels: Option<PathBuf>,
     /// Samples that are encrypted
-    #[arg(long, value_name = "COUNT", default_value = "2")]
+    #[arg(long, value_name = "COUNT", default_value = "2", allow_negative_numbers = true)]
+    #[arg(value_parser = values::count::<NonZeroUsize>)]
     encrypted: NonZeroUsize,
     /// The methods to compare
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = MethodName::value_variants().to_vec())]
@@ -89,9 +90,9 @@ struct Figures {
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let compiler = arguments.source.compiler()?;
     let options = arguments.source.options()?;
-    let (_, shape) = arguments.source.network()?;
+    let Imported { shape, classes, .. } = arguments.source.network()?;
     let samples = Samples::read(&arguments.input, &shape)?;
-    let labels = read_labels(arguments.input_labels.as_deref(), samples.len())?;
+    let labels = read_labels(arguments.input_labels.as_deref(), samples.len(), classes)?;
     let samples = samples.preprocessed(&options.preprocessing, &shape);
     let mut rows = Vec::new();
     for &method in &arguments.methods {

@@ -6,7 +6,7 @@ use pic_compiler::evaluate::{exact_layers, outputs};
 use pic_ir::network::Network;
 use serde::Serialize;
 
-use super::text::{or_dash, percent};
+use super::text::{count, or_dash, percent};
 
 /// How two sets of outputs compare; keys of `--json`. Shares are of samples, from 0 to 1.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,8 @@ pub struct Comparison {
     pub unreliable: usize,
     /// Samples beyond the range that the model was calibrated for: `pic encrypt` refuses them.
     pub refused: usize,
+    /// Other samples that are unlike those of calibration: `pic encrypt` warns of them.
+    pub unusual: usize,
 }
 
 impl Comparison {
@@ -37,8 +39,10 @@ impl Comparison {
         plain: &[Vec<f32>],
         labels: Option<&[usize]>,
     ) -> Self {
-        let refused = samples.iter().filter(|sample| info.check_range(0, sample).is_err()).count();
-        Self { refused, ..Self::of_answers(answers, plain, labels) }
+        let (accepted, refused): (Vec<_>, Vec<_>) =
+            samples.iter().partition(|sample| info.check_range(0, sample).is_ok());
+        let unusual = accepted.iter().filter(|sample| !info.unusual(sample).is_empty()).count();
+        Self { refused: refused.len(), unusual, ..Self::of_answers(answers, plain, labels) }
     }
 
     fn of_answers(answers: &[Answer], plain: &[Vec<f32>], labels: Option<&[usize]>) -> Self {
@@ -69,6 +73,7 @@ impl Comparison {
             max_error: found.zip(plain.iter().flatten()).map(difference).fold(0.0, f64::max),
             unreliable: answers.iter().filter(|answer| !answer.reliable).count(),
             refused: 0,
+            unusual: 0,
         }
     }
 
@@ -85,19 +90,16 @@ impl Comparison {
         )
     }
 
-    /// What clients would be told; nothing where all is as it was in calibration.
+    /// What clients would be told.
     fn out_of_range(&self) -> String {
-        let mut text = String::new();
-        if self.refused > 0 {
-            text += &format!("refused      {} samples that `pic encrypt` refuses\n", self.refused);
-        }
-        if self.unreliable > 0 {
-            text += &format!(
-                "unreliable   {} answers that `pic decrypt` marks; they count as wrong\n",
-                self.unreliable
-            );
-        }
-        text
+        format!(
+            "refused      {} that `pic encrypt` refuses\n\
+             unusual      {} that `pic encrypt` warns of\n\
+             unreliable   {} that `pic decrypt` marks, counted as wrong\n",
+            count(self.refused, "sample"),
+            count(self.unusual, "sample"),
+            count(self.unreliable, "answer")
+        )
     }
 }
 
@@ -138,6 +140,6 @@ mod tests {
         let c = Comparison::of_answers(&[answer([1.0, 0.0]), unreliable], &plain, Some(&[0, 0]));
         assert_eq!((c.accuracy, c.agreement, c.unreliable), (Some(0.5), Some(0.5), 1));
         assert_eq!(c.plain_accuracy, Some(1.0));
-        assert!(c.text().contains("1 answers that `pic decrypt` marks"), "{}", c.text());
+        assert!(c.text().contains("1 answer that `pic decrypt` marks"), "{}", c.text());
     }
 }

@@ -1,6 +1,5 @@
 //! `pic compile`: from an ONNX file to an artifact.
 
-use std::fs;
 use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::Machine;
-use super::input::{Samples, read_labels};
+use super::input::{self, Samples, read_labels};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
 use super::{Session, output, values};
@@ -85,20 +84,21 @@ struct Goals {
     #[arg(long, value_name = "BITS", default_value = "128", value_parser = values::security)]
     security: SecurityLevel,
     /// A bootstrap may fail, that is return a wrong value, with probability 2^-BITS: 10 to 256. Ask for 128 where
-    /// others could provoke failures and see them
-    #[arg(long, value_name = "BITS", default_value_t = Options::default().failure_bits)]
-    #[arg(value_parser = values::failure_bits)]
-    failure: f64,
+    /// others could provoke failures and see them [default: 60]
+    #[arg(long, value_name = "BITS", value_parser = values::failure_bits)]
+    failure: Option<f64>,
     /// Nonzero coefficients of the secret under which bootstrapping raises the modulus: 32, 48 or 64. More are the safer
-    /// against attacks that are yet to be found, and take longer
-    #[arg(long, value_name = "WEIGHT", default_value_t, value_parser = values::ephemeral_weight)]
-    ephemeral_weight: EphemeralWeight,
+    /// against attacks that are yet to be found, and take longer [default: 32]
+    #[arg(long, value_name = "WEIGHT", value_parser = values::ephemeral_weight)]
+    ephemeral_weight: Option<EphemeralWeight>,
     /// Least predicted precision of the output
     #[arg(long, value_name = "BITS", default_value_t = Options::default().min_precision_bits)]
     min_precision: f64,
-    /// Compile for answers that others may see, so many under one secret key (`decrypt --share`): with some 17 bits more
-    /// precision than the answers will have
-    #[arg(long, value_name = "ANSWERS")]
+    /// Compile for answers that others may see, so many under one secret key (`decrypt --share`): with as many bits of
+    /// precision as hiding the scheme's error in them costs, beyond the 6 that remain. For 50 answers of 10 outputs these
+    /// are 21.3, and 27.3 in all; four times as many answers or outputs cost one more
+    #[arg(long, value_name = "ANSWERS", value_parser = values::count::<NonZeroU64>)]
+    #[arg(allow_negative_numbers = true)]
     shareable: Option<NonZeroU64>,
     /// Most memory that the server may need
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
@@ -126,13 +126,16 @@ struct Goals {
 #[command(next_help_heading = "Preprocessing: (scale · raw − mean) / std")]
 struct PreprocessingArguments {
     /// Factor of every raw value, as 1/255
-    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::quotient)]
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::factor)]
+    #[arg(allow_hyphen_values = true)]
     scale: f64,
     /// One value, or one per channel, as 0.49,0.48,0.45
     #[arg(long, value_delimiter = ',', default_value = "0", allow_negative_numbers = true)]
+    #[arg(value_parser = values::mean)]
     mean: Vec<f64>,
     /// One value, or one per channel
-    #[arg(long, value_delimiter = ',', default_value = "1")]
+    #[arg(long, value_delimiter = ',', default_value = "1", allow_negative_numbers = true)]
+    #[arg(value_parser = values::deviation)]
     std: Vec<f64>,
 }
 
@@ -233,7 +236,8 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
             points: arguments
                 .pareto
                 .then(|| (points(useful(&compiled.front)), points(&compiled.uniform))),
-            notes: compiled.notes.clone(),
+            notes: [compiled.notes.clone(), arguments.source.goals.without_effect(&compiled)]
+                .concat(),
         },
     };
 
@@ -256,6 +260,13 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// A network as a file, the shape of its input and the number of its outputs.
+pub struct Imported {
+    pub onnx: Vec<u8>,
+    pub shape: Vec<usize>,
+    pub classes: usize,
+}
+
 /// What goes to stdout.
 enum Printed {
     Product((serde_json::Value, String)),
@@ -271,9 +282,9 @@ impl Source {
 
     /// A compiler that has read the network and the samples.
     pub fn compiler(&self) -> Result<Compiler, Failure> {
-        let (onnx, shape) = self.network()?;
+        let Imported { onnx, shape, classes } = self.network()?;
         let samples = Samples::read(&self.calibration, &shape)?;
-        let labels = read_labels(self.labels.as_deref(), samples.len())?;
+        let labels = read_labels(self.labels.as_deref(), samples.len(), classes)?;
         let compiler = Compiler::from_bytes(onnx).calibration(samples.iter());
         Ok(match labels {
             Some(labels) => compiler.labels(labels),
@@ -288,15 +299,15 @@ impl Source {
         Ok(precision_needed(answers.get(), network.graph[network.output].len()))
     }
 
-    /// The network as a file, and the shape of its input.
-    pub fn network(&self) -> Result<(Vec<u8>, Vec<usize>), Failure> {
+    /// The network as a file, and what it takes and gives.
+    pub fn network(&self) -> Result<Imported, Failure> {
         let (onnx, network) = self.import()?;
         let shape = network.graph[network.input()].shape.clone();
-        Ok((onnx, shape))
+        Ok(Imported { onnx, shape, classes: network.graph[network.output].len() })
     }
 
     fn import(&self) -> Result<(Vec<u8>, Network), Failure> {
-        let onnx = fs::read(&self.model);
+        let onnx = input::read(&self.model);
         let onnx = onnx.map_err(|e| Failure::file("read", &self.model, &e))?;
         let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
         Ok((onnx, network))
@@ -309,8 +320,8 @@ impl Source {
             max_accuracy_drop: goals.max_accuracy_drop,
             latency_budget: goals.latency_budget,
             security: goals.security,
-            failure_bits: goals.failure,
-            ephemeral_weight: goals.ephemeral_weight,
+            failure_bits: goals.failure.unwrap_or(Options::default().failure_bits),
+            ephemeral_weight: goals.ephemeral_weight.unwrap_or_default(),
             min_precision_bits: goals.min_precision.max(self.sharing_precision()?),
             cost: match goals.cost.as_deref() {
                 Some(path) => Some(read_cost(path)?),
@@ -334,11 +345,25 @@ impl Source {
     }
 }
 
+impl Goals {
+    /// Options that were given and have had no effect.
+    fn without_effect(&self, compiled: &Compiled) -> Vec<String> {
+        let given = [
+            ("--failure", self.failure.is_some()),
+            ("--ephemeral-weight", self.ephemeral_weight.is_some()),
+        ];
+        let idle =
+            given.iter().filter(|(_, given)| *given && compiled.program.bootstrapping.is_none());
+        idle.map(|(name, _)| format!("{name} has no effect: the program has no bootstraps"))
+            .collect()
+    }
+}
+
 fn read_cost(path: &Path) -> Result<CostModel, Failure> {
-    let text = fs::read_to_string(path).map_err(|e| Failure::file("read", path, &e))?;
+    let text = input::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let help = "make one with `pic bench --output cost.json`";
     let cost: CostModel =
-        serde_json::from_str(&text).map_err(|e| Failure::new("pic::cost", &e, help))?;
+        serde_json::from_slice(&text).map_err(|e| Failure::new("pic::cost", &e, help))?;
     if cost.is_sound() {
         return Ok(cost);
     }
@@ -416,4 +441,18 @@ fn text(report: &Report, output: &Path) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_defaults() {
+        assert_eq!(Options::default().failure_bits, 60.0);
+        assert_eq!(EphemeralWeight::default().get(), 32);
+        let flooding = precision_needed(50, 10) - 6.0;
+        assert_eq!(format!("{flooding:.1}, {:.1}", precision_needed(50, 10)), "21.3, 27.3");
+        assert!((precision_needed(200, 10) - precision_needed(50, 10) - 1.0).abs() < 1e-9);
+    }
 }

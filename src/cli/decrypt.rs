@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use pic::{Answer, Artifact, Client, ClientInfo, EncryptedInput, EncryptedOutput};
+use pic_ir::program::RangeCheck;
+use pic_runtime::sharing::SharedAnswers;
 use serde::Serialize;
 
 use super::error::Failure;
-use super::{Session, UNRELIABLE, output};
+use super::text::figure;
+use super::{Session, output, reliability, values};
 
 /// Decrypt answers and show the likeliest classes
 ///
@@ -45,10 +48,12 @@ pub struct Arguments {
     raw: bool,
     /// Show only so many likeliest classes, without their values
     #[arg(long, value_name = "CLASSES", conflicts_with_all = ["output", "raw"])]
+    #[arg(value_parser = values::count::<NonZeroUsize>, allow_negative_numbers = true)]
     top: Option<NonZeroUsize>,
     /// For others to see: with noise that hides the secret key as long as no more than so many answers are shared
     /// under it
     #[arg(long, value_name = "ANSWERS", conflicts_with = "raw")]
+    #[arg(value_parser = values::count::<NonZeroU64>, allow_negative_numbers = true)]
     share: Option<NonZeroU64>,
 }
 
@@ -70,6 +75,26 @@ struct Report {
     reliable: Vec<bool>,
     /// The sum of each range check over its limit; none if the program has no range check.
     range_check: Vec<Option<f64>>,
+    /// With `--share`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<Shared>,
+}
+
+/// How many answers under the secret key others may see.
+#[derive(Serialize)]
+struct Shared {
+    /// How many have been shared, these among them.
+    answers: u64,
+    limit: u64,
+    /// How many more may be.
+    remaining: u64,
+}
+
+impl Shared {
+    fn count(counter: &SharedAnswers, limit: u64) -> Result<Self, Failure> {
+        let answers = counter.count()?;
+        Ok(Self { answers, limit, remaining: limit.saturating_sub(answers) })
+    }
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
@@ -84,13 +109,14 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure>
     if let Some(question) = &arguments.question {
         encrypted.check_question(&EncryptedInput::open(question)?)?;
     }
-    let answers = match (arguments.share, arguments.raw) {
-        (Some(answers), _) => {
+    let (answers, shared) = match (arguments.share, arguments.raw) {
+        (Some(limit), _) => {
             let counter = client.shared_answers(&arguments.secret_key);
-            client.decrypt_for_sharing(&encrypted, answers.get(), &counter)?
+            let answers = client.decrypt_for_sharing(&encrypted, limit.get(), &counter)?;
+            (answers, Some(Shared::count(&counter, limit.get())?))
         }
-        (None, true) => client.decrypt_raw(&encrypted)?,
-        (None, false) => client.decrypt(&encrypted)?,
+        (None, true) => (client.decrypt_raw(&encrypted)?, None),
+        (None, false) => (client.decrypt(&encrypted)?, None),
     };
     let shown = |answer: &Answer| match answer.reliable || arguments.raw {
         true => answer.outputs.clone(),
@@ -109,10 +135,19 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure>
         top: answers.iter().map(Answer::class).collect(),
         reliable: answers.iter().map(|answer| answer.reliable).collect(),
         range_check: answers.iter().map(|answer| answer.range_check).collect(),
+        shared,
     };
-    session.print(&report, || text(&answers, &arguments, client.info()))?;
-    let all = report.reliable.iter().all(|&reliable| reliable);
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(UNRELIABLE) })
+    session.print(&report, || {
+        text(&answers, &arguments, client.info())
+            + &report.shared.as_ref().map(shared_text).unwrap_or_default()
+    })?;
+    Ok(reliability(report.reliable.iter().all(|&reliable| reliable)))
+}
+
+fn shared_text(Shared { answers, limit, remaining }: &Shared) -> String {
+    format!(
+        "{answers} of {limit} answers under this secret key have been shared, {remaining} remain\n"
+    )
 }
 
 fn text(answers: &[Answer], arguments: &Arguments, info: &ClientInfo) -> String {
@@ -123,7 +158,9 @@ fn text(answers: &[Answer], arguments: &Arguments, info: &ClientInfo) -> String 
     };
     let line = |(sample, answer): (usize, &Answer)| match (answer.reliable, arguments.raw) {
         (true, _) => format!("sample {sample}: {}\n", classes(answer, arguments.top, digits)),
-        (false, true) => format!("sample {sample}: unreliable {:?}\n", answer.outputs),
+        (false, true) => {
+            format!("sample {sample}: unreliable: {}; {:?}\n", doubt(answer, info), answer.outputs)
+        }
         (false, false) => {
             format!(
                 "sample {sample}: unreliable: {}; was the input like them?\n",
@@ -150,12 +187,56 @@ fn classes(answer: &Answer, top: Option<NonZeroUsize>, digits: usize) -> String 
 /// Why an answer is not reliable.
 fn doubt(answer: &Answer, info: &ClientInfo) -> String {
     let [low, high] = info.output_range();
-    if answer.outputs.iter().all(|&v| (low..=high).contains(&f64::from(v)))
-        && let Some(sum) = answer.range_check
-    {
-        return format!(
-            "some layer's values left the range of those of calibration samples (range check at {sum:.2} of its limit)"
-        );
+    let check = info.range_check.as_ref().map(|part| part.check);
+    reasons(answer, [low, high], check)
+}
+
+/// The same by the range of outputs and the range check.
+fn reasons(answer: &Answer, [low, high]: [f64; 2], check: Option<RangeCheck>) -> String {
+    let outside = answer.outputs.iter().any(|&v| !(low..=high).contains(&f64::from(v)));
+    let outputs = format!(
+        "outputs are not within {low:.4} and {high:.4}, as those of calibration samples are"
+    );
+    let layers = "some layer's values left the range of those of calibration samples";
+    match (check, answer.range_check) {
+        // Shared: the sum is not shown, and neither are outputs.
+        (Some(_), None) => format!("{outputs}, or {layers}"),
+        (Some(check), Some(sum)) => {
+            let layers = format!("{layers} (range check at {} times its limit)", figure(sum));
+            match (outside, check.fails(sum * check.limit)) {
+                (true, false) => outputs,
+                (true, true) => format!("{outputs}, and {layers}"),
+                (false, _) => layers,
+            }
+        }
+        (None, _) => outputs,
     }
-    format!("outputs are not within {low:.4} and {high:.4}, as those of calibration samples are")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_told() {
+        let answer = |output: f32, range_check| Answer {
+            outputs: vec![0.0, output],
+            reliable: false,
+            range_check,
+        };
+        let check = RangeCheck { first: 0, limit: 2.0 };
+        let told = |output, sum, check| {
+            let text = reasons(&answer(output, sum), [-1.0, 1.0], check);
+            (text.contains("not within -1.0000 and 1.0000"), text.contains("some layer's values"))
+        };
+        assert_eq!(told(2.0, None, None), (true, false));
+        assert_eq!(told(2.0, Some(0.5), Some(check)), (true, false));
+        assert_eq!(told(0.5, Some(1.5), Some(check)), (false, true));
+        assert_eq!(told(2.0, Some(1.5), Some(check)), (true, true));
+        assert_eq!(told(f32::NAN, None, Some(check)), (true, true));
+        // Just beyond the limit, and rounded to it.
+        assert_eq!(told(0.5, Some(1.0), Some(check)), (false, true));
+        let huge = reasons(&answer(0.5, Some(1e90)), [-1.0, 1.0], Some(check));
+        assert!(huge.contains("1.00e90 times"), "{huge}");
+    }
 }

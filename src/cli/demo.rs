@@ -16,6 +16,7 @@ use super::forecast::Machine;
 use super::input::{self, InputError, Samples};
 use super::summary::Summary;
 use super::text::{Table, bytes, or_dash, seconds};
+use super::values;
 use super::verify::{Report as Verified, verify};
 
 /// Compile an embedded network and classify a handwritten digit without seeing it
@@ -26,7 +27,7 @@ use super::verify::{Report as Verified, verify};
 #[command(after_help = "Example:\n  pic demo --index 7")]
 pub struct Arguments {
     /// Which of the test digits
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = values::index, allow_negative_numbers = true)]
     index: usize,
 }
 

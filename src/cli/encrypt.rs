@@ -9,13 +9,15 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::input::Samples;
-use super::text::{bytes, seconds};
-use super::{Session, output};
+use super::text::{bytes, count, seconds};
+use super::{Session, output, values};
 
 /// Encrypt one sample or a batch
 ///
 /// Samples outside the range that the model was calibrated for are refused: they would get wrong answers that look
 /// like any other. Samples that are only unlike those of calibration are encrypted, with a warning.
+///
+/// The part of the model for clients suffices.
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
     pic encrypt model.pic --secret-key secret.key --input x.npy --index 3 -o x.ct")]
@@ -30,7 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "X.npy")]
     input: PathBuf,
     /// Encrypt only this sample of the batch, counted from 0
-    #[arg(long)]
+    #[arg(long, value_parser = values::index, allow_negative_numbers = true)]
     index: Option<usize>,
     /// Encrypt samples outside the range that the model was calibrated for, too
     #[arg(long)]
@@ -82,8 +84,8 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     };
     session.print(&report, || {
         format!(
-            "{} samples encrypted to {} ({}) in {}\n",
-            report.samples,
+            "{} encrypted to {} ({}) in {}\n",
+            count(report.samples, "sample"),
             arguments.output.display(),
             bytes(report.bytes as u64),
             seconds(report.seconds)
@@ -106,7 +108,7 @@ fn warnings(info: &ClientInfo, samples: &[Vec<f32>]) -> Vec<String> {
     let more = warnings.len().saturating_sub(MOST_WARNINGS);
     if more > 0 {
         warnings.truncate(MOST_WARNINGS);
-        warnings.push(format!("{more} more warnings of this kind"));
+        warnings.push(format!("{} of this kind", count(more, "more warning")));
     }
     warnings
 }

@@ -31,6 +31,15 @@ impl Failure {
         Self { code: code.into(), message: message(error), help: help.into().map(String::from) }
     }
 
+    /// Arguments that were not understood.
+    pub fn usage(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let (message, advice) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let message = message.trim().trim_start_matches("error: ").to_owned();
+        let help = Some(advice.trim()).filter(|advice| !advice.is_empty()).map(String::from);
+        Self { code: "pic::usage".into(), message, help }
+    }
+
     /// A file that cannot be read or written.
     pub fn file(action: &str, path: &Path, error: &io::Error) -> Self {
         let message = format!("cannot {action} `{}`: {error}", path.display());
@@ -108,6 +117,10 @@ impl From<InputError> for Failure {
 impl From<pic::Error> for Failure {
     fn from(error: pic::Error) -> Self {
         let (code, help) = runtime_advice(&error);
+        if let pic::Error::MissingPart { part } = error {
+            let message = missing_part(part);
+            return Self { code: code.into(), message, help: help.map(String::from) };
+        }
         Self::new(code, &error, help)
     }
 }
@@ -179,6 +192,14 @@ impl Diagnostic for Failure {
     }
 }
 
+/// Which file of a model it is that lacks a part.
+fn missing_part(part: &str) -> String {
+    match part {
+        "program" => "this is the client's part of the model: it has no `program` part".into(),
+        _ => format!("this is the server's part of the model: it has no `{part}` part"),
+    }
+}
+
 /// Code and advice for errors of files, keys and ciphertexts.
 fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
     use pic::Error as E;
@@ -192,8 +213,14 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
             ),
         ),
         E::Write { source, .. } => file_advice(source),
+        E::MissingPart { part: "program" } => (
+            "pic::artifact::part",
+            Some(
+                "give MODEL.pic, or to `pic run` the server's part (`pic compile --server-output`)",
+            ),
+        ),
         E::MissingPart { .. } => {
-            ("pic::artifact::part", Some("ask the model's owner for the complete file"))
+            ("pic::artifact::part", Some("give MODEL.pic, which the model's owner has"))
         }
         E::OtherProgram { .. } => (
             "pic::key::program",

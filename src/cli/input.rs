@@ -1,13 +1,34 @@
-//! Samples and labels from files, checked against what a model expects.
+//! Files that are read: samples and labels, checked against what a model expects.
 //!
 //! Values stay raw: preprocessing belongs to the model and is applied where it takes the samples.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use pic::Preprocessing;
 
 use super::array::{Array, ArrayError, Elements};
+
+/// Opens a file that is to be read whole. Opening a pipe would wait for its writer, and a device may have no end.
+pub fn open(path: &Path) -> io::Result<File> {
+    let metadata = fs::metadata(path)?;
+    let reason = match metadata.file_type() {
+        kind if kind.is_dir() => "it is a folder",
+        kind if !kind.is_file() => "it is a pipe or a device: a file is needed, which has an end",
+        _ if metadata.len() == 0 => "it is empty",
+        _ => return File::open(path),
+    };
+    Err(io::Error::other(reason))
+}
+
+/// The bytes of such a file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut open(path)?, &mut bytes)?;
+    Ok(bytes)
+}
 
 /// Samples of equal shape, flattened.
 #[derive(Debug)]
@@ -90,8 +111,12 @@ impl Samples {
     }
 }
 
-/// Reads one label per sample, where a file is given.
-pub fn read_labels(path: Option<&Path>, samples: usize) -> Result<Option<Vec<usize>>, InputError> {
+/// Reads one label per sample, where a file is given, each one of so many classes.
+pub fn read_labels(
+    path: Option<&Path>,
+    samples: usize,
+    classes: usize,
+) -> Result<Option<Vec<usize>>, InputError> {
     let read = |path: &Path| {
         let count = |shape: &[usize]| shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         let expected = |shape: &[usize]| count(shape) == Some(samples);
@@ -102,7 +127,15 @@ pub fn read_labels(path: Option<&Path>, samples: usize) -> Result<Option<Vec<usi
             }
             source => InputError::read(path, source),
         })?;
-        labels(array, path, samples)
+        let labels = labels(array, path, samples)?;
+        // A network with a single output has no classes, and its labels are of no use.
+        match labels.iter().position(|&label| classes > 1 && label >= classes) {
+            Some(sample) => {
+                let (path, label) = (path.into(), labels[sample]);
+                Err(InputError::Class { path, sample, label, classes })
+            }
+            None => Ok(labels),
+        }
     };
     path.map(read).transpose()
 }
@@ -111,6 +144,9 @@ pub fn read_labels(path: Option<&Path>, samples: usize) -> Result<Option<Vec<usi
 pub fn labels(array: Array, path: &Path, samples: usize) -> Result<Vec<usize>, InputError> {
     let integers = match array.elements {
         Elements::Integer(values) => values,
+        Elements::Unsigned(values) => {
+            values.into_iter().map(|v| i64::try_from(v).unwrap_or(i64::MAX)).collect()
+        }
         Elements::Real(values) => {
             let whole = |v: &f32| if v.fract() == 0.0 { *v as i64 } else { -1 };
             values.iter().map(whole).collect()
@@ -205,6 +241,22 @@ pub enum InputError {
         /// The sample, counted from 0.
         sample: usize,
     },
+    /// A class that the network does not have.
+    #[error(
+        "`{}`: the label of sample {sample} is {label}, and the network has {classes} classes, 0 to {}",
+        path.display(), classes - 1
+    )]
+    #[diagnostic(code(pic::input::label), help("check that labels and network belong together"))]
+    Class {
+        /// The file.
+        path: PathBuf,
+        /// The sample, counted from 0.
+        sample: usize,
+        /// Its label.
+        label: usize,
+        /// Outputs of the network.
+        classes: usize,
+    },
 }
 
 impl InputError {
@@ -265,7 +317,7 @@ mod tests {
     #[test]
     fn labels_are_class_indices() {
         let folder = tempfile::tempdir().unwrap();
-        let read = |path: &Path, samples| read_labels(Some(path), samples);
+        let read = |path: &Path, samples| read_labels(Some(path), samples, 256);
         let labels = file(&folder, &[2], vec![3i64, 0]);
         assert_eq!(read(&labels, 2).unwrap(), Some(vec![3, 0]));
         assert!(matches!(read(&labels, 3), Err(InputError::LabelCount { .. })));
@@ -275,5 +327,21 @@ mod tests {
         assert!(matches!(read(&negative, 2), Err(InputError::Label { sample: 1, .. })));
         let fraction = file(&folder, &[1], vec![0.5f32]);
         assert!(matches!(read(&fraction, 1), Err(InputError::Label { sample: 0, .. })));
+        let beyond = file(&folder, &[3], vec![9u64, 10, u64::MAX]);
+        let error = read_labels(Some(&beyond), 3, 10).unwrap_err();
+        assert!(matches!(error, InputError::Class { sample: 1, label: 10, classes: 10, .. }));
+        assert_eq!(read_labels(Some(&beyond), 3, 1).unwrap().unwrap()[1], 10);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        let why = |path: &Path| read(path).unwrap_err().to_string();
+        assert_eq!(why(folder.path()), "it is a folder");
+        assert_eq!(why(&empty), "it is empty");
+        assert!(why(Path::new("/dev/zero")).contains("a pipe or a device"));
+        assert!(why(&folder.path().join("missing")).contains("No such file"));
     }
 }

@@ -13,7 +13,8 @@ use super::{Session, memory, output};
 
 /// Make keys for a compiled model
 ///
-/// The secret key stays with the client. The evaluation keys go to the server; they decrypt nothing.
+/// The secret key stays with the client. The evaluation keys go to the server; they decrypt nothing. The part of the
+/// model for clients suffices.
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
     pic keygen model.pic --secret-key secret.key --evaluation-keys evaluation.keys")]
@@ -50,6 +51,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let Arguments { secret_key, evaluation_keys, force, yes, .. } = &arguments;
     Client::check_key_pair(secret_key, evaluation_keys, *force)?;
+    [secret_key, evaluation_keys].into_iter().try_for_each(|path| output::check_folder(path))?;
     let sizes = artifact.client()?.key_sizes();
     if !yes {
         check_sizes(sizes, evaluation_keys)?;

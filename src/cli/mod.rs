@@ -2,8 +2,8 @@
 //! libraries, and every command is a short sequence of their calls.
 //!
 //! Results go to stdout, as text or as JSON; progress, warnings and errors go to stderr. The exit
-//! code is 0 for success, 1 for a command that failed, 2 for one that was not understood and 3 for `decrypt` with
-//! answers that are not to be relied on.
+//! code is 0 for success, 1 for a command that failed, 2 for one that was not understood and 3 for `decrypt` and `verify`
+//! with answers that are not to be relied on.
 
 mod array;
 mod bench;
@@ -31,6 +31,7 @@ mod values;
 mod verify;
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -54,9 +55,10 @@ struct Cli {
     /// Print results as JSON
     #[arg(long, global = true, help_heading = "Every command")]
     json: bool,
-    /// Threads to use [default: all cores]
+    /// Threads to use, up to 1024 [default: all cores]
     #[arg(long, global = true, value_name = "COUNT", help_heading = "Every command")]
-    threads: Option<std::num::NonZeroUsize>,
+    #[arg(value_parser = values::threads, allow_negative_numbers = true)]
+    threads: Option<NonZeroUsize>,
     #[command(subcommand)]
     command: Command,
 }
@@ -78,6 +80,14 @@ enum Command {
 
 /// Exit code of a command that did what was asked, but has answers that are not to be relied on.
 const UNRELIABLE: u8 = 3;
+
+/// Exit code of a command that was not understood, as clap has it.
+const USAGE: u8 = 2;
+
+/// The code of a command whose answers are all to be relied on, or not.
+fn reliability(all_reliable: bool) -> ExitCode {
+    if all_reliable { ExitCode::SUCCESS } else { ExitCode::from(UNRELIABLE) }
+}
 
 /// What all commands share.
 struct Session {
@@ -119,21 +129,47 @@ impl Session {
 
 /// Reads the arguments and runs the command.
 pub fn main() -> ExitCode {
-    let Cli { json, threads, command } = Cli::parse();
-    let session = Session { json, progress: Reporter::new() };
-    match dispatch(command, threads.map_or(0, Into::into), &session) {
-        Ok(code) => code,
-        Err(failure) => {
-            session.progress.finish();
-            failure.show(json);
-            ExitCode::FAILURE
+    let Cli { json, threads, command } = match Cli::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version are no errors. Arguments that were not understood are looked at as they are.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|a| a == "--json") => {
+            Failure::usage(&error).show(true);
+            return ExitCode::from(USAGE);
         }
-    }
+        Err(error) => error.exit(),
+    };
+    let session = Session { json, progress: Reporter::new() };
+    let result = dispatch(command, threads, &session);
+    session.progress.finish();
+    result.unwrap_or_else(|failure| {
+        failure.show(json);
+        ExitCode::FAILURE
+    })
 }
 
-fn dispatch(command: Command, threads: usize, session: &Session) -> Result<ExitCode, Failure> {
-    // 0 stands for as many as there are cores.
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+/// How many threads rayon is told to use by those who start the process.
+const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
+
+fn start_threads(threads: Option<NonZeroUsize>) -> Result<(), Failure> {
+    let given = std::env::var(THREADS_VARIABLE).ok().and_then(|text| text.parse::<usize>().ok());
+    if let (None, Some(given)) = (threads, given)
+        && given > *values::THREADS.end()
+    {
+        let message =
+            format!("{THREADS_VARIABLE} is {given}: at most {} threads", values::THREADS.end());
+        return Err(Failure::new("pic::threads", &io::Error::other(message), None));
+    }
+    // 0 stands for what the variable says, or as many as there are cores.
+    let threads = threads.map_or(0, NonZeroUsize::get);
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+}
+
+fn dispatch(
+    command: Command,
+    threads: Option<NonZeroUsize>,
+    session: &Session,
+) -> Result<ExitCode, Failure> {
+    start_threads(threads)?;
     match command {
         Command::Compile(arguments) => compile::run(arguments, session),
         Command::Compare(arguments) => compare::run(arguments, session),
@@ -143,7 +179,7 @@ fn dispatch(command: Command, threads: usize, session: &Session) -> Result<ExitC
         Command::Encrypt(arguments) => encrypt::run(arguments, session),
         Command::Run(arguments) => run::run(arguments, session),
         Command::Decrypt(arguments) => return decrypt::run(arguments, session),
-        Command::Verify(arguments) => verify::run(arguments, session),
+        Command::Verify(arguments) => return verify::run(arguments, session),
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),
     }?;

@@ -15,12 +15,24 @@ pub fn check(outputs: &[&Path], inputs: &[&Path]) -> Result<(), Failure> {
     for (index, output) in outputs.iter().enumerate() {
         let fail = |error: io::Error| Failure::file("write", output, &error);
         output_file::check(output, Access::Shared).map_err(fail)?;
+        check_folder(output)?;
         if is_among(output, &outputs[..index]) {
             return Err(fail(Irreplaceable::Output.into()));
         }
         check_no_input(output, inputs)?;
     }
     Ok(())
+}
+
+/// Refuses an output whose folder cannot be written to: files are made beside their place.
+pub fn check_folder(output: &Path) -> Result<(), Failure> {
+    let allowed = rustix::fs::access(folder(output), rustix::fs::Access::WRITE_OK);
+    allowed.map_err(|e| {
+        let error = io::Error::from(e);
+        let error =
+            io::Error::new(error.kind(), format!("its folder cannot be written to: {error}"));
+        Failure::file("write", output, &error)
+    })
 }
 
 /// Refuses an output that would destroy an input.
@@ -56,9 +68,14 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 
 /// Bytes that are free where a file is to go, if the system tells.
 pub fn free_bytes(path: &Path) -> Option<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let stat = rustix::fs::statvfs(folder.unwrap_or(Path::new("."))).ok()?;
+    let stat = rustix::fs::statvfs(folder(path)).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Where a file is to go.
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 const PRIVATE: Access = Access::Private { overwrite: true };

@@ -10,16 +10,18 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::{Forecast, Machine};
-use super::text::{bytes, or_dash, seconds};
+use super::text::{bytes, count, or_dash, seconds};
 use super::trace::{Layer, Operations, Trace, layers_table, operations, operations_table};
 use super::{Session, memory, output, values};
 
 /// Run a compiled model on encrypted samples
+///
+/// The part of the model for servers suffices.
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
     pic run model.pic --evaluation-keys evaluation.keys --input x.ct -o y.ct")]
 pub struct Arguments {
-    /// The compiled model
+    /// The compiled model, or its part for servers
     #[arg(value_name = "MODEL.pic")]
     artifact: PathBuf,
     /// The evaluation keys of the client who encrypted the samples
@@ -112,8 +114,8 @@ pub fn run_traced(
 fn text(report: &Report) -> String {
     let layers = report.layers.as_deref().map(layers_table);
     format!(
-        "{} samples in {} after {} of preparation; peak memory {}\npredicted {}\n\none sample:\n{}{}",
-        report.samples,
+        "{} in {} after {} of preparation; peak memory {}\npredicted {}\n\none sample:\n{}{}",
+        count(report.samples, "sample"),
         seconds(report.seconds),
         seconds(report.preparation_seconds),
         or_dash(report.peak_bytes, bytes),

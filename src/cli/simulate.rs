@@ -14,16 +14,17 @@ use super::Session;
 use super::comparison::{Comparison, plain_outputs};
 use super::error::Failure;
 use super::input::{Samples, read_labels};
-use super::text::percent;
+use super::text::{count, figure, percent};
 
 /// Run a compiled model without encryption and compare it with the plain network
 ///
 /// Computes what the encrypted program computes, with random errors as large as those that
-/// encryption would add.
+/// encryption would add. Counts the samples that `pic encrypt` would refuse or warn of, and the answers that `pic decrypt`
+/// would mark.
 #[derive(Args)]
 #[command(after_help = "Example:\n  pic simulate model.pic --input x.npy --labels y.npy")]
 pub struct Arguments {
-    /// The compiled model
+    /// The compiled model, not one of its parts
     #[arg(value_name = "MODEL.pic")]
     artifact: PathBuf,
     /// Raw samples, .npy or .npz
@@ -72,7 +73,8 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let info = artifact.client()?;
     let samples = Samples::read(&arguments.input, &info.input.shape)?;
-    let labels = read_labels(arguments.labels.as_deref(), samples.len())?;
+    let classes = info.output.shape.iter().product();
+    let labels = read_labels(arguments.labels.as_deref(), samples.len(), classes)?;
     let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
     let seed = (!arguments.without_noise).then_some(arguments.seed);
     let report = simulate(&artifact, &samples, labels.as_deref(), seed, session)?;
@@ -82,9 +84,13 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
 }
 
 fn text(check: &RangeChecked) -> String {
-    let RangeChecked { failing, largest, median } = check;
+    let &RangeChecked { failing, largest, median } = check;
     format!(
-        "range check  {failing} samples in doubt, largest sum {largest:.3} of the limit, median {median:.3}\n"
+        "range check  {} in doubt; sums in units of the limit (encrypted, a huge one wraps around to any value): \
+         largest {}, median {}\n",
+        count(failing, "sample"),
+        figure(largest),
+        figure(median)
     )
 }
 

@@ -10,6 +10,7 @@ use pic_ir::activations::Approximation;
 use pic_ir::cost::Target;
 use pic_ir::memory::Memory;
 use pic_ir::program::{Op, Program};
+use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
 use super::forecast::{Forecast, Machine};
@@ -18,6 +19,7 @@ use super::text::{Table, bytes, or_dash, percent};
 /// The decisions behind an artifact; the keys of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Summary {
+    part: Part,
     input: Vec<usize>,
     output: Vec<usize>,
     log_n: u32,
@@ -37,12 +39,23 @@ pub struct Summary {
     activations: Option<Vec<Activation>>,
     /// Operations by kind; absent in files for clients.
     operations: Option<Operations>,
-    /// Absent in programs without one, and in files for clients.
+    /// Absent in programs without one.
     range_check: Option<Checks>,
+    /// How many answers under one secret key `decrypt --share` can hide the scheme's error in, at most.
+    shareable_answers: u64,
     /// How often intervals of polynomials were left; absent in files for clients and servers.
     held_back: Option<HeldBack>,
     predicted: Predicted,
     program_hash: String,
+}
+
+/// What of a compiled model a file holds.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Complete,
+    Server,
+    Client,
 }
 
 /// What the answers and the secret key of a bootstrapped program depend on beside the parameters.
@@ -83,8 +96,8 @@ struct Operations {
 /// The range check of a program.
 #[derive(Debug, Serialize)]
 struct Checks {
-    /// Values that compute it.
-    operations: usize,
+    /// Values that compute it; absent in files for clients.
+    operations: Option<usize>,
     /// The sum that no honest sample exceeds.
     limit: f64,
 }
@@ -113,18 +126,26 @@ impl Summary {
     pub fn new(artifact: &Artifact, machine: &Machine) -> Result<Self, Error> {
         let client = artifact.client()?;
         let (input_range, output_range) = (client.input_range(), client.output_range());
-        let ClientInfo { parameters, input, output, keys, predicted, calibration, .. } = client;
+        let ClientInfo {
+            parameters, input, output, keys, predicted, calibration, range_check, ..
+        } = client;
         let program = present(artifact.program())?;
         let model = present(artifact.model())?;
         let held_back = model
             .as_ref()
             .map(|model| HeldBack { samples: model.facts.held_back, outside: model.facts.outside });
-        let check = program.as_ref().and_then(|p| p.range_check.zip(Some(p.range_check_values())));
+        let part = match (&program, &model) {
+            (None, _) => Part::Client,
+            (Some(_), None) => Part::Server,
+            (Some(_), Some(_)) => Part::Complete,
+        };
+        let outputs = output.shape.iter().product();
         let activations = model.map(|model| {
             let layers = model.activations.layers.iter();
             layers.map(|layer| Activation::new(layer, program.as_ref())).collect()
         });
         Ok(Self {
+            part,
             input: input.shape,
             output: output.shape,
             log_n: parameters.log_n(),
@@ -142,8 +163,11 @@ impl Summary {
             calibration_samples: calibration.map(|calibration| calibration.samples),
             activations,
             operations: program.as_ref().map(Operations::new),
-            range_check: check
-                .map(|(check, values)| Checks { operations: values.len(), limit: check.limit }),
+            range_check: range_check.map(|part| Checks {
+                operations: program.as_ref().map(|program| program.range_check_values().len()),
+                limit: part.check.limit,
+            }),
+            shareable_answers: shareable_answers(predicted.precision_bits, outputs),
             held_back,
             predicted: Predicted {
                 time: machine.forecast(&predicted),
@@ -169,6 +193,18 @@ fn present<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error::MissingPart { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The most answers of so many outputs that a program of this precision suffices for.
+fn shareable_answers(precision_bits: f64, outputs: usize) -> u64 {
+    // What is needed grows with the number of answers.
+    let suffices = |answers: u64| precision_needed(answers, outputs) <= precision_bits;
+    let (mut most, mut step) = (0u64, 1u64 << 63);
+    while step > 0 {
+        most += if suffices(most + step) { step } else { 0 };
+        step /= 2;
+    }
+    most
 }
 
 impl Bootstrapping {
@@ -251,6 +287,14 @@ fn memory_parts(memory: &Memory) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self.part {
+            Part::Complete => "the complete model, for its owner",
+            Part::Server => "the part for servers: for running, without the original network",
+            Part::Client => {
+                "the part for clients: for keys, encryption and decryption, without weights"
+            }
+        };
+        writeln!(f, "file         {part}")?;
         writeln!(f, "network      {:?} → {:?}", self.input, self.output)?;
         if let Some(Operations { linear, polynomials, products, bootstraps }) = self.operations {
             writeln!(
@@ -281,8 +325,18 @@ impl fmt::Display for Summary {
                 "intervals    {outside} of {samples} held-back samples leave that of some activation"
             )?;
         }
-        if let Some(Checks { operations, limit }) = self.range_check {
-            writeln!(f, "range check  {operations} operations, limit {limit:.2}")?;
+        match self.range_check {
+            Some(Checks { operations: Some(operations), limit }) => {
+                writeln!(f, "range check  {operations} operations, limit {limit:.2}")?;
+            }
+            Some(Checks { operations: None, limit }) => {
+                writeln!(f, "range check  limit {limit:.2}")?;
+            }
+            None => writeln!(f, "range check  none")?,
+        }
+        match self.shareable_answers {
+            0 => writeln!(f, "sharing      none: see `compile --shareable`")?,
+            most => writeln!(f, "sharing      {most} answers under one secret key, at most")?,
         }
         let p = &self.predicted;
         writeln!(
@@ -300,7 +354,7 @@ impl fmt::Display for Summary {
         )?;
         writeln!(f, "hash         {}", self.program_hash)?;
         if let Some(layers) = &self.activations {
-            let headings = ["activation", "kind", "degree", "depth", "range", "r", "level"];
+            let headings = ["activation", "kind", "degree", "depth", "range", "stretch", "level"];
             let mut table = Table::new(&headings);
             for a in layers {
                 table.row([
@@ -324,6 +378,18 @@ mod tests {
     use super::*;
     use pic_ckks::model::SecurityLevel;
     use pic_ckks::model::bootstrapping::{BootstrappingRequest, LOG2_FAILURE, SlotData};
+
+    /// As many as have been asked for, or more, but none that would take more precision.
+    #[test]
+    fn programs_suffice_for_the_answers_they_are_compiled_for() {
+        for answers in [1, 50, 1 << 40] {
+            let needed = precision_needed(answers, 10);
+            assert!(shareable_answers(needed + 1e-9, 10).abs_diff(answers) <= answers >> 20);
+            assert!(shareable_answers(needed + 1e-9, 10) >= answers);
+        }
+        assert_eq!(shareable_answers(precision_needed(1, 10) - 0.1, 10), 0);
+        assert_eq!(shareable_answers(f64::INFINITY, 1), u64::MAX);
+    }
 
     /// The numbers of the plan, and for its ring and modulus the bits of the published attack.
     #[test]

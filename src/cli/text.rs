@@ -26,9 +26,22 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A share as a percentage.
+/// A share as a percentage. One that is too small for its digits is not none.
 pub fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
+    match share * 100.0 {
+        p if p > 0.0 && p < 0.005 => "< 0.01 %".into(),
+        p => format!("{p:.2} %"),
+    }
+}
+
+/// How many there are of something whose plural takes an s.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A number of any size: in scientific form from a million on.
+pub fn figure(value: f64) -> String {
+    if value.abs() < 1e6 { format!("{value:.3}") } else { format!("{value:.2e}") }
 }
 
 /// An optional figure; a dash where there is none.
@@ -115,6 +128,12 @@ mod tests {
         assert_eq!(seconds(0.0423), "42.3 ms");
         assert_eq!(seconds(90.0), "90.00 s");
         assert_eq!(percent(0.005), "0.50 %");
+        assert_eq!((percent(1e-6), percent(0.0)), ("< 0.01 %".into(), "0.00 %".into()));
+        assert_eq!(
+            (count(1, "sample"), count(0, "sample")),
+            ("1 sample".into(), "0 samples".into())
+        );
+        assert_eq!((figure(-0.25), figure(1e100)), ("-0.250".into(), "1.00e100".into()));
         assert_eq!(or_dash(None, percent), "–");
     }
 

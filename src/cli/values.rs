@@ -1,7 +1,32 @@
 //! How numbers with units are written on the command line.
 
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
+
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
+use pic_ir::cost::Target;
+
+/// A count of which there must be one.
+pub fn count<T: TryFrom<NonZeroU64>>(text: &str) -> Result<T, String> {
+    let count = text.parse().ok().and_then(|count: NonZeroU64| count.try_into().ok());
+    count.ok_or_else(|| "a whole number is needed, at least 1".into())
+}
+
+/// The position of a sample.
+pub fn index(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "samples are counted from 0".into())
+}
+
+/// How many threads there may be.
+pub const THREADS: RangeInclusive<usize> = Target::THREADS;
+
+/// A number of threads.
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads =
+        text.parse().ok().filter(|threads: &NonZeroUsize| THREADS.contains(&threads.get()));
+    threads.ok_or_else(|| format!("from {} to {} threads", THREADS.start(), THREADS.end()))
+}
 
 /// A share: `0.5%` or `0.005`.
 pub fn share(text: &str) -> Result<f64, String> {
@@ -28,14 +53,35 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A number or a quotient: `0.00392` or `1/255`.
-pub fn quotient(text: &str) -> Result<f64, String> {
+/// A factor of raw values, a number or a quotient: `0.00392` or `1/255`.
+pub fn factor(text: &str) -> Result<f64, String> {
     let number = |t: &str| t.trim().parse::<f64>().ok();
     let value = match text.split_once('/') {
         Some((a, b)) => number(a).zip(number(b)).map(|(a, b)| a / b),
         None => number(text),
     };
-    value.filter(|v| v.is_finite()).ok_or_else(|| "write a number or a quotient, as 1/255".into())
+    let value = value.ok_or("write a number or a quotient, as 1/255")?;
+    if !is_normal(value) {
+        return Err("all samples would be the same, or infinite: write a factor as 1/255".into());
+    }
+    Ok(value)
+}
+
+/// A mean of what the network takes.
+pub fn mean(text: &str) -> Result<f64, String> {
+    let value = text.trim().parse().ok().filter(|&value: &f64| (value as f32).is_finite());
+    value.ok_or_else(|| "write a finite number, as 0.49".into())
+}
+
+/// A standard deviation of what the network takes.
+pub fn deviation(text: &str) -> Result<f64, String> {
+    let value = text.trim().parse().ok().filter(|&value| value > 0.0 && is_normal(value));
+    value.ok_or_else(|| "write a number above 0, as 0.25".into())
+}
+
+/// Whether samples, which are of single precision, can be multiplied or divided by it.
+fn is_normal(value: f64) -> bool {
+    (value as f32).is_normal()
 }
 
 /// An amount of memory in bytes: `8GiB`, `500MiB`.
@@ -85,7 +131,11 @@ mod tests {
         assert_eq!(seconds("250ms"), Ok(0.25));
         assert_eq!(seconds("2min"), Ok(120.0));
         assert_eq!(seconds("1.5"), Ok(1.5));
-        assert_eq!(quotient("1/4"), Ok(0.25));
+        assert_eq!((factor("1/4"), factor("-2")), (Ok(0.25), Ok(-2.0)));
+        assert_eq!((mean("-0.5"), deviation(" 0.5")), (Ok(-0.5), Ok(0.5)));
+        assert_eq!(count("7"), Ok(NonZeroUsize::new(7).unwrap()));
+        assert_eq!(threads("1024"), Ok(NonZeroUsize::new(1024).unwrap()));
+        assert_eq!(index("0"), Ok(0));
         assert_eq!(size("1.5GiB"), Ok(3 << 29));
         assert_eq!(security("192"), Ok(SecurityLevel::Bits192));
         assert_eq!(failure_bits("128"), Ok(128.0));
@@ -96,7 +146,19 @@ mod tests {
     fn nonsense_is_refused() {
         assert!(["101%", "-1", "x", "", "NaN"].iter().all(|t| share(t).is_err()));
         assert!(["0", "-1s", "inf", "s", "1h"].iter().all(|t| seconds(t).is_err()));
-        assert!(["1/0", "a/b", "1/2/3", ""].iter().all(|t| quotient(t).is_err()));
+        let useless = ["1/0", "a/b", "1/2/3", "", "0", "0/3", "1e-300", "1e300", "inf"];
+        assert!(useless.iter().all(|t| factor(t).is_err()));
+        assert!(["inf", "NaN", "1e300", "x"].iter().all(|t| mean(t).is_err()));
+        assert!(["0", "-1", "inf", "NaN", "1e-300"].iter().all(|t| deviation(t).is_err()));
+        assert!(["0", "-1", "1.5", "x", "99999999999999999999"].iter().all(|t| {
+            count::<NonZeroU64>(t).is_err_and(|message| message.contains("at least 1"))
+        }));
+        assert!(
+            ["0", "1025", "100000"]
+                .iter()
+                .all(|t| { threads(t).is_err_and(|message| message == "from 1 to 1024 threads") })
+        );
+        assert!(["-1", "x"].iter().all(|t| index(t).is_err_and(|m| m.contains("from 0"))));
         assert!(["8", "-1GiB", "GiB", "0KiB"].iter().all(|t| size(t).is_err()));
         assert!(["0", "127", "insecure"].iter().all(|t| security(t).is_err()));
         assert!(["0", "33", "-32", "many"].iter().all(|t| ephemeral_weight(t).is_err()));

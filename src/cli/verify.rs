@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
@@ -16,22 +17,27 @@ use super::forecast::{Forecast, Machine};
 use super::input::{Samples, read_labels};
 use super::run::{open_server, run_traced};
 use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
-use super::text::{bytes, or_dash, seconds};
+use super::text::{bytes, count, or_dash, seconds};
 use super::trace::{Layer, layers_table};
-use super::{Session, memory};
+use super::{Session, memory, reliability, values};
 
 /// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
+///
+/// Counts the samples that `pic encrypt` would refuse or warn of, and the answers that `pic decrypt` would mark. The measured
+/// precision is that of the other answers.
 #[derive(Args)]
-#[command(after_help = "Example:\n  pic verify model.pic --input x.npy --count 5 --labels y.npy")]
+#[command(after_help = "Example:\n  \
+    pic verify model.pic --input x.npy --count 5 --labels y.npy\n\n\
+    Exit code: 3 if some answer is unreliable.")]
 pub struct Arguments {
-    /// The compiled model
+    /// The compiled model, not one of its parts
     #[arg(value_name = "MODEL.pic")]
     artifact: PathBuf,
     /// Raw samples, .npy or .npz
     #[arg(long, value_name = "X.npy")]
     input: PathBuf,
     /// Take the first samples only
-    #[arg(long)]
+    #[arg(long, value_parser = values::count::<NonZeroUsize>, allow_negative_numbers = true)]
     count: Option<NonZeroUsize>,
     /// The class of each sample
     #[arg(long, value_name = "Y.npy")]
@@ -52,23 +58,30 @@ pub struct Report {
     pub keygen_seconds: f64,
     pub peak_bytes: Option<u64>,
     pub predicted_precision_bits: f64,
-    /// Of the stored output against the program without noise; none if they are equal.
+    /// Of the stored output against the program without noise, over the answers that are reliable; none if they are
+    /// equal, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
     layers: Vec<Layer>,
 }
 
-pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let info = artifact.client()?;
     let mut samples = Samples::read(&arguments.input, &info.input.shape)?;
-    let mut labels = read_labels(arguments.labels.as_deref(), samples.len())?;
-    if let Some(count) = arguments.count {
-        samples.truncate(count.get());
-        labels.iter_mut().for_each(|labels| labels.truncate(count.get()));
+    let classes = info.output.shape.iter().product();
+    let mut labels = read_labels(arguments.labels.as_deref(), samples.len(), classes)?;
+    if let Some(first) = arguments.count {
+        if first.get() > samples.len() {
+            let found = count(samples.len(), "sample");
+            session.warn(format_args!("`{}` holds {found} only", arguments.input.display()));
+        }
+        samples.truncate(first.get());
+        labels.iter_mut().for_each(|labels| labels.truncate(first.get()));
     }
     let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
     let (report, _) = verify(&artifact, &samples, labels.as_deref(), session)?;
-    session.print(&report, || text(&report))
+    session.print(&report, || text(&report))?;
+    Ok(reliability(report.comparison.unreliable == 0))
 }
 
 /// The whole path for preprocessed samples, of which those are encrypted, too, that `pic encrypt` refuses; returns the
@@ -115,11 +128,12 @@ pub fn verify(
     Ok((report, answers))
 }
 
-/// −log2 of the root mean square error of the stored output; none if there is no error.
+/// −log2 of the root mean square error of the stored output of reliable answers; none if there is no error, or no such
+/// answer.
 fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Option<f64> {
     let half_width = program.output_value().half_width;
-    let found = found.iter().flat_map(|answer| &answer.outputs);
-    let pairs = found.zip(exact.iter().flatten());
+    let reliable = found.iter().zip(exact).filter(|(answer, _)| answer.reliable);
+    let pairs = reliable.flat_map(|(answer, exact)| answer.outputs.iter().zip(exact));
     let squares: Vec<f64> =
         pairs.map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / half_width).powi(2)).collect();
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;
@@ -127,10 +141,14 @@ fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Op
 }
 
 fn text(report: &Report) -> String {
+    let left_out = match report.comparison.unreliable {
+        0 => String::new(),
+        answers => format!("; without {}", count(answers, "unreliable answer")),
+    };
     format!(
-        "{}precision    {} bits (predicted {:.1})\ntime         {} a sample, keys {}\npredicted    {}\npeak memory  {}\n\n{}",
+        "{}precision    {} (predicted {:.1}{left_out})\ntime         {} a sample, keys {}\npredicted    {}\npeak memory  {}\n\n{}",
         report.comparison.text(),
-        or_dash(report.measured_precision_bits, |b| format!("{b:.1}")),
+        or_dash(report.measured_precision_bits, |b| format!("{b:.1} bits")),
         report.predicted_precision_bits,
         seconds(report.seconds_per_sample),
         seconds(report.keygen_seconds),

@@ -68,6 +68,19 @@ fn compile_and_inspect_say_the_same() {
         assert_eq!(compiled[key], inspected[key], "{key}");
     }
     assert_eq!(inspected["security_bits"], 128);
+    for (file, part, line) in [
+        ("other.pic", "complete", "the complete model"),
+        ("other.server", "server", "the part for servers"),
+        ("other.client", "client", "the part for clients"),
+    ] {
+        assert_eq!(json(shared(), &format!("inspect {file}"))["part"], part);
+        let text = succeed(shared(), &format!("inspect {file}")).stdout;
+        assert!(text.lines().any(|l| l.starts_with("file ") && l.contains(line)), "{text}");
+    }
+    let text = succeed(shared(), "inspect other.pic").stdout;
+    assert!(
+        text.contains("stretch") && succeed(shared(), "inspect --help").stdout.contains("stretch")
+    );
     assert_eq!(inspected["activations"].as_array().unwrap().len(), 2);
 }
 
@@ -100,6 +113,7 @@ fn simulate_and_verify_compare_with_the_plain_network() {
         "max_error",
         "unreliable",
         "refused",
+        "unusual",
         "out_of_range",
     ];
     let simulated = json(

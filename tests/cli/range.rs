@@ -6,7 +6,7 @@ use pic::Artifact;
 use serde_json::Value;
 
 use super::command::{fail, json, pic, succeed};
-use super::files::{copies, examples, images, npy, shared};
+use super::files::{compile, copies, examples, images, npy, shared};
 
 fn digits() -> Vec<Vec<f32>> {
     images(&fs::read(examples().join("test_x.npy")).unwrap())
@@ -53,6 +53,8 @@ fn inputs_that_no_sample_was_like_are_refused_and_their_answers_marked() {
     assert_eq!(text.lines().filter(|line| line.contains("unreliable")).count(), 4, "{text}");
     let shown: Value = serde_json::from_str(&decrypted("--json -o y.npy")).unwrap();
     let all: Value = serde_json::from_str(&decrypted("--json --raw")).unwrap();
+    let raw = decrypted("--raw");
+    assert_eq!(raw.matches("unreliable: outputs are not within").count(), 4, "{raw}");
     for sample in 0..strange.len() {
         for value in [&shown, &all] {
             assert_eq!(value["top"][sample], Value::Null, "{value}");
@@ -97,6 +99,12 @@ fn samples_in_range_that_are_unlike_calibration_are_warned_about() {
         "encrypt model.client --secret-key model.secret --input white.npy -o x.ct",
     );
     assert!(run.stderr.contains("warning") && run.stderr.contains("mean of channel 0"), "{run:#?}");
+    assert!(run.stdout.starts_with("1 sample encrypted"), "{}", run.stdout);
+    let simulate = "simulate model.pic --input white.npy";
+    let counted = json(&folder, simulate);
+    assert_eq!((&counted["refused"], &counted["unusual"]), (&0.into(), &1.into()), "{counted}");
+    let text = succeed(&folder, simulate).stdout;
+    assert!(text.contains("unusual      1 sample that `pic encrypt` warns of"), "{text}");
 }
 
 /// What the owner's commands count is what clients would be told.
@@ -107,12 +115,48 @@ fn simulate_and_verify_count_the_same() {
     let samples = [digit.clone(), digit.iter().map(|v| v * 4.0).collect()];
     fs::write(folder.join("x.npy"), npy(&[2, 1, 8, 8], &samples.concat())).unwrap();
     fs::write(folder.join("labels.npy"), npy(&[2], &[7.0, 7.0])).unwrap();
-    for command in ["simulate", "verify"] {
-        let arguments = format!("{command} model.pic --input x.npy --labels labels.npy");
-        let found = json(&folder, &arguments);
+    for (command, code) in [("simulate", 0), ("verify", 3)] {
+        let run = |options: &str| {
+            let arguments =
+                format!("{command} model.pic --input x.npy --labels labels.npy {options}");
+            let run = pic(&folder, arguments.split_whitespace());
+            assert_eq!(run.code, Some(code), "{run:#?}");
+            run
+        };
+        let found: Value = serde_json::from_str(&run("--json").stdout).unwrap();
         assert_eq!((&found["refused"], &found["unreliable"]), (&1.into(), &1.into()), "{command}");
-        assert_eq!(found["accuracy"], 0.5, "{command}");
-        let text = succeed(&folder, &arguments).stdout;
-        assert!(text.contains("1 samples that `pic encrypt` refuses"), "{text}");
+        assert_eq!((&found["unusual"], &found["accuracy"]), (&0.into(), &0.5.into()), "{command}");
+        let text = run("").stdout;
+        assert!(text.contains("1 sample that `pic encrypt` refuses"), "{text}");
+        if command == "verify" {
+            // Of the digit alone.
+            let measured = found["measured_precision_bits"].as_f64().unwrap();
+            let predicted = found["predicted_precision_bits"].as_f64().unwrap();
+            assert!(measured > predicted - 2.0, "{measured} bits, {predicted} were predicted");
+            assert!(text.contains("without 1 unreliable answer"), "{text}");
+        }
     }
+    // No answer is left, and fewer samples are there than were asked for.
+    let strange: Vec<f32> = digit.iter().map(|v| v * 4.0).collect();
+    fs::write(folder.join("x.npy"), npy(&[1, 1, 8, 8], &strange)).unwrap();
+    let run = pic(&folder, "verify model.pic --input x.npy --count 9".split_whitespace());
+    assert_eq!(run.code, Some(3), "{run:#?}");
+    assert!(run.stdout.contains("precision    – ("), "{}", run.stdout);
+    assert!(run.stderr.contains("`x.npy` holds 1 sample only"), "{}", run.stderr);
+}
+
+/// The client's part says whether answers will be checked.
+#[test]
+fn clients_are_told_of_the_range_check() {
+    let folder = copies("told", &["other.onnx", "model.client"]);
+    let compiled = compile("other");
+    succeed(&folder, &format!("{compiled} --range-check --client-output other.client"));
+    let complete = json(&folder, "inspect other.pic");
+    let client = json(&folder, "inspect other.client");
+    assert_eq!(client["range_check"]["limit"], complete["range_check"]["limit"]);
+    assert!(client["range_check"]["limit"].as_f64().unwrap() > 0.0, "{client:#}");
+    let text = succeed(&folder, "inspect other.client").stdout;
+    assert!(text.contains("range check  limit"), "{text}");
+    let text = succeed(&folder, "inspect model.client").stdout;
+    assert!(text.contains("range check  none"), "{text}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::command::{fail, json, succeed};
+use super::command::{command, fail, finish, json, pic, succeed};
 use super::files::{self, copies, examples, npy};
 
 fn corpus(name: &str) -> String {
@@ -86,6 +86,107 @@ fn inputs() {
         &fail(&folder, "simulate model.pic --input two.npy --labels two.npy"),
         &["128 labels for 2 samples"],
     );
+    fs::write(folder.join("labels.npy"), npy(&[2], &[9.0, 10.0])).unwrap();
+    for command in ["simulate", "verify"] {
+        assert_says(
+            &fail(&folder, &format!("{command} model.pic --input two.npy --labels labels.npy")),
+            &["the label of sample 1 is 10", "10 classes, 0 to 9", "pic::input::label"],
+        );
+    }
+}
+
+/// Opening a pipe would wait for ever, as would reading a device.
+#[test]
+fn inputs_that_are_no_files() {
+    let folder = copies("no-files", &["model.pic", "model.secret", "model.onnx", "two.npy"]);
+    fs::create_dir(folder.join("folder")).unwrap();
+    fs::write(folder.join("empty"), "").unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.join("fifo")).status().unwrap();
+    assert!(made.success());
+    let calibration = format!("--calibration {}/calibration_x.npy", examples().display());
+    for (name, words) in [
+        ("fifo", "a pipe or a device"),
+        ("/dev/zero", "a pipe or a device"),
+        ("folder", "it is a folder"),
+        ("empty", "it is empty"),
+        ("missing", "No such file"),
+    ] {
+        for arguments in [
+            format!("encrypt model.pic --secret-key model.secret -o x.ct --input {name}"),
+            format!("simulate model.pic --input two.npy --labels {name}"),
+            format!("compile {name} {calibration} -o m.pic"),
+            format!("compile model.onnx {calibration} -o m.pic --cost {name}"),
+        ] {
+            assert_says(&fail(&folder, &arguments), &[name, words]);
+        }
+    }
+}
+
+/// Nothing is said to begin that cannot end.
+#[test]
+fn folders_that_are_not_written_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = copies("no-folder", &["model.client"]);
+    let keygen = "keygen model.client --evaluation-keys keys --secret-key";
+    assert_says(&fail(&folder, &format!("{keygen} missing/s")), &["missing/s"]);
+    let locked = folder.join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(locked.join("probe"), "").is_ok() {
+        println!("skipped: this user writes to every folder");
+        fs::remove_file(locked.join("probe")).unwrap();
+    } else {
+        assert_says(&fail(&folder, &format!("{keygen} locked/s")), &["its folder cannot be"]);
+    }
+}
+
+/// Arguments that are not understood: the limit is told, code 2, as JSON where that was asked for.
+#[test]
+fn arguments() {
+    let folder = copies("bad-arguments", &["model.pic", "model.onnx", "model.secret", "two.npy"]);
+    let refused = |arguments: &str| {
+        let run = pic(&folder, arguments.split_whitespace());
+        assert_eq!((run.code, &run.stdout[..]), (Some(2), ""), "pic {arguments}\n{run:#?}");
+        run.stderr
+    };
+    let (verify, decrypt) =
+        ("verify model.pic --input two.npy", "decrypt m --secret-key s --input y");
+    let compile = files::compile("model");
+    for arguments in [
+        format!("{verify} --count 0"),
+        format!("{decrypt} --top 0"),
+        format!("{decrypt} --share 0"),
+        format!("{decrypt} --share -1"),
+        format!("{compile} --shareable 0"),
+    ] {
+        assert_says(&refused(&arguments), &["at least 1"]);
+    }
+    for threads in ["0", "-1", "100000"] {
+        let message = refused(&format!("inspect model.pic --threads {threads}"));
+        assert_says(&message, &["from 1 to 1024 threads"]);
+    }
+    assert_says(
+        &refused("encrypt m --secret-key s --input x --index -1 -o y"),
+        &["counted from 0"],
+    );
+    for useless in ["--scale 0", "--scale 0/255", "--scale 1e-300"] {
+        assert_says(&refused(&format!("{compile} {useless}")), &["would be the same"]);
+    }
+    for useless in ["--std 0", "--std -1", "--std 1,0"] {
+        assert_says(&refused(&format!("{compile} {useless}")), &["above 0"]);
+    }
+
+    let value: serde_json::Value =
+        serde_json::from_str(&refused(&format!("{verify} --count 0 --json"))).unwrap();
+    assert_eq!(value["error"]["code"], "pic::usage");
+    assert_says(value["error"]["message"].as_str().unwrap(), &["--count", "at least 1"]);
+    assert!(succeed(&folder, "verify --help --json").stdout.contains("Usage"));
+
+    let mut many = command(&folder);
+    many.env("RAYON_NUM_THREADS", "100000").args(["inspect", "model.pic"]);
+    let run = finish(&mut many);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert_says(&run.stderr, &["at most 1024 threads"]);
 }
 
 #[test]
@@ -162,8 +263,18 @@ fn files_of_an_older_version() {
 
 #[test]
 fn files_of_another_kind() {
-    let folder =
-        copies("other-kind", &["model.pic", "model.client", "model.secret", "x.ct", "two.npy"]);
+    let folder = copies(
+        "other-kind",
+        &[
+            "model.pic",
+            "model.client",
+            "model.server",
+            "model.secret",
+            "x.ct",
+            "two.npy",
+            "model.keys",
+        ],
+    );
     for arguments in [
         "inspect x.ct",
         "inspect two.npy",
@@ -174,7 +285,15 @@ fn files_of_another_kind() {
     }
     assert_says(
         &fail(&folder, "simulate model.client --input two.npy"),
-        &["`program`", "pic::artifact::part"],
+        &["client's part", "`program`", "pic::artifact::part", "MODEL.pic"],
+    );
+    assert_says(
+        &fail(&folder, "run model.client --evaluation-keys model.keys --input x.ct -o z.ct"),
+        &["client's part", "pic::artifact::part", "server's part"],
+    );
+    assert_says(
+        &fail(&folder, "verify model.server --input two.npy"),
+        &["server's part", "`model`", "pic::artifact::part", "MODEL.pic"],
     );
 }
 

@@ -41,13 +41,24 @@ fn answers_are_shared_with_noise_and_counted() {
     let compiled = json(
         &folder,
         &format!(
-            "{} -o shareable.pic --client-output shareable.client --shareable 4",
+            "{} -o shareable.pic --client-output shareable.client --shareable 4 \
+             --failure 64 --ephemeral-weight 48",
             compile("model")
         ),
     );
     // 6 bits for the answer, 15 for statistical security and half of log2(12 · 4 · 10).
     let needed = 6.0 + 15.0 + 0.5 * 480f64.log2();
     assert!(compiled["predicted"]["precision_bits"].as_f64().unwrap() >= needed, "{compiled}");
+    let notes: Vec<String> = serde_json::from_value(compiled["notes"].clone()).unwrap();
+    for option in ["--failure", "--ephemeral-weight"] {
+        let said = |note: &String| note.starts_with(option) && note.contains("no bootstraps");
+        assert_eq!(notes.iter().filter(|note| said(note)).count(), 1, "{notes:?}");
+    }
+    let inspected = json(&folder, "inspect shareable.client");
+    assert_eq!((&inspected["part"], &compiled["part"]), (&"client".into(), &"complete".into()));
+    assert!(inspected["shareable_answers"].as_u64().unwrap() >= 4, "{inspected}");
+    assert_eq!(inspected["shareable_answers"], compiled["shareable_answers"]);
+    assert_eq!(json(&folder, "inspect model.client")["shareable_answers"], 0);
     succeed(
         &folder,
         "keygen shareable.client --secret-key shareable.secret --evaluation-keys keys",
@@ -60,7 +71,11 @@ fn answers_are_shared_with_noise_and_counted() {
     let exact =
         json(&folder, "decrypt shareable.client --secret-key shareable.secret --input y.ct");
     let share = decrypt("shareable", 4);
-    let (first, second) = (json(&folder, &share), json(&folder, &share));
+    let first = json(&folder, &share);
+    assert_eq!(first["shared"], serde_json::json!({ "answers": 2, "limit": 4, "remaining": 2 }));
+    let second = json(&folder, &share);
+    assert_eq!(second["shared"]["remaining"], 0);
+    assert!(exact.get("shared").is_none(), "{exact}");
     assert_ne!(first["outputs"], second["outputs"], "the noise is fresh");
     assert_eq!((&first["top"], &second["top"]), (&exact["top"], &exact["top"]));
     let error = |value: &Value| {

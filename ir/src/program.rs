@@ -44,15 +44,15 @@ use std::ops::Range;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
-use pic_ckks_model::work::{Counter, Hoisting, Work};
+use pic_ckks_model::prices::hoisting;
+use pic_ckks_model::work::{Counter, Hoisting};
 use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{CostModel, Target};
 use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
-use crate::memory::Memory;
+use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
 
@@ -92,6 +92,7 @@ pub struct Program {
     /// The evaluation keys that running the program takes. Rotations are in `1..slots`, but for the
     /// trace of bootstrapping, which rotates all N/2 slots.
     pub keys: KeyRequest,
+<<<<<<< HEAD
     /// What the compiler expects of a run.
     pub predicted: Prediction,
 }
@@ -231,6 +232,9 @@ impl Prediction {
 }
 
 impl Op {
+=======
+    impl Op {
+>>>>>>> ebebbb3 (wip 2)
     /// The kind of operation, as it is printed.
     pub fn name(&self) -> &'static str {
         match self {
@@ -352,7 +356,7 @@ impl Program {
         let outputs = value.layout.ciphertexts(self.log_slots);
         let period = 1 << constants.geometry.log_length;
         let steps = Steps::new(&diagonals, schedule).counts(outputs, period);
-        Counter::new(&self.parameters, 0..0).hoisting(&steps, self.operand_level(value))
+        hoisting(&Counter::new(&self.parameters, 0..0), &steps, self.operand_level(value))
     }
 
     /// The keys that the values take, derived from them.

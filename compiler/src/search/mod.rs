@@ -14,8 +14,9 @@ use std::collections::HashMap;
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
+use pic_ir::prediction::Prediction;
 use pic_ir::profile::Profile;
-use pic_ir::program::{Prediction, Program};
+use pic_ir::program::Program;
 
 use crate::dataset::Dataset;
 use crate::error::CompileError;

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 
 use ndarray_npy::read_npy;
 use pic_compiler::compile::{Compiled, compile};
+use pic_compiler::dataset::Dataset;
 use pic_compiler::options::Options;
 use pic_compiler::pareto::FrontPoint;
-use pic_compiler::dataset::Dataset;
 use pic_compiler::{fit, layerwise};
 
 /// Samples, flattened, and their labels.

@@ -20,9 +20,9 @@ use crate::options::{Options, SensitivityForm};
 use crate::pareto::FrontPoint;
 use crate::progress::Progress;
 use crate::rewrite::{rescale, simplify};
-use crate::{composite, frontend, plan, profile};
 use crate::search::Search;
 use crate::sensitivity;
+use crate::{composite, frontend, plan, profile};
 
 /// One of this many calibration samples is held back to measure accuracy.
 const HELD_BACK: usize = 2;

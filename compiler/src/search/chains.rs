@@ -17,8 +17,8 @@ use crate::error::CompileError;
 use crate::fit::Candidate;
 use crate::layerwise;
 use crate::method::Method;
-use crate::options::Options;
 use crate::ola::{Instance, Solution, discretised};
+use crate::options::Options;
 use crate::pareto::FrontPoint;
 use crate::plan::{
     self, Arrangement, BOOTSTRAPPING_LOG_NS, Chain, HEADROOM_BITS, LayoutPlanner, Layouts, Places,

@@ -4,8 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use pic_ckks::model::Prices;
 use pic_ir::cost::{CostModel, Target};
 
-use super::Part;
-use super::measure::Figure;
+use super::figure::{Figure, Part};
 
 /// A cost model and how far it is from the figures it was made of.
 pub struct Fit {

@@ -2,7 +2,7 @@
 
 use pic_ir::cost::{CostModel, Target};
 
-use super::measure::Figure;
+use super::figure::Figure;
 use crate::cli::speed::Speed;
 
 /// log2 of the ring degree and limbs of the operations that count: those of small networks.

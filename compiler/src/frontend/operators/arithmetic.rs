@@ -227,7 +227,9 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
             let matrix = gather_matrix(x.len(), spread.iter().copied().collect());
             Ok(Operand::Encrypted(x, matrix))
         }
-        Value::Constant(t) => Ok(Operand::Constant(tensor::broadcast(&tensor::float_array(&t)?, &shape)?)),
+        Value::Constant(t) => {
+            Ok(Operand::Constant(tensor::broadcast(&tensor::float_array(&t)?, &shape)?))
+        }
         _ => unreachable!("nodes with operands that are not known are not lowered"),
     };
     Ok((values.into_iter().map(operand).collect::<Result<_, _>>()?, shape))

@@ -92,7 +92,6 @@ pub struct Program {
     /// The evaluation keys that running the program takes. Rotations are in `1..slots`, but for the
     /// trace of bootstrapping, which rotates all N/2 slots.
     pub keys: KeyRequest,
-<<<<<<< HEAD
     /// What the compiler expects of a run.
     pub predicted: Prediction,
 }
@@ -186,55 +185,7 @@ impl RangeCheck {
     }
 }
 
-/// What the compiler expects of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// What one encrypted sample takes, whatever the machine.
-    pub work: Work,
-    /// The machine for which the program was chosen, and its prices.
-    pub cost: CostModel,
-    /// What the server holds, encoded constants in their fastest form.
-    pub memory: Memory,
-    /// −log2 of the standard deviation of the scheme's error in the stored output.
-    pub precision_bits: f64,
-    /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.
-    pub accuracy_drop: Option<f64>,
-}
-
-impl Default for Prediction {
-    /// Of no work, for [`Target::REFERENCE`].
-    fn default() -> Self {
-        Self {
-            work: Work::default(),
-            cost: CostModel::of(Target::REFERENCE),
-            memory: Memory::default(),
-            precision_bits: 0.0,
-            accuracy_drop: None,
-        }
-    }
-}
-
-impl Prediction {
-    /// Wall-clock seconds of one encrypted sample on the machine for which the program was chosen. On
-    /// another they are [`CostModel::seconds`] of the work.
-    pub fn seconds(&self) -> f64 {
-        self.cost.seconds(self.work)
-    }
-
-    /// Whether its figures can be those of a program.
-    pub fn is_sound(&self) -> bool {
-        let Work { transforms, multiplications, conversions, words } = self.work;
-        let counts = [transforms, multiplications, conversions, words];
-        counts.iter().all(|count| count.is_finite() && *count >= 0.0)
-            && self.cost.is_sound()
-            && self.memory.checked_total_bytes().is_some()
-    }
-}
-
 impl Op {
-=======
-    impl Op {
->>>>>>> ebebbb3 (wip 2)
     /// The kind of operation, as it is printed.
     pub fn name(&self) -> &'static str {
         match self {

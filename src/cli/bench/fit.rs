@@ -74,7 +74,7 @@ mod tests {
     use pic_ckks::model::work::Work;
 
     use super::*;
-    use crate::cli::bench::measure::Seconds;
+    use crate::cli::bench::seconds::Seconds;
 
     #[test]
     fn the_fit_recovers_the_prices_behind_the_figures() {

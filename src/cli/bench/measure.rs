@@ -33,7 +33,6 @@ pub struct Task<'a> {
     pub run: Run<'a>,
 }
 
-
 /// Measures with the same patience everywhere, and prints what it measures.
 pub struct Stopwatch<'a> {
     /// Where it prints.

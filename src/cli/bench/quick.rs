@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
     use crate::cli::bench::Part;
-    use crate::cli::bench::measure::Seconds;
+    use crate::cli::bench::seconds::Seconds;
 
     #[test]
     fn the_factor_is_that_of_all_operations_together() {

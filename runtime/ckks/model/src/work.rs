@@ -295,8 +295,8 @@ impl<'a> Counter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prices::Prices;
     use crate::SecurityLevel;
+    use crate::prices::Prices;
 
     fn parameters() -> Parameters {
         let moduli = [50.0, 40.0, 40.0, 40.0, 40.0, 40.0];

@@ -12,8 +12,10 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use ndarray_npy::read_npy;
-use pic_compiler::compile::{Compiled, FrontPoint, Options, compile};
+use pic_compiler::compile::{Compiled, compile};
 use pic_compiler::dataset::Dataset;
+use pic_compiler::options::Options;
+use pic_compiler::pareto::FrontPoint;
 use pic_compiler::{fit, layerwise};
 
 /// Samples, flattened, and their labels.

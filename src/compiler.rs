@@ -6,8 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use pic_compiler::compile::{CompileError, Compiled, Options, Progress, compile};
+use pic_compiler::compile::{Compiled, compile};
+use pic_compiler::error::CompileError;
 use pic_compiler::layerwise::Measurement;
+use pic_compiler::options::Options;
+use pic_compiler::progress::Progress;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::preprocessing::Preprocessing;
 use pic_runtime::artifact::{Artifact, CompileFacts, Model};

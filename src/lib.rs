@@ -57,9 +57,15 @@ mod compiler;
 #[cfg(feature = "compiler")]
 pub use compiler::{Compiler, CompilerError};
 #[cfg(feature = "compiler")]
-pub use pic_compiler::compile::{
-    CompileError, Compiled, FrontPoint, Options, Progress, SensitivityForm,
-};
+pub use pic_compiler::compile::Compiled;
+#[cfg(feature = "compiler")]
+pub use pic_compiler::error::CompileError;
+#[cfg(feature = "compiler")]
+pub use pic_compiler::options::{Options, SensitivityForm};
+#[cfg(feature = "compiler")]
+pub use pic_compiler::pareto::FrontPoint;
+#[cfg(feature = "compiler")]
+pub use pic_compiler::progress::Progress;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::cost::{CostModel, Target};
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::SecurityLevel;
-use pic_compiler::compile::{Compiled, Options, compile, compile_network};
+use pic_compiler::compile::{Compiled, compile, compile_network};
 use pic_compiler::evaluate::{Layer, exact_layers, outputs};
 use pic_compiler::method::Method;
+use pic_compiler::options::Options;
 use pic_ir::function::Function;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 use pic_ir::network::{Network, Node, Op};

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use pic_compiler::compile::{Compiled, Options};
+use pic_compiler::compile::Compiled;
 use pic_compiler::evaluate::{Batch, Evaluation, Layer};
+use pic_compiler::options::Options;
 use pic_ir::activations::Approximation;
 use pic_ir::precision::errors;
 use pic_ir::program::{self, Program};

@@ -7,8 +7,9 @@ use pic_ckks_model::KeyRequest;
 use pic_ir::activations::Activations;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
+use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{self, Port, Prediction, Program, Value};
+use pic_ir::program::{self, Port, Program, Value};
 
 /// Puts a program together. Its prediction is left empty.
 ///

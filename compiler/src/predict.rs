@@ -1,10 +1,12 @@
 //! What a program will take: time and memory, from counts and prices alone.
 
 use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::prices::hoisting;
 use pic_ckks_model::work::{Counter, Work};
 use pic_ir::cost::{CostModel, linear};
-use pic_ir::memory::{Memory, peak_ciphertext_bytes};
-use pic_ir::program::{Op, Prediction, Program};
+use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::prediction::{Memory, Prediction};
+use pic_ir::program::{Op, Program};
 
 use crate::plan::{Layouts, Transform};
 
@@ -34,7 +36,7 @@ pub fn predict(program: &Program, layouts: &Layouts, cost: &CostModel) -> Predic
                     _ => transforms.next().expect("linear values have transforms"),
                 };
                 let steps = t.counts();
-                let hoisting = counter.hoisting(&steps, level);
+                let hoisting = hoisting(&counter, &steps, level);
                 work += linear(&counter, &steps, t.folds, level);
                 diagonal_bytes +=
                     counter.diagonal_bytes(level, t.period, hoisting) * t.steps.products as u64;

@@ -17,7 +17,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::dataset::{Dataset, Target};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers};
-use crate::profile::Progress;
+use crate::progress::Advance;
 
 /// How sensitivities are estimated.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ pub fn gradient(
     data: &Dataset,
     spreads: &[f64],
     options: &Options,
-    progress: Progress,
+    progress: Advance,
 ) -> Vec<Sensitivity> {
     let (data, total) = (data.first(options.samples), work(network, data, options));
     let exact = exact_layers(network);
@@ -106,7 +106,7 @@ pub fn measured(
     layers: &[Layer],
     data: &Dataset,
     alternatives: &[Vec<Layer>],
-    progress: Progress,
+    progress: Advance,
 ) -> Vec<Vec<MeasuredLoss>> {
     let nodes = network.activations();
     let total = (nodes.len() * data.batches().len()) as u64;

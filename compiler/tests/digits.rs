@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use pic_compiler::compile::{CompileError, Compiled, Options, Progress, compile};
+use pic_compiler::compile::{Compiled, compile};
+use pic_compiler::error::CompileError;
+use pic_compiler::options::Options;
+use pic_compiler::progress::Progress;
 use pic_ir::program::Op;
 
 /// Prints when each stage begins.

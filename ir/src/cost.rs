@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use pic_ckks_model::kernels::UnknownKernelSet;
-use pic_ckks_model::prices::gain;
+use pic_ckks_model::prices::{gain, hoisting};
 use pic_ckks_model::work::{Counter, TransformSteps, Work};
 use pic_ckks_model::{KernelSet, Prices};
 use serde::{Deserialize, Serialize};
@@ -121,7 +121,7 @@ impl CostModel {
 /// The work of a linear node whose operands are at `level`, each output of which is summed by `folds`
 /// rotations afterwards. Plaintexts are held in transformed form, for the hoisting that is cheaper.
 pub fn linear(counter: &Counter, steps: &TransformSteps, folds: usize, level: usize) -> Work {
-    counter.linear(steps, level, counter.hoisting(steps, level))
+    counter.linear(steps, level, hoisting(counter, steps, level))
         + counter.key_switch(level.saturating_sub(1)) * (steps.outputs * folds)
 }
 

@@ -58,6 +58,14 @@ pub enum Function {
 }
 
 impl Function {
+    /// `max(min, min(max, x))`, as a ReLU where it is one.
+    pub fn clipped(min: f32, max: f32) -> Self {
+        match (min, max) {
+            (0.0, f32::INFINITY) => Self::Relu,
+            _ => Self::Clip { min, max },
+        }
+    }
+
     /// The value at `x`.
     pub fn evaluate(&self, x: f64) -> f64 {
         let normal_cdf = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod network;
 pub mod plan;
 pub mod precision;
+pub mod prediction;
 pub mod preprocessing;
 pub mod profile;
 pub mod program;

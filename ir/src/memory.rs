@@ -1,43 +1,6 @@
 //! What a server holds in memory.
 
-use serde::{Deserialize, Serialize};
-
 use crate::program::{Op, Program, ValueId};
-
-/// Memory of a server by what it is for, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// Evaluation keys.
-    pub key_bytes: u64,
-    /// Encoded diagonals of linear values.
-    pub diagonal_bytes: u64,
-    /// Encoded matrices of bootstrapping.
-    pub matrix_bytes: u64,
-    /// The most that the ciphertexts of values take at any time of a run.
-    pub ciphertext_bytes: u64,
-    /// The most that an operation takes on top while it runs.
-    pub workspace_bytes: u64,
-}
-
-impl Memory {
-    /// All of it together: the peak of a run.
-    pub fn total_bytes(&self) -> u64 {
-        self.checked_total_bytes().unwrap_or(u64::MAX)
-    }
-
-    /// The same, unless it is more than a number can say.
-    pub fn checked_total_bytes(&self) -> Option<u64> {
-        let Self { key_bytes, diagonal_bytes, matrix_bytes, ciphertext_bytes, workspace_bytes } =
-            *self;
-        let parts = [diagonal_bytes, matrix_bytes, ciphertext_bytes, workspace_bytes];
-        parts.into_iter().try_fold(key_bytes, u64::checked_add)
-    }
-
-    /// Encoded constants: diagonals and matrices. They have smaller forms that take longer to use.
-    pub fn constant_bytes(&self) -> u64 {
-        self.diagonal_bytes.saturating_add(self.matrix_bytes)
-    }
-}
 
 /// How often each value is used; being an answer of the program is a use, but for the last value.
 pub fn count_uses(program: &Program) -> Vec<usize> {

@@ -44,15 +44,15 @@ use std::ops::Range;
 
 use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
-use pic_ckks_model::work::{Counter, Hoisting, Work};
+use pic_ckks_model::prices::hoisting;
+use pic_ckks_model::work::{Counter, Hoisting};
 use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{CostModel, Target};
 use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
-use crate::memory::Memory;
+use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
 
@@ -185,51 +185,6 @@ impl RangeCheck {
     }
 }
 
-/// What the compiler expects of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// What one encrypted sample takes, whatever the machine.
-    pub work: Work,
-    /// The machine for which the program was chosen, and its prices.
-    pub cost: CostModel,
-    /// What the server holds, encoded constants in their fastest form.
-    pub memory: Memory,
-    /// −log2 of the standard deviation of the scheme's error in the stored output.
-    pub precision_bits: f64,
-    /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.
-    pub accuracy_drop: Option<f64>,
-}
-
-impl Default for Prediction {
-    /// Of no work, for [`Target::REFERENCE`].
-    fn default() -> Self {
-        Self {
-            work: Work::default(),
-            cost: CostModel::of(Target::REFERENCE),
-            memory: Memory::default(),
-            precision_bits: 0.0,
-            accuracy_drop: None,
-        }
-    }
-}
-
-impl Prediction {
-    /// Wall-clock seconds of one encrypted sample on the machine for which the program was chosen. On
-    /// another they are [`CostModel::seconds`] of the work.
-    pub fn seconds(&self) -> f64 {
-        self.cost.seconds(self.work)
-    }
-
-    /// Whether its figures can be those of a program.
-    pub fn is_sound(&self) -> bool {
-        let Work { transforms, multiplications, conversions, words } = self.work;
-        let counts = [transforms, multiplications, conversions, words];
-        counts.iter().all(|count| count.is_finite() && *count >= 0.0)
-            && self.cost.is_sound()
-            && self.memory.checked_total_bytes().is_some()
-    }
-}
-
 impl Op {
     /// The kind of operation, as it is printed.
     pub fn name(&self) -> &'static str {
@@ -352,7 +307,7 @@ impl Program {
         let outputs = value.layout.ciphertexts(self.log_slots);
         let period = 1 << constants.geometry.log_length;
         let steps = Steps::new(&diagonals, schedule).counts(outputs, period);
-        Counter::new(&self.parameters, 0..0).hoisting(&steps, self.operand_level(value))
+        hoisting(&Counter::new(&self.parameters, 0..0), &steps, self.operand_level(value))
     }
 
     /// The keys that the values take, derived from them.

@@ -24,9 +24,10 @@ use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
+use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
-use pic_ir::program::{MAX_CIPHERTEXTS, Port, Prediction, Program, RangeCheck, Value};
+use pic_ir::program::{MAX_CIPHERTEXTS, Port, Program, RangeCheck, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

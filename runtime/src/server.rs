@@ -19,7 +19,8 @@
 //! ```
 
 use pic_ckks::{Context, SeededCiphertext};
-use pic_ir::memory::{Memory, peak_ciphertext_bytes};
+use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::prediction::Memory;
 use pic_ir::program::Program;
 
 use crate::Error;

@@ -1,26 +1,28 @@
 //! `pic bench`: how fast this machine is against what it must reach, and the cost model that follows.
 
 mod bootstrapping;
+mod figure;
 mod fit;
 mod kernels;
 mod measure;
 mod operations;
 mod quick;
+mod seconds;
 mod table;
 mod targets;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use pic_ckks::model::KernelSet;
 use pic_ir::cost::CostModel;
 use pic_runtime::machine;
 use serde::Serialize;
 
-use self::bootstrapping::Bootstrap;
+use self::figure::{Bootstrap, Figure, Part};
 use self::fit::fit;
-use self::measure::{Figure, Stopwatch};
+use self::measure::Stopwatch;
 use super::error::Failure;
 use super::speed::Speed;
 use super::{Session, output};
@@ -60,18 +62,6 @@ pub struct Arguments {
 /// When a benchmark without options begins nothing that would not be done by then: some time before it has to
 /// end, as not all that it does is foreseen.
 const LIMIT: Duration = Duration::from_secs(150);
-
-/// A part of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Part {
-    /// Transforms, base conversion and products, by the limb
-    Kernels,
-    /// Operations on ciphertexts, from which the cost model comes
-    Operations,
-    /// Bootstrapping to all levels and to fewer; takes up to 6 GiB of memory
-    Bootstrapping,
-}
 
 /// The result; the keys of `--json`.
 #[derive(Serialize)]

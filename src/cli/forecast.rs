@@ -4,7 +4,7 @@ use std::fmt;
 
 use pic_ckks::model::KernelSet;
 use pic_ir::cost::{CostModel, Target};
-use pic_ir::program::Prediction;
+use pic_ir::prediction::Prediction;
 use pic_runtime::machine;
 use serde::Serialize;
 

@@ -8,7 +8,7 @@ use pic_ckks::model::bootstrapping::{BootstrappingPlan, EphemeralWeight};
 use pic_ckks::model::security::sparse_security;
 use pic_ir::activations::Approximation;
 use pic_ir::cost::Target;
-use pic_ir::memory::Memory;
+use pic_ir::prediction::Memory;
 use pic_ir::program::{Op, Program};
 use pic_runtime::sharing::precision_needed;
 use serde::Serialize;

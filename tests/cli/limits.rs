@@ -9,8 +9,9 @@ use pic::{Artifact, Client};
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
+use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{Op, Port, Prediction, Program, Value};
+use pic_ir::program::{Op, Port, Program, Value};
 use pic_ir::transform::Schedule;
 use pic_runtime::container::{Kind, Writer};
 

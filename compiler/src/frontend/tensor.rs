@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tract_onnx::data_resolver::MmapDataResolver;
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::prelude::{Tensor, tract_ndarray::ArrayD};
+use tract_onnx::prelude::Tensor;
+use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
 
 use super::error::{Fault, TensorFault};
 use super::guarded;
@@ -87,6 +88,17 @@ pub(super) fn integers(tensor: &Tensor) -> Result<Vec<i64>, Fault> {
         .cast_to::<i64>()
         .and_then(|t| Ok(t.to_plain_array_view::<i64>()?.iter().copied().collect()));
     cast.map_err(|e| Fault::Fold { reason: e.to_string() })
+}
+
+/// The elements of a constant spread to a shape; it may have leading extents of 1.
+pub(super) fn broadcast(constant: &ArrayD<f32>, shape: &[usize]) -> Result<Vec<f32>, Fault> {
+    let spread = constant.broadcast(IxDyn(shape)).ok_or_else(|| Fault::Shape {
+        reason: format!(
+            "a constant of shape {:?} does not broadcast to {shape:?}",
+            constant.shape()
+        ),
+    })?;
+    Ok(spread.iter().copied().collect())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use pic_ir::network::{Network, Op};
 use super::correction::{self, Equations, correct};
 use crate::dataset::{Dataset, Target};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers, value};
-use crate::profile::Progress;
+use crate::progress::Advance;
 
 /// A batch in the exact network and in the one that is changed.
 struct Run<'a> {
@@ -34,7 +34,7 @@ pub(super) fn alone(
     data: &Dataset,
     polynomials: &[&Approximation],
     options: &correction::Options,
-    progress: Progress,
+    progress: Advance,
 ) -> Vec<f64> {
     let layers = exact_layers(network);
     let nodes = network.activations();

@@ -22,7 +22,8 @@ use rayon::prelude::*;
 use crate::dataset::{Dataset, Objective, Target, prediction};
 use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
-use crate::profile::{self, ProfileError, Progress};
+use crate::profile::{self, ProfileError};
+use crate::progress::Advance;
 
 /// How layers are refitted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -222,7 +223,7 @@ pub fn corrected(
     data: &Dataset,
     candidates: &[Vec<Candidate>],
     options: &CorrectionOptions,
-    progress: Progress,
+    progress: Advance,
 ) -> Vec<Vec<Approximation>> {
     let mut offered: Vec<Vec<Approximation>> = candidates
         .iter()

@@ -16,7 +16,8 @@ use super::{Options, RefitError};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
 use crate::fit::{self, Candidate};
-use crate::profile::{Collector, ProfileError, Progress};
+use crate::profile::{Collector, ProfileError};
+use crate::progress::Advance;
 
 /// Polynomials and the network that they belong in.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ pub fn refit(
     profile: &Profile,
     chosen: &[&Candidate],
     options: &Options,
-    progress: Progress,
+    progress: Advance,
 ) -> Result<Refitted, RefitError> {
     let mut corrected = network.clone();
     let mut layers: Vec<Approximation> = vec![];

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, LANES, exact_layers};
+use crate::progress::Advance;
 use crate::sensitivity;
 use accumulator::Accumulator;
 
@@ -22,9 +23,6 @@ use accumulator::Accumulator;
 const RETURN_PERIOD: f64 = 1e6;
 
 const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
-
-/// Called with work done and work in all, in a unit of its own.
-pub type Progress<'a> = &'a dyn Fn(u64, u64);
 
 /// How finely inputs are recorded, and how sensitivities are estimated.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +63,7 @@ pub fn profile(
     network: &Network,
     data: &Dataset,
     options: &Options,
-    progress: Progress,
+    progress: Advance,
 ) -> Result<Profile, ProfileError> {
     if data.len() < 2 {
         return Err(ProfileError::TooFewSamples { samples: data.len() });
@@ -88,7 +86,7 @@ pub fn inputs(
     network: &Network,
     data: &Dataset,
     options: &Options,
-    progress: Progress,
+    progress: Advance,
 ) -> Result<Vec<LayerProfile>, ProfileError> {
     let exact = exact_layers(network);
     let nodes = network.activations();

@@ -13,11 +13,13 @@ use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use rayon::prelude::*;
 
-use crate::compile::{CompileError, FrontPoint, Options};
+use crate::error::CompileError;
 use crate::fit::Candidate;
 use crate::layerwise;
 use crate::method::Method;
 use crate::ola::{Instance, Solution, discretised};
+use crate::options::Options;
+use crate::pareto::FrontPoint;
 use crate::plan::{
     self, Arrangement, BOOTSTRAPPING_LOG_NS, Chain, HEADROOM_BITS, LayoutPlanner, Layouts, Places,
     Setting,

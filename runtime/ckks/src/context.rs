@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
-use crate::encoding::SlotTransforms;
+use crate::encoding::slots::SlotTransforms;
 use crate::model::Parameters;
 use crate::model::work::stored_run;
 use crate::ring::{Basis, Ring};

@@ -6,8 +6,9 @@ use pic_ckks::model::bootstrapping::{
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
+use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{Op, Port, Prediction, Program, Value, ValueId};
+use pic_ir::program::{Op, Port, Program, Value, ValueId};
 use pic_ir::transform::Schedule;
 use pic_runtime::container::ProgramHash;
 

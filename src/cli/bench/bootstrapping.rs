@@ -12,10 +12,10 @@ use pic_ckks::{
     Bootstrapper, Ciphertext, Complex64, Context, Error, EvaluationKeys, Evaluator, SecretKey,
     secret_rng,
 };
-use serde::Serialize;
 
-use super::measure::{Figure, Run, Stopwatch, Task, timed};
-use super::{Part, table};
+use super::figure::{Bootstrap, Part};
+use super::measure::{Run, Stopwatch, Task, timed};
+use super::table;
 use crate::cli::error::Failure;
 
 /// What is asked of the planner.
@@ -48,26 +48,6 @@ const LARGE: BootstrappingRequest = BootstrappingRequest {
     precision: 18.0,
     ..SMALL
 };
-
-/// Bootstrapping to one number of levels; the keys of `--json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Bootstrap {
-    /// Time and memory.
-    #[serde(flatten)]
-    pub figure: Figure,
-    /// Slots of the ciphertext.
-    pub slots: usize,
-    /// Levels left for the application.
-    pub levels_left: usize,
-    /// Bits of the mean error, for values in \[−1, 1\].
-    pub mean_bits: f64,
-    /// Bits of the largest error.
-    pub minimum_bits: f64,
-    /// Keys in memory.
-    pub key_bytes: usize,
-    /// Matrices in memory.
-    pub matrix_bytes: usize,
-}
 
 /// Bootstraps at the ring degrees that are wanted, one parameter set after the other.
 pub fn bootstraps(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Bootstrap>, Failure> {

@@ -4,8 +4,7 @@ use nalgebra::{DMatrix, DVector};
 use pic_ckks::model::Prices;
 use pic_ir::cost::{CostModel, Target};
 
-use super::Part;
-use super::measure::Figure;
+use super::figure::{Figure, Part};
 
 /// A cost model and how far it is from the figures it was made of.
 pub struct Fit {
@@ -75,7 +74,7 @@ mod tests {
     use pic_ckks::model::work::Work;
 
     use super::*;
-    use crate::cli::bench::measure::Seconds;
+    use crate::cli::bench::seconds::Seconds;
 
     #[test]
     fn the_fit_recovers_the_prices_behind_the_figures() {

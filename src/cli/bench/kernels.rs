@@ -9,8 +9,8 @@ use pic_ckks::Error;
 use pic_ckks::model::work::Work;
 use pic_ckks::ring::{Basis, Domain, Poly, Ring, ntt_primes_below};
 
-use super::Part;
-use super::measure::{Figure, Run, Stopwatch, Task, timed};
+use super::figure::{Figure, Part};
+use super::measure::{Run, Stopwatch, Task, timed};
 use crate::cli::error::Failure;
 
 /// log2 of the ring degrees that have targets.

@@ -9,9 +9,10 @@ use pic_ckks::model::Prices;
 use pic_ckks::model::work::Work;
 use pic_ir::cost::Target;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use serde::Serialize;
 
-use super::{Part, table, targets};
+use super::figure::{Figure, Part};
+use super::seconds::Seconds;
+use super::table;
 use crate::cli::error::Failure;
 use crate::cli::{Session, memory};
 
@@ -30,58 +31,6 @@ pub struct Task<'a> {
     pub work: Option<Work>,
     /// Does it.
     pub run: Run<'a>,
-}
-
-/// One line of the table; the keys of `--json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figure {
-    /// Where it belongs.
-    pub part: Part,
-    /// What was timed.
-    pub what: &'static str,
-    /// log2 of the ring degree.
-    pub log_n: u32,
-    /// Primes that it works on, without special ones.
-    pub limbs: usize,
-    /// Seconds.
-    #[serde(flatten)]
-    pub seconds: Seconds,
-    /// What it must reach.
-    pub target: Option<targets::Target>,
-    /// Whether it does.
-    pub met: Option<bool>,
-    /// Largest resident set of the process meanwhile.
-    pub peak_bytes: Option<u64>,
-    /// Of the cost model.
-    #[serde(skip)]
-    pub work: Option<Work>,
-}
-
-impl Figure {
-    /// With its target, if there is one, given the kernels that ran and how many threads all are.
-    pub fn judged(self, Target { kernels, threads }: Target) -> Self {
-        let target = targets::target(kernels, self.what, self.log_n, self.limbs);
-        let met = target.map(|target| target.met_by(self.seconds, threads));
-        Self { target, met, ..self }
-    }
-}
-
-/// Fastest runs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Seconds {
-    /// On one thread.
-    #[serde(rename = "one_thread_seconds")]
-    pub one_thread: f64,
-    /// On all threads.
-    #[serde(rename = "all_threads_seconds")]
-    pub all_threads: f64,
-}
-
-impl Seconds {
-    /// How many times faster all threads are than one.
-    pub fn gain(self) -> f64 {
-        self.one_thread / self.all_threads
-    }
 }
 
 /// Measures with the same patience everywhere, and prints what it measures.

@@ -13,8 +13,9 @@ use pic_ckks::{
     LinearTransform, Plaintext, PublicKey, SecretKey, Term, TransformShape, secret_rng,
 };
 
-use super::measure::{Figure, Run, Stopwatch, Task, timed};
-use super::{Part, quick};
+use super::figure::{Figure, Part};
+use super::measure::{Run, Stopwatch, Task, timed};
+use super::quick;
 use crate::cli::error::Failure;
 
 /// Sizes of the primes; q0 has room above the scale. Timings hardly depend on them.

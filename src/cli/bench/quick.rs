@@ -2,7 +2,7 @@
 
 use pic_ir::cost::{CostModel, Target};
 
-use super::measure::Figure;
+use super::figure::Figure;
 use crate::cli::speed::Speed;
 
 /// log2 of the ring degree and limbs of the operations that count: those of small networks.
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
     use crate::cli::bench::Part;
-    use crate::cli::bench::measure::Seconds;
+    use crate::cli::bench::seconds::Seconds;
 
     #[test]
     fn the_factor_is_that_of_all_operations_together() {

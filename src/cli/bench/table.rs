@@ -2,9 +2,8 @@
 
 use pic_ir::cost::Target;
 
-use super::bootstrapping::Bootstrap;
+use super::figure::{Bootstrap, Figure};
 use super::fit::Fit;
-use super::measure::Figure;
 use super::targets;
 use crate::cli::text::{Columns, bytes, or_dash, percent};
 

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use pic_ckks::model::KernelSet;
 use serde::Serialize;
 
-use super::measure::Seconds;
+use super::seconds::Seconds;
 
 /// Most seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

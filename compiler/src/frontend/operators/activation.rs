@@ -6,7 +6,6 @@ use pic_ir::matrix::Matrix;
 use super::super::context::{Context, Encrypted};
 use super::super::error::Fault;
 use super::super::tensor;
-use super::arithmetic::broadcast;
 
 /// Operators that are one [`Function`].
 pub(super) fn function(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
@@ -54,22 +53,14 @@ fn clip(context: &Context) -> Result<Function, Fault> {
     // The extreme finite numbers are how exporters write "no bound".
     let min = if min <= f32::MIN { f32::NEG_INFINITY } else { min };
     let max = if max >= f32::MAX { f32::INFINITY } else { max };
-    Ok(clipped(min, max))
-}
-
-/// `max(min, min(max, x))`, as a ReLU where it is one.
-pub(super) fn clipped(min: f32, max: f32) -> Function {
-    match (min, max) {
-        (0.0, f32::INFINITY) => Function::Relu,
-        _ => Function::Clip { min, max },
-    }
+    Ok(Function::clipped(min, max))
 }
 
 /// One slope: a leaky ReLU. Several: `a ⊙ x + (1 − a) ⊙ relu(x)`.
 pub(super) fn prelu(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
     let slopes = tensor::float_array(&*context.constant(1, "slope")?)?;
-    let slopes = broadcast(&slopes, &x.shape)?;
+    let slopes = tensor::broadcast(&slopes, &x.shape)?;
     let alpha = slopes[0];
     if !slopes.iter().all(|s| s.is_finite()) {
         return Err(Fault::NotFinite);

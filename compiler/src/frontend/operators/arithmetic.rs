@@ -7,7 +7,6 @@ use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
 use super::super::context::{Context, Encrypted, Value, volume};
 use super::super::error::Fault;
 use super::super::tensor;
-use super::activation::clipped;
 use super::movement::{gather_matrix, indices};
 
 /// An operand of an elementwise operator, brought to the common shape.
@@ -111,8 +110,8 @@ pub(super) fn extremum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             let bound = c[0];
             if bound.is_finite() && c.iter().all(|&other| other == bound) {
                 let function = match is_max {
-                    true => clipped(bound, f32::INFINITY),
-                    false => clipped(f32::NEG_INFINITY, bound),
+                    true => Function::clipped(bound, f32::INFINITY),
+                    false => Function::clipped(f32::NEG_INFINITY, bound),
                 };
                 return Ok(vec![context.activation(&x, function)?]);
             }
@@ -228,7 +227,9 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
             let matrix = gather_matrix(x.len(), spread.iter().copied().collect());
             Ok(Operand::Encrypted(x, matrix))
         }
-        Value::Constant(t) => Ok(Operand::Constant(broadcast(&tensor::float_array(&t)?, &shape)?)),
+        Value::Constant(t) => {
+            Ok(Operand::Constant(tensor::broadcast(&tensor::float_array(&t)?, &shape)?))
+        }
         _ => unreachable!("nodes with operands that are not known are not lowered"),
     };
     Ok((values.into_iter().map(operand).collect::<Result<_, _>>()?, shape))
@@ -246,15 +247,4 @@ pub(super) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Fault
             _ => Err(Fault::Shape { reason: format!("shapes {a:?} and {b:?} do not broadcast") }),
         })
         .collect()
-}
-
-/// The elements of a constant spread to a shape; it may have leading extents of 1.
-pub(super) fn broadcast(constant: &ArrayD<f32>, shape: &[usize]) -> Result<Vec<f32>, Fault> {
-    let spread = constant.broadcast(IxDyn(shape)).ok_or_else(|| Fault::Shape {
-        reason: format!(
-            "a constant of shape {:?} does not broadcast to {shape:?}",
-            constant.shape()
-        ),
-    })?;
-    Ok(spread.iter().copied().collect())
 }

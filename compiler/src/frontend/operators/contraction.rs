@@ -6,7 +6,7 @@ use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
 use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
-use super::arithmetic::{broadcast, common_shape};
+use super::arithmetic::common_shape;
 use super::movement::{gather_matrix, indices};
 
 /// `Gemm` of an encrypted row with constant weights: `alpha·x·B + beta·C`.
@@ -26,7 +26,7 @@ pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let bias = match context.optional(2, "C")? {
         None => None,
         Some(c) => {
-            let c = broadcast(&tensor::float_array(&c)?, &[1, rows])?;
+            let c = tensor::broadcast(&tensor::float_array(&c)?, &[1, rows])?;
             Some(c.iter().map(|c| beta * c).collect())
         }
     };

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::KernelSet;
-use crate::work::Work;
+use crate::work::{Counter, Hoisting, TransformSteps, Work};
 
 /// Prices of elementary work, in seconds on one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,14 @@ impl Row {
 /// Prices of a transform, a multiplication, a conversion and a word, and the gain of two threads.
 const fn row([transform, multiplication, conversion, word]: [f64; 4], two_threads: f64) -> Row {
     Row { prices: Prices { transform, multiplication, conversion, word }, two_threads }
+}
+
+/// The hoisting that takes a linear transform the least time at [`Prices::REFERENCE`]: the same whatever machine plans and
+/// whatever machine executes.
+pub fn hoisting(counter: &Counter, steps: &TransformSteps, level: usize) -> Hoisting {
+    let seconds = |hoisting| Prices::REFERENCE.seconds(counter.linear(steps, level, hoisting));
+    let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
+    if is_single { Hoisting::Single } else { Hoisting::Double }
 }
 
 impl Prices {

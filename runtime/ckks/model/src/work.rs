@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
-use crate::prices::Prices;
 use crate::primes::residue_bytes;
 
 /// Elementary work of an operation.
@@ -237,14 +236,6 @@ impl<'a> Counter<'a> {
             + self.divide_rescale(level) * steps.outputs
     }
 
-    /// The hoisting that takes a linear transform the least time at [`Prices::REFERENCE`]: the same whatever
-    /// machine plans and whatever machine executes.
-    pub fn hoisting(&self, steps: &TransformSteps, level: usize) -> Hoisting {
-        let seconds = |hoisting| Prices::REFERENCE.seconds(self.linear(steps, level, hoisting));
-        let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
-        if is_single { Hoisting::Single } else { Hoisting::Double }
-    }
-
     /// Primes for which diagonals have residues.
     fn held(&self, level: usize, hoisting: Hoisting) -> impl Iterator<Item = u64> {
         let chain = self.parameters.moduli()[..=level].iter().enumerate();
@@ -305,6 +296,7 @@ impl<'a> Counter<'a> {
 mod tests {
     use super::*;
     use crate::SecurityLevel;
+    use crate::prices::Prices;
 
     fn parameters() -> Parameters {
         let moduli = [50.0, 40.0, 40.0, 40.0, 40.0, 40.0];
@@ -378,8 +370,8 @@ mod tests {
             paired: 0,
             period: p.max_slots(),
         };
-        assert_eq!(counter.hoisting(&steps(16), 2), Hoisting::Double);
-        assert_eq!(counter.hoisting(&steps(1024), 2), Hoisting::Single);
+        assert_eq!(hoisting(&counter, &steps(16), 2), Hoisting::Double);
+        assert_eq!(hoisting(&counter, &steps(1024), 2), Hoisting::Single);
         // Single hoisting divides 8 more pairs and leaves 2 of 5 limbs away.
         let work = |hoisting| limbs(counter.linear(&steps(100), 2, hoisting));
         let (single, double) = (work(Hoisting::Single), work(Hoisting::Double));

@@ -4,11 +4,10 @@
 //! the vector periodically. Rotation of the slots by r to the left is the Galois element 5^r.
 
 mod plaintext;
-mod slots;
+pub(crate) mod slots;
 
 pub use num_complex::Complex64;
 pub use plaintext::{CompactPlaintext, Plaintext};
-pub(crate) use slots::SlotTransforms;
 
 use crate::context::check_scale;
 use crate::ring::SecretPoly;

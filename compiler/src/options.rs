@@ -1,0 +1,83 @@
+//! What the user asks of a compilation.
+
+use pic_ckks_model::SecurityLevel;
+use pic_ckks_model::bootstrapping::{EphemeralWeight, LOG2_FAILURE};
+use pic_ir::cost::{CostModel, Target};
+use pic_ir::preprocessing::Preprocessing;
+
+use crate::method::Method;
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
+    /// accurate program within the latency budget, or for a drop of 0.005 without one.
+    pub max_accuracy_drop: Option<f64>,
+    /// Longest predicted latency, seconds on the machine of `cost`.
+    pub latency_budget: Option<f64>,
+    /// Security level.
+    pub security: SecurityLevel,
+    /// A bootstrap of one ciphertext fails with a probability of 2 to minus this at most.
+    pub failure_bits: f64,
+    /// Hamming weight of the secret under which bootstrapping raises the modulus.
+    pub ephemeral_weight: EphemeralWeight,
+    /// Least predicted precision of the stored output, bits.
+    pub min_precision_bits: f64,
+    /// The machine that will run the program, and its prices. Without, [`CostModel::of`]
+    /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` puts in that on which it runs.
+    pub cost: Option<CostModel>,
+    /// How raw inputs become the network's.
+    pub preprocessing: Preprocessing,
+    /// Seed of everything random in the compiler.
+    pub seed: u64,
+    /// How losses of layers are estimated.
+    pub sensitivity: SensitivityForm,
+    /// Most bytes that the server may need, if bounded.
+    pub memory_limit: Option<u64>,
+    /// How polynomials, degrees and bootstraps are chosen.
+    pub method: Method,
+    /// Whether the program also answers if some activation's input left its interval ([`crate::range_check`]).
+    pub range_check: bool,
+    /// Points of the front that are simulated on held-back samples, beside those that the choice needs.
+    pub simulated_points: usize,
+}
+
+/// How the loss that a polynomial causes is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SensitivityForm {
+    /// `A·E` with gradient statistics of the margin between the two highest classes.
+    #[default]
+    Margin,
+    /// `A·E` with gradient statistics of the cross-entropy, as in the OLA paper.
+    Gradient,
+    /// The change of the cross-entropy is measured with each polynomial put in place.
+    Measured,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_accuracy_drop: None,
+            latency_budget: None,
+            security: SecurityLevel::Bits128,
+            failure_bits: -LOG2_FAILURE,
+            ephemeral_weight: EphemeralWeight::default(),
+            min_precision_bits: 9.0,
+            cost: None,
+            preprocessing: Preprocessing::default(),
+            seed: 0,
+            sensitivity: SensitivityForm::default(),
+            memory_limit: None,
+            method: Method::default(),
+            range_check: false,
+            simulated_points: 0,
+        }
+    }
+}
+
+impl Options {
+    /// What operations cost.
+    pub fn cost(&self) -> CostModel {
+        self.cost.unwrap_or_else(|| CostModel::of(Target::REFERENCE))
+    }
+}

@@ -1,0 +1,75 @@
+//! What was measured: lines of the table.
+
+use clap::ValueEnum;
+use pic_ckks::model::work::Work;
+use pic_ir::cost::Target;
+use serde::Serialize;
+
+use super::seconds::Seconds;
+use super::targets;
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Transforms, base conversion and products, by the limb
+    Kernels,
+    /// Operations on ciphertexts, from which the cost model comes
+    Operations,
+    /// Bootstrapping to all levels and to fewer; takes up to 6 GiB of memory
+    Bootstrapping,
+}
+
+/// One line of the table; the keys of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// Where it belongs.
+    pub part: Part,
+    /// What was timed.
+    pub what: &'static str,
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Primes that it works on, without special ones.
+    pub limbs: usize,
+    /// Seconds.
+    #[serde(flatten)]
+    pub seconds: Seconds,
+    /// What it must reach.
+    pub target: Option<targets::Target>,
+    /// Whether it does.
+    pub met: Option<bool>,
+    /// Largest resident set of the process meanwhile.
+    pub peak_bytes: Option<u64>,
+    /// Of the cost model.
+    #[serde(skip)]
+    pub work: Option<Work>,
+}
+
+impl Figure {
+    /// With its target, if there is one, given the kernels that ran and how many threads all are.
+    pub fn judged(self, Target { kernels, threads }: Target) -> Self {
+        let target = targets::target(kernels, self.what, self.log_n, self.limbs);
+        let met = target.map(|target| target.met_by(self.seconds, threads));
+        Self { target, met, ..self }
+    }
+}
+
+/// Bootstrapping to one number of levels; the keys of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bootstrap {
+    /// Time and memory.
+    #[serde(flatten)]
+    pub figure: Figure,
+    /// Slots of the ciphertext.
+    pub slots: usize,
+    /// Levels left for the application.
+    pub levels_left: usize,
+    /// Bits of the mean error, for values in \[−1, 1\].
+    pub mean_bits: f64,
+    /// Bits of the largest error.
+    pub minimum_bits: f64,
+    /// Keys in memory.
+    pub key_bytes: usize,
+    /// Matrices in memory.
+    pub matrix_bytes: usize,
+}

@@ -11,7 +11,7 @@ use ndarray_npy::npy::header::Header;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::{input, memory};
+use super::{file, memory};
 
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
@@ -47,7 +47,7 @@ impl Array {
         name: &str,
         expected: impl FnOnce(&[usize]) -> bool,
     ) -> Result<Self, ArrayError> {
-        let mut file = BufReader::new(input::open(path)?);
+        let mut file = BufReader::new(file::open(path)?);
         if std::io::BufRead::fill_buf(&mut file)?.starts_with(b"PK") {
             let mut archive = ZipArchive::new(file)?;
             let member = archive.by_name(&member(&archive, name)?)?;

@@ -19,10 +19,10 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::Machine;
-use super::input::{self, Samples, read_labels};
+use super::input::{Samples, read_labels};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
-use super::{Session, output, values};
+use super::{Session, file, output, values};
 
 /// Compile an ONNX network to a program for encrypted inputs
 #[derive(Args)]
@@ -307,7 +307,7 @@ impl Source {
     }
 
     fn import(&self) -> Result<(Vec<u8>, Network), Failure> {
-        let onnx = input::read(&self.model);
+        let onnx = file::read(&self.model);
         let onnx = onnx.map_err(|e| Failure::file("read", &self.model, &e))?;
         let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
         Ok((onnx, network))
@@ -360,7 +360,7 @@ impl Goals {
 }
 
 fn read_cost(path: &Path) -> Result<CostModel, Failure> {
-    let text = input::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let text = file::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let help = "make one with `pic bench --output cost.json`";
     let cost: CostModel =
         serde_json::from_slice(&text).map_err(|e| Failure::new("pic::cost", &e, help))?;

@@ -2,33 +2,12 @@
 //!
 //! Values stay raw: preprocessing belongs to the model and is applied where it takes the samples.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use pic::Preprocessing;
 
 use super::array::{Array, ArrayError, Elements};
-
-/// Opens a file that is to be read whole. Opening a pipe would wait for its writer, and a device may have no end.
-pub fn open(path: &Path) -> io::Result<File> {
-    let metadata = fs::metadata(path)?;
-    let reason = match metadata.file_type() {
-        kind if kind.is_dir() => "it is a folder",
-        kind if !kind.is_file() => "it is a pipe or a device: a file is needed, which has an end",
-        _ if metadata.len() == 0 => "it is empty",
-        _ => return File::open(path),
-    };
-    Err(io::Error::other(reason))
-}
-
-/// The bytes of such a file.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut open(path)?, &mut bytes)?;
-    Ok(bytes)
-}
 
 /// Samples of equal shape, flattened.
 #[derive(Debug)]
@@ -331,17 +310,5 @@ mod tests {
         let error = read_labels(Some(&beyond), 3, 10).unwrap_err();
         assert!(matches!(error, InputError::Class { sample: 1, label: 10, classes: 10, .. }));
         assert_eq!(read_labels(Some(&beyond), 3, 1).unwrap().unwrap()[1], 10);
-    }
-
-    #[test]
-    fn what_is_no_file_is_not_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let empty = folder.path().join("empty");
-        fs::write(&empty, "").unwrap();
-        let why = |path: &Path| read(path).unwrap_err().to_string();
-        assert_eq!(why(folder.path()), "it is a folder");
-        assert_eq!(why(&empty), "it is empty");
-        assert!(why(Path::new("/dev/zero")).contains("a pipe or a device"));
-        assert!(why(&folder.path().join("missing")).contains("No such file"));
     }
 }

@@ -14,6 +14,7 @@ mod decrypt;
 mod demo;
 mod encrypt;
 mod error;
+mod file;
 mod forecast;
 mod input;
 mod inspect;

@@ -2,7 +2,7 @@
 
 use pic_ir::function::Function;
 use pic_ir::matrix::Matrix;
-use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
+use tract_onnx::prelude::tract_ndarray::IxDyn;
 
 use super::super::context::{Context, Encrypted, Value, volume};
 use super::super::error::Fault;

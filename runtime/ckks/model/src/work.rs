@@ -296,7 +296,7 @@ impl<'a> Counter<'a> {
 mod tests {
     use super::*;
     use crate::SecurityLevel;
-    use crate::prices::Prices;
+    use crate::prices::{Prices, hoisting};
 
     fn parameters() -> Parameters {
         let moduli = [50.0, 40.0, 40.0, 40.0, 40.0, 40.0];

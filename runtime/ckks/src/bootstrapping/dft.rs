@@ -111,7 +111,7 @@ fn multiply(a: &Diagonals, b: &Diagonals, slots: usize) -> Diagonals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::SlotTransforms;
+    use crate::encoding::slots::SlotTransforms;
 
     fn apply(diagonals: &Diagonals, x: &[Complex64]) -> Vec<Complex64> {
         let term =

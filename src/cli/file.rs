@@ -1,0 +1,41 @@
+//! Files that are read whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Opens a file that is to be read whole. Opening a pipe would wait for its writer, and a device may have no end.
+pub fn open(path: &Path) -> io::Result<File> {
+    let metadata = fs::metadata(path)?;
+    let reason = match metadata.file_type() {
+        kind if kind.is_dir() => "it is a folder",
+        kind if !kind.is_file() => "it is a pipe or a device: a file is needed, which has an end",
+        _ if metadata.len() == 0 => "it is empty",
+        _ => return File::open(path),
+    };
+    Err(io::Error::other(reason))
+}
+
+/// The bytes of such a file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut open(path)?, &mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        fs::write(&empty, "").unwrap();
+        let why = |path: &Path| read(path).unwrap_err().to_string();
+        assert_eq!(why(folder.path()), "it is a folder");
+        assert_eq!(why(&empty), "it is empty");
+        assert!(why(Path::new("/dev/zero")).contains("a pipe or a device"));
+        assert!(why(&folder.path().join("missing")).contains("No such file"));
+    }
+}

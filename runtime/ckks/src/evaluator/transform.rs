@@ -42,7 +42,7 @@ pub struct TransformShape {
     pub input_scale: f64,
     /// Exact scale of the outputs.
     pub output_scale: f64,
-    /// Whether diagonals are encoded modulo the special primes, too; [`Counter::hoisting`] says what is
+    /// Whether diagonals are encoded modulo the special primes, too; [`hoisting`](crate::model::prices::hoisting) says what is
     /// faster.
     pub hoisting: Hoisting,
     /// What of the sums is the output.

@@ -30,11 +30,19 @@ fn inputs_that_no_sample_was_like_are_refused_and_their_answers_marked() {
     for index in 0..strange.len() {
         let refused = fail(&folder, &format!("{encrypt} --index {index}"));
         let words =
-            ["sample 0: value", "-20.0000 to 20.0000", "pic::input::range", "--allow-out-of-range"];
+            ["sample 0: value", "-4.0000 to 20.0000", "pic::input::range", "--allow-out-of-range"];
         for word in words {
             assert!(refused.contains(word), "`{word}` is not in: {refused}");
         }
     }
+
+    // Pixels are 0 to 16. A negative one could be stored, and an answer to it need not be marked.
+    let mut negative = digit.clone();
+    negative[27] = -4.5;
+    fs::write(folder.join("negative.npy"), npy(&[1, 1, 8, 8], &negative)).unwrap();
+    let encrypt_negative = encrypt.replace("x.npy", "negative.npy");
+    let refused = fail(&folder, &encrypt_negative);
+    assert!(refused.contains("value 27 is -4.5"), "{refused}");
 
     let encrypted = json(&folder, &format!("{encrypt} --allow-out-of-range"));
     let warnings = encrypted["warnings"].as_array().unwrap();

@@ -24,7 +24,7 @@ use crate::{Context, Error};
 /// use pic_ckks::model::{Parameters, SecurityLevel};
 /// use pic_ckks::{Context, EvaluationKeys, KeyGeneration, KeyRequest, SecretKey, secret_rng};
 ///
-/// let parameters = Parameters::from_bits(13, &[45.0, 35.0], &[45.0], 1, SecurityLevel::Bits128)?;
+/// let parameters = Parameters::from_bits(13, &[45.0, 35.0], &[46.0], 2, SecurityLevel::Bits128)?;
 /// let context = Context::new(parameters)?;
 /// let mut rng = secret_rng()?;
 /// let secret = SecretKey::generate(&context, &mut rng);

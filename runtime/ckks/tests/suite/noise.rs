@@ -59,7 +59,8 @@ impl Bench {
         mut experiment: impl FnMut(&mut Self) -> (Ciphertext, Vec<f64>, f64),
     ) {
         let (mut measured, mut estimated) = (0.0, 0.0);
-        for _ in 0..RUNS {
+        // Few slots give few samples of the error in one run.
+        for _ in 0..RUNS * SLOTS[0] / self.slots {
             let (result, expected, variance) = experiment(self);
             let decrypted = self.s.decrypt(&result);
             let errors = decrypted.iter().zip(&expected).map(|(d, e)| (d.re - e).powi(2));

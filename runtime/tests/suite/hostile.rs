@@ -338,9 +338,9 @@ fn answers_to_other_questions_are_found() {
 
     // The answer to one of two samples under the name of both.
     let both = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
-    let names = [("key", false), ("shape", false), ("question", false), ("ciphertexts", false)];
+    let names = [("shape", false), ("question", false), ("ciphertexts", false)];
     let (hash, mut some) = sections(answer(&first).as_bytes(), Kind::EncryptedOutput, &names);
-    some[2].1 = both.hash().as_bytes().to_vec();
+    some[1].1 = both.hash().as_bytes().to_vec();
     let some = EncryptedOutput::from_bytes(rebuild(Kind::EncryptedOutput, hash, &some)).unwrap();
     let error = some.check_question(&both).unwrap_err();
     assert!(matches!(error, Error::Conformance { property: "samples", .. }), "{error}");

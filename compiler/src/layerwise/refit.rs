@@ -16,7 +16,7 @@ use super::{Options, RefitError};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
 use crate::fit::{self, Candidate};
-use crate::profile::{Collector, ProfileError};
+use crate::profile::Collector;
 use crate::progress::Advance;
 
 /// Polynomials and the network that they belong in.
@@ -59,13 +59,10 @@ pub fn refit(
                 correct(&mut corrected, node, &equations, &options.correction);
             }
             Op::Activation(function) => {
-                let inputs = |runs: &[Run]| {
-                    let mut collector = Collector::new(network, node, &options.profile);
-                    runs.iter().try_for_each(|run| collector.add(run.found(operands[0])))?;
-                    Ok::<_, ProfileError>(collector.finish())
-                };
-                let mut layer = inputs(&runs)?;
-                layer.extreme = layer.extreme.max(inputs(&others)?.extreme);
+                let mut collector = Collector::new(network, node, &options.profile);
+                runs.iter().try_for_each(|run| collector.add(run.found(operands[0])))?;
+                others.iter().try_for_each(|run| collector.add_maxima(run.found(operands[0])))?;
+                let mut layer = collector.finish();
                 layer.sensitivity = profile.layers[layers.len()].sensitivity;
                 let Candidate { form, approximation, .. } = chosen[layers.len()];
                 let degree = approximation.degree();

@@ -141,13 +141,20 @@ impl<'a> Collector<'a> {
             .zip(rows.par_chunks(per_channel))
             .map(|(channel, rows)| channel.add(rows))
             .reduce(|| true, |a, b| a && b);
+        self.add_maxima(batch)?;
+        let overflow = || ProfileError::Overflow { layer: self.name.to_owned() };
+        finite.then_some(()).ok_or_else(overflow)
+    }
+
+    /// Adds to the extreme the values of one batch, and to nothing else.
+    pub(crate) fn add_maxima(&mut self, batch: &Batch) -> Result<(), ProfileError> {
         let mut maxima = [0.0f32; LANES];
         for lanes in &batch.values {
             maxima.iter_mut().zip(lanes).for_each(|(max, x)| *max = max.max(x.abs()));
         }
         self.maxima.extend(maxima[..batch.samples].iter().copied().map(f64::from));
-        let overflow = || ProfileError::Overflow { layer: self.name.to_owned() };
-        finite.then_some(()).ok_or_else(overflow)
+        let finite = self.maxima.iter().all(|max| max.is_finite());
+        finite.then_some(()).ok_or_else(|| ProfileError::Overflow { layer: self.name.to_owned() })
     }
 
     /// What was seen; the sensitivity is left at zero.

@@ -380,11 +380,14 @@ impl ClientInfo {
         if sound { Ok(()) } else { Err(Error::ClientPart) }
     }
 
-    /// The most precision that an output can have: what the rounding of its last rescaling leaves. How much noise hides the
-    /// scheme's error depends on the precision that a file states.
+    /// The most precision that an output can have: what the rounding of its last rescaling leaves, or encryption if it is the
+    /// input as it came. How much noise hides the scheme's error depends on the precision that a file states.
     fn most_precision_bits(&self) -> f64 {
         let noise = NoiseModel::new(&self.parameters, 1 << self.log_slots);
-        -0.5 * noise.rescale(self.output_encoding.scale).log2() + PRECISION_TOLERANCE
+        let scale = self.output_encoding.scale;
+        let is_input = self.output_encoding == self.input_encoding;
+        let variance = if is_input { noise.fresh_secret(scale) } else { noise.rescale(scale) };
+        -0.5 * variance.log2() + PRECISION_TOLERANCE
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use pic_ckks::EvaluationKeys;
 use pic_ckks::model::KeyRequest;
-use pic_ckks::{Context, EvaluationKeys};
 
 use crate::Error;
 use crate::artifact::ClientInfo;
@@ -100,11 +100,10 @@ pub(crate) fn write(
 mod expand {
     use std::io::Read;
 
+    use pic_ckks::Context;
     use pic_ckks::model::KeyRequest;
 
-    use super::{
-        Context, EVALUATION_KEYS, Error, EvaluationKeyFile, EvaluationKeys, KEY, Origin, Source,
-    };
+    use super::{EVALUATION_KEYS, Error, EvaluationKeyFile, EvaluationKeys, KEY, Origin, Source};
     use crate::container::ContainerError;
     use crate::origin::KeyId;
 

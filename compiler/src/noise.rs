@@ -35,34 +35,34 @@ pub fn output_bits(
     samples: &[&[f32]],
     seed: u64,
 ) -> f64 {
+    // Once: every diagonal of the program is made for it.
+    let deviations = deviations(program);
+    let half_width = program.output_value().half_width;
+    let last = deviations.last().expect("programs have an output");
+    // Few values can be off by less than the last operation puts them off in the mean.
+    let most = -libm::log2(last / half_width);
     let mut log_factor = 0.0;
     loop {
-        let bits = tried_bits(program, network, activations, samples, seed, log_factor);
+        let factor = libm::exp2(log_factor);
+        let larger = deviations.iter().map(|deviation| factor * deviation);
+        let bits = tried_bits(network, activations, samples, seed, larger, half_width);
         if bits < SHOWN_BITS || log_factor > 2.0 * SINGLE_BITS {
-            // Few values can be off by less than the last operation puts them off in the mean.
-            return (bits + log_factor).min(last_bits(program));
+            return (bits + log_factor).min(most);
         }
         log_factor += (bits.min(SINGLE_BITS) - TRIED_BITS).floor();
     }
 }
 
-/// The same of the error alone that computing the output adds.
-fn last_bits(program: &Program) -> f64 {
-    let deviation = deviations(program).pop().expect("programs have an output");
-    -libm::log2(deviation / program.output_value().half_width)
-}
-
-/// The same of errors that are 2^`log_factor` times as large.
+/// The same of errors of given deviations, one for each node.
 fn tried_bits(
-    program: &Program,
     network: &Network,
     activations: &Activations,
     samples: &[&[f32]],
     seed: u64,
-    log_factor: f64,
+    deviations: impl Iterator<Item = f64>,
+    half_width: f64,
 ) -> f64 {
     let samples = &samples[..samples.len().min(LANES)];
-    let (deviations, factor) = (deviations(program), libm::exp2(log_factor));
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut layers = activations.layers.iter().map(Layer::Approximate);
     let mut clean: Vec<Batch> = Vec::new();
@@ -83,7 +83,7 @@ fn tried_bits(
             (run(&clean), run(&noisy))
         };
         for x in found.values.iter_mut().flatten() {
-            *x += (factor * deviation * normal(&mut rng)) as f32;
+            *x += (deviation * normal(&mut rng)) as f32;
         }
         clean.push(exact);
         noisy.push(found);
@@ -92,7 +92,6 @@ fn tried_bits(
     let pairs = clean[output].used().flatten().zip(noisy[output].used().flatten());
     let squares = pairs.map(|(a, b)| square(f64::from(a - b)));
     let count = samples.len() * clean[output].values.len();
-    let half_width = program.output_value().half_width;
     let bits = -0.5 * libm::log2(squares.sum::<f64>() / count as f64 / square(half_width));
     // Errors that drive a polynomial out of its interval end in no number at all.
     if bits.is_nan() { f64::NEG_INFINITY } else { bits }

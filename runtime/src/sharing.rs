@@ -86,8 +86,10 @@ impl SharedAnswers {
         let mut file = open(&self.path).map_err(fail())?;
         file.lock().map_err(fail())?;
         let (first, shared) = read(&mut file).map_err(fail())?;
-        if first.is_some_and(|first| first != limit) {
-            return Err(Error::SharingQueries { first: first.unwrap_or(0), asked: limit });
+        if let Some(first) = first
+            && first != limit
+        {
+            return Err(Error::SharingQueries { first, asked: limit });
         }
         match shared.checked_add(answers) {
             Some(total) if total <= limit => {

@@ -152,8 +152,9 @@ impl<'a> Collector<'a> {
         for lanes in &batch.values {
             maxima.iter_mut().zip(lanes).for_each(|(max, x)| *max = max.max(x.abs()));
         }
-        self.maxima.extend(maxima[..batch.samples].iter().copied().map(f64::from));
-        let finite = self.maxima.iter().all(|max| max.is_finite());
+        let maxima = &maxima[..batch.samples];
+        self.maxima.extend(maxima.iter().copied().map(f64::from));
+        let finite = maxima.iter().all(|max| max.is_finite());
         finite.then_some(()).ok_or_else(|| ProfileError::Overflow { layer: self.name.to_owned() })
     }
 

@@ -63,7 +63,7 @@ pub use pic_compiler::error::CompileError;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::options::{Options, SensitivityForm};
 #[cfg(feature = "compiler")]
-pub use pic_compiler::pareto::FrontPoint;
+pub use pic_compiler::pareto::ParetoPoint;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::progress::Progress;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]

@@ -7,8 +7,8 @@ use petgraph::graph::NodeIndex;
 use pic_ckks_model::SecurityLevel;
 use pic_compiler::compile::{Compiled, compile, compile_network};
 use pic_compiler::evaluate::{Layer, exact_layers, outputs};
-use pic_compiler::method::Method;
 use pic_compiler::options::Options;
+use pic_compiler::strategy::Strategy as Choice;
 use pic_ir::function::Function;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 use pic_ir::network::{Network, Node, Op};
@@ -154,20 +154,27 @@ fn methods_differ_in_their_choice_alone() {
     let digits = digits();
     // The split has 360 images: one of them is 0.28 points.
     let compiled = |method| {
-        simulated("cnn_relu.onnx", &digits, &Options { method, ..Options::default() }, 1.0)
+        simulated(
+            "cnn_relu.onnx",
+            &digits,
+            &Options { strategy: method, ..Options::default() },
+            1.0,
+        )
     };
-    let joint = compiled(Method::Joint);
+    let joint = compiled(Choice::Joint);
     let bootstraps =
         |c: &Compiled| c.plan.nodes.iter().filter(|n| n.bootstrapped.is_some()).count();
-    for method in [Method::Uniform, Method::Ola, Method::Composite] {
+    for method in [Choice::Uniform, Choice::Ola, Choice::Composite] {
         let other = compiled(method);
         let degrees: Vec<usize> = other.activations.layers.iter().map(|a| a.degree()).collect();
         match method {
-            Method::Joint => unreachable!("it is not compared with itself"),
+            Choice::Joint => unreachable!("it is not compared with itself"),
             // Candidates of even form have even degrees.
-            Method::Uniform => assert!(degrees[0].abs_diff(degrees[1]) <= 1, "{degrees:?}"),
-            Method::Ola => assert_eq!(bootstraps(&other), degrees.len()),
-            Method::Composite => assert_eq!(degrees, [15, 15, 27, 15, 15, 27]),
+            Choice::Uniform => {
+                assert!(degrees[0].abs_diff(degrees[1]) <= 1, "{degrees:?}")
+            }
+            Choice::Ola => assert_eq!(bootstraps(&other), degrees.len()),
+            Choice::Composite => assert_eq!(degrees, [15, 15, 27, 15, 15, 27]),
         }
         assert!(
             joint.program.predicted.seconds() <= other.program.predicted.seconds(),

@@ -11,18 +11,19 @@ use pic_ir::plan::Plan;
 use pic_ir::profile::Profile;
 use pic_ir::program::Program;
 
+use crate::baselines::composite;
 use crate::dataset::{Dataset, Objective};
 use crate::error::CompileError;
 use crate::evaluate::{Layer, exact_layers};
 use crate::layerwise::{self, Measurement};
-use crate::method::Method;
 use crate::options::{Options, SensitivityForm};
-use crate::pareto::FrontPoint;
+use crate::pareto::ParetoPoint;
 use crate::progress::Progress;
-use crate::rewrite::{rescale, simplify};
+use crate::rewrite::{canonicalize, equalize, isolate};
 use crate::search::Search;
 use crate::sensitivity;
-use crate::{composite, frontend, plan, profile};
+use crate::strategy::Strategy;
+use crate::{frontend, profile};
 
 /// One of this many calibration samples is held back to measure accuracy.
 const HELD_BACK: usize = 2;
@@ -53,9 +54,9 @@ pub struct Compiled {
     /// The decisions behind the program.
     pub plan: Plan,
     /// Latency against loss: every choice of degrees that is best for its latency.
-    pub front: Vec<FrontPoint>,
+    pub front: Vec<ParetoPoint>,
     /// For comparison: the same degree in every layer.
-    pub uniform: Vec<FrontPoint>,
+    pub uniform: Vec<ParetoPoint>,
     /// How the chosen polynomials do on held-back calibration samples.
     pub measured: Measurement,
     /// What the user should know of the import and of what was made.
@@ -86,7 +87,7 @@ pub fn compile_network(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
-    let network = plan::separate(&simplify(network));
+    let network = isolate(&canonicalize(network));
     debug_assert_eq!(network.verify(), Ok(()));
 
     Dataset::new(&network, samples, labels)?;
@@ -106,8 +107,8 @@ pub fn compile_network(
         let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
         (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
     });
-    let sensitivity = match options.method {
-        Method::Ola => SensitivityForm::Gradient,
+    let sensitivity = match options.strategy {
+        Strategy::Ola => SensitivityForm::Gradient,
         _ => options.sensitivity,
     };
     let (objective, sampled) = match sensitivity {
@@ -131,21 +132,21 @@ pub fn compile_network(
     };
     progress.stage("ranges", 0);
     let ranges = profile::inputs(&network, &fitting, &profile_options, &follow)?;
-    let network = match options.method {
-        Method::Joint | Method::Uniform => rescale(&network, &ranges),
-        Method::Ola => network,
-        Method::Composite => composite::rewrite(&network)?,
+    let network = match options.strategy {
+        Strategy::Joint | Strategy::Uniform => equalize(&network, &ranges),
+        Strategy::Ola => network,
+        Strategy::Composite => composite::rewrite(&network)?,
     };
 
     progress.stage("profile", 0);
-    let (profile, mut candidates) = if options.method == Method::Composite {
+    let (profile, mut candidates) = if options.strategy == Strategy::Composite {
         let layers = profile::inputs(&network, &fitting, &profile_options, &follow)?;
         let candidates = composite::candidates(&network, &layers);
         (Profile { samples: fitting.len(), layers }, candidates)
     } else {
         let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
         progress.stage("fit", 0);
-        let candidates = layerwise::candidates(&network, &profile, &options.method.fit())?;
+        let candidates = layerwise::candidates(&network, &profile, &options.strategy.fit())?;
         (profile, candidates)
     };
     if sensitivity == SensitivityForm::Measured {

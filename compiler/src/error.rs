@@ -4,7 +4,7 @@ use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::preprocessing::PreprocessingError;
 use pic_ir::program::ProgramError;
 
-use crate::composite::CompositeError;
+use crate::baselines::composite::CompositeError;
 use crate::dataset::DatasetError;
 use crate::fit::FitError;
 use crate::frontend::ImportError;

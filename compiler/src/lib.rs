@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
+pub mod baselines;
 pub mod compile;
-pub mod composite;
 pub mod dataset;
 pub mod error;
 pub mod evaluate;
@@ -12,7 +12,6 @@ pub mod fit;
 pub mod frontend;
 pub mod layerwise;
 pub mod lower;
-pub mod method;
 mod noise;
 pub mod ola;
 pub mod options;
@@ -28,3 +27,4 @@ pub mod rewrite;
 mod sample_networks;
 mod search;
 pub mod sensitivity;
+pub mod strategy;

@@ -13,7 +13,7 @@ use pic_ir::program::{self, Port, Program, Value};
 
 /// Puts a program together. Its prediction is left empty.
 ///
-/// The network must be separated ([`crate::plan::separate`]), its output the last node, and plan and
+/// The network must be isolated ([`crate::rewrite::isolate`]), its output the last node, and plan and
 /// activations must fit it; the result is verified by the caller.
 pub fn lower(
     network: &Network,

@@ -5,7 +5,7 @@ use pic_ckks_model::bootstrapping::{EphemeralWeight, LOG2_FAILURE};
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::preprocessing::Preprocessing;
 
-use crate::method::Method;
+use crate::strategy::Strategy;
 
 /// What the user asks for.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Options {
     /// Most bytes that the server may need, if bounded.
     pub memory_limit: Option<u64>,
     /// How polynomials, degrees and bootstraps are chosen.
-    pub method: Method,
+    pub strategy: Strategy,
     /// Whether the program also answers if some activation's input left its interval ([`crate::range_check`]).
     pub range_check: bool,
     /// Points of the front that are simulated on held-back samples, beside those that the choice needs.
@@ -68,7 +68,7 @@ impl Default for Options {
             seed: 0,
             sensitivity: SensitivityForm::default(),
             memory_limit: None,
-            method: Method::default(),
+            strategy: Strategy::default(),
             range_check: false,
             simulated_points: 0,
         }

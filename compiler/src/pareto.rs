@@ -4,7 +4,7 @@ use crate::layerwise::Measurement;
 
 /// A choice of degrees.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FrontPoint {
+pub struct ParetoPoint {
     /// Predicted latency, seconds.
     pub seconds: f64,
     /// Predicted loss, in the unit of the objective.
@@ -29,9 +29,9 @@ const NEGLIGIBLE_LOSS: f64 = 1e-6;
 
 /// The points of a front that are worth a person's time: those that were simulated, and those much more
 /// accurate than the one before.
-pub fn useful(front: &[FrontPoint]) -> Vec<&FrontPoint> {
+pub fn useful(front: &[ParetoPoint]) -> Vec<&ParetoPoint> {
     let negligible = NEGLIGIBLE_LOSS * front.first().map_or(0.0, |p| p.loss);
-    let mut kept: Vec<&FrontPoint> = Vec::new();
+    let mut kept: Vec<&ParetoPoint> = Vec::new();
     for point in front {
         let last = kept.last().map_or(f64::INFINITY, |p| p.loss);
         let useful = point.loss <= USEFUL_LOSS * last && last > negligible;

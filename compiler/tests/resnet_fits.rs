@@ -7,8 +7,8 @@ use ndarray::{Array1, Array4};
 use ndarray_npy::read_npy;
 use pic_compiler::dataset::Dataset;
 use pic_compiler::frontend::import;
-use pic_compiler::plan::separate;
-use pic_compiler::rewrite::{rescale, simplify};
+
+use pic_compiler::rewrite::{canonicalize, equalize, isolate};
 use pic_compiler::{fit, layerwise, profile};
 use pic_ir::profile::Profile;
 
@@ -30,7 +30,7 @@ fn degree_8_everywhere_keeps_most_answers() {
     };
     let folder = Path::new(&folder);
     let bytes = std::fs::read(folder.join("resnet20.onnx")).unwrap();
-    let network = separate(&simplify(&import(&bytes).unwrap().network));
+    let network = isolate(&canonicalize(&import(&bytes).unwrap().network));
     let (images, labels) = images(folder);
     let views: Vec<&[f32]> = images.iter().map(|image| &image[..]).collect();
     let data = |range: std::ops::Range<usize>| {
@@ -41,7 +41,7 @@ fn degree_8_everywhere_keeps_most_answers() {
     let inputs = |network| {
         profile::inputs(network, &fitting, &profile::Options::default(), &|_, _| {}).unwrap()
     };
-    let rescaled = rescale(&network, &inputs(&network));
+    let rescaled = equalize(&network, &inputs(&network));
     let profile = Profile { samples: fitting.len(), layers: inputs(&rescaled) };
     let options = layerwise::Options {
         fit: fit::Options { degrees: vec![8], ..fit::Options::default() },

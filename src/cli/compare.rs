@@ -96,7 +96,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let samples = samples.preprocessed(&options.preprocessing, &shape);
     let mut rows = Vec::new();
     for &method in &arguments.methods {
-        let options = Options { method: method.into(), ..options.clone() };
+        let options = Options { strategy: method.into(), ..options.clone() };
         let compiler = compiler.clone().options(options);
         let figures = figures(&compiler, &samples, labels.as_deref(), &arguments, session);
         let outcome = match figures {

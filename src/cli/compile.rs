@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use pic::{CompileError, Compiled, Compiler, FrontPoint, Options, Preprocessing, SensitivityForm};
+use pic::{CompileError, Compiled, Compiler, Options, ParetoPoint, Preprocessing, SensitivityForm};
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_compiler::frontend;
-use pic_compiler::method::Method;
 use pic_compiler::pareto::useful;
+use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use pic_runtime::sharing::precision_needed;
@@ -164,7 +164,7 @@ pub enum MethodName {
     Composite,
 }
 
-impl From<MethodName> for Method {
+impl From<MethodName> for Strategy {
     fn from(name: MethodName) -> Self {
         match name {
             MethodName::Joint => Self::Joint,
@@ -227,8 +227,8 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let outputs: Vec<&Path> = std::iter::once(&output).chain(parts).map(PathBuf::as_path).collect();
     output::check(&outputs, &arguments.source.files())?;
     let simulated_points = if arguments.pareto { SIMULATED_POINTS } else { 0 };
-    let method = arguments.method.into();
-    let options = Options { method, simulated_points, ..arguments.source.options()? };
+    let strategy = arguments.method.into();
+    let options = Options { strategy, simulated_points, ..arguments.source.options()? };
     let compiled = arguments.source.compiler()?.options(options).compile_with(&session.progress)?;
     let printed = match arguments.emit {
         Some(product) => Printed::Product(emit(&compiled, product)),
@@ -385,8 +385,8 @@ fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
     }
 }
 
-fn points<'a>(front: impl IntoIterator<Item = &'a FrontPoint>) -> Vec<Point> {
-    let point = |p: &FrontPoint| Point {
+fn points<'a>(front: impl IntoIterator<Item = &'a ParetoPoint>) -> Vec<Point> {
+    let point = |p: &ParetoPoint| Point {
         seconds: p.seconds,
         loss: p.loss,
         degrees: p.degrees.clone(),

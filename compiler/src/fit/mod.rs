@@ -2,12 +2,10 @@
 //!
 //! [`density`] says where they are, [`expansion`] finds the best polynomials of all degrees under
 //! a density, and [`candidates`](fn@candidates) chooses, for one layer, how far to stretch the density and how wide
-//! to make the interval. Which degree a layer gets is decided elsewhere ([`crate::ola`]). [`minimax`] is
-//! what other systems use, for comparison.
+//! to make the interval. Which degree a layer gets is decided elsewhere ([`crate::ola`]).
 
 pub mod density;
 pub mod expansion;
-pub mod minimax;
 mod search;
 
 pub use density::Density;

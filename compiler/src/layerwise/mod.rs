@@ -5,8 +5,8 @@
 //! ones again in network order, and [`Reference::measure`] says how the network does with them. What
 //! operations cost is not known here.
 
-mod alone;
 mod correction;
+mod isolated;
 mod products;
 mod refit;
 
@@ -236,7 +236,7 @@ pub fn corrected(
         let best = |list: &Vec<Candidate>| list.iter().rposition(|c| c.depth <= depth);
         let picked: Vec<_> =
             candidates.iter().map(|list| &list[best(list).unwrap_or(0)].approximation).collect();
-        let measured = alone::alone(network, data, &picked, options, progress);
+        let measured = isolated::isolated_loss(network, data, &picked, options, progress);
         for (layer, (measured, picked)) in measured.into_iter().zip(&picked).enumerate() {
             let factor = measured / picked.loss;
             let of_depth = offered[layer].iter_mut().zip(&candidates[layer]);

@@ -7,7 +7,6 @@
 //! Pareto-optimal choice. [`discretised`] is the form of the OLA paper, a chain without levels under a
 //! time budget.
 
-pub mod discretised;
 mod solver;
 
 /// Index of a step in [`Instance::steps`].

@@ -1,6 +1,6 @@
 //! The Pareto front of an instance, by dynamic programming backwards over its structure.
 //!
-//! # Method
+//! # Strategy
 //! Backwards over the structure, `V(i, level)` is the Pareto front (time, loss) of everything from
 //! step i on when its input stands at `level`:
 //! `V(i, l) = V(i, l−1) ∪ ⋃_alternatives (time[l], loss) + V(i+1, l')`, where the first term drops a level,

@@ -7,7 +7,7 @@ use pic_ckks_model::{Parameters, ParametersError, SecurityLevel};
 use pic_ir::cost::CostModel;
 use rayon::prelude::*;
 
-use super::Setting;
+use super::LeveledParameters;
 
 /// Ring degrees that carry bootstrapping, log2.
 pub const BOOTSTRAPPING_LOG_NS: std::ops::RangeInclusive<u32> = 15..=16;
@@ -21,14 +21,14 @@ const MOST_LEVELS: [usize; 2] = [12, 24];
 
 /// A chain. Levels are counted from its [base](Self::base).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Chain {
+pub enum ModulusChain {
     /// As long as the network needs.
-    Leveled(Setting),
+    Leveled(LeveledParameters),
     /// Of a bootstrapping plan: values that run out of levels get new ones.
     Bootstrapped(Box<BootstrappingPlan>),
 }
 
-impl Chain {
+impl ModulusChain {
     /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels; none for too few slots. A
     /// bootstrap fails with a probability of 2^`log2_failure` at most.
     pub fn bootstrapped(

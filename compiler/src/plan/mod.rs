@@ -8,15 +8,13 @@
 
 mod chain;
 mod layouts;
-mod separate;
-mod setting;
-mod structure;
+mod leveled;
+mod series_parallel;
 
-pub use chain::{BOOTSTRAPPING_LOG_NS, Chain};
+pub use chain::{BOOTSTRAPPING_LOG_NS, ModulusChain};
 pub use layouts::{LayoutPlanner, Layouts, Transform};
-pub use separate::separate;
-pub use setting::{HEADROOM_BITS, Setting};
-pub use structure::{Arrangement, Places, arrangement};
+pub use leveled::{HEADROOM_BITS, LeveledParameters};
+pub use series_parallel::{BootstrapPlacement, SeriesParallel, series_parallel};
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::chebyshev::{folded_coefficient, folded_depth};
@@ -33,14 +31,14 @@ use crate::ola::{Alternative, Effect, Instance, Solution};
 /// The dynamic program's instance for a network on a chain with `levels` levels.
 ///
 /// Step `k` is node `k + 1`; the steps behind those bootstrap values, or let them be, as
-/// `arrangement` says. `candidates[k]` are the evaluation plans of the polynomials that activation layer
+/// `series_parallel` says. `candidates[k]` are the evaluation plans of the polynomials that activation layer
 /// `k` may use, each with the loss that the polynomial adds.
 pub fn instance(
     network: &Network,
-    arrangement: &Arrangement,
+    series_parallel: &SeriesParallel,
     candidates: &[Vec<(&ChebyshevPlan, f64)>],
     layouts: &Layouts,
-    chain: &Chain,
+    chain: &ModulusChain,
     levels: usize,
     cost: &CostModel,
 ) -> Result<Instance, ParametersError> {
@@ -82,7 +80,7 @@ pub fn instance(
         });
     }
     let seconds = chain.bootstrapping_seconds(cost);
-    for &node in &arrangement.refreshed {
+    for &node in &series_parallel.refreshed {
         let nothing =
             Alternative { effect: Effect::Consume(0), loss: 0.0, time: vec![0.0; levels + 1] };
         // From level 0: what is above is dropped for free.
@@ -92,22 +90,22 @@ pub fn instance(
             time: vec![seconds * ciphertexts(node) as f64],
         };
         let restore = seconds.iter().enumerate().skip(1).map(restore);
-        let optional = (!arrangement.always).then_some(nothing);
+        let optional = (!series_parallel.always).then_some(nothing);
         steps.push(optional.into_iter().chain(restore).collect());
     }
-    Ok(Instance { structure: arrangement.structure.clone(), steps, max_level: levels as u32 })
+    Ok(Instance { structure: series_parallel.structure.clone(), steps, max_level: levels as u32 })
 }
 
 /// Which nodes' values a solution bootstraps, by node index.
 pub fn bootstrapped(
     network: &Network,
-    arrangement: &Arrangement,
+    series_parallel: &SeriesParallel,
     solution: &Solution,
 ) -> Vec<bool> {
     let mut bootstrapped = vec![false; network.graph.node_count()];
     let first = network.graph.node_count() - 1;
-    for (node, choice) in arrangement.refreshed.iter().zip(&solution.choices[first..]) {
-        bootstrapped[node.index()] = arrangement.always || choice.alternative > 0;
+    for (node, choice) in series_parallel.refreshed.iter().zip(&solution.choices[first..]) {
+        bootstrapped[node.index()] = series_parallel.always || choice.alternative > 0;
     }
     bootstrapped
 }
@@ -203,7 +201,7 @@ pub fn plan(
     network: &Network,
     activations: &Activations,
     layouts: &Layouts,
-    chain: &Chain,
+    chain: &ModulusChain,
     bootstrapped: &[bool],
     magnitudes: &[f64],
 ) -> Result<Plan, ParametersError> {

@@ -4,13 +4,15 @@
 //! Each pass is a plain function from a network to a network. Nothing is approximated here:
 //! outputs agree with those of the imported network up to the rounding of f32 constants.
 
-mod activations;
-mod compose;
+mod eliminate_dead;
+mod equalize;
+mod fuse_activations;
+mod fuse_linear;
+mod isolate;
 mod matrices;
-mod rescale;
-mod sweep;
 
-pub use rescale::rescale;
+pub use equalize::equalize;
+pub use isolate::isolate;
 
 use pic_ir::network::Network;
 
@@ -19,13 +21,13 @@ use pic_ir::network::Network;
 /// Afterwards no linear node only copies its operand, adjacent linear nodes that could be composed
 /// cheaply are one node, each with its operands distinct where their matrices could be added, and
 /// activations that exporters wrote as primitives are single nodes.
-pub fn simplify(network: &Network) -> Network {
-    let recognised = checked(activations::recognise(network));
-    let composed = checked(compose::compose(&recognised));
+pub fn canonicalize(network: &Network) -> Network {
+    let recognised = checked(fuse_activations::fuse_activations(network));
+    let fused = checked(fuse_linear::fuse_linear(&recognised));
     // Each pass can bring together nodes for the other, or for itself.
-    match composed.graph.node_count() < network.graph.node_count() {
-        true => simplify(&composed),
-        false => composed,
+    match fused.graph.node_count() < network.graph.node_count() {
+        true => canonicalize(&fused),
+        false => fused,
     }
 }
 

@@ -13,17 +13,18 @@ use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
 use rayon::prelude::*;
 
+use crate::baselines::discretised;
 use crate::error::CompileError;
 use crate::fit::Candidate;
 use crate::layerwise;
-use crate::method::Method;
-use crate::ola::{Instance, Solution, discretised};
+use crate::ola::{Instance, Solution};
 use crate::options::Options;
-use crate::pareto::FrontPoint;
+use crate::pareto::ParetoPoint;
 use crate::plan::{
-    self, Arrangement, BOOTSTRAPPING_LOG_NS, Chain, HEADROOM_BITS, LayoutPlanner, Layouts, Places,
-    Setting,
+    self, BOOTSTRAPPING_LOG_NS, BootstrapPlacement, HEADROOM_BITS, LayoutPlanner, Layouts,
+    LeveledParameters, ModulusChain, SeriesParallel,
 };
+use crate::strategy::Strategy;
 
 /// Ring degrees that are tried, log2, smallest first.
 pub const LOG_NS: RangeInclusive<u32> = 12..=16;
@@ -52,7 +53,7 @@ const TICKS: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Point {
     /// The chain.
-    pub chain: Arc<Chain>,
+    pub chain: Arc<ModulusChain>,
     /// What each step does.
     pub solution: Solution,
 }
@@ -68,10 +69,10 @@ pub struct Chains<'a> {
     log_output: f64,
     planner: LayoutPlanner,
     /// Without bootstraps, and with them.
-    arrangements: [Arrangement; 2],
+    series_parallels: [SeriesParallel; 2],
     /// By log2 of the ring degree, and whether values are bootstrapped.
     layouts: HashMap<(u32, bool), Layouts>,
-    chains: Vec<Arc<Chain>>,
+    chains: Vec<Arc<ModulusChain>>,
 }
 
 impl<'a> Chains<'a> {
@@ -94,8 +95,8 @@ impl<'a> Chains<'a> {
             evaluations: candidates.iter().map(plans).collect(),
             log_output,
             planner: LayoutPlanner::new(network, &options.cost()),
-            arrangements: [Places::None, options.method.places()]
-                .map(|places| plan::arrangement(network, places)),
+            series_parallels: [BootstrapPlacement::None, options.strategy.places()]
+                .map(|places| plan::series_parallel(network, places)),
             layouts: HashMap::new(),
             chains: vec![],
         }
@@ -109,7 +110,7 @@ impl<'a> Chains<'a> {
         offered: &[Vec<Approximation>],
     ) -> Result<(), CompileError> {
         self.chains.clear();
-        if self.options.method != Method::Ola {
+        if self.options.strategy != Strategy::Ola {
             self.prepare_leveled(log_scale)?;
             let front = self.front(offered)?;
             if front.last().is_some_and(|point| point.solution.time < self.least_bootstrapping()) {
@@ -124,7 +125,7 @@ impl<'a> Chains<'a> {
                 self.layouts[&(log_n, true)].of.iter().map(|l| l.log_period).max().unwrap_or(0);
             let slots = longest.min(log_n - 1);
             let Options { failure_bits, ephemeral_weight, security, .. } = *self.options;
-            let chains = Chain::bootstrapped(
+            let chains = ModulusChain::bootstrapped(
                 log_n,
                 slots,
                 log_scale,
@@ -155,7 +156,7 @@ impl<'a> Chains<'a> {
             self.choose_layouts(&setting, fewest, false)?;
             for digit_size in 1..=MAX_DIGIT_SIZE {
                 let setting = self.setting(log_n, log_scale, digit_size);
-                self.chains.push(Arc::new(Chain::Leveled(setting)));
+                self.chains.push(Arc::new(ModulusChain::Leveled(setting)));
             }
         }
         Ok(())
@@ -165,7 +166,7 @@ impl<'a> Chains<'a> {
     /// are bootstrapped.
     fn choose_layouts(
         &mut self,
-        setting: &Setting,
+        setting: &LeveledParameters,
         levels: usize,
         bootstrapped: bool,
     ) -> Result<(), CompileError> {
@@ -178,16 +179,16 @@ impl<'a> Chains<'a> {
 
     /// The choices of the method, over all chains: the faster, the more loss.
     pub fn points(&self, offered: &[Vec<Approximation>]) -> Result<Vec<Point>, CompileError> {
-        match self.options.method {
-            Method::Joint | Method::Composite => self.front(offered),
-            Method::Uniform => Ok(pareto(self.uniform(offered)?)),
-            Method::Ola => self.discretised(offered),
+        match self.options.strategy {
+            Strategy::Joint | Strategy::Composite => self.front(offered),
+            Strategy::Uniform => Ok(pareto(self.uniform(offered)?)),
+            Strategy::Ola => self.discretised(offered),
         }
     }
 
     /// The front of the dynamic program.
     pub fn front(&self, offered: &[Vec<Approximation>]) -> Result<Vec<Point>, CompileError> {
-        let solve = |(chain, instance): (Arc<Chain>, Instance)| {
+        let solve = |(chain, instance): (Arc<ModulusChain>, Instance)| {
             let epsilon = if chain.bootstrapping().is_some() { FRONT_EPSILON } else { 0.0 };
             let solutions = instance.front(epsilon)?.into_iter();
             Ok(solutions.map(|solution| Point { chain: Arc::clone(&chain), solution }).collect())
@@ -221,7 +222,7 @@ impl<'a> Chains<'a> {
     /// Given candidates on the chain on which they are fastest, if they fit any.
     fn fastest(
         &self,
-        instances: &[(Arc<Chain>, Instance)],
+        instances: &[(Arc<ModulusChain>, Instance)],
         choices: &[usize],
     ) -> Result<Option<Point>, CompileError> {
         let mut fastest: Option<Point> = None;
@@ -239,7 +240,7 @@ impl<'a> Chains<'a> {
     /// at most. A layer takes the time of bootstrapping to its levels, of its linear operand and of its
     /// polynomial.
     fn discretised(&self, offered: &[Vec<Approximation>]) -> Result<Vec<Point>, CompileError> {
-        let solve = |(chain, instance): (Arc<Chain>, Instance)| {
+        let solve = |(chain, instance): (Arc<ModulusChain>, Instance)| {
             let restore = chain.bootstrapping_seconds(&self.options.cost());
             let layer = |(k, &(node, _)): (usize, &_)| -> Vec<discretised::Candidate> {
                 let operand = self.network.operands(node)[0];
@@ -286,7 +287,7 @@ impl<'a> Chains<'a> {
     /// The fastest way to use given candidates on a chain, if they fit it.
     fn fixed(
         &self,
-        chain: &Arc<Chain>,
+        chain: &Arc<ModulusChain>,
         instance: &Instance,
         choices: &[usize],
     ) -> Result<Option<Point>, CompileError> {
@@ -299,17 +300,17 @@ impl<'a> Chains<'a> {
     }
 
     /// The dynamic program's instance for every chain.
-    fn instances(&self, offered: &[Vec<Approximation>]) -> Vec<(Arc<Chain>, Instance)> {
+    fn instances(&self, offered: &[Vec<Approximation>]) -> Vec<(Arc<ModulusChain>, Instance)> {
         let pairs = self.evaluations.iter().zip(offered);
         let candidates: Vec<Vec<_>> = pairs
             .map(|(plans, list)| plans.iter().zip(list.iter().map(|p| p.loss)).collect())
             .collect();
         let most = self.most_levels();
-        let instance = |chain: &Arc<Chain>| {
+        let instance = |chain: &Arc<ModulusChain>| {
             let levels = chain.max_levels()?.min(most);
             let instance = plan::instance(
                 self.network,
-                self.arrangement(chain),
+                self.series_parallel(chain),
                 &candidates,
                 self.layouts(chain),
                 chain,
@@ -323,8 +324,8 @@ impl<'a> Chains<'a> {
 
     /// The setting with the largest scale that still has so many levels, and whose residues take no more
     /// bytes.
-    pub fn widest(&self, mut setting: Setting, levels: usize) -> Setting {
-        let bytes = |setting: Setting| {
+    pub fn widest(&self, mut setting: LeveledParameters, levels: usize) -> LeveledParameters {
+        let bytes = |setting: LeveledParameters| {
             let parameters = setting.parameters(levels).ok()?;
             let primes = parameters.moduli().iter().chain(parameters.special());
             Some(primes.map(|&prime| residue_bytes(prime)).sum::<usize>())
@@ -341,23 +342,23 @@ impl<'a> Chains<'a> {
     }
 
     /// A chain without bootstrapping.
-    pub fn setting(&self, log_n: u32, log_scale: f64, digit_size: usize) -> Setting {
+    pub fn setting(&self, log_n: u32, log_scale: f64, digit_size: usize) -> LeveledParameters {
         let log_q0 = log_scale + HEADROOM_BITS + self.log_output;
-        Setting { log_n, log_scale, log_q0, digit_size, security: self.options.security }
+        LeveledParameters { log_n, log_scale, log_q0, digit_size, security: self.options.security }
     }
 
     /// The layouts for a chain.
-    pub fn layouts(&self, chain: &Chain) -> &Layouts {
+    pub fn layouts(&self, chain: &ModulusChain) -> &Layouts {
         &self.layouts[&(chain.log_n(), chain.bootstrapping().is_some())]
     }
 
-    fn arrangement(&self, chain: &Chain) -> &Arrangement {
-        &self.arrangements[usize::from(chain.bootstrapping().is_some())]
+    fn series_parallel(&self, chain: &ModulusChain) -> &SeriesParallel {
+        &self.series_parallels[usize::from(chain.bootstrapping().is_some())]
     }
 
     /// The nodes whose values a point bootstraps.
     pub fn bootstrapped(&self, point: &Point) -> Vec<bool> {
-        plan::bootstrapped(self.network, self.arrangement(&point.chain), &point.solution)
+        plan::bootstrapped(self.network, self.series_parallel(&point.chain), &point.solution)
     }
 
     /// The candidate that each activation layer uses.
@@ -366,11 +367,11 @@ impl<'a> Chains<'a> {
     }
 
     /// What a point means to a user.
-    pub fn describe(&self, point: &Point) -> FrontPoint {
+    pub fn describe(&self, point: &Point) -> ParetoPoint {
         let choices = self.choices(&point.solution);
         let degree =
             |(list, &choice): (&Vec<Candidate>, &usize)| list[choice].approximation.degree();
-        FrontPoint {
+        ParetoPoint {
             seconds: point.solution.time,
             loss: point.solution.loss,
             degrees: self.candidates.iter().zip(&choices).map(degree).collect(),

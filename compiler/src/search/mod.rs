@@ -26,8 +26,8 @@ use crate::layerwise::{self, Measurement, Reference, Refitted};
 use crate::lower::lower;
 use crate::noise;
 use crate::options::Options;
-use crate::pareto::FrontPoint;
-use crate::plan::{self, Chain};
+use crate::pareto::ParetoPoint;
+use crate::plan::{self, ModulusChain};
 use crate::predict::predict;
 use crate::progress::Progress;
 use crate::range_check;
@@ -54,9 +54,9 @@ const MEASURED_ALONE: usize = 128;
 /// What was chosen, and what it was chosen from.
 pub struct Chosen {
     /// The merged front, in order of ascending time.
-    pub front: Vec<FrontPoint>,
+    pub front: Vec<ParetoPoint>,
     /// The same degree in every layer, at the fastest chain of the same scale.
-    pub uniform: Vec<FrontPoint>,
+    pub uniform: Vec<ParetoPoint>,
     /// The program, verified.
     pub program: Program,
     /// The plan that it follows.
@@ -159,11 +159,11 @@ impl<'a> Search<'a> {
             if bits < self.options.min_precision_bits {
                 continue;
             }
-            if let Chain::Leveled(setting) = *choice.point.chain {
+            if let ModulusChain::Leveled(setting) = *choice.point.chain {
                 let levels = choice.program.parameters.max_level();
                 let wider = self.chains.widest(setting, levels);
                 if wider != setting {
-                    let chain = Chain::Leveled(wider);
+                    let chain = ModulusChain::Leveled(wider);
                     (choice.plan, choice.program) =
                         self.build(&choice.refitted, &chain, &choice.point)?;
                 }
@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
         let describe = |point: &Point| {
             let tried = self.tried.get(&self.chains.choices(&point.solution));
             let measured = tried.map(|&(_, measured)| measured);
-            FrontPoint { measured, ..self.chains.describe(point) }
+            ParetoPoint { measured, ..self.chains.describe(point) }
         };
         Ok(Chosen {
             front: front.iter().map(describe).collect(),
@@ -242,7 +242,7 @@ impl<'a> Search<'a> {
 
     /// The polynomials with their losses, which layers measured alone correct if they will be refitted.
     fn offered(&self) -> Vec<Vec<Approximation>> {
-        if self.options.method.refits() {
+        if self.options.strategy.refits() {
             let few = self.fitting.first(MEASURED_ALONE);
             let options = layerwise::CorrectionOptions::default();
             let follow = |done, _| self.progress.advance(done);
@@ -340,7 +340,7 @@ impl<'a> Search<'a> {
         }
         let picked = self.picked(&choices);
         let follow = |done, _| self.progress.advance(done);
-        let refitted = if self.options.method.refits() {
+        let refitted = if self.options.strategy.refits() {
             let options = layerwise::Options::default();
             let (network, profile) = (self.network, self.profile);
             let (fitting, placing) = (&self.fitting, &self.placing);
@@ -383,7 +383,7 @@ impl<'a> Search<'a> {
     fn build(
         &self,
         refitted: &Refitted,
-        chain: &Chain,
+        chain: &ModulusChain,
         point: &Point,
     ) -> Result<(Plan, Program), CompileError> {
         let Refitted { network, activations } = refitted;

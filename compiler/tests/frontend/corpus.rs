@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use ndarray_npy::read_npy;
 use pic_compiler::frontend::{ImportError, import_path};
 use pic_compiler::reference::Reference;
-use pic_compiler::rewrite::simplify;
+use pic_compiler::rewrite::canonicalize;
 use pic_ir::function::Function;
 use pic_ir::network::{Network, Op};
 
@@ -32,7 +32,7 @@ fn networks_agree_with_onnx_runtime() {
         let y: ArrayD<f32> = read_npy(path.with_extension("y.npy")).unwrap();
         let (x, expected): (Vec<_>, Vec<_>) =
             (x.into_iter().collect(), y.iter().copied().collect());
-        for network in [&imported, &simplify(&imported)] {
+        for network in [&imported, &canonicalize(&imported)] {
             network.verify().unwrap();
             assert_eq!(network.graph[network.output].shape, y.shape()[1..], "{name}\n{network}");
             let error = difference(&evaluate(network, &x), &expected);
@@ -76,7 +76,7 @@ fn activations_written_as_primitives_are_one_node() {
     ];
     for (name, function) in cases {
         let imported = import_path(corpus_folder().join(format!("{name}.onnx"))).unwrap().network;
-        let network = simplify(&imported);
+        let network = canonicalize(&imported);
         assert_eq!(functions(&network), [function], "{name}\n{network}");
         let products = network.graph.node_weights().filter(|n| n.op == Op::Product).count();
         assert_eq!(products, 0, "{name}\n{network}");

@@ -3,7 +3,7 @@
 
 use pic_compiler::frontend::{Fault, Import, ImportError, InputFault, Note, import};
 use pic_compiler::reference::Reference;
-use pic_compiler::rewrite::simplify;
+use pic_compiler::rewrite::canonicalize;
 use pic_ir::function::Function;
 use pic_ir::network::{Network, Op};
 use prost::Message;
@@ -87,7 +87,7 @@ impl Model {
     /// The simplified network, after comparing it with tract.
     fn checked(&self) -> Network {
         let imported = self.import().unwrap().network;
-        let network = simplify(&imported);
+        let network = canonicalize(&imported);
         let len = imported.graph[imported.input()].len();
         let sample: Vec<f32> = (0..len).map(|k| (k * 29 % 23) as f32 - 11.0).collect();
         let expected = Reference::new(&self.0.encode_to_vec()).unwrap().run(&sample).unwrap();
@@ -245,7 +245,7 @@ fn inputs_are_batches_of_one_real_sample() {
     let used = input_fault(bytes().node("y = Relu(x)", &[]));
     assert_eq!(used, InputFault::Type { found: "UINT8".into() });
     let cast = bytes().node("a = Cast(x)", &[int("to", 1)]).node("y = Relu(a)", &[]);
-    let network = simplify(&cast.import().unwrap().network);
+    let network = canonicalize(&cast.import().unwrap().network);
     assert_eq!(evaluate(&network, &[0.0, 1.0, 200.0, 255.0]), [0.0, 1.0, 200.0, 255.0]);
 }
 

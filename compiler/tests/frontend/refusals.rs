@@ -5,7 +5,7 @@ use std::path::Path;
 use pic_compiler::frontend::{
     Fault, ImportError, InputFault, StructureFault, TensorFault, import, import_path,
 };
-use pic_compiler::rewrite::simplify;
+use pic_compiler::rewrite::canonicalize;
 use proptest::prelude::*;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
@@ -160,7 +160,7 @@ proptest! {
         }
         if let Ok(import) = import(&model.encode_to_vec()) {
             prop_assert_eq!(import.network.verify(), Ok(()));
-            prop_assert_eq!(simplify(&import.network).verify(), Ok(()));
+            prop_assert_eq!(canonicalize(&import.network).verify(), Ok(()));
         }
     }
 
@@ -183,7 +183,7 @@ proptest! {
         }
         if let Ok(import) = import(&bytes) {
             prop_assert_eq!(import.network.verify(), Ok(()));
-            prop_assert_eq!(simplify(&import.network).verify(), Ok(()));
+            prop_assert_eq!(canonicalize(&import.network).verify(), Ok(()));
         }
     }
 }

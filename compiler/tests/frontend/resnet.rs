@@ -7,7 +7,7 @@ use ndarray::Array4;
 use ndarray_npy::read_npy;
 use pic_compiler::frontend::import;
 use pic_compiler::reference::Reference;
-use pic_compiler::rewrite::simplify;
+use pic_compiler::rewrite::canonicalize;
 use pic_ir::network::{Network, Op};
 
 use crate::{difference, evaluate};
@@ -32,7 +32,7 @@ fn agrees_with_tract(name: &str, blocks: usize) {
     let Some(folder) = data() else { return };
     let bytes = std::fs::read(folder.join(name)).unwrap();
     let imported = import(&bytes).unwrap().network;
-    let simplified = simplify(&imported);
+    let simplified = canonicalize(&imported);
     // A convolution before the blocks, two in each, and the classifier with the pooling.
     let (linear, activations) = (2 * blocks + 2, 2 * blocks + 1);
     let count = |is: fn(&Op) -> bool| simplified.graph.node_weights().filter(|n| is(&n.op)).count();
@@ -63,6 +63,6 @@ fn resnet_32_agrees_with_tract() {
 fn resnet_20_has_the_expected_form() {
     let Some(folder) = data() else { return };
     let import = import(&std::fs::read(folder.join("resnet20.onnx")).unwrap()).unwrap();
-    let network: Network = simplify(&import.network);
+    let network: Network = canonicalize(&import.network);
     insta::assert_snapshot!(network.to_string());
 }

@@ -1,7 +1,7 @@
 //! Rewrites keep the meaning of networks: random ones, and one shown in full.
 
 use pic_compiler::frontend::import_path;
-use pic_compiler::rewrite::simplify;
+use pic_compiler::rewrite::canonicalize;
 use pic_ir::function::Function;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 use pic_ir::network::{Network, Node, Op};
@@ -13,7 +13,7 @@ use crate::{corpus_folder, difference, evaluate};
 fn a_residual_network_before_and_after() {
     let path = corpus_folder().join("residual_option_a.onnx");
     let network = import_path(path).unwrap().network;
-    let simplified = simplify(&network);
+    let simplified = canonicalize(&network);
     insta::assert_snapshot!(format!("{network}\n{simplified}"));
 }
 
@@ -138,7 +138,7 @@ proptest! {
     fn random_networks_keep_their_meaning(steps in proptest::collection::vec(step(), 1..9)) {
         let network = build(&steps);
         network.verify().unwrap();
-        let simplified = simplify(&network);
+        let simplified = canonicalize(&network);
         prop_assert_eq!(simplified.verify(), Ok(()));
         prop_assert_eq!(&simplified.graph[simplified.output].shape, &network.graph[network.output].shape);
         let sample = numbers(network.graph[network.input()].len(), 7);
@@ -147,6 +147,6 @@ proptest! {
         prop_assume!(expected.iter().all(|v| v.is_finite()));
         prop_assert!(difference(&found, &expected) <= 1e-4, "{}\n{}", network, simplified);
         // A second run finds nothing left to do.
-        prop_assert_eq!(simplify(&simplified).to_string(), simplified.to_string());
+        prop_assert_eq!(canonicalize(&simplified).to_string(), simplified.to_string());
     }
 }

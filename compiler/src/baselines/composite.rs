@@ -1,5 +1,5 @@
 //! ReLU as `x·(1 + sign(x))/2` with a composition of minimax polynomials for the sign: what is used
-//! where polynomials are not fitted to a network. For comparison ([`crate::method::Method::Composite`]).
+//! where polynomials are not fitted to a network. For comparison ([`crate::strategy::Strategy::Composite`]).
 //!
 //! Degrees and construction are those of Lee et al., *Low-Complexity Deep Convolutional Neural Networks
 //! on FHE Using Multiplexed Parallel Convolutions* (ICML 2022), §2.3: three polynomials of degrees 15, 15
@@ -13,8 +13,8 @@ use pic_ir::function::Function;
 use pic_ir::network::{Network, Node, Op};
 use pic_ir::profile::LayerProfile;
 
+use super::minimax::{Minimax, sign};
 use crate::fit::expansion::Form;
-use crate::fit::minimax::{Minimax, sign};
 use crate::fit::{self, Candidate};
 
 /// Degrees of the polynomials, in order of evaluation.

@@ -1,7 +1,7 @@
 //! Odd polynomials nearest to the sign function in the largest error, by the Remez exchange.
 //!
 //! After Lee et al., *Minimax Approximation of Sign Function by Composite Polynomial for Homomorphic
-//! Comparison* (IEEE TDSC 2022). Only the comparison method [`crate::composite`] uses them.
+//! Comparison* (IEEE TDSC 2022). Only the comparison method [`super::composite`] uses them.
 
 use std::f64::consts::PI;
 

@@ -12,7 +12,7 @@ use pic_ir::function::Function;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Node, Op};
 
-use super::sweep::sweep;
+use super::eliminate_dead::eliminate_dead;
 
 /// Largest group that is looked at.
 const MAX_NODES: usize = 16;
@@ -21,7 +21,7 @@ const MAX_NODES: usize = 16;
 const TOLERANCE: f64 = 1e-6;
 
 /// Replaces groups of elementwise nodes by the activation that they compute.
-pub(super) fn recognise(network: &Network) -> Network {
+pub(super) fn fuse_activations(network: &Network) -> Network {
     let mut names: HashSet<String> = network.graph.node_weights().map(|n| n.name.clone()).collect();
     let mut rewritten = Network { graph: Default::default(), output: network.output };
     let mut renamed: Vec<NodeIndex> = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn recognise(network: &Network) -> Network {
         renamed.push(result);
     }
     rewritten.output = renamed[network.output.index()];
-    sweep(&rewritten)
+    eliminate_dead(&rewritten)
 }
 
 /// A group that computes `output_scale · function(input_scale · base)`.

@@ -11,7 +11,7 @@ use pic_ir::network::{Network, Node, Op};
 
 /// Returns an equivalent network in which operands of activations are linear nodes of their own,
 /// copied where they have users that need real units, inserted where there is none.
-pub fn separate(network: &Network) -> Network {
+pub fn isolate(network: &Network) -> Network {
     let input = &network.graph[network.input()];
     let mut result = Network::with_input(input.name.clone(), input.shape.clone());
     let mut image = vec![result.input()];
@@ -31,10 +31,10 @@ pub fn separate(network: &Network) -> Network {
                 )
             };
             let from: Vec<_> = from.iter().map(|&o| image[o.index()]).collect();
-            let separated =
+            let isolated =
                 Node { name, origin: operand.origin.clone(), op, shape: operand.shape.clone() };
-            let separated = result.push(separated, &from);
-            image.push(result.push(source.clone(), &[separated]));
+            let isolated = result.push(isolated, &from);
+            image.push(result.push(source.clone(), &[isolated]));
             continue;
         }
         operands.iter_mut().for_each(|o| *o = image[o.index()]);
@@ -70,14 +70,14 @@ mod tests {
         let silu = network.push(node("silu", Op::Activation(Function::Silu)), &[fc]);
         let product = network.push(node("product", Op::Product), &[tanh, silu]);
         network.push(node("gelu", Op::Activation(Function::Gelu)), &[product]);
-        let separated = separate(&network);
-        separated.verify().unwrap();
-        for (activation, _) in separated.activations() {
-            assert!(absorbs(&separated, separated.operands(activation)[0], activation));
+        let isolated = isolate(&network);
+        isolated.verify().unwrap();
+        for (activation, _) in isolated.activations() {
+            assert!(absorbs(&isolated, isolated.operands(activation)[0], activation));
         }
         let sample: &[f32] = &[0.5, -1.0, 2.0];
         let run = |n: &Network| outputs(n, &[sample], &exact_layers(n));
-        assert_eq!(run(&network), run(&separated));
-        assert_eq!(separate(&separated).to_string(), separated.to_string());
+        assert_eq!(run(&network), run(&isolated));
+        assert_eq!(isolate(&isolated).to_string(), isolated.to_string());
     }
 }

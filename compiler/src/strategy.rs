@@ -4,11 +4,11 @@
 //! accuracy on held-back samples: what they differ in is the choice alone.
 
 use crate::fit;
-use crate::plan::Places;
+use crate::plan::BootstrapPlacement;
 
 /// How polynomials, degrees and bootstraps are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
+pub enum Strategy {
     /// Degrees, places of bootstraps, the levels that they restore, chain and ring in one optimisation;
     /// polynomials are refitted in network order and linear nodes corrected for them.
     #[default]
@@ -26,7 +26,7 @@ pub enum Method {
     Composite,
 }
 
-impl Method {
+impl Strategy {
     /// Whether polynomials follow what those before them do, and linear nodes are corrected.
     pub(crate) fn refits(self) -> bool {
         matches!(self, Self::Joint | Self::Uniform)
@@ -49,10 +49,10 @@ impl Method {
     }
 
     /// Where values may be bootstrapped.
-    pub(crate) fn places(self) -> Places {
+    pub(crate) fn places(self) -> BootstrapPlacement {
         match self {
-            Self::Joint | Self::Uniform | Self::Composite => Places::All,
-            Self::Ola => Places::Activations,
+            Self::Joint | Self::Uniform | Self::Composite => BootstrapPlacement::All,
+            Self::Ola => BootstrapPlacement::Activations,
         }
     }
 }

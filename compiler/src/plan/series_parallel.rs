@@ -14,7 +14,7 @@ use crate::ola::Structure;
 
 /// How the steps of a network follow each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Arrangement {
+pub struct SeriesParallel {
     /// One step per node but the input, then one per node of `refreshed`.
     pub structure: Structure,
     /// The nodes whose values may be bootstrapped. Products are not among them: their magnitude is
@@ -26,7 +26,7 @@ pub struct Arrangement {
 
 /// Where the values of a network may be bootstrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Places {
+pub enum BootstrapPlacement {
     /// Nowhere.
     None,
     /// Behind every linear node, and behind activations that anything else reads. Polynomials whose leading
@@ -37,21 +37,21 @@ pub enum Places {
     Activations,
 }
 
-/// The arrangement of all nodes but the input.
-pub fn arrangement(network: &Network, places: Places) -> Arrangement {
+/// The series–parallel arrangement of all nodes but the input.
+pub fn series_parallel(network: &Network, places: BootstrapPlacement) -> SeriesParallel {
     let (structure, branching) = structure(network);
     let alone = |node: NodeIndex| {
         branching
             || network.graph.edge_references().all(|e| e.source() >= node || e.target() <= node)
     };
     let is_place = |node: NodeIndex| match places {
-        Places::None => false,
-        Places::All => match network.graph[node].op {
+        BootstrapPlacement::None => false,
+        BootstrapPlacement::All => match network.graph[node].op {
             Op::Linear { .. } => true,
             Op::Activation(_) => !network.takes_any_scale(node),
             Op::Input | Op::Product => false,
         },
-        Places::Activations => matches!(network.graph[node].op, Op::Activation(_)),
+        BootstrapPlacement::Activations => matches!(network.graph[node].op, Op::Activation(_)),
     };
     let refreshed: Vec<NodeIndex> = network
         .graph
@@ -63,8 +63,8 @@ pub fn arrangement(network: &Network, places: Places) -> Arrangement {
         Some(place) => Structure::Series(vec![Structure::Step(k), Structure::Step(first + place)]),
         None => Structure::Step(k),
     };
-    let always = places == Places::Activations;
-    Arrangement { structure: replace(structure, &step), refreshed, always }
+    let always = places == BootstrapPlacement::Activations;
+    SeriesParallel { structure: replace(structure, &step), refreshed, always }
 }
 
 /// The same structure with others in place of its steps.
@@ -131,7 +131,7 @@ fn region(
     }
 }
 
-/// Places a node; a second visit means that branches cross.
+/// BootstrapPlacement a node; a second visit means that branches cross.
 fn step(node: NodeIndex, visits: &mut [usize]) -> Option<Structure> {
     visits[node.index()] += 1;
     (visits[node.index()] == 1).then_some(Structure::Step(node.index() - 1))
@@ -172,14 +172,14 @@ mod tests {
         let crossing = network(&[&[0], &[1], &[1, 2], &[2, 3]]);
         assert_eq!(structure(&crossing), (Series((0..4).map(Step).collect()), false));
         // Over nodes 2 and 3 there is always a skip.
-        let refreshed = arrangement(&crossing, Places::All).refreshed;
+        let refreshed = series_parallel(&crossing, BootstrapPlacement::All).refreshed;
         assert_eq!(refreshed, [NodeIndex::new(1)]);
     }
 
     #[test]
     fn bootstraps_are_steps_behind_their_nodes() {
         // x → 1 → 2(1, x)
-        let found = arrangement(&network(&[&[0], &[1, 0]]), Places::All);
+        let found = series_parallel(&network(&[&[0], &[1, 0]]), BootstrapPlacement::All);
         assert_eq!(found.refreshed, [NodeIndex::new(1)]);
         let branch = Series(vec![Series(vec![Step(0), Step(2)])]);
         let expected = Series(vec![Parallel(vec![branch, Series(vec![])]), Step(1)]);

@@ -29,7 +29,7 @@ impl Run<'_> {
 }
 
 /// `E[(ΔL)²]` for each layer's polynomial. Progress counts layers.
-pub(super) fn alone(
+pub(super) fn isolated_loss(
     network: &Network,
     data: &Dataset,
     polynomials: &[&Approximation],

@@ -13,15 +13,15 @@ use petgraph::graph::NodeIndex;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Op};
 
+use super::eliminate_dead::eliminate_dead;
 use super::matrices::{add, longest_row, multiply, non_zeros};
-use super::sweep::sweep;
 
 /// Non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots,
 /// which cost less than the level that is saved.
 const SMALL: usize = 1 << 17;
 
 /// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
-pub(super) fn compose(network: &Network) -> Network {
+pub(super) fn fuse_linear(network: &Network) -> Network {
     let mut composed = Network { graph: Default::default(), output: network.output };
     // Nodes keep their indices until unused ones are swept away.
     for index in network.graph.node_indices() {
@@ -39,7 +39,7 @@ pub(super) fn compose(network: &Network) -> Network {
         composed.push(node, &operands);
     }
     composed.output = network.output;
-    sweep(&composed)
+    eliminate_dead(&composed)
 }
 
 /// A summand `matrix · operand` of a linear node.

@@ -11,7 +11,7 @@ const MARGIN_BITS: f64 = 0.5;
 
 /// A choice of ring, scale and digits; the number of levels is still open.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Setting {
+pub struct LeveledParameters {
     /// log2 of the ring degree.
     pub log_n: u32,
     /// log2 of the scale, and of every application prime.
@@ -24,7 +24,7 @@ pub struct Setting {
     pub security: SecurityLevel,
 }
 
-impl Setting {
+impl LeveledParameters {
     /// Bits of each special prime: together they cover the largest digit, that of q0.
     fn log_special(&self) -> f64 {
         (self.log_q0 + (self.digit_size - 1) as f64 * self.log_scale) / self.digit_size as f64
@@ -62,7 +62,7 @@ mod tests {
             for log_scale in [26.0, 34.0, 45.0] {
                 for digit_size in 1..=4 {
                     let security = SecurityLevel::Bits128;
-                    let setting = Setting {
+                    let setting = LeveledParameters {
                         log_n,
                         log_scale,
                         log_q0: log_scale + HEADROOM_BITS,

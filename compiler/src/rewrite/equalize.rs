@@ -19,7 +19,7 @@ const SMALLEST: f64 = 1e-2;
 
 /// The same network with equal ranges in all channels of an activation's input, where linear
 /// nodes before and behind can take the scales. `layers` are the profiled inputs of the activations.
-pub fn rescale(network: &Network, layers: &[LayerProfile]) -> Network {
+pub fn equalize(network: &Network, layers: &[LayerProfile]) -> Network {
     let mut scales: Vec<Option<Vec<f32>>> = vec![None; network.graph.node_count()];
     for ((node, function), layer) in network.activations().into_iter().zip(layers) {
         let operand = network.operands(node)[0];
@@ -88,7 +88,7 @@ mod tests {
         let samples = views(&samples);
         for function in [Function::Relu, Function::LeakyRelu { alpha: 0.1 }] {
             let network = dense(&[6, 12, 12, 4], function, 4);
-            let rescaled = rescale(&network, &profiled(&network, &samples));
+            let rescaled = equalize(&network, &profiled(&network, &samples));
             for layer in profiled(&rescaled, &samples) {
                 for channel in &layer.channels {
                     let ratio = channel.max_abs() / layer.overall.max_abs();
@@ -109,7 +109,7 @@ mod tests {
         let samples = normal_samples(100, 6, 8);
         let samples = views(&samples);
         let network = dense(&[6, 12, 4], Function::Gelu, 4);
-        let rescaled = rescale(&network, &profiled(&network, &samples));
+        let rescaled = equalize(&network, &profiled(&network, &samples));
         for (before, after) in network.graph.node_weights().zip(rescaled.graph.node_weights()) {
             assert_eq!(before, after);
         }

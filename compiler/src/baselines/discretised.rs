@@ -1,5 +1,5 @@
 //! The dynamic program in the form of the OLA paper: a chain of layers, one time budget, time in
-//! ticks. It knows no levels; [`super::Instance`] does.
+//! ticks. It knows no levels; [`crate::ola::Instance`] does.
 
 /// One way to carry out a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

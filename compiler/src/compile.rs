@@ -1,32 +1,45 @@
-//! The driver: every pass in order, from the bytes of an ONNX file to a verified program.
+//! The driver: the list of the passes, from the bytes of an ONNX file to a verified program.
 //!
-//! Read this file first. What each step means is said at the top of its module; what is decided
-//! here is which point of the front of latency against loss to take, because that needs
-//! measurements of the whole network, and the scale, because that needs the whole program.
+//! Read this file first, from top to bottom. [`compile_network`] rewrites the network and finds candidate
+//! polynomials; [`Backend::compile`] takes them, for one scale after the other, to a program, until one is precise
+//! enough. What a pass means is said at the top of its module; [`Pass`] lists them by name.
+
+use std::collections::HashMap;
 
 use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
-use pic_ir::network::Network;
+use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
+use pic_ir::prediction::Prediction;
 use pic_ir::profile::Profile;
 use pic_ir::program::Program;
 
+use crate::allocate::{Allocator, LOG_SCALES, Point, Request};
 use crate::baselines::composite;
+use crate::chain::ModulusChain;
 use crate::dataset::{Dataset, Objective};
 use crate::error::CompileError;
+use crate::estimate::{precision, predict};
 use crate::evaluate::{Layer, exact_layers};
-use crate::layerwise::{self, Measurement};
+use crate::fit::Candidate;
+use crate::frontend;
+use crate::layerwise::{self, Measurement, Reference, Refitted};
+use crate::lower::lower;
+use crate::magnitudes::magnitudes;
 use crate::options::{Options, SensitivityForm};
 use crate::pareto::ParetoPoint;
+use crate::pass::Pass;
+use crate::pass_runner::PassRunner;
+use crate::plan::plan;
+use crate::profile;
 use crate::progress::Progress;
+use crate::range_check;
 use crate::rewrite::{canonicalize, equalize, isolate};
-use crate::search::Search;
+use crate::samples::Split;
+use crate::select::{Wishes, select, spread};
 use crate::sensitivity;
 use crate::strategy::Strategy;
-use crate::{frontend, profile};
-
-/// One of this many calibration samples is held back to measure accuracy.
-const HELD_BACK: usize = 2;
+use crate::trials::RefitTrials;
 
 /// Samples from which gradients of margins are estimated: they vary less than those of the cross-entropy,
 /// most of which are zero.
@@ -35,6 +48,9 @@ const MARGIN_SAMPLES: usize = 64;
 /// Most samples to which polynomials are refitted, and as many on which they are measured, while choices
 /// are tried; ranges and profile are those of all.
 const MOST_TRIED_ON: usize = 512;
+
+/// Samples on which the losses of single layers are measured.
+const ISOLATED_LOSS_SAMPLES: usize = 128;
 
 /// Everything that compiling found out.
 #[derive(Clone, Debug)]
@@ -66,6 +82,9 @@ pub struct Compiled {
 /// Compiles an ONNX network for encrypted inputs.
 ///
 /// `samples` are raw calibration inputs, flattened, before preprocessing; `labels` their classes.
+///
+/// # Errors
+/// Every variant of [`CompileError`].
 pub fn compile(
     onnx: &[u8],
     samples: &[&[f32]],
@@ -73,13 +92,16 @@ pub fn compile(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
-    let import = frontend::import(onnx)?;
+    let import = PassRunner::new(progress).run(Pass::Import, |_| frontend::import(onnx))?;
     let compiled = compile_network(&import.network, samples, labels, options, progress)?;
     let notes = import.notes.iter().map(ToString::to_string).chain(compiled.notes).collect();
     Ok(Compiled { notes, ..compiled })
 }
 
 /// Compiles a verified network.
+///
+/// # Errors
+/// Every variant of [`CompileError`] but [`CompileError::Import`].
 pub fn compile_network(
     network: &Network,
     samples: &[&[f32]],
@@ -87,100 +109,330 @@ pub fn compile_network(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
-    let network = isolate(&canonicalize(network));
-    debug_assert_eq!(network.verify(), Ok(()));
+    let passes = PassRunner::new(progress);
+    let strategy = options.strategy;
+    let network = passes.rewrite(Pass::Canonicalize, || canonicalize(network));
+    let network = passes.rewrite(Pass::Isolate, || isolate(&network));
 
     Dataset::new(&network, samples, labels)?;
     let shape = network.graph[network.input()].shape.clone();
-    options.preprocessing.verify(&shape)?;
-    let mut prepared: Vec<Vec<f32>> = samples.iter().map(|s| s.to_vec()).collect();
-    prepared.iter_mut().for_each(|sample| options.preprocessing.apply(&shape, sample));
-    let views: Vec<&[f32]> = prepared.iter().map(|s| &s[..]).collect();
-    let (mut held, mut fitting): (Vec<usize>, Vec<usize>) =
-        (0..views.len()).partition(|k| k % HELD_BACK == HELD_BACK - 1);
-    if views.len() < 2 * HELD_BACK {
-        // Too few to set any aside.
-        fitting = (0..views.len()).collect();
-        held = fitting.clone();
-    }
-    let [fitting, held] = [fitting, held].map(|part| {
-        let labels = labels.map(|labels| part.iter().map(|&k| labels[k]).collect::<Vec<_>>());
-        (part.iter().map(|&k| views[k]).collect::<Vec<_>>(), labels)
-    });
-    let sensitivity = match options.strategy {
-        Strategy::Ola => SensitivityForm::Gradient,
-        _ => options.sensitivity,
-    };
-    let (objective, sampled) = match sensitivity {
-        SensitivityForm::Margin => (Objective::Margin, MARGIN_SAMPLES),
-        SensitivityForm::Gradient | SensitivityForm::Measured => {
-            (Objective::CrossEntropy, sensitivity::Options::default().samples)
+    let prepared = options.preprocessing.applied(&shape, samples)?;
+    let samples: Vec<&[f32]> = prepared.iter().map(|sample| &sample[..]).collect();
+    let split = Split::new(&samples, labels);
+    let sensitivity = options.sensitivity_form();
+    let fitting = split.fitting(&network)?.with_objective(objective(sensitivity));
+    let held_back = split.held_back(&network)?.with_objective(objective(sensitivity));
+    let profiling = profiling(sensitivity, options.seed);
+
+    let ranges = passes
+        .run(Pass::Ranges, |progress| profile::inputs(&network, &fitting, &profiling, progress))?;
+    let network = passes.run(Pass::Equalize, |_| {
+        Ok::<_, CompileError>(match strategy {
+            Strategy::Joint | Strategy::Uniform => equalize(&network, &ranges),
+            Strategy::Ola => network,
+            Strategy::Composite => isolate(&composite::rewrite(&network)?),
+        })
+    })?;
+    let profile = passes.run(Pass::Profile, |progress| match strategy {
+        Strategy::Composite => profile::inputs(&network, &fitting, &profiling, progress)
+            .map(|layers| Profile { samples: fitting.len(), layers }),
+        _ => profile::profile(&network, &fitting, &profiling, progress),
+    })?;
+    let candidates = passes.run(Pass::Approximate, |_| match strategy {
+        Strategy::Composite => Ok(composite::candidates(&network, &profile.layers)),
+        _ => layerwise::candidates(&network, &profile, &strategy.fit()),
+    })?;
+    let [tried, held_back] = [fitting, held_back].map(|samples| samples.first(MOST_TRIED_ON));
+    let candidates = passes.run(Pass::CorrectLosses, |progress| {
+        let mut candidates = candidates;
+        if sensitivity == SensitivityForm::Measured {
+            layerwise::measure_losses(&network, &fitting, &mut candidates, progress);
         }
-    };
-    let data = |samples, labels| Dataset::new(&network, samples, labels);
-    let fitting = data(&fitting.0, fitting.1.as_deref())?.with_objective(objective);
-    let held = data(&held.0, held.1.as_deref())?.with_objective(objective);
-
-    let follow = |done, _| progress.advance(done);
-    let profile_options = profile::Options {
-        sensitivity: sensitivity::Options {
-            seed: options.seed,
-            samples: sampled,
-            ..Default::default()
-        },
-        ..Default::default()
-    };
-    progress.stage("ranges", 0);
-    let ranges = profile::inputs(&network, &fitting, &profile_options, &follow)?;
-    let network = match options.strategy {
-        Strategy::Joint | Strategy::Uniform => equalize(&network, &ranges),
-        Strategy::Ola => network,
-        Strategy::Composite => composite::rewrite(&network)?,
-    };
-
-    progress.stage("profile", 0);
-    let (profile, mut candidates) = if options.strategy == Strategy::Composite {
-        let layers = profile::inputs(&network, &fitting, &profile_options, &follow)?;
-        let candidates = composite::candidates(&network, &layers);
-        (Profile { samples: fitting.len(), layers }, candidates)
-    } else {
-        let profile = profile::profile(&network, &fitting, &profile_options, &follow)?;
-        progress.stage("fit", 0);
-        let candidates = layerwise::candidates(&network, &profile, &options.strategy.fit())?;
-        (profile, candidates)
-    };
-    if sensitivity == SensitivityForm::Measured {
-        progress.stage("measure losses", 0);
-        let polynomials: Vec<Vec<_>> = candidates
-            .iter()
-            .map(|list| list.iter().map(|c| Layer::Approximate(&c.approximation)).collect())
-            .collect();
-        let exact = exact_layers(&network);
-        let measured = sensitivity::measured(&network, &exact, &fitting, &polynomials, &follow);
-        for (candidate, measured) in candidates.iter_mut().flatten().zip(measured.iter().flatten())
-        {
-            candidate.approximation.loss = measured.second_moment;
+        if strategy.refits() {
+            let few = tried.first(ISOLATED_LOSS_SAMPLES);
+            let correction = layerwise::CorrectionOptions::default();
+            layerwise::correct_losses(&network, &few, &mut candidates, &correction, progress);
         }
-    }
+        Ok::<_, CompileError>(candidates)
+    })?;
 
-    progress.stage("plan", 0);
-    let (fitting, held) = (fitting.first(MOST_TRIED_ON), held.first(MOST_TRIED_ON));
-    let placing = layerwise::placing(&held);
-    let placing = Dataset::new(&network, &placing, None)?;
-    let samples = [fitting, placing, held];
-    let search = Search::new(&network, &profile, &candidates, samples, options, progress);
-    let chosen = search.choose()?;
+    let placing = layerwise::placing(&held_back);
+    let backend = Backend {
+        network: &network,
+        profile: &profile,
+        candidates: &candidates,
+        fitting: tried,
+        placing: Dataset::new(&network, &placing, None)?,
+        held_back: Reference::new(&network, held_back),
+        options,
+        passes: &passes,
+        output_magnitude: magnitudes(&network, &exact_layers(&network), &tried)
+            [network.output.index()],
+    };
+    let Choice { refitted, measured, plan, program, notes, front, uniform } = backend.compile()?;
+    let calibration = Calibration::new(&shape, &samples, backend.output_magnitude);
+    let Refitted { network: corrected, activations } = refitted;
     Ok(Compiled {
-        calibration: Calibration::new(&shape, &views, chosen.output_magnitude),
-        program: chosen.program,
-        corrected: chosen.corrected,
-        activations: chosen.activations,
-        plan: chosen.plan,
-        front: chosen.front,
-        uniform: chosen.uniform,
-        measured: chosen.measured,
-        notes: chosen.notes,
+        program,
+        corrected,
         profile,
+        calibration,
+        activations,
+        plan,
+        front,
+        uniform,
+        measured,
+        notes,
         network,
     })
+}
+
+/// What sensitivities count by.
+fn objective(sensitivity: SensitivityForm) -> Objective {
+    match sensitivity {
+        SensitivityForm::Margin => Objective::Margin,
+        SensitivityForm::Gradient | SensitivityForm::Measured => Objective::CrossEntropy,
+    }
+}
+
+fn profiling(form: SensitivityForm, seed: u64) -> profile::Options {
+    let mut sensitivity = sensitivity::Options { seed, ..Default::default() };
+    if form == SensitivityForm::Margin {
+        sensitivity.samples = MARGIN_SAMPLES;
+    }
+    profile::Options { sensitivity, ..Default::default() }
+}
+
+/// What the passes behind approximation read.
+struct Backend<'a> {
+    network: &'a Network,
+    profile: &'a Profile,
+    candidates: &'a [Vec<Candidate>],
+    /// Samples that polynomials are fitted to.
+    fitting: Dataset<'a>,
+    /// Samples held back that place intervals.
+    placing: Dataset<'a>,
+    /// Samples held back that programs are measured on, those that place intervals among them.
+    held_back: Reference<'a>,
+    options: &'a Options,
+    passes: &'a PassRunner<'a>,
+    /// The largest magnitude of the plain output, with a margin.
+    output_magnitude: f64,
+}
+
+/// A program and what it was made from.
+struct Choice {
+    refitted: Refitted,
+    measured: Measurement,
+    plan: Plan,
+    program: Program,
+    notes: Vec<String>,
+    front: Vec<ParetoPoint>,
+    uniform: Vec<ParetoPoint>,
+}
+
+impl Backend<'_> {
+    /// Makes programs at one scale after the other, smallest first, until one is precise enough.
+    fn compile(&self) -> Result<Choice, CompileError> {
+        let options = self.options;
+        let mut allocator = Allocator::new(self.network, self.candidates, self.request());
+        let mut best_bits = f64::NEG_INFINITY;
+        // What polynomials do does not depend on the scale.
+        let mut trials = self.trials();
+        for log_scale in LOG_SCALES.step_by(2).map(f64::from) {
+            let passes = &self.passes.at_scale(log_scale);
+            let chains = passes.run(Pass::Cost, |_| allocator.chains(log_scale))?;
+
+            // What degrees do to the precision is little beside what the scale does, and choosing the best takes long.
+            if let Some(point) = allocator.any(&chains)?
+                && point.on.chain.bootstrapping().is_some()
+            {
+                let (_, program) =
+                    self.lower(&trials.as_fitted(&point), &point, &point.on.chain, passes)?;
+                let bits = program.predicted.precision_bits;
+                if bits < options.min_precision_bits {
+                    best_bits = best_bits.max(bits);
+                    continue;
+                }
+            }
+
+            let front = passes.run(Pass::Allocate, |_| allocator.front(&chains))?;
+            if front.is_empty() && best_bits == f64::NEG_INFINITY {
+                return Err(self.too_deep(&allocator, log_scale));
+            } else if front.is_empty() {
+                break;
+            }
+            let wishes = Wishes {
+                max_accuracy_drop: options.max_accuracy_drop,
+                latency_budget: options.latency_budget,
+            };
+            let selected = select(&front, wishes, &mut trials)?;
+
+            // The first that is precise enough, or else the most precise.
+            let mut best: Option<(&Point, Refitted, Measurement, Plan, Program)> = None;
+            for point in selected.into_iter().map(|index| &front[index]) {
+                let (refitted, measured) = trials.try_point(point)?;
+                let (plan, program) = self.lower(&refitted, point, &point.on.chain, passes)?;
+                let bits = program.predicted.precision_bits;
+                if best.as_ref().is_none_or(|best| bits > best.4.predicted.precision_bits) {
+                    best = Some((point, refitted, measured, plan, program));
+                }
+                if bits >= options.min_precision_bits {
+                    break;
+                }
+            }
+            let (point, refitted, measured, mut plan, mut program) =
+                best.expect("a point is selected");
+            let bits = program.predicted.precision_bits;
+            best_bits = best_bits.max(bits);
+            if bits < options.min_precision_bits {
+                continue;
+            }
+
+            // A larger scale costs nothing as far as the same chain, and as many bytes a residue, allow it.
+            if let ModulusChain::Leveled(parameters) = point.on.chain {
+                let larger = allocator.largest_scale(parameters, program.parameters.max_level());
+                if larger != parameters {
+                    let chain = ModulusChain::Leveled(larger);
+                    (plan, program) = self.lower(&refitted, point, &chain, passes)?;
+                }
+            }
+            let mut notes = vec![];
+            if options.range_check {
+                (program, notes) = self.with_range_check(program, &refitted, point)?;
+            }
+            self.check_memory(&program)?;
+            program.predicted.accuracy_drop =
+                measured.classification.map(|c| c.plain_accuracy - c.accuracy);
+            passes.run(Pass::Verify, |_| program.verify().map(|()| program.predicted))?;
+
+            for point in spread(&front, options.simulated_points) {
+                trials.try_point(point)?;
+            }
+            let describe =
+                |point: &Point| ParetoPoint::new(point, self.candidates, trials.known(point));
+            let uniform = allocator.uniform(&chains)?.iter().map(describe).collect();
+            let front = front.iter().map(describe).collect();
+            return Ok(Choice { refitted, measured, plan, program, notes, front, uniform });
+        }
+        Err(CompileError::Precision { asked: options.min_precision_bits, best: best_bits })
+    }
+
+    /// What chains must satisfy.
+    fn request(&self) -> Request {
+        // A linear output is divided by its magnitude; others are stored in real units.
+        let log_output = match self.network.graph[self.network.output].op {
+            Op::Linear { .. } | Op::Input => 0.0,
+            _ => libm::log2(self.output_magnitude.max(1.0)),
+        };
+        Request {
+            strategy: self.options.strategy,
+            security: self.options.security,
+            log2_failure: -self.options.failure_bits,
+            ephemeral_weight: self.options.ephemeral_weight,
+            cost: self.options.cost(),
+            log_output,
+        }
+    }
+
+    fn trials(&self) -> RefitTrials<'_> {
+        RefitTrials {
+            network: self.network,
+            profile: self.profile,
+            candidates: self.candidates,
+            strategy: self.options.strategy,
+            fitting: self.fitting,
+            placing: self.placing,
+            held_back: &self.held_back,
+            output_magnitude: self.output_magnitude,
+            passes: self.passes,
+            known: HashMap::new(),
+        }
+    }
+
+    /// From polynomials and a point to a program on a chain, with its prediction.
+    fn lower(
+        &self,
+        refitted: &Refitted,
+        point: &Point,
+        chain: &ModulusChain,
+        passes: &PassRunner,
+    ) -> Result<(Plan, Program), CompileError> {
+        let Refitted { network, activations } = refitted;
+        let layouts = &point.on.layouts;
+        let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
+        let (_, plan) = passes.run(Pass::Plan, |_| {
+            let magnitudes = magnitudes(network, &layers, &self.fitting);
+            let bootstrapped = point.bootstrapped();
+            let plan = plan(network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
+            Ok::<_, CompileError>((network, plan))
+        })?;
+        let mut program = passes.rewrite(Pass::Lower, || {
+            lower(network, activations, &plan, self.options.preprocessing.clone())
+        });
+        program.predicted = passes.rewrite(Pass::Estimate, || {
+            let samples = self.held_back.data().batches().next().expect("data sets have samples");
+            let (samples, seed) = (samples.samples(), self.options.seed);
+            let bits = precision::output_bits(&program, network, activations, samples, seed);
+            let predicted = predict(&program, layouts, &self.options.cost());
+            Prediction { precision_bits: bits, ..predicted }
+        });
+        Ok((plan, program))
+    }
+
+    /// A program with a range check, and what it takes in the prediction; also, what the check leaves out.
+    fn with_range_check(
+        &self,
+        mut program: Program,
+        refitted: &Refitted,
+        point: &Point,
+    ) -> Result<(Program, Vec<String>), CompileError> {
+        let Refitted { network, activations } = refitted;
+        let mut left_out = vec![];
+        let mut program = self.passes.run(Pass::RangeCheck, |_| {
+            let samples = [self.fitting, *self.held_back.data()];
+            left_out = range_check::add(&mut program, network, activations, &samples)?;
+            Ok::<_, CompileError>(program)
+        })?;
+        let precision_bits = program.predicted.precision_bits;
+        let predicted = predict(&program, &point.on.layouts, &self.options.cost());
+        program.predicted = Prediction { precision_bits, ..predicted };
+        let note = |names: String| {
+            format!("the range check does not cover {names}: there are no levels for it")
+        };
+        let notes = (!left_out.is_empty()).then(|| note(left_out.join(", "))).into_iter().collect();
+        Ok((program, notes))
+    }
+
+    fn check_memory(&self, program: &Program) -> Result<(), CompileError> {
+        let needed = program.predicted.memory.total_bytes();
+        match self.options.memory_limit {
+            Some(available) if needed > available => {
+                Err(CompileError::Memory { needed, available })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn too_deep(&self, allocator: &Allocator, log_scale: f64) -> CompileError {
+        let longest = allocator.longest(log_scale);
+        let shallowest =
+            |list: &Vec<Candidate>| list.iter().map(|c| c.depth).min().unwrap_or(0) as usize;
+        let deepest = self
+            .candidates
+            .iter()
+            .map(shallowest)
+            .zip(&self.profile.layers)
+            .max_by_key(|(depth, _)| *depth);
+        let (of_deepest, deepest) =
+            deepest.map_or((0, String::new()), |(depth, layer)| (depth, layer.name.clone()));
+        CompileError::TooDeep {
+            needed: allocator.fewest_levels(),
+            deepest,
+            of_deepest,
+            available: longest.max_levels().unwrap_or(0),
+            log_n: longest.log_n,
+            security: longest.security,
+        }
+    }
 }

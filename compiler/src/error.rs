@@ -4,12 +4,12 @@ use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::preprocessing::PreprocessingError;
 use pic_ir::program::ProgramError;
 
+pub use crate::allocate::AllocationError;
 use crate::baselines::composite::CompositeError;
 use crate::dataset::DatasetError;
 use crate::fit::FitError;
 use crate::frontend::ImportError;
 use crate::layerwise::RefitError;
-use crate::ola::InstanceError;
 use crate::profile::ProfileError;
 use crate::range_check::RangeCheckError;
 
@@ -106,7 +106,7 @@ pub enum CompileError {
     /// The program cannot check ranges.
     #[error(transparent)]
     RangeCheck(#[from] RangeCheckError),
-    /// The optimisation instance was malformed: a fault of the compiler.
-    #[error("internal fault: {0}")]
-    Instance(#[from] InstanceError),
+    /// Allocation failed.
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
 }

@@ -3,21 +3,29 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
+mod allocate;
 pub mod baselines;
+mod chain;
 pub mod compile;
+mod criteria;
 pub mod dataset;
 pub mod error;
+mod estimate;
 pub mod evaluate;
 pub mod fit;
 pub mod frontend;
 pub mod layerwise;
+mod layouts;
+mod levels;
 pub mod lower;
-mod noise;
+mod magnitudes;
 pub mod ola;
 pub mod options;
 pub mod pareto;
+pub mod pass;
+mod pass_runner;
 pub mod plan;
-mod predict;
+mod product;
 pub mod profile;
 pub mod progress;
 pub mod range_check;
@@ -25,6 +33,9 @@ pub mod reference;
 pub mod rewrite;
 #[cfg(test)]
 mod sample_networks;
-mod search;
+mod samples;
+mod select;
 pub mod sensitivity;
+mod series_parallel;
 pub mod strategy;
+mod trials;

@@ -76,6 +76,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How losses of layers are estimated: OLA as published does so by gradients, whatever is asked for.
+    pub(crate) fn sensitivity_form(&self) -> SensitivityForm {
+        match self.strategy {
+            Strategy::Ola => SensitivityForm::Gradient,
+            _ => self.sensitivity,
+        }
+    }
+
     /// What operations cost.
     pub fn cost(&self) -> CostModel {
         self.cost.unwrap_or_else(|| CostModel::of(Target::REFERENCE))

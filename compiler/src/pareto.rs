@@ -1,5 +1,7 @@
 //! The Pareto front of latency against loss, as it is shown to the user.
 
+use crate::allocate::Point;
+use crate::fit::Candidate;
 use crate::layerwise::Measurement;
 
 /// A choice of degrees.
@@ -19,6 +21,30 @@ pub struct ParetoPoint {
     pub bootstraps: usize,
     /// How its polynomials do on held-back samples, if they were tried.
     pub measured: Option<Measurement>,
+}
+
+impl ParetoPoint {
+    /// A point of the front whose layers choose among `candidates`.
+    pub(crate) fn new(
+        point: &Point,
+        candidates: &[Vec<Candidate>],
+        measured: Option<Measurement>,
+    ) -> Self {
+        let Point { on, solution, candidates: chosen } = point;
+        let degree = |(list, &k): (&Vec<Candidate>, &usize)| list[k].approximation.degree();
+        Self {
+            seconds: solution.time,
+            loss: solution.loss,
+            degrees: candidates.iter().zip(chosen).map(degree).collect(),
+            log_n: on.chain.log_n(),
+            levels: match on.chain.bootstrapping() {
+                Some(plan) => plan.levels(),
+                None => solution.input_level as usize,
+            },
+            bootstraps: point.bootstrapped().iter().filter(|&&b| b).count(),
+            measured,
+        }
+    }
 }
 
 /// Points of a front are worth showing if they have at most this share of the loss of the one before.

@@ -1,4 +1,8 @@
-//! How those who wait see that something happens.
+//! How those who wait see that something happens, and those who look closer see what.
+
+use std::time::Duration;
+
+use crate::pass::Pass;
 
 /// Follows a compilation.
 pub trait Progress: Sync {
@@ -6,6 +10,10 @@ pub trait Progress: Sync {
     fn stage(&self, name: &str, total: u64);
     /// `done` units of the stage are done.
     fn advance(&self, done: u64);
+    /// A pass is done; `product` makes the text form of what it made.
+    fn finished(&self, pass: Pass, took: Duration, product: &dyn Fn() -> String) {
+        let _ = (pass, took, product);
+    }
 }
 
 /// Follows nothing.

@@ -4,7 +4,7 @@
 //! accuracy on held-back samples: what they differ in is the choice alone.
 
 use crate::fit;
-use crate::plan::BootstrapPlacement;
+use crate::series_parallel::BootstrapPlacement;
 
 /// How polynomials, degrees and bootstraps are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Strategy {
     }
 
     /// Where values may be bootstrapped.
-    pub(crate) fn places(self) -> BootstrapPlacement {
+    pub(crate) fn bootstrap_placement(self) -> BootstrapPlacement {
         match self {
             Self::Joint | Self::Uniform | Self::Composite => BootstrapPlacement::All,
             Self::Ola => BootstrapPlacement::Activations,

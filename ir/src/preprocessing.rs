@@ -46,6 +46,21 @@ impl Preprocessing {
             && self.std.iter().all(|&std| std == 1.0)
     }
 
+    /// Flattened samples of the given shape, preprocessed.
+    ///
+    /// # Errors
+    /// Those of [`Preprocessing::verify`].
+    pub fn applied(
+        &self,
+        shape: &[usize],
+        samples: &[&[f32]],
+    ) -> Result<Vec<Vec<f32>>, PreprocessingError> {
+        self.verify(shape)?;
+        let mut applied: Vec<Vec<f32>> = samples.iter().map(|sample| sample.to_vec()).collect();
+        applied.iter_mut().for_each(|sample| self.apply(shape, sample));
+        Ok(applied)
+    }
+
     /// Applies it to a flattened sample of the given shape.
     pub fn apply(&self, shape: &[usize], sample: &mut [f32]) {
         let channels = shape.first().copied().unwrap_or(1);

@@ -11,6 +11,7 @@ use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_compiler::frontend;
 use pic_compiler::pareto::useful;
+use pic_compiler::pass::Pass;
 use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use super::error::Failure;
 use super::forecast::Machine;
 use super::input::{Samples, read_labels};
+use super::passes::{PassObserver, PassTime, timing_table};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
 use super::{Session, file, output, values};
@@ -50,6 +52,14 @@ pub struct Arguments {
     /// Print a product of the compiler in place of the summary
     #[arg(long, value_name = "PRODUCT")]
     emit: Option<Product>,
+    /// Print the time that each pass of the compiler took
+    #[arg(long, conflicts_with = "emit")]
+    timing: bool,
+    /// Print on stderr what these passes make, each time that they run: `import`, `canonicalize`, `isolate`, `ranges`,
+    /// `equalize`, `profile`, `approximate`, `correct-losses`, `cost`, `allocate`, `refit`, `plan`, `lower`, `estimate`,
+    /// `range-check` or `verify`
+    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = Pass::from_str)]
+    dump_after: Vec<Pass>,
 }
 
 /// What is compiled, and to which ends.
@@ -194,6 +204,9 @@ struct Report {
     front: Option<Vec<Point>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uniform: Option<Vec<Point>>,
+    /// With `--timing` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timing: Option<Vec<PassTime>>,
 }
 
 #[derive(Serialize)]
@@ -229,7 +242,9 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let simulated_points = if arguments.pareto { SIMULATED_POINTS } else { 0 };
     let strategy = arguments.method.into();
     let options = Options { strategy, simulated_points, ..arguments.source.options()? };
-    let compiled = arguments.source.compiler()?.options(options).compile_with(&session.progress)?;
+    let observer = PassObserver::new(&session.progress, &arguments.dump_after);
+    let compiled = arguments.source.compiler()?.options(options).compile_with(&observer)?;
+    let timing = arguments.timing.then(|| observer.times());
     let printed = match arguments.emit {
         Some(product) => Printed::Product(emit(&compiled, product)),
         None => Printed::Report {
@@ -254,7 +269,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         Printed::Report { points, notes } => {
             let (front, uniform) = points.unzip();
             let summary = Summary::new(&artifact, &Machine::detect(session)?)?;
-            let report = Report { summary, notes, front, uniform };
+            let report = Report { summary, notes, front, uniform, timing };
             session.print(&report, || text(&report, &output))
         }
     }
@@ -439,6 +454,9 @@ fn text(report: &Report, output: &Path) -> String {
         text += &format!(
             "\n{title}; latency on {target} and loss predicted, the rest simulated on held-back calibration samples:\n{table}"
         );
+    }
+    if let Some(times) = &report.timing {
+        text += &format!("\n{}", timing_table(times));
     }
     text
 }

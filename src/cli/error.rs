@@ -9,6 +9,7 @@ use std::{fmt, io};
 use miette::{Diagnostic, MietteHandlerOpts};
 use pic::{CompileError, CompilerError, KeySizes};
 use pic_ckks::ring::RingError;
+use pic_compiler::error::AllocationError;
 use pic_runtime::container::ContainerError;
 use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
@@ -349,7 +350,7 @@ fn compile_advice(error: &CompileError) -> (&'static str, Option<&'static str>) 
             "pic::compile::memory",
             Some("allow more with --memory-limit, or a larger accuracy drop"),
         ),
-        E::Program(_) | E::Instance(_) => {
+        E::Program(_) | E::Allocation(AllocationError::Instance(_)) => {
             ("pic::compile::internal", Some("please report this with the model"))
         }
         _ => ("pic::compile", None),

@@ -21,6 +21,7 @@ mod inspect;
 mod keygen;
 mod memory;
 mod output;
+mod passes;
 mod progress;
 mod run;
 mod simulate;

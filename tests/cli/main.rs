@@ -5,6 +5,7 @@ mod command;
 mod files;
 mod json;
 mod limits;
+mod passes;
 mod pipeline;
 mod range;
 mod refusals;

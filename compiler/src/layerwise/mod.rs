@@ -1,7 +1,7 @@
 //! From a profile to the polynomials of all layers.
 //!
-//! [`candidates`] lists what each layer could use, [`corrected`] says how much each costs in accuracy, the
-//! caller picks one per layer ([`crate::ola`] with the costs of [`crate::plan`]), [`refit`] fits the picked
+//! [`candidates`] lists what each layer could use, [`correct_losses`] says how much each costs in accuracy, the
+//! caller picks one per layer ([`crate::allocate`]), [`refit`] fits the picked
 //! ones again in network order, and [`Reference::measure`] says how the network does with them. What
 //! operations cost is not known here.
 
@@ -24,6 +24,7 @@ use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError};
 use crate::progress::Advance;
+use crate::sensitivity;
 
 /// How layers are refitted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -214,38 +215,53 @@ fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations
     outside[..samples].iter().step_by(2).filter(|&&outside| outside).count()
 }
 
-/// The polynomials on offer, their losses corrected by what measuring them alone shows.
-///
-/// Of each depth up to four the best polynomial of every layer is measured; others of the
-/// depth are corrected by the same factor, deeper ones by that of the deepest.
-pub fn corrected(
+/// Replaces the losses of candidates by those that are measured with each polynomial alone put in place. Progress
+/// counts polynomials.
+pub fn measure_losses(
     network: &Network,
     data: &Dataset,
-    candidates: &[Vec<Candidate>],
+    candidates: &mut [Vec<Candidate>],
+    progress: Advance,
+) {
+    let polynomials: Vec<Vec<_>> = candidates
+        .iter()
+        .map(|list| list.iter().map(|c| Layer::Approximate(&c.approximation)).collect())
+        .collect();
+    let measured =
+        sensitivity::measured(network, &exact_layers(network), data, &polynomials, progress);
+    for (candidate, measured) in candidates.iter_mut().flatten().zip(measured.iter().flatten()) {
+        candidate.approximation.loss = measured.second_moment;
+    }
+}
+
+/// Corrects the losses of candidates by what measuring some of them alone, in a network corrected for them, shows.
+///
+/// Of each depth up to four the best polynomial of every layer is measured; others of the
+/// depth are corrected by the same factor, deeper ones by that of the deepest. Progress counts layers.
+pub fn correct_losses(
+    network: &Network,
+    data: &Dataset,
+    candidates: &mut [Vec<Candidate>],
     options: &CorrectionOptions,
     progress: Advance,
-) -> Vec<Vec<Approximation>> {
-    let mut offered: Vec<Vec<Approximation>> = candidates
-        .iter()
-        .map(|list| list.iter().map(|c| c.approximation.clone()).collect())
-        .collect();
+) {
+    let mut factors = vec![];
     for depth in 1..=DEEPEST_MEASURED {
-        let is_of = |c: &Candidate| {
-            c.depth == depth || depth == DEEPEST_MEASURED && c.depth > DEEPEST_MEASURED
-        };
         let best = |list: &Vec<Candidate>| list.iter().rposition(|c| c.depth <= depth);
-        let picked: Vec<_> =
+        let chosen: Vec<_> =
             candidates.iter().map(|list| &list[best(list).unwrap_or(0)].approximation).collect();
-        let measured = isolated::isolated_loss(network, data, &picked, options, progress);
-        for (layer, (measured, picked)) in measured.into_iter().zip(&picked).enumerate() {
-            let factor = measured / picked.loss;
-            let of_depth = offered[layer].iter_mut().zip(&candidates[layer]);
-            for (offered, _) in of_depth.filter(|(_, candidate)| is_of(candidate)) {
-                offered.loss *= if factor.is_nan() { 1.0 } else { factor.clamp(1e-4, 1e4) };
-            }
+        let measured = isolated::isolated_loss(network, data, &chosen, options, progress);
+        let factor = |(measured, chosen): (f64, &&Approximation)| measured / chosen.loss;
+        factors.push(measured.into_iter().zip(&chosen).map(factor).collect::<Vec<_>>());
+    }
+    for (layer, list) in candidates.iter_mut().enumerate() {
+        for candidate in list.iter_mut().filter(|candidate| candidate.depth > 0) {
+            let depth = candidate.depth.min(DEEPEST_MEASURED);
+            let factor = factors[depth as usize - 1][layer];
+            candidate.approximation.loss *=
+                if factor.is_nan() { 1.0 } else { factor.clamp(1e-4, 1e4) };
         }
     }
-    offered
 }
 
 #[cfg(test)]
@@ -383,16 +399,16 @@ mod tests {
     }
 
     /// A chain in which a polynomial takes its products times the level it starts at.
-    fn instance(offered: &[Vec<Approximation>]) -> Instance {
-        let alternative = |a: &Approximation| {
+    fn instance(candidates: &[Vec<Candidate>]) -> Instance {
+        let alternative = |Candidate { approximation: a, .. }: &Candidate| {
             let plan = pic_ckks_model::ChebyshevPlan::folded(&a.coefficients).unwrap();
             let products = plan.counts().products as f64;
             let time = (0..=24).map(|level| products * f64::from(level)).collect();
             Alternative { effect: Effect::Consume(plan.depth()), loss: a.loss, time }
         };
         Instance {
-            structure: Structure::Series((0..offered.len()).map(Structure::Step).collect()),
-            steps: offered.iter().map(|list| list.iter().map(alternative).collect()).collect(),
+            structure: Structure::Series((0..candidates.len()).map(Structure::Step).collect()),
+            steps: candidates.iter().map(|list| list.iter().map(alternative).collect()).collect(),
             max_level: 24,
         }
     }
@@ -408,8 +424,9 @@ mod tests {
         let fitting = Dataset::new(network, fitting, None).unwrap();
         let held = Dataset::new(network, held, None).unwrap();
         let Options { correction, .. } = options();
-        let offered = corrected(network, &held, candidates, &correction, &|_, _| {});
-        let front = instance(&offered).front(0.0).unwrap();
+        let mut candidates = candidates.clone();
+        correct_losses(network, &held, &mut candidates, &correction, &|_, _| {});
+        let front = instance(&candidates).front(0.0).unwrap();
         let best = within_time(&front, budget)?;
         let chosen: Vec<usize> = best.choices.iter().map(|c| c.alternative).collect();
         let picked: Vec<_> = candidates.iter().zip(&chosen).map(|(l, &k)| &l[k]).collect();
@@ -462,10 +479,7 @@ mod tests {
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
         let (_, candidates) = prepared(&network, &data);
-        let approximations =
-            |list: &Vec<Candidate>| list.iter().map(|c| c.approximation.clone()).collect();
-        let offered: Vec<Vec<_>> = candidates.iter().map(approximations).collect();
-        let instance = instance(&offered);
+        let instance = instance(&candidates);
         let front = instance.front(0.0).unwrap();
         let mut better = 0;
         for chosen in (2..=31).filter_map(|degree| uniform(&candidates, degree)) {

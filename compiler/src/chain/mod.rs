@@ -7,7 +7,9 @@ use pic_ckks_model::{Parameters, ParametersError, SecurityLevel};
 use pic_ir::cost::CostModel;
 use rayon::prelude::*;
 
-use super::LeveledParameters;
+mod leveled;
+
+pub use leveled::{HEADROOM_BITS, LeveledParameters};
 
 /// Ring degrees that carry bootstrapping, log2.
 pub const BOOTSTRAPPING_LOG_NS: std::ops::RangeInclusive<u32> = 15..=16;

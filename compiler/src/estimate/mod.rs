@@ -8,7 +8,9 @@ use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::{Memory, Prediction};
 use pic_ir::program::{Op, Program};
 
-use crate::plan::{Layouts, Transform};
+use crate::layouts::{Layouts, Transform};
+
+pub mod precision;
 
 /// Predicts a run of a program whose linear values, but for that of the range check, are evaluated as `layouts` says.
 /// Precision and drop of accuracy are left open.

@@ -38,13 +38,13 @@ pub enum BootstrapPlacement {
 }
 
 /// The series–parallel arrangement of all nodes but the input.
-pub fn series_parallel(network: &Network, places: BootstrapPlacement) -> SeriesParallel {
+pub fn series_parallel(network: &Network, placement: BootstrapPlacement) -> SeriesParallel {
     let (structure, branching) = structure(network);
     let alone = |node: NodeIndex| {
         branching
             || network.graph.edge_references().all(|e| e.source() >= node || e.target() <= node)
     };
-    let is_place = |node: NodeIndex| match places {
+    let is_place = |node: NodeIndex| match placement {
         BootstrapPlacement::None => false,
         BootstrapPlacement::All => match network.graph[node].op {
             Op::Linear { .. } => true,
@@ -63,7 +63,7 @@ pub fn series_parallel(network: &Network, places: BootstrapPlacement) -> SeriesP
         Some(place) => Structure::Series(vec![Structure::Step(k), Structure::Step(first + place)]),
         None => Structure::Step(k),
     };
-    let always = places == BootstrapPlacement::Activations;
+    let always = placement == BootstrapPlacement::Activations;
     SeriesParallel { structure: replace(structure, &step), refreshed, always }
 }
 

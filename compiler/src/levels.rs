@@ -1,0 +1,41 @@
+//! The levels at which the values of a network stand, given where it is bootstrapped.
+
+use pic_ckks_model::chebyshev::folded_depth;
+use pic_ir::activations::Activations;
+use pic_ir::network::{Network, Op};
+
+/// Levels of a node's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Levels {
+    /// Where it is computed.
+    pub computed: usize,
+    /// Where its users find it: higher, if it is bootstrapped.
+    pub used: usize,
+}
+
+/// The lowest levels at which each node's value can stand, with the output at level 0.
+pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool]) -> Vec<Levels> {
+    let mut depths = Vec::new();
+    let mut layers = activations.layers.iter();
+    for node in network.graph.node_weights() {
+        depths.push(match node.op {
+            Op::Input => 0,
+            Op::Linear { .. } | Op::Product => 1,
+            Op::Activation(_) => {
+                let layer = layers.next().expect("activations fit the network");
+                folded_depth(&layer.coefficients) as usize
+            }
+        });
+    }
+    let mut levels = vec![Levels::default(); depths.len()];
+    for index in network.graph.node_indices().rev() {
+        let own = &mut levels[index.index()];
+        own.computed = if bootstrapped[index.index()] { 0 } else { own.used };
+        let needed = own.computed + depths[index.index()];
+        for operand in network.operands(index) {
+            let used = &mut levels[operand.index()].used;
+            *used = needed.max(*used);
+        }
+    }
+    levels
+}

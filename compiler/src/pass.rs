@@ -1,0 +1,144 @@
+//! The passes of the compiler by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A pass, in the order in which the driver ([`crate::compile`]) runs them. Those behind
+/// [`Pass::CorrectLosses`] run once for every scale that is tried, some of them for every point of the front
+/// that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pass {
+    /// ONNX file to network.
+    Import,
+    /// Network to its canonical form.
+    Canonicalize,
+    /// Network in which every activation has an operand of its own.
+    Isolate,
+    /// Ranges of the inputs of activations.
+    Ranges,
+    /// Network whose channels have like ranges.
+    Equalize,
+    /// Distributions of the inputs of activations, and what their errors cost.
+    Profile,
+    /// Candidate polynomials for every activation.
+    Approximate,
+    /// Losses of the candidates by measurement.
+    CorrectLosses,
+    /// Modulus chains and layouts, priced.
+    Cost,
+    /// Pareto front of latency against loss.
+    Allocate,
+    /// Polynomials of one point fitted again in network order, and measured.
+    Refit,
+    /// Levels, scales and normalisation of every value.
+    Plan,
+    /// The program.
+    Lower,
+    /// Time, memory and precision of the program.
+    Estimate,
+    /// The program with a second answer that checks ranges.
+    RangeCheck,
+    /// The verified program.
+    Verify,
+}
+
+impl Pass {
+    /// All passes in order.
+    pub const ALL: [Self; 16] = [
+        Self::Import,
+        Self::Canonicalize,
+        Self::Isolate,
+        Self::Ranges,
+        Self::Equalize,
+        Self::Profile,
+        Self::Approximate,
+        Self::CorrectLosses,
+        Self::Cost,
+        Self::Allocate,
+        Self::Refit,
+        Self::Plan,
+        Self::Lower,
+        Self::Estimate,
+        Self::RangeCheck,
+        Self::Verify,
+    ];
+
+    /// Its name, as in `equalize`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::Canonicalize => "canonicalize",
+            Self::Isolate => "isolate",
+            Self::Ranges => "ranges",
+            Self::Equalize => "equalize",
+            Self::Profile => "profile",
+            Self::Approximate => "approximate",
+            Self::CorrectLosses => "correct-losses",
+            Self::Cost => "cost",
+            Self::Allocate => "allocate",
+            Self::Refit => "refit",
+            Self::Plan => "plan",
+            Self::Lower => "lower",
+            Self::Estimate => "estimate",
+            Self::RangeCheck => "range-check",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// What it does, for those who wait.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Import => "read the network",
+            Self::Canonicalize | Self::Isolate => "rewrite the network",
+            Self::Ranges => "find ranges",
+            Self::Equalize => "equalize channels",
+            Self::Profile => "profile activations",
+            Self::Approximate => "fit polynomials",
+            Self::CorrectLosses => "measure losses",
+            Self::Cost => "choose layouts and chains",
+            Self::Allocate => "choose degrees and bootstraps",
+            Self::Refit => "refit and measure",
+            Self::Plan | Self::Lower => "make the program",
+            Self::Estimate => "predict time and precision",
+            Self::RangeCheck => "add the range check",
+            Self::Verify => "verify the program",
+        }
+    }
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No pass has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no pass `{name}`; passes are {}", Pass::ALL.map(Pass::name).join(", "))]
+pub struct UnknownPass {
+    name: String,
+}
+
+impl FromStr for Pass {
+    type Err = UnknownPass;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPass> {
+        let found = Self::ALL.into_iter().find(|pass| pass.name() == name);
+        found.ok_or_else(|| UnknownPass { name: name.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for pass in Pass::ALL {
+            assert_eq!(pass.to_string().parse(), Ok(pass));
+        }
+        assert!(Pass::ALL.is_sorted());
+        let error = "fold".parse::<Pass>().unwrap_err().to_string();
+        assert!(error.contains("`fold`") && error.contains("allocate"), "{error}");
+    }
+}

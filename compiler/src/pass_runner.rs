@@ -1,0 +1,57 @@
+//! What is done around every pass: progress is shown, time is taken, and in debug builds the product is verified.
+
+use std::time::Instant;
+
+use crate::pass::Pass;
+use crate::product::Product;
+use crate::progress::{Advance, Progress};
+
+/// Runs the passes of one compilation.
+pub struct PassRunner<'a> {
+    progress: &'a dyn Progress,
+    /// Appended to what is shown, as `, scale 2^26`.
+    round: String,
+}
+
+impl<'a> PassRunner<'a> {
+    /// For a compilation that `progress` follows.
+    pub fn new(progress: &'a dyn Progress) -> Self {
+        Self { progress, round: String::new() }
+    }
+
+    /// For the round of passes at a scale.
+    pub fn at_scale(&self, log_scale: f64) -> Self {
+        Self { progress: self.progress, round: format!(", scale 2^{log_scale}") }
+    }
+
+    /// Runs a pass.
+    ///
+    /// # Errors
+    /// Those of the pass.
+    ///
+    /// # Panics
+    /// In debug builds, if the product breaks an invariant.
+    pub fn run<T: Product, E>(
+        &self,
+        pass: Pass,
+        work: impl FnOnce(Advance) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.progress.stage(&format!("{}{}", pass.description(), self.round), 0);
+        let begin = Instant::now();
+        let product = work(&|done, _| self.progress.advance(done))?;
+        let took = begin.elapsed();
+        if cfg!(debug_assertions)
+            && let Err(fault) = product.verify()
+        {
+            panic!("after pass `{pass}`: {fault}");
+        }
+        self.progress.finished(pass, took, &|| product.text());
+        Ok(product)
+    }
+
+    /// Runs a pass that cannot fail.
+    pub fn rewrite<T: Product>(&self, pass: Pass, work: impl FnOnce() -> T) -> T {
+        let Ok(product) = self.run(pass, |_| Ok::<_, std::convert::Infallible>(work()));
+        product
+    }
+}

@@ -1,0 +1,119 @@
+//! Planning: levels, scales, normalisation and parameters for a network whose degrees, bootstraps and
+//! layouts have been chosen ([`crate::allocate`]).
+
+use petgraph::graph::NodeIndex;
+use pic_ckks_model::chebyshev::folded_coefficient;
+use pic_ckks_model::{ChebyshevPlan, ParametersError};
+use pic_ir::activations::{Activations, Approximation};
+use pic_ir::network::{Network, Op};
+use pic_ir::plan::{NodePlan, Plan};
+
+use crate::chain::ModulusChain;
+use crate::fit;
+use crate::layouts::Layouts;
+use crate::levels::{Levels, levels};
+
+/// How the values of each node are stored: `(center, half_width)`.
+///
+/// Operands of activations are stored as the polynomials want them; other linear values, the input and
+/// what is bootstrapped are divided by the largest magnitude that calibration saw (`magnitudes`, one per
+/// node).
+pub fn normalisation(
+    network: &Network,
+    activations: &Activations,
+    bootstrapped: &[bool],
+    magnitudes: &[f64],
+) -> Vec<(f64, f64)> {
+    let mut stored: Vec<Option<(f64, f64)>> = vec![None; magnitudes.len()];
+    let mut layers = activations.layers.iter().rev();
+    for index in network.graph.node_indices().rev() {
+        let magnitude = magnitudes[index.index()];
+        let divided = (0.0, if magnitude > 0.0 { magnitude } else { 1.0 });
+        match network.graph[index].op {
+            Op::Input | Op::Linear { .. } => {
+                stored[index.index()].get_or_insert(divided);
+            }
+            Op::Activation(_) => {
+                let layer = layers.next().expect("activations fit the network");
+                let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
+                let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
+                let operand = network.operands(index)[0];
+                let width = interval(layer, fit::LEAST_FOLDED * divisor);
+                stored[operand.index()] = Some((layer.center, width));
+            }
+            Op::Product => {}
+        }
+    }
+    for index in network.graph.node_indices() {
+        if let Op::Product = network.graph[index].op {
+            let width = |o: &NodeIndex| stored[o.index()].map_or(1.0, |(_, width)| width);
+            let widths = network.operands(index).iter().map(width).product();
+            stored[index.index()] = Some((0.0, widths));
+        }
+    }
+    stored.into_iter().map(|stored| stored.expect("every node is visited")).collect()
+}
+
+/// Half the width on which a polynomial's operand is stored: a folded coefficient must not be less than
+/// `least`, and grows with the interval. Linear nodes, which alone read such a value, take any scale, but
+/// their constants are encoded the more coarsely, the larger it is.
+fn interval(layer: &Approximation, least: f64) -> f64 {
+    let folded = folded_coefficient(&layer.coefficients);
+    let lacking = folded.map_or(1.0, |folded| least / folded.abs());
+    layer.half_width * libm::pow(lacking.max(1.0), 1.0 / layer.degree() as f64)
+}
+
+/// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.
+pub fn plan(
+    network: &Network,
+    activations: &Activations,
+    layouts: &Layouts,
+    chain: &ModulusChain,
+    bootstrapped: &[bool],
+    magnitudes: &[f64],
+) -> Result<Plan, ParametersError> {
+    let levels = levels(network, activations, bootstrapped);
+    let parameters = chain.parameters(levels[network.input().index()].used)?;
+    let scale = libm::exp2(chain.log_scale());
+    let stored = normalisation(network, activations, bootstrapped, magnitudes);
+    let mut nodes: Vec<NodePlan> = Vec::new();
+    let mut layers = activations.layers.iter();
+    for index in network.graph.node_indices() {
+        let i = index.index();
+        let Levels { computed, used } = levels[i];
+        let found = |o: &NodeIndex| match &nodes[o.index()] {
+            NodePlan { bootstrapped: Some(_), .. } => {
+                chain.bootstrapping().expect("there are bootstraps").output_scale()
+            }
+            node => node.scale,
+        };
+        let operands = network.operands(index);
+        let level = chain.base() + computed;
+        let scale = match network.graph[index].op {
+            Op::Product => {
+                let scales: f64 = operands.iter().map(found).product();
+                scales / parameters.moduli()[level + 1] as f64
+            }
+            Op::Activation(_) => {
+                let layer = layers.next().expect("activations fit the network");
+                let half_width = nodes[operands[0].index()].half_width;
+                let coefficients = layer.coefficients_on(half_width, stored[i].1);
+                let plan = ChebyshevPlan::folded(&coefficients).expect("fits have plans");
+                let level = level + plan.depth() as usize;
+                plan.output_scale(found(&operands[0]), level, parameters.moduli()).unwrap_or(scale)
+            }
+            _ => scale,
+        };
+        nodes.push(NodePlan {
+            name: network.graph[index].name.clone(),
+            layout: layouts.of[i].clone(),
+            level,
+            scale,
+            center: stored[i].0,
+            half_width: stored[i].1,
+            schedule: layouts.transforms[i].as_ref().map(|t| t.steps.schedule),
+            bootstrapped: bootstrapped[i].then_some(chain.base() + used),
+        });
+    }
+    Ok(Plan { parameters, bootstrapping: chain.bootstrapping().cloned(), nodes })
+}

@@ -1,0 +1,120 @@
+//! Selection: which points of a front keep the accuracy that is asked for, or are the most accurate in time.
+//!
+//! Predicted losses rank points well but do not say what accuracy is left. So points are tried: what trying means is the
+//! caller's ([`Trials`]).
+
+use crate::allocate::Point;
+use crate::criteria::Criteria;
+use crate::error::CompileError;
+use crate::layerwise::Measurement;
+
+/// Drop in accuracy that is accepted where the user says nothing.
+const DEFAULT_ACCURACY_DROP: f64 = 0.005;
+
+/// Two points whose predicted latencies have at most this ratio count as equal, because comparing them would need a
+/// refit.
+const NEGLIGIBLE_GAP: f64 = 1.01;
+
+/// Points that take at least this share of the time of the slowest one within a latency budget are compared by
+/// measurement, and at most so many of them.
+const NEAR_BUDGET: f64 = 0.93;
+const TRIED_NEAR_BUDGET: usize = 5;
+
+/// What the user wants of a point.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// Largest loss of accuracy, as a fraction. None asks for the most accurate point within the latency budget, or for
+    /// the default drop without one.
+    pub max_accuracy_drop: Option<f64>,
+    /// Longest predicted latency, seconds.
+    pub latency_budget: Option<f64>,
+}
+
+/// Measurement of points on samples.
+pub trait Trials {
+    /// How the network does with the polynomials of a point.
+    ///
+    /// # Errors
+    /// If its polynomials cannot be fitted.
+    fn measure(&mut self, point: &Point) -> Result<Measurement, CompileError>;
+
+    /// How far a measurement is from the plain network: the share of other answers, or for a single
+    /// output the deviation relative to its magnitude.
+    fn distance(&self, measured: &Measurement) -> f64;
+}
+
+/// The points that the user's wishes select, by index, the best first.
+///
+/// # Errors
+/// [`CompileError::Latency`] and [`CompileError::Accuracy`] if there is none; those of the trials.
+pub fn select(
+    front: &[Point],
+    wishes: Wishes,
+    trials: &mut dyn Trials,
+) -> Result<Vec<usize>, CompileError> {
+    let budget = wishes.latency_budget.unwrap_or(f64::INFINITY);
+    let time = |index: usize| front[index].solution.time;
+    let within = front.partition_point(|p| p.solution.time <= budget);
+    if within == 0 {
+        return Err(CompileError::Latency { budget, nearest: time(0) });
+    }
+    if wishes.max_accuracy_drop.is_none() && wishes.latency_budget.is_some() {
+        return most_accurate(&front[..within], trials);
+    }
+    let drop = wishes.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
+    let last = front.len() - 1;
+    let criteria = match front[last].on.chain.bootstrapping() {
+        None => Criteria::LEVELED,
+        Some(_) => Criteria::BOOTSTRAPPED,
+    };
+    // Accuracy grows along the front but for noise: bisect, then take what was measured.
+    let (mut low, mut high) = (0, front.len());
+    while low < high && (high > last || time(high) / time(low) > NEGLIGIBLE_GAP) {
+        let probe = (low + high) / 2;
+        let measured = trials.measure(&front[probe])?;
+        let accepted = match &measured.classification {
+            Some(shares) => criteria.accept(shares, drop),
+            None => trials.distance(&measured) <= drop,
+        };
+        if accepted {
+            high = probe;
+        } else {
+            low = probe + 1;
+        }
+    }
+    if high > last {
+        let measured = trials.measure(&front[last])?;
+        let best = 100.0 * trials.distance(&measured);
+        return Err(CompileError::Accuracy { asked: 100.0 * drop, best, seconds: time(last) });
+    }
+    if high >= within {
+        return Err(CompileError::Latency { budget, nearest: time(high) });
+    }
+    Ok(vec![high])
+}
+
+/// A few points that take about as long as the slowest, that which changes the objective least first:
+/// predicted losses do not tell such apart.
+fn most_accurate(front: &[Point], trials: &mut dyn Trials) -> Result<Vec<usize>, CompileError> {
+    let last = front.len() - 1;
+    let slow = NEAR_BUDGET * front[last].solution.time;
+    let first = front.partition_point(|p| p.solution.time < slow);
+    let tries = TRIED_NEAR_BUDGET.min(front.len() - first);
+    let spread = (0..tries).map(|k| last - k * (last - first) / (tries - 1).max(1));
+    let change = |index| Ok((trials.measure(&front[index])?.change, index));
+    let mut tried = spread.map(change).collect::<Result<Vec<_>, CompileError>>()?;
+    tried.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(tried.into_iter().map(|(_, index)| index).collect())
+}
+
+/// So many points of a front, about evenly spread in time, the ends among them.
+pub fn spread(front: &[Point], count: usize) -> Vec<&Point> {
+    let Some((first, last)) = front.first().zip(front.last()) else { return vec![] };
+    let (start, end) = (first.solution.time, last.solution.time);
+    let nearest = |k: usize| {
+        let time = start + (end - start) * k as f64 / (count - 1).max(1) as f64;
+        let distance = |p: &&Point| (p.solution.time - time).abs();
+        front.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("a front has points")
+    };
+    (0..count).map(nearest).collect()
+}

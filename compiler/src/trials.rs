@@ -1,0 +1,90 @@
+//! Trials: the polynomials of a point fitted again in network order, and measured on held-back samples.
+
+use std::collections::HashMap;
+
+use pic_ir::activations::Activations;
+use pic_ir::network::Network;
+use pic_ir::profile::Profile;
+
+use crate::allocate::Point;
+use crate::dataset::Dataset;
+use crate::error::CompileError;
+use crate::fit::Candidate;
+use crate::layerwise::{self, Measurement, Reference, Refitted};
+use crate::pass::Pass;
+use crate::pass_runner::PassRunner;
+use crate::select::Trials;
+use crate::strategy::Strategy;
+
+/// Refits points and remembers them.
+pub struct RefitTrials<'a> {
+    pub network: &'a Network,
+    pub profile: &'a Profile,
+    pub candidates: &'a [Vec<Candidate>],
+    pub strategy: Strategy,
+    /// Samples that polynomials are fitted to.
+    pub fitting: Dataset<'a>,
+    /// Samples held back that place intervals.
+    pub placing: Dataset<'a>,
+    /// Samples held back that points are measured on.
+    pub held_back: &'a Reference<'a>,
+    /// Largest magnitude of the plain output.
+    pub output_magnitude: f64,
+    pub passes: &'a PassRunner<'a>,
+    /// By the candidates that layers use.
+    pub known: HashMap<Vec<usize>, (Refitted, Measurement)>,
+}
+
+impl RefitTrials<'_> {
+    /// The polynomials of a point and how they do.
+    ///
+    /// # Errors
+    /// [`CompileError::Refit`].
+    pub fn try_point(&mut self, point: &Point) -> Result<(Refitted, Measurement), CompileError> {
+        if let Some(known) = self.known.get(&point.candidates) {
+            return Ok(known.clone());
+        }
+        let tried = self.passes.run(Pass::Refit, |progress| {
+            let refitted = if self.strategy.refits() {
+                let options = layerwise::Options::default();
+                let (network, profile) = (self.network, self.profile);
+                let (fitting, placing, chosen) = (&self.fitting, &self.placing, self.chosen(point));
+                layerwise::refit(network, fitting, placing, profile, &chosen, &options, progress)?
+            } else {
+                self.as_fitted(point)
+            };
+            let measured = self.held_back.measure(&refitted);
+            Ok::<_, CompileError>((refitted, measured))
+        })?;
+        self.known.insert(point.candidates.clone(), tried.clone());
+        Ok(tried)
+    }
+
+    /// How a point does, if it has been tried.
+    pub fn known(&self, point: &Point) -> Option<Measurement> {
+        self.known.get(&point.candidates).map(|&(_, measured)| measured)
+    }
+
+    /// The candidates of a point as they are, in the network as it is.
+    pub fn as_fitted(&self, point: &Point) -> Refitted {
+        let layers = self.chosen(point).iter().map(|c| c.approximation.clone()).collect();
+        Refitted { network: self.network.clone(), activations: Activations { layers } }
+    }
+
+    fn chosen(&self, point: &Point) -> Vec<&Candidate> {
+        self.candidates.iter().zip(&point.candidates).map(|(list, &c)| &list[c]).collect()
+    }
+}
+
+impl Trials for RefitTrials<'_> {
+    fn measure(&mut self, point: &Point) -> Result<Measurement, CompileError> {
+        Ok(self.try_point(point)?.1)
+    }
+
+    fn distance(&self, measured: &Measurement) -> f64 {
+        match measured.classification {
+            Some(c) => 1.0 - c.agreement,
+            None => measured.change.sqrt() / self.output_magnitude.max(f64::MIN_POSITIVE),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `pic compile --timing` and `--dump-after`: what the passes take and make.
+
+use super::command::{fail, json, succeed};
+use super::files::{examples, fresh_folder};
+
+fn compile(options: &str) -> String {
+    let folder = examples();
+    let folder = folder.display();
+    format!(
+        "compile {folder}/mlp_sigmoid.onnx --calibration {folder}/calibration_x.npy -o m.pic {options}"
+    )
+}
+
+#[test]
+fn every_pass_is_timed() {
+    let folder = fresh_folder("timing");
+    let report = json(&folder, &compile("--timing --range-check"));
+    let names = |name: &str| report["timing"].as_array().unwrap().iter().any(|t| t["pass"] == name);
+    for pass in pic_compiler::pass::Pass::ALL {
+        assert!(names(pass.name()), "{pass} in {:#}", report["timing"]);
+    }
+    let text = succeed(&folder, &compile("--timing")).stdout;
+    assert!(text.contains("all passes") && text.contains("canonicalize"), "{text}");
+}
+
+#[test]
+fn products_of_passes_are_printed() {
+    let folder = fresh_folder("dump");
+    let run = succeed(&folder, &compile("--dump-after isolate,lower"));
+    let (isolated, lowered) = run.stderr.split_once("== lower\n").unwrap();
+    assert!(isolated.contains("== isolate\n%0: [1, 8, 8] = input"), "{isolated}");
+    assert!(isolated.contains(" = sigmoid %") && !isolated.contains("polynomial"), "{isolated}");
+    assert!(
+        lowered.contains(" = polynomial(degree ") && !lowered.contains("sigmoid %"),
+        "{lowered}"
+    );
+    let refused = fail(&folder, &compile("--dump-after fold"));
+    assert!(refused.contains("there is no pass `fold`") && refused.contains("allocate"));
+}

@@ -12,7 +12,7 @@ use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
 use pic_ir::prediction::Prediction;
 use pic_ir::profile::Profile;
-use pic_ir::program::Program;
+use pic_ir::program::VerifiedProgram;
 
 use crate::allocate::{Allocator, LOG_SCALES, Point, Request};
 use crate::baselines::composite;
@@ -56,7 +56,7 @@ const ISOLATED_LOSS_SAMPLES: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// What the server runs.
-    pub program: Program,
+    pub program: VerifiedProgram,
     /// The network in canonical form, with exact activations.
     pub network: Network,
     /// The same with the constants that the program has: those corrected for its polynomials.
@@ -225,7 +225,7 @@ struct Choice {
     refitted: Refitted,
     measured: Measurement,
     plan: Plan,
-    program: Program,
+    program: VerifiedProgram,
     notes: Vec<String>,
     front: Vec<ParetoPoint>,
     uniform: Vec<ParetoPoint>,
@@ -269,7 +269,7 @@ impl Backend<'_> {
             let selected = select(&front, wishes, &mut trials)?;
 
             // The first that is precise enough, or else the most precise.
-            let mut best: Option<(&Point, Refitted, Measurement, Plan, Program)> = None;
+            let mut best: Option<(&Point, Refitted, Measurement, Plan, VerifiedProgram)> = None;
             for point in selected.into_iter().map(|index| &front[index]) {
                 let (refitted, measured) = trials.try_point(point)?;
                 let (plan, program) = self.lower(&refitted, point, &point.on.chain, passes)?;
@@ -299,12 +299,12 @@ impl Backend<'_> {
             }
             let mut notes = vec![];
             if options.range_check {
-                (program, notes) = self.with_range_check(program, &refitted, point)?;
+                (program, notes) = self.with_range_check(program, &refitted, passes)?;
             }
             self.check_memory(&program)?;
-            program.predicted.accuracy_drop =
-                measured.classification.map(|c| c.plain_accuracy - c.accuracy);
-            passes.run(Pass::Verify, |_| program.verify().map(|()| program.predicted))?;
+            let accuracy_drop = measured.classification.map(|c| c.plain_accuracy - c.accuracy);
+            let predicted = Prediction { accuracy_drop, ..program.predicted };
+            let program = program.with_prediction(predicted)?;
 
             for point in spread(&front, options.simulated_points) {
                 trials.try_point(point)?;
@@ -357,7 +357,7 @@ impl Backend<'_> {
         point: &Point,
         chain: &ModulusChain,
         passes: &PassRunner,
-    ) -> Result<(Plan, Program), CompileError> {
+    ) -> Result<(Plan, VerifiedProgram), CompileError> {
         let Refitted { network, activations } = refitted;
         let layouts = &point.on.layouts;
         let layers: Vec<Layer> = activations.layers.iter().map(Layer::Approximate).collect();
@@ -367,36 +367,39 @@ impl Backend<'_> {
             let plan = plan(network, activations, layouts, chain, &bootstrapped, &magnitudes)?;
             Ok::<_, CompileError>((network, plan))
         })?;
-        let mut program = passes.rewrite(Pass::Lower, || {
+        let program = passes.rewrite(Pass::Lower, || {
             lower(network, activations, &plan, self.options.preprocessing.clone())
         });
-        program.predicted = passes.rewrite(Pass::Estimate, || {
+        let program = passes.run(Pass::Verify, |_| program.verify_with_required_keys())?;
+        let predicted = passes.rewrite(Pass::Estimate, || {
             let samples = self.held_back.data().batches().next().expect("data sets have samples");
             let (samples, seed) = (samples.samples(), self.options.seed);
             let bits = precision::output_bits(&program, network, activations, samples, seed);
-            let predicted = predict(&program, layouts, &self.options.cost());
+            let predicted = predict(&program, &self.options.cost());
             Prediction { precision_bits: bits, ..predicted }
         });
-        Ok((plan, program))
+        Ok((plan, program.with_prediction(predicted)?))
     }
 
     /// A program with a range check, and what it takes in the prediction; also, what the check leaves out.
     fn with_range_check(
         &self,
-        mut program: Program,
+        program: VerifiedProgram,
         refitted: &Refitted,
-        point: &Point,
-    ) -> Result<(Program, Vec<String>), CompileError> {
+        passes: &PassRunner,
+    ) -> Result<(VerifiedProgram, Vec<String>), CompileError> {
         let Refitted { network, activations } = refitted;
+        let precision_bits = program.predicted.precision_bits;
         let mut left_out = vec![];
-        let mut program = self.passes.run(Pass::RangeCheck, |_| {
+        let program = passes.run(Pass::RangeCheck, |_| {
+            let mut program = program.into_program();
             let samples = [self.fitting, *self.held_back.data()];
             left_out = range_check::add(&mut program, network, activations, &samples)?;
             Ok::<_, CompileError>(program)
         })?;
-        let precision_bits = program.predicted.precision_bits;
-        let predicted = predict(&program, &point.on.layouts, &self.options.cost());
-        program.predicted = Prediction { precision_bits, ..predicted };
+        let program = passes.run(Pass::Verify, |_| program.verify_with_required_keys())?;
+        let predicted = predict(&program, &self.options.cost());
+        let program = program.with_prediction(Prediction { precision_bits, ..predicted })?;
         let note = |names: String| {
             format!("the range check does not cover {names}: there are no levels for it")
         };
@@ -404,7 +407,7 @@ impl Backend<'_> {
         Ok((program, notes))
     }
 
-    fn check_memory(&self, program: &Program) -> Result<(), CompileError> {
+    fn check_memory(&self, program: &VerifiedProgram) -> Result<(), CompileError> {
         let needed = program.predicted.memory.total_bytes();
         match self.options.memory_limit {
             Some(available) if needed > available => {

@@ -11,7 +11,7 @@ use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, Port, Program, Value};
 
-/// Puts a program together. Its prediction is left empty.
+/// Puts a program together. Its keys and its prediction are left empty.
 ///
 /// The network must be isolated ([`crate::rewrite::isolate`]), its output the last node, and plan and
 /// activations must fit it; the result is verified by the caller.
@@ -73,7 +73,7 @@ pub fn lower(
         let node = &network.graph[index];
         Port { name: node.name.clone(), shape: node.shape.clone() }
     };
-    let mut program = Program {
+    Program {
         parameters: plan.parameters.clone(),
         log_slots: longest.min(plan.parameters.log_n() - 1),
         input: port(network.input()),
@@ -84,7 +84,5 @@ pub fn lower(
         bootstrapping: plan.bootstrapping.clone(),
         keys: KeyRequest::default(),
         predicted: Prediction::default(),
-    };
-    program.keys = program.required_keys();
-    program
+    }
 }

@@ -34,12 +34,12 @@ pub enum Pass {
     Plan,
     /// The program.
     Lower,
+    /// The verified program, with its keys and the facts that follow from it.
+    Verify,
     /// Time, memory and precision of the program.
     Estimate,
     /// The program with a second answer that checks ranges.
     RangeCheck,
-    /// The verified program.
-    Verify,
 }
 
 impl Pass {
@@ -58,9 +58,9 @@ impl Pass {
         Self::Refit,
         Self::Plan,
         Self::Lower,
+        Self::Verify,
         Self::Estimate,
         Self::RangeCheck,
-        Self::Verify,
     ];
 
     /// Its name, as in `equalize`.

@@ -3,10 +3,13 @@
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::chebyshev::folded_coefficient;
+use pic_ckks_model::prices::hoisting;
+use pic_ckks_model::work::Counter;
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::{NodePlan, Plan};
+use pic_ir::transform::Schedule;
 
 use crate::chain::ModulusChain;
 use crate::fit;
@@ -75,6 +78,7 @@ pub fn plan(
     let levels = levels(network, activations, bootstrapped);
     let parameters = chain.parameters(levels[network.input().index()].used)?;
     let scale = libm::exp2(chain.log_scale());
+    let counter = Counter::new(&parameters, 0..0);
     let stored = normalisation(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
     let mut layers = activations.layers.iter();
@@ -111,7 +115,10 @@ pub fn plan(
             scale,
             center: stored[i].0,
             half_width: stored[i].1,
-            schedule: layouts.transforms[i].as_ref().map(|t| t.steps.schedule),
+            schedule: layouts.transforms[i].as_ref().map(|t| Schedule {
+                bsgs: t.steps.schedule,
+                hoisting: hoisting(&counter, &t.counts(), level + 1),
+            }),
             bootstrapped: bootstrapped[i].then_some(chain.base() + used),
         });
     }

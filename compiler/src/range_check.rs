@@ -13,12 +13,13 @@
 //! more; the limit of the sum is found in the same way.
 
 use pic_ckks_model::ChebyshevPlan;
+use pic_ckks_model::work::Hoisting;
 use pic_ir::activations::Activations;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::Network;
 use pic_ir::program::{Op, Program, RangeCheck, Value, ValueId};
-use pic_ir::transform::Schedule;
+use pic_ir::transform::{BsgsSchedule, Schedule};
 
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, LANES, Layer};
@@ -51,7 +52,7 @@ struct Checked {
     log_power: u32,
 }
 
-/// Adds a range check to a program whose prediction is made anew afterwards. Returns the names of activations that it
+/// Adds a range check to a program whose keys and prediction are made anew afterwards. Returns the names of activations that it
 /// leaves out for want of levels.
 ///
 /// `network`, with the program's constants, and `activations` are what the program was made from; `samples` are
@@ -192,7 +193,16 @@ fn append(program: &mut Program, checked: &[Checked], limits: &[f64], level: usi
     program.values.push(Value {
         name: "range check".into(),
         // Its only rotation is by nothing.
-        op: Op::Linear { operands, matrices, bias: None, schedule: Schedule { step: 1, shift: 0 } },
+        op: Op::Linear {
+            operands,
+            matrices,
+            bias: None,
+            schedule: Schedule {
+                bsgs: BsgsSchedule { giant_width: 1, pair_shift: 0 },
+                // Nothing is rotated before it is multiplied.
+                hoisting: Hoisting::Single,
+            },
+        },
         layout: Layout::contiguous(1),
         level,
         scale,
@@ -201,5 +211,4 @@ fn append(program: &mut Program, checked: &[Checked], limits: &[f64], level: usi
     });
     program.values.push(output);
     program.range_check = Some(RangeCheck { first, limit });
-    program.keys = program.required_keys();
 }

@@ -53,7 +53,6 @@ fn compiles_every_example_within_the_default_drop() {
         let start = Instant::now();
         let compiled = run(model, &Options::default());
         println!("{model}: {:?}", start.elapsed());
-        compiled.program.verify().unwrap();
         compiled.activations.verify(&compiled.network).unwrap();
         compiled.plan.verify(&compiled.network).unwrap();
         assert!(matches!(compiled.program.output_value().op, Op::Linear { .. }));

@@ -38,7 +38,7 @@ fn main() {
     let model = postcard::to_stdvec(&pic_fuzz::model()).unwrap();
     write("artifact", "model", &section(2, model));
     for (k, program) in pic_fuzz::programs().iter().enumerate() {
-        let program = postcard::to_stdvec(program).unwrap();
+        let program = postcard::to_stdvec(&**program).unwrap();
         write("artifact", &format!("program-{k}"), &section(1, program.clone()));
         write("artifact", &format!("run-{k}"), &section(3, program));
     }

@@ -14,7 +14,7 @@ static SECTIONS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let program = pic_fuzz::program();
     [
         postcard::to_stdvec(&ClientInfo::new(&program)).unwrap(),
-        postcard::to_stdvec(&program).unwrap(),
+        postcard::to_stdvec(&*program).unwrap(),
     ]
 });
 
@@ -45,10 +45,12 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// A program with the client's part and the keys that fit it.
 fn run(section: &[u8]) {
-    let Ok(mut program) = postcard::from_bytes::<Program>(section) else { return };
-    if program.verify() == Err(ProgramError::Keys) {
-        program.keys = program.required_keys();
-    }
+    let Ok(program) = postcard::from_bytes::<Program>(section) else { return };
+    let verified = match program.clone().verify() {
+        Err(ProgramError::Keys) => program.verify_with_required_keys(),
+        verified => verified,
+    };
+    let Ok(program) = verified else { return };
     let Ok(artifact) = Artifact::new(&program, None) else { return };
     let sample = vec![0.25; program.values[0].layout.len];
     if least_clear_bytes(&program) < 1 << 26 {

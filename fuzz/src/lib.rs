@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use pic_ckks::model::work::Hoisting;
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::function::Function;
@@ -16,14 +17,14 @@ use pic_ir::network::{self, Network};
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
 use pic_ir::prediction::Prediction;
-use pic_ir::program::{Op, Port, Program, Value};
-use pic_ir::transform::Schedule;
+use pic_ir::program::{Op, Port, Program, Value, VerifiedProgram};
+use pic_ir::transform::{BsgsSchedule, Schedule};
 use pic_runtime::Model;
 use pic_runtime::artifact::CompileFacts;
 use pic_runtime::container::{Kind, ProgramHash, Writer};
 
 /// A linear value, a polynomial and a linear value on an insecure ring.
-pub fn program() -> Program {
+pub fn program() -> VerifiedProgram {
     let bits = [46.0, 30.0, 30.0, 30.0, 30.0];
     let parameters = Parameters::from_bits(5, &bits, &[47.0], 5, SecurityLevel::Insecure).unwrap();
     let layout = Layout::contiguous(8);
@@ -46,13 +47,16 @@ pub fn program() -> Program {
             weights: (0..64).map(|k| f32::from(k as i8 % 7) / 64.0).collect(),
         }],
         bias: Some(vec![0.1; 8]),
-        schedule: Schedule { step: 4, shift: 1 },
+        schedule: Schedule {
+            bsgs: BsgsSchedule { giant_width: 4, pair_shift: 1 },
+            hoisting: Hoisting::Double,
+        },
     };
     // Of a degree whose scale is free.
     let coefficients = vec![0.1, 0.5, 0.2, 0.1];
     let depth = ChebyshevPlan::folded(&coefficients).map(|_| 2).unwrap();
     let port = |name: &str| Port { name: name.into(), shape: vec![8] };
-    let mut program = Program {
+    Program {
         log_slots: layout.log_period,
         parameters,
         input: port("x"),
@@ -68,14 +72,12 @@ pub fn program() -> Program {
         bootstrapping: None,
         keys: KeyRequest::default(),
         predicted: Prediction::default(),
-    };
-    program.keys = program.required_keys();
-    program.verify().unwrap();
-    program
+    }
+    .verify_with_required_keys().unwrap()
 }
 
 /// The same with every kind of matrix.
-pub fn programs() -> Vec<Program> {
+pub fn programs() -> Vec<VerifiedProgram> {
     let weights: Vec<f32> = (1..=12).map(|k| k as f32 / 16.0).collect();
     let diagonal = Matrix::Diagonal(weights[..8].to_vec());
     let gather = Matrix::Gather { cols: 8, sources: (0..8).map(|k| 3 * k % 8).collect() };
@@ -95,13 +97,11 @@ pub fn programs() -> Vec<Program> {
     });
     let product = Matrix::Product(vec![conv.clone(), gather.clone(), diagonal.clone()]);
     let with = |matrix| {
-        let mut program = program();
+        let mut program = program().into_program();
         if let Op::Linear { matrices, .. } = &mut program.values[1].op {
             *matrices = vec![matrix];
         }
-        program.keys = program.required_keys();
-        program.verify().unwrap();
-        program
+        program.verify_with_required_keys().unwrap()
     };
     let mut programs = vec![program()];
     programs.extend([diagonal, gather, sparse, conv, product].map(with));

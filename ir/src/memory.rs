@@ -1,41 +1,21 @@
 //! What a server holds in memory.
 
-use crate::program::{Op, Program, ValueId};
-
-/// How often each value is used; being an answer of the program is a use, but for the last value.
-pub fn count_uses(program: &Program) -> Vec<usize> {
-    let mut uses = vec![0; program.values.len()];
-    if let Some(id) = program.range_check_values().last() {
-        uses[id] += 1;
-    }
-    for &operand in program.values.iter().flat_map(|value| uses_of(&value.op)) {
-        uses[operand as usize] += 1;
-    }
-    uses
-}
-
-/// The operands that an operation asks for; a square asks for its operand once.
-pub fn uses_of(op: &Op) -> &[ValueId] {
-    match op {
-        Op::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
-        op => op.operands(),
-    }
-}
+use crate::program::VerifiedProgram;
 
 /// The most bytes that ciphertexts of values take together, operands and result of a value included,
 /// if each is dropped after its last use.
-pub fn peak_ciphertext_bytes(program: &Program) -> usize {
+pub fn peak_ciphertext_bytes(program: &VerifiedProgram) -> usize {
     let bytes = |index: usize| {
         let value = &program.values[index];
         let ciphertexts = value.layout.ciphertexts(program.log_slots);
         2 * 8 * program.parameters.degree() * (value.level + 1) * ciphertexts
     };
-    let mut uses_left = count_uses(program);
+    let mut uses_left = program.uses().to_vec();
     let (mut live, mut peak) = (0, 0);
     for (index, value) in program.values.iter().enumerate() {
         live += bytes(index);
         peak = peak.max(live);
-        for &operand in uses_of(&value.op) {
+        for &operand in value.op.distinct_operands() {
             uses_left[operand as usize] -= 1;
             if uses_left[operand as usize] == 0 {
                 live -= bytes(operand as usize);
@@ -47,9 +27,9 @@ pub fn peak_ciphertext_bytes(program: &Program) -> usize {
 
 /// Memory that a server takes at least, in bytes, by the program itself and not by what it predicts: keys,
 /// ciphertexts, all encoded constants in their smallest form, and the diagonals of one value as they are generated.
-pub fn least_server_bytes(program: &Program) -> u64 {
+pub fn least_server_bytes(program: &VerifiedProgram) -> u64 {
     // Encoded, a diagonal has as many integers as it has values, of four bytes at least.
-    let diagonals = program.diagonal_bytes();
+    let diagonals: Vec<u64> = program.diagonal_bytes().collect();
     let matrices = program.bootstrapping.as_ref().map_or(0, |plan| plan.matrix_bytes());
     let parts = [
         program.keys.bytes(&program.parameters),
@@ -63,6 +43,6 @@ pub fn least_server_bytes(program: &Program) -> u64 {
 }
 
 /// Memory that a simulation in the clear takes at least, in bytes: the diagonals of all values.
-pub fn least_clear_bytes(program: &Program) -> u64 {
-    program.diagonal_bytes().iter().sum()
+pub fn least_clear_bytes(program: &VerifiedProgram) -> u64 {
+    program.diagonal_bytes().sum()
 }

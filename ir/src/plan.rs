@@ -103,8 +103,8 @@ impl fmt::Display for Plan {
         writeln!(f, "{}", self.parameters)?;
         for (index, node) in self.nodes.iter().enumerate() {
             write!(f, "%{index}: level {}, layout {}", node.level, node.layout)?;
-            if let Some(Schedule { step, shift }) = node.schedule {
-                write!(f, ", step {step}, shift {shift}")?;
+            if let Some(schedule) = node.schedule {
+                write!(f, ", {schedule}")?;
             }
             if let Some(level) = node.bootstrapped {
                 write!(f, ", bootstrapped to level {level}")?;

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use pic_ckks_model::noise::{GiantStep, NoiseModel, Signal};
-use pic_ckks_model::{ChebyshevPlan, square};
+use pic_ckks_model::square;
 
-use crate::program::{LinearConstants, Op, Program, ValueId};
-use crate::transform::{Schedule, paired_inputs, pairs, split_rotation};
+use crate::program::{Facts, LinearConstants, LinearFacts, Op, Value, ValueId, VerifiedProgram};
+use crate::transform::split_rotation;
 
 /// Points of [−1, 1] over which a polynomial's amplification of errors is averaged.
 const SAMPLES: usize = 65;
@@ -25,13 +25,13 @@ pub struct ErrorVariance {
 }
 
 /// The errors of every value.
-pub fn errors(program: &Program) -> Vec<ErrorVariance> {
+pub fn errors(program: &VerifiedProgram) -> Vec<ErrorVariance> {
     let model = NoiseModel::new(&program.parameters, 1 << program.log_slots);
     // Of values that fill [−1, 1]: smaller ones lose no more.
     let refreshed = program.bootstrapping.as_ref().map(|plan| plan.error(1.0 / 3.0).mean_square());
     let mut errors: Vec<ErrorVariance> = Vec::new();
     let mut signals: Vec<f64> = Vec::new();
-    for (id, value) in program.values.iter().enumerate() {
+    for (id, (value, facts)) in program.values_and_facts().enumerate() {
         let level = program.operand_level(value);
         let at = |o: ValueId| &program.values[o as usize];
         let signal = |o: ValueId| Signal {
@@ -44,12 +44,12 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
             Op::Bootstrap { .. } => 0.0,
             _ => errors[o as usize].own,
         };
-        let (error, mean_square) = match &value.op {
-            Op::Input => {
+        let (error, mean_square) = match (&value.op, facts) {
+            (Op::Input, _) => {
                 let own = model.fresh_secret(value.scale);
                 (ErrorVariance { own, total: own }, 1.0)
             }
-            Op::Product { operands: [a, b] } => {
+            (Op::Product { operands: [a, b] }, _) => {
                 let scale = at(*a).scale * at(*b).scale;
                 let product = |x: Signal, y: Signal| {
                     if a == b {
@@ -62,13 +62,11 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                 let own = product(Signal { variance: 0.0, ..x }, Signal { variance: 0.0, ..y });
                 (ErrorVariance { own, total: product(x, y) }, x.mean_square * y.mean_square)
             }
-            Op::Polynomial { operand, coefficients } => {
-                let plan = ChebyshevPlan::folded(coefficients)
-                    .expect("a verified program's polynomials have plans");
+            (Op::Polynomial { operand, .. }, Facts::Polynomial(plan)) => {
                 let grid: Vec<f64> =
                     (0..SAMPLES).map(|k| 2.0 * k as f64 / (SAMPLES - 1) as f64 - 1.0).collect();
                 let run = |variance| {
-                    model.chebyshev(&plan, level, at(*operand).scale, variance, value.scale, &grid)
+                    model.chebyshev(plan, level, at(*operand).scale, variance, value.scale, &grid)
                 };
                 let mean_square =
                     grid.iter().map(|&x| square(plan.evaluate(x))).sum::<f64>() / SAMPLES as f64;
@@ -77,12 +75,12 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                     mean_square,
                 )
             }
-            Op::Bootstrap { operand } => {
+            (Op::Bootstrap { operand }, _) => {
                 let own = refreshed.expect("a verified program that bootstraps has a plan");
                 let total = own + errors[*operand as usize].total;
                 (ErrorVariance { own, total }, signals[*operand as usize])
             }
-            Op::Linear { operands, schedule, .. } => {
+            (Op::Linear { operands, .. }, Facts::Linear(facts)) => {
                 let constants =
                     program.linear_constants(id as ValueId).expect("a linear value has constants");
                 let operand = |&o: &ValueId| Operand {
@@ -90,12 +88,13 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
                     imaginary: imaginary(o),
                 };
                 let known: Vec<_> = operands.iter().map(operand).collect();
-                let own = linear(program, &model, id, &constants, operands, *schedule, &known);
+                let own = linear(program, &model, value, facts, &constants, operands, &known);
                 let gains = gains(program, &constants, operands, value.layout.len);
                 let inherited: f64 =
                     operands.iter().zip(&gains).map(|(&o, g)| g * errors[o as usize].total).sum();
                 (ErrorVariance { own, total: own + inherited }, 1.0)
             }
+            (op, _) => unreachable!("the facts of a value fit its operation, {}", op.name()),
         };
         errors.push(error);
         signals.push(mean_square);
@@ -105,7 +104,7 @@ pub fn errors(program: &Program) -> Vec<ErrorVariance> {
 
 /// For each operand, the sum of squared weights that an output element gives it, on average.
 fn gains(
-    program: &Program,
+    program: &VerifiedProgram,
     constants: &LinearConstants,
     operands: &[ValueId],
     len: usize,
@@ -127,15 +126,14 @@ struct Operand {
 
 /// The error that a linear value itself adds.
 fn linear(
-    program: &Program,
+    program: &VerifiedProgram,
     model: &NoiseModel,
-    id: usize,
+    value: &Value,
+    facts: &LinearFacts,
     constants: &LinearConstants,
     operands: &[ValueId],
-    schedule: Schedule,
     known: &[Operand],
 ) -> f64 {
-    let value = &program.values[id];
     let level = value.level + 1;
     let input_scale = program.values[operands[0] as usize].scale;
     let outputs = value.layout.ciphertexts(program.log_slots).max(1);
@@ -144,11 +142,11 @@ fn linear(
     // What comes in with the terms lands in the sum over blocks once; what every block
     // has of its own, the folds add up.
     let mut terms: BTreeMap<(u32, i32), Vec<(bool, f64)>> = BTreeMap::new();
-    let pairs = pairs(constants.diagonals.keys(), schedule.shift);
-    let paired = paired_inputs(&pairs);
+    let paired = &facts.steps.paired_inputs;
     let (mut mean_square, mut pairing) = (0.0f64, 0.0);
-    for (first, second) in &pairs {
-        let (giant, baby) = split_rotation(first.rotation, schedule.step);
+    for (first, second) in &facts.pairs {
+        let width = facts.schedule.bsgs.giant_width;
+        let (giant, baby) = split_rotation(first.rotation, width);
         let squares = [Some(first), second.as_ref()].into_iter().flatten();
         let square =
             squares.map(|d| sum_of_squares(&constants.diagonals[d])).sum::<f64>() / per_output;
@@ -159,16 +157,15 @@ fn linear(
             pairing += square * (model.key_switch(level, input_scale) + operand.imaginary);
         }
     }
-    let hoisting = program.hoisting(id as ValueId, constants);
     // A real part is twice as large as the sum whose it is.
     let scale = if paired.is_empty() { value.scale } else { value.scale / 2.0 };
     let run = |mean_square: f64, steps: &[GiantStep]| {
         let input = Signal { mean_square, variance: 0.0 };
-        model.linear_transform(input, level, input_scale, scale, hoisting, steps)
+        model.linear_transform(input, level, input_scale, scale, facts.schedule.hoisting, steps)
             - model.rescale(scale)
     };
     let rescale = model.rescale(value.scale);
-    let folds = constants.geometry.folds().count() as f64;
+    let folds = facts.geometry.folds().count() as f64;
     let fold_switch = model.key_switch(value.level, value.scale);
     let mut total = 0.0;
     for output in 0..outputs as u32 {
@@ -186,7 +183,7 @@ fn linear(
     (total + pairing) / outputs as f64 + model.encoding(value.scale)
 }
 
-fn first_ciphertexts(program: &Program, operands: &[ValueId]) -> Vec<u32> {
+fn first_ciphertexts(program: &VerifiedProgram, operands: &[ValueId]) -> Vec<u32> {
     let mut first = 0;
     let next = |&o: &ValueId| {
         let this = first;

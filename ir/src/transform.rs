@@ -16,9 +16,10 @@
 //! part of the sums.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use pic_ckks_model::giants::GiantSteps;
-use pic_ckks_model::work::TransformSteps;
+use pic_ckks_model::work::{Hoisting, TransformSteps};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, split};
@@ -210,13 +211,34 @@ pub fn diagonals(
     found
 }
 
-/// In which order products and rotations are done.
+/// How a linear node is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Width of the giant steps.
-    pub step: u32,
-    /// How far the rotations of a pair are apart; 0 if there are no pairs.
-    pub shift: u32,
+    /// Baby steps, giant steps and pairs.
+    pub bsgs: BsgsSchedule,
+    /// Which rotations share their divisions by the special primes.
+    pub hoisting: Hoisting,
+}
+
+/// In which order products and rotations are done: the baby-step/giant-step algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BsgsSchedule {
+    /// Width of the giant steps, in slots.
+    pub giant_width: u32,
+    /// How far the rotations of a pair are apart, in slots; 0 if there are no pairs.
+    pub pair_shift: u32,
+}
+
+/// As in `giant width 64, pair shift 1, double hoisting`.
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BsgsSchedule { giant_width, pair_shift } = self.bsgs;
+        let hoisting = match self.hoisting {
+            Hoisting::Single => "single",
+            Hoisting::Double => "double",
+        };
+        write!(f, "giant width {giant_width}, pair shift {pair_shift}, {hoisting} hoisting")
+    }
 }
 
 /// Diagonals, each with the one, if any, whose rotation is larger by the shift and that takes part in its
@@ -254,11 +276,11 @@ pub fn split_rotation(rotation: i32, step: u32) -> (i32, i32) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
     /// In which order.
-    pub schedule: Schedule,
+    pub schedule: BsgsSchedule,
     /// Products with a diagonal or a pair.
     pub products: usize,
     /// Input ciphertexts that have pairs.
-    pub paired_inputs: usize,
+    pub paired_inputs: BTreeSet<u32>,
     /// Input ciphertexts that are rotated at all.
     pub rotated_inputs: usize,
     /// Pairs of input ciphertext and non-zero baby step.
@@ -268,17 +290,22 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Those of a schedule.
-    pub fn new(diagonals: &BTreeSet<Diagonal>, schedule: Schedule) -> Self {
-        let pairs = pairs(diagonals, schedule.shift);
-        let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, schedule.step));
+    /// The steps of a schedule.
+    pub fn new(diagonals: &BTreeSet<Diagonal>, schedule: BsgsSchedule) -> Self {
+        Self::of_pairs(&pairs(diagonals, schedule.pair_shift), schedule)
+    }
+
+    /// The same for diagonals that have been paired.
+    pub fn of_pairs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>, schedule: BsgsSchedule) -> Self {
+        let width = schedule.giant_width;
+        let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, width));
         let splits: Vec<_> = pairs.keys().map(split).collect();
         let babies = splits.iter().filter(|(_, _, (_, baby))| *baby != 0);
         let giants = splits.iter().filter(|(_, _, (giant, _))| *giant != 0);
         let babies: BTreeSet<_> = babies.map(|&(input, _, (_, baby))| (input, baby)).collect();
         let giants: BTreeSet<_> = giants.map(|&(_, output, (giant, _))| (output, giant)).collect();
         let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
-        let paired_inputs = paired_inputs(&pairs).len();
+        let paired_inputs = paired_inputs(pairs);
         Self { schedule, products: pairs.len(), paired_inputs, rotated_inputs, babies, giants }
     }
 
@@ -290,7 +317,7 @@ impl Steps {
             babies: self.babies.len(),
             giants: self.giants.len(),
             products: self.products,
-            paired: self.paired_inputs,
+            paired: self.paired_inputs.len(),
             period,
         }
     }
@@ -300,7 +327,7 @@ impl Steps {
         let slots = 1i64 << log_slots;
         let babies = self.babies.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));
         let giants = self.giants.iter().map(|&(output, giant)| (output as usize, giant.into()));
-        let shift = (self.paired_inputs > 0).then_some(self.schedule.shift.into());
+        let shift = (!self.paired_inputs.is_empty()).then_some(self.schedule.pair_shift.into());
         babies.chain(GiantSteps::new(giants, slots).rotations()).chain(shift).collect()
     }
 }
@@ -428,8 +455,8 @@ mod tests {
         assert_eq!(pairs_of(1), [(0, 1), (2, 3)]);
         assert_eq!(pairs_of(2), [(-2, 0), (1, 3)]);
         assert_eq!(pairs_of(4), [(-2, 2)]);
-        let steps = Steps::new(&diagonals, Schedule { step: 4, shift: 2 });
-        assert_eq!((steps.products, steps.paired_inputs), (5, 1));
+        let steps = Steps::new(&diagonals, BsgsSchedule { giant_width: 4, pair_shift: 2 });
+        assert_eq!((steps.products, steps.paired_inputs.len()), (5, 1));
         // -2, 1, 2 and 6 of one input, 4 of the other.
         assert_eq!(steps.babies, BTreeSet::from([(0, -2), (0, 1)]));
         assert_eq!(steps.giants, BTreeSet::from([(0, 4), (0, 8)]));

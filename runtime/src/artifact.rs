@@ -27,7 +27,7 @@ use pic_ir::network::Network;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
-use pic_ir::program::{MAX_CIPHERTEXTS, Port, Program, RangeCheck, Value};
+use pic_ir::program::{MAX_CIPHERTEXTS, Port, Program, RangeCheck, Value, VerifiedProgram};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -148,9 +148,8 @@ impl Artifact {
     /// Encodes a program that was made without calibration samples, with the owner's part where there is one.
     ///
     /// # Errors
-    /// [`Error::Program`], and [`Error::Network`] or [`Error::Activations`] of the model.
-    pub fn new(program: &Program, model: Option<&Model>) -> Result<Self, Error> {
-        program.verify()?;
+    /// [`Error::Network`] or [`Error::Activations`] of the model.
+    pub fn new(program: &VerifiedProgram, model: Option<&Model>) -> Result<Self, Error> {
         Self::from_parts(&ClientInfo::new(program), program, model)
     }
 
@@ -159,11 +158,10 @@ impl Artifact {
     /// # Errors
     /// Those of [`Artifact::new`]; [`Error::ClientPart`] if the statistics are not of the program's inputs.
     pub fn calibrated(
-        program: &Program,
+        program: &VerifiedProgram,
         calibration: &Calibration,
         model: Option<&Model>,
     ) -> Result<Self, Error> {
-        program.verify()?;
         let calibration = Some(calibration.clone());
         let client = ClientInfo { calibration, ..ClientInfo::new(program) };
         client.verify()?;
@@ -238,11 +236,11 @@ impl Artifact {
     /// # Errors
     /// [`Error::MissingPart`], [`Error::Container`], [`Error::PartHash`], [`Error::Decode`],
     /// [`Error::Program`], [`Error::ClientPart`], [`Error::Insecure`].
-    pub fn program(&self) -> Result<Program, Error> {
+    pub fn program(&self) -> Result<VerifiedProgram, Error> {
         let section = self.bound_part(PROGRAM)?;
         let program: Program = decode_part(PROGRAM, &section)?;
         self.check_security(&program.parameters)?;
-        program.verify()?;
+        let program = program.verify()?;
         let client = self.client()?;
         let expected =
             ClientInfo { calibration: client.calibration.clone(), ..ClientInfo::new(&program) };

@@ -6,9 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use pic_ir::memory::count_uses;
-use pic_ir::program::{Op, Program, Value, ValueId};
-use pic_ir::transform::Geometry;
+use pic_ir::program::{Op, Program, Value, ValueId, VerifiedProgram};
 
 /// The operations that programs are made of.
 pub trait Backend {
@@ -107,18 +105,18 @@ pub struct Computed<C> {
     pub range_check: Option<C>,
 }
 
-/// Runs a verified program on the ciphertexts of its input. After each computed value, `observe` is called. A value
+/// Runs a program on the ciphertexts of its input. After each computed value, `observe` is called. A value
 /// is dropped after its last use.
 ///
 /// # Errors
 /// The first error of the backend.
 pub fn execute<B: Backend>(
-    program: &Program,
+    program: &VerifiedProgram,
     backend: &mut B,
     input: Vec<B::Ciphertext>,
     observe: &mut dyn FnMut(&Step),
 ) -> Result<Computed<B::Ciphertext>, B::Error> {
-    let mut values = Values { values: vec![Some(input)], uses_left: count_uses(program) };
+    let mut values = Values { values: vec![Some(input)], uses_left: program.uses().to_vec() };
     let begin = Instant::now();
     for index in 1..program.values.len() {
         let start = begin.elapsed();
@@ -150,7 +148,7 @@ impl<C: Clone> Values<C> {
 }
 
 fn compute<B: Backend>(
-    program: &Program,
+    program: &VerifiedProgram,
     backend: &mut B,
     index: usize,
     values: &mut Values<B::Ciphertext>,
@@ -159,13 +157,12 @@ fn compute<B: Backend>(
     let level = program.operand_level(value);
     match &value.op {
         Op::Input => unreachable!("the input of a verified program is its first value only"),
-        Op::Linear { operands, matrices, .. } => {
+        Op::Linear { operands, .. } => {
             let mut inputs = Vec::new();
             for &operand in operands {
                 inputs.extend(operand_at(backend, values.get(operand), level)?);
             }
-            let terms = program.terms(operands, matrices);
-            let geometry = Geometry::new(&terms, &value.layout, program.log_slots);
+            let geometry = program.linear(id).expect("the value is linear").geometry;
             let mut outputs = Vec::new();
             for (number, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
                 for rotation in geometry.folds() {

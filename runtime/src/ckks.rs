@@ -4,7 +4,7 @@
 //! All ciphertexts have the slots of the program; tensors with a shorter period repeat, as their
 //! layout says. Nothing here can decrypt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pic_ckks::model::ChebyshevPlan;
@@ -12,8 +12,8 @@ use pic_ckks::{
     Bootstrapper, Ciphertext, Complex64, ComplexPart, Context, Error, EvaluationKeys, Evaluator,
     LinearTransform, Plaintext, Term, TransformShape,
 };
-use pic_ir::program::{LinearConstants, Op, Program, Value, ValueId};
-use pic_ir::transform::{Diagonal, paired_inputs, pairs, split_rotation};
+use pic_ir::program::{Facts, LinearConstants, LinearFacts, Value, ValueId, VerifiedProgram};
+use pic_ir::transform::{BsgsSchedule, Diagonal, split_rotation};
 
 use crate::backend::Backend;
 
@@ -57,13 +57,13 @@ struct Linear {
 }
 
 impl Ckks {
-    /// Encodes the constants of a verified program. Diagonals are held in NTT form as far as
+    /// Encodes the constants of a program. Diagonals are held in NTT form as far as
     /// `budget` bytes go, and as integers, which take longer to use, beyond.
     ///
     /// # Errors
     /// Those of encoding; [`Error::ContextMismatch`] for keys of another context.
     pub fn new(
-        program: &Program,
+        program: &VerifiedProgram,
         context: &Arc<Context>,
         keys: EvaluationKeys,
         budget: usize,
@@ -73,28 +73,22 @@ impl Ckks {
         let plan = program.bootstrapping.clone();
         let bootstrapper = plan.map(|plan| Bootstrapper::new(context, plan, budget)).transpose()?;
         let mut left = budget - bootstrapper.as_ref().map_or(0, Bootstrapper::bytes).min(budget);
-        let constants = |(id, value): (usize, &Value)| {
-            Ok(match &value.op {
-                Op::Input => Constants::Input,
-                Op::Product { .. } => Constants::Product { scale: value.scale },
-                Op::Bootstrap { .. } => {
-                    let plan = program.bootstrapping.as_ref();
-                    let lowest = plan.expect("a verified program that bootstraps has a plan");
-                    Constants::Bootstrap { target: value.level - lowest.output_level(0) }
+        let constants = |(id, (value, facts)): (usize, (&Value, &Facts))| {
+            Ok(match facts {
+                Facts::Input => Constants::Input,
+                Facts::Product => Constants::Product { scale: value.scale },
+                &Facts::Bootstrap { levels } => Constants::Bootstrap { target: levels },
+                Facts::Polynomial(plan) => {
+                    Constants::Polynomial { plan: plan.clone(), scale: value.scale }
                 }
-                Op::Polynomial { coefficients, .. } => {
-                    let plan = ChebyshevPlan::folded(coefficients);
-                    let plan = plan.expect("the polynomials of a verified program have plans");
-                    Constants::Polynomial { plan, scale: value.scale }
-                }
-                Op::Linear { .. } => {
-                    let linear = Linear::new(program, context, id as ValueId, left)?;
+                Facts::Linear(facts) => {
+                    let linear = Linear::new(program, context, id as ValueId, facts, left)?;
                     left = left.saturating_sub(linear.transform.bytes());
                     Constants::Linear(linear)
                 }
             })
         };
-        let constants = program.values.iter().enumerate().map(constants);
+        let constants = program.values_and_facts().enumerate().map(constants);
         let constants = constants.collect::<Result<_, Error>>()?;
         Ok(Self { evaluator, constants, bootstrapper })
     }
@@ -137,35 +131,31 @@ impl Ckks {
 
 impl Linear {
     fn new(
-        program: &Program,
+        program: &VerifiedProgram,
         context: &Context,
         id: ValueId,
+        facts: &LinearFacts,
         budget: usize,
     ) -> Result<Self, Error> {
         let value = &program.values[id as usize];
         let constants = program.linear_constants(id).expect("the value is linear");
-        let Op::Linear { schedule, operands, .. } = &value.op else {
-            unreachable!("the value is linear")
-        };
-        let pairs = pairs(constants.diagonals.keys(), schedule.shift);
-        let paired = paired_inputs(&pairs);
+        let paired = &facts.steps.paired_inputs;
         let layout = &value.layout;
-        let operands = operands.iter().map(|&o| &program.values[o as usize]);
+        let operands = value.op.operands().iter().map(|&o| &program.values[o as usize]);
         let input_scales: Vec<f64> =
             operands.flat_map(|o| vec![o.scale; o.layout.ciphertexts(program.log_slots)]).collect();
         let slots = 1 << program.log_slots;
-        let outputs = layout.ciphertexts(program.log_slots);
         let shape = TransformShape {
             inputs: input_scales.len(),
-            outputs,
+            outputs: facts.outputs,
             slots,
             level: value.level + 1,
             input_scale: input_scales[0],
             output_scale: value.scale,
-            hoisting: program.hoisting(id, &constants),
+            hoisting: facts.schedule.hoisting,
             part: if paired.is_empty() { ComplexPart::Whole } else { ComplexPart::Real },
         };
-        let terms = terms(&constants, &pairs, schedule.step, &input_scales, shape.outputs);
+        let terms = terms(&constants, facts, &input_scales);
         let transform = LinearTransform::new(context, shape, terms, budget)?;
         let bias = |slots_of_period: Vec<f64>| {
             if slots_of_period.iter().all(|&b| b == 0.0) {
@@ -175,14 +165,15 @@ impl Linear {
             context.encode(&repeated, value.scale, value.level).map(Some)
         };
         let packed = layout.pack(&constants.bias, program.log_slots);
-        let rotated: BTreeSet<(u32, i32)> =
-            pairs.keys().map(|d| (d.input, split_rotation(d.rotation, schedule.step).1)).collect();
+        let BsgsSchedule { giant_width, pair_shift } = facts.schedule.bsgs;
+        let baby = |d: &Diagonal| (d.input, split_rotation(d.rotation, giant_width).1);
+        let rotated: BTreeSet<(u32, i32)> = facts.pairs.keys().map(baby).collect();
         let primes = shape.level + 1 + program.parameters.special().len();
         let pair_bytes = 2 * 8 * program.parameters.degree() * primes;
         Ok(Self {
             transform,
-            paired,
-            shift: schedule.shift.into(),
+            paired: paired.clone(),
+            shift: pair_shift.into(),
             workspace_bytes: pair_bytes * (rotated.len() + shape.outputs),
             bias: packed.into_iter().map(bias).collect::<Result<_, Error>>()?,
         })
@@ -196,13 +187,12 @@ impl Linear {
 /// values.
 fn terms<'a>(
     constants: &'a LinearConstants,
-    pairs: &'a BTreeMap<Diagonal, Option<Diagonal>>,
-    step: u32,
+    facts: &'a LinearFacts,
     input_scales: &'a [f64],
-    outputs: usize,
 ) -> impl Iterator<Item = (Term, Vec<Complex64>)> + 'a {
     let term = move |(diagonal, second): (&Diagonal, &Option<Diagonal>)| {
-        let (giant, baby) = split_rotation(diagonal.rotation, step);
+        let width = facts.schedule.bsgs.giant_width;
+        let (giant, baby) = split_rotation(diagonal.rotation, width);
         let factor = input_scales[0] / input_scales[diagonal.input as usize];
         let values = &constants.diagonals[diagonal];
         let second = second.map(|second| &constants.diagonals[&second]);
@@ -223,10 +213,10 @@ fn terms<'a>(
     };
     // A ciphertext that holds nothing but its bias still has to exist.
     let has_terms = |&output: &usize| constants.diagonals.keys().any(|d| d.output == output as u32);
-    let empty = (0..outputs).filter(move |output| !has_terms(output));
+    let empty = (0..facts.outputs).filter(move |output| !has_terms(output));
     let zero =
         move |output| (Term { output, input: 0, giant: 0, baby: 0 }, vec![Complex64::ZERO; 2]);
-    pairs.iter().map(term).chain(empty.map(zero))
+    facts.pairs.iter().map(term).chain(empty.map(zero))
 }
 
 impl Backend for &Ckks {

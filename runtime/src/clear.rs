@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 
-use pic_ir::program::{Op, Program, Value, ValueId};
+use pic_ir::program::{Op, Value, ValueId, VerifiedProgram};
 use pic_ir::transform::Diagonal;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -19,7 +19,7 @@ use crate::sample::check_sample;
 /// A program with its constants expanded for execution in the clear.
 #[derive(Debug)]
 pub struct Clear<'a> {
-    program: &'a Program,
+    program: &'a VerifiedProgram,
     /// For linear values only.
     linear: Vec<Option<Linear>>,
 }
@@ -55,13 +55,14 @@ pub struct Simulation {
 }
 
 impl<'a> Clear<'a> {
-    /// Expands the constants of a verified program.
-    pub fn new(program: &'a Program) -> Self {
+    /// Expands the constants of a program.
+    pub fn new(program: &'a VerifiedProgram) -> Self {
         let linear = |id: usize| {
             let constants = program.linear_constants(id as ValueId)?;
+            let geometry = program.linear(id as ValueId)?.geometry;
             let layout = &program.values[id].layout;
             Some(Linear {
-                length: 1 << constants.geometry.log_length,
+                length: 1 << geometry.log_length,
                 diagonals: constants.diagonals.into_iter().collect(),
                 bias: layout.pack(&constants.bias, program.log_slots),
             })

@@ -21,7 +21,7 @@
 use pic_ckks::{Context, SeededCiphertext};
 use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::Memory;
-use pic_ir::program::Program;
+use pic_ir::program::VerifiedProgram;
 
 use crate::Error;
 use crate::artifact::Artifact;
@@ -34,7 +34,7 @@ use crate::origin::{Origin, check_program};
 /// A program with the evaluation keys of one client, ready to run.
 #[derive(Debug)]
 pub struct Server {
-    program: Program,
+    program: VerifiedProgram,
     origin: Origin,
     ckks: Ckks,
     memory: Memory,
@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// The program.
-    pub fn program(&self) -> &Program {
+    pub fn program(&self) -> &VerifiedProgram {
         &self.program
     }
 

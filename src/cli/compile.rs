@@ -396,7 +396,7 @@ fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
         Product::Profile => both(&compiled.profile),
         Product::Activations => both(&compiled.activations),
         Product::Plan => both(&compiled.plan),
-        Product::Program => both(&compiled.program),
+        Product::Program => both(&*compiled.program),
     }
 }
 

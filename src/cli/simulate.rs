@@ -6,7 +6,7 @@ use clap::Args;
 use pic::{Answer, Artifact, Progress};
 use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
-use pic_ir::program::{Program, RangeCheck, ValueId};
+use pic_ir::program::{Program, RangeCheck, ValueId, VerifiedProgram};
 use pic_runtime::clear::{Clear, Noise, Simulation};
 use serde::Serialize;
 
@@ -123,7 +123,7 @@ pub fn simulate(
 }
 
 /// Standard deviation of the error that each operation adds under encryption.
-fn noise_deviations(program: &Program) -> Vec<f64> {
+fn noise_deviations(program: &VerifiedProgram) -> Vec<f64> {
     precision::errors(program).iter().map(|e| e.own.sqrt()).collect()
 }
 

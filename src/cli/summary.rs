@@ -142,7 +142,7 @@ impl Summary {
         let outputs = output.shape.iter().product();
         let activations = model.map(|model| {
             let layers = model.activations.layers.iter();
-            layers.map(|layer| Activation::new(layer, program.as_ref())).collect()
+            layers.map(|layer| Activation::new(layer, program.as_deref())).collect()
         });
         Ok(Self {
             part,
@@ -162,7 +162,7 @@ impl Summary {
             output_range,
             calibration_samples: calibration.map(|calibration| calibration.samples),
             activations,
-            operations: program.as_ref().map(Operations::new),
+            operations: program.as_deref().map(Operations::new),
             range_check: range_check.map(|part| Checks {
                 operations: program.as_ref().map(|program| program.range_check_values().len()),
                 limit: part.check.limit,

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::Command;
 
 use pic::{Artifact, Client};
+use pic_ckks::model::work::Hoisting;
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{Op, Port, Program, Value};
-use pic_ir::transform::Schedule;
+use pic_ir::transform::{BsgsSchedule, Schedule};
 use pic_runtime::container::{Kind, Writer};
 
 use super::command::{Run, finish};
@@ -55,7 +56,10 @@ fn program(input: Layout, output: Layout, matrix: Matrix) -> Program {
         operands: vec![0],
         matrices: vec![matrix],
         bias: None,
-        schedule: Schedule { step: 128, shift: 0 },
+        schedule: Schedule {
+            bsgs: BsgsSchedule { giant_width: 128, pair_shift: 0 },
+            hoisting: Hoisting::Double,
+        },
     };
     let port = |layout: &Layout| Port { name: "p".into(), shape: vec![layout.len] };
     let mut program = Program {
@@ -70,11 +74,9 @@ fn program(input: Layout, output: Layout, matrix: Matrix) -> Program {
         keys: KeyRequest::default(),
         predicted: Prediction::default(),
     };
-    program.keys = if input.ciphertexts(program.log_slots) < 100 {
-        program.required_keys()
-    } else {
-        KeyRequest::default()
-    };
+    if let Ok(verified) = program.clone().verify_with_required_keys() {
+        program.keys = verified.keys.clone();
+    }
     program
 }
 
@@ -125,7 +127,10 @@ fn artifacts_larger_than_memory() {
     assert!(message.contains("more ciphertexts or diagonals than are allowed"), "{message}");
 
     // All rotations: a gibibyte of diagonals, which is a program, but not for every machine.
-    Artifact::new(&all_rotations(), None).unwrap().write(&folder.join("all.pic")).unwrap();
+    Artifact::new(&all_rotations().verify().unwrap(), None)
+        .unwrap()
+        .write(&folder.join("all.pic"))
+        .unwrap();
     let run = run_within(1024, &folder, "inspect all.pic");
     assert_eq!(run.code, Some(0), "{run:#?}");
     let artifact = Artifact::open(&folder.join("all.pic")).unwrap();
@@ -166,7 +171,7 @@ fn keys_are_announced_and_refused_by_their_size() {
     for rotation in 1..1 << 14 {
         greedy.keys.rotate(rotation, 24);
     }
-    let artifact = Artifact::new(&greedy, None).unwrap();
+    let artifact = Artifact::new(&greedy.verify().unwrap(), None).unwrap();
     artifact.write_client_only(&folder.join("greedy.client")).unwrap();
     assert!(fs::metadata(folder.join("greedy.client")).unwrap().len() < 1 << 20);
     let keygen = "keygen greedy.client --secret-key s --evaluation-keys e";
@@ -184,7 +189,7 @@ fn keys_are_announced_and_refused_by_their_size() {
     let mut modest = Program { keys: KeyRequest::default(), ..modest };
     modest.keys.rotate(1, 1);
     modest.keys.relinearization = Some(2);
-    let artifact = Artifact::new(&modest, None).unwrap();
+    let artifact = Artifact::new(&modest.verify().unwrap(), None).unwrap();
     artifact.write(&folder.join("modest.pic")).unwrap();
     let run = run_within(4096, &folder, "keygen modest.pic --secret-key s --evaluation-keys e");
     assert_eq!(run.code, Some(0), "{run:#?}");
@@ -201,7 +206,7 @@ fn inputs_that_unpack_to_more_than_memory() {
     let folder = fresh_folder("bombs");
     let len = 4;
     let plain = program(Layout::contiguous(len), Layout::contiguous(len), Matrix::identity(len));
-    let artifact = Artifact::new(&plain, None).unwrap();
+    let artifact = Artifact::new(&plain.verify().unwrap(), None).unwrap();
     artifact.write(&folder.join("m.pic")).unwrap();
     Client::generate(&artifact).unwrap().write_secret_key(&folder.join("s"), false).unwrap();
     let encrypt = "encrypt m.pic --secret-key s -o x.ct --input";

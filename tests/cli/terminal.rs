@@ -55,7 +55,7 @@ fn nasty(length: usize) -> String {
 /// An artifact with every name made nasty.
 fn nasty_artifact(path: &Path) {
     let artifact = Artifact::open(&shared().join("model.pic")).unwrap();
-    let mut program: Program = artifact.program().unwrap();
+    let mut program: Program = artifact.program().unwrap().into_program();
     let mut model: Model = artifact.model().unwrap();
     program.values.iter_mut().for_each(|value| value.name = NASTY.to_owned() + &value.name);
     program.input.name = NASTY.into();
@@ -65,7 +65,7 @@ fn nasty_artifact(path: &Path) {
         .node_weights_mut()
         .for_each(|node| node.name = NASTY.to_owned() + &node.name);
     model.activations.layers.iter_mut().for_each(|l| l.name = NASTY.to_owned() + &l.name);
-    Artifact::new(&program, Some(&model)).unwrap().write(path).unwrap();
+    Artifact::new(&program.verify().unwrap(), Some(&model)).unwrap().write(path).unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use pic_ckks_model::square;
 use pic_ir::activations::Activations;
 use pic_ir::network::Network;
 use pic_ir::precision;
-use pic_ir::program::{Op, Program};
+use pic_ir::program::{Op, VerifiedProgram};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -29,7 +29,7 @@ const SINGLE_BITS: f64 = 24.0;
 ///
 /// `network` and `activations` are what the program was made from.
 pub fn output_bits(
-    program: &Program,
+    program: &VerifiedProgram,
     network: &Network,
     activations: &Activations,
     samples: &[&[f32]],
@@ -99,7 +99,7 @@ fn tried_bits(
 
 /// The standard deviation, in real units, of the errors that computing each node's value adds,
 /// bootstrapping included.
-fn deviations(program: &Program) -> Vec<f64> {
+fn deviations(program: &VerifiedProgram) -> Vec<f64> {
     let mut variances: Vec<f64> = Vec::new();
     for (value, error) in program.values.iter().zip(precision::errors(program)) {
         let own = error.own * square(value.half_width);

@@ -18,8 +18,7 @@ use pic_ir::cost::CostModel;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::{Conv, Matrix};
 use pic_ir::network::{Network, Op};
-use pic_ir::program::{self, Program};
-use pic_ir::transform::{Geometry, Steps, structure};
+use pic_ir::transform::Steps;
 
 use pricing::Pricing;
 use search::Search;
@@ -47,26 +46,6 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// That of a linear value of a program.
-    ///
-    /// # Panics
-    /// If it is no linear value.
-    pub fn of(program: &Program, id: usize) -> Self {
-        let value = &program.values[id];
-        let program::Op::Linear { operands, matrices, schedule, .. } = &value.op else {
-            panic!("the value is not linear")
-        };
-        let terms = program.terms(operands, matrices);
-        let geometry = Geometry::new(&terms, &value.layout, program.log_slots);
-        let diagonals = structure(&terms, &value.layout, program.log_slots);
-        Self {
-            steps: Steps::new(&diagonals, *schedule),
-            outputs: value.layout.ciphertexts(program.log_slots),
-            period: 1 << geometry.log_length,
-            folds: geometry.folds().count(),
-        }
-    }
-
     /// How many operations of each kind there are, but for folds.
     pub fn counts(&self) -> TransformSteps {
         self.steps.counts(self.outputs, self.period)

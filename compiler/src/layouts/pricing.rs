@@ -8,7 +8,7 @@ use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::transform::{
-    Diagonal, Geometry, Schedule, Steps, Term, paired_inputs, pairs, split_rotation, structure,
+    BsgsSchedule, Diagonal, Geometry, Steps, Term, paired_inputs, pairs, split_rotation, structure,
 };
 
 use super::Transform;
@@ -48,8 +48,8 @@ impl<'a> Pricing<'a> {
     pub fn transform(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> Transform {
         let found = self.diagonals(terms, output);
         let cheapest = |shift| {
-            let (seconds, step) = self.cheapest(&found.paired(shift));
-            (seconds, Schedule { step, shift })
+            let (seconds, giant_width) = self.cheapest(&found.paired(shift));
+            (seconds, BsgsSchedule { giant_width, pair_shift: shift })
         };
         let schedules = shifts(self.log_slots).map(cheapest);
         let best =
@@ -184,9 +184,10 @@ mod tests {
         };
         for shift in [0, 6, 37] {
             let paired = found.paired(shift);
-            for step in step_widths(&paired.diagonals, 11) {
-                let steps = Steps::new(&found.diagonals, Schedule { step, shift });
-                assert_eq!(paired.count(step), steps.counts(2, 1024));
+            for width in step_widths(&paired.diagonals, 11) {
+                let schedule = BsgsSchedule { giant_width: width, pair_shift: shift };
+                let steps = Steps::new(&found.diagonals, schedule);
+                assert_eq!(paired.count(width), steps.counts(2, 1024));
             }
         }
     }

@@ -34,7 +34,7 @@ use pic_ir::escape::Escaped;
 pub type ProgramHash = blake3::Hash;
 
 /// The version of the format that is written and read.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Not text, and not preserved by transfers that take it for text (the idea of PNG).
 const MAGIC: [u8; 8] = *b"\x89PIC\r\n\x1a\n";

@@ -1,17 +1,17 @@
 //! What clients get to see of answers: rounded, marked, or with noise for others.
 
 use pic_ir::calibration::Calibration;
-use pic_ir::program::Program;
+use pic_ir::program::{Program, VerifiedProgram};
 use pic_runtime::sharing::{LEAST_SHARED_PRECISION, flooding_bits};
 use pic_runtime::{Answer, Artifact, Client, EncryptedOutput, Error, Server};
 
-use crate::support::{output_error, predicted_error, random_program, sample};
+use crate::support::{changed, output_error, predicted_error, random_program, sample};
 
 /// A program whose prediction is that of its operations.
-fn predicted_program(log_n: u32, seed: u64) -> Program {
-    let mut program = random_program(log_n, seed);
-    program.predicted.precision_bits = -predicted_error(&program).log2();
-    program
+fn predicted_program(log_n: u32, seed: u64) -> VerifiedProgram {
+    let program = random_program(log_n, seed);
+    let precision_bits = -predicted_error(&program).log2();
+    changed(program, |program| program.predicted.precision_bits = precision_bits)
 }
 
 fn answer(artifact: &Artifact, client: &Client, sample: &[f32]) -> EncryptedOutput {
@@ -52,9 +52,9 @@ fn inputs_unlike_those_of_their_channel_are_refused() {
     // With two channels of so many elements that they show a distribution.
     let len = |program: &Program| program.input.shape.iter().product::<usize>();
     let mut programs = (0..).map(|seed| random_program(6, seed));
-    let mut program = programs.find(|p| len(p) % 2 == 0 && len(p) >= 32).unwrap();
+    let program = programs.find(|p| len(p) % 2 == 0 && len(p) >= 32).unwrap();
     let len = len(&program);
-    program.input.shape = vec![2, len / 2];
+    let program = changed(program, |program| program.input.shape = vec![2, len / 2]);
     // From 0 to 1 and from −1 to 0.
     let seen: Vec<f32> =
         (0..len).map(|k| if k < len / 2 { (k % 2) as f32 } else { -((k % 2) as f32) }).collect();
@@ -139,12 +139,13 @@ fn decrypted_values_are_multiples_of_the_grid() {
 /// Whether an answer at the end of the range is reliable follows the noise, and not the scheme's error.
 #[test]
 fn verdicts_on_shared_answers_hide_the_error() {
-    let mut program = predicted_program(4, 5);
+    let program = predicted_program(4, 5);
     // Of a ring so small that rounding leaves the precision.
     let sample = sample(&program, 2);
     let queries = 40;
     let outputs = program.output_value().layout.len;
-    program.predicted.precision_bits = LEAST_SHARED_PRECISION + flooding_bits(queries, outputs);
+    let precision_bits = LEAST_SHARED_PRECISION + flooding_bits(queries, outputs);
+    let program = changed(program, |program| program.predicted.precision_bits = precision_bits);
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     let setup = |largest_output| {
@@ -176,8 +177,7 @@ fn shared_answers_hide_the_error() {
     let key = folder.path().join("secret");
     let queries = 100;
     let setup = |bits: f64| {
-        let mut program = program.clone();
-        program.predicted.precision_bits = bits;
+        let program = changed(program.clone(), |program| program.predicted.precision_bits = bits);
         let artifact = Artifact::new(&program, None).unwrap();
         let client = Client::generate(&artifact).unwrap();
         let output = answer(&artifact, &client, &sample);

@@ -1,7 +1,7 @@
 //! Client and server on ciphertexts, against the definition of programs.
 
 use pic_ir::matrix::Matrix;
-use pic_ir::program::{Fault, Op, Program, ProgramError, Value};
+use pic_ir::program::{Fault, Op, ProgramError, Value, VerifiedProgram};
 use pic_runtime::clear::{Clear, Noise};
 use pic_runtime::{Artifact, Client, Server};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ use crate::support::{
 const ALL: usize = usize::MAX;
 
 /// Encrypts, runs and decrypts.
-fn run(program: &Program, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn run(program: &VerifiedProgram, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), budget).unwrap();
@@ -174,7 +174,7 @@ fn server_sources_know_no_secret() {
 /// A folded coefficient leaves no choice of scale.
 #[test]
 fn other_scales_of_folded_polynomials_are_refused() {
-    let mut program = bootstrapped_program(10, 4, 6);
+    let mut program = bootstrapped_program(10, 4, 6).into_program();
     let is_polynomial = |value: &Value| matches!(value.op, Op::Polynomial { .. });
     let id = program.values.iter().position(is_polynomial).unwrap();
     program.values[id].scale *= 1.001;

@@ -1,13 +1,13 @@
 //! Sets of evaluation keys that are not the program's.
 
 use pic_ckks::{Error as CkksError, KeyName, KeySetFault};
-use pic_ir::program::Program;
+use pic_ir::program::{Program, VerifiedProgram};
 use pic_runtime::{Artifact, Client, Error, Server};
 
-use crate::support::{bootstrapped_program, random_program};
+use crate::support::{bootstrapped_program, changed, random_program};
 
 /// What a server says to keys made for `changed`, relabelled as those of `program`.
-fn fault(program: &Program, changed: &Program) -> Option<KeySetFault> {
+fn fault(program: &VerifiedProgram, changed: &VerifiedProgram) -> Option<KeySetFault> {
     use pic_runtime::EvaluationKeyFile;
     use pic_runtime::container::{Container, Kind, Writer};
     use std::io::Write;
@@ -30,11 +30,8 @@ fn fault(program: &Program, changed: &Program) -> Option<KeySetFault> {
 }
 
 /// The same program with more keys than it takes, so that one of the two lacks some.
-fn with(program: &Program, change: impl FnOnce(&mut Program)) -> Program {
-    let mut changed = program.clone();
-    change(&mut changed);
-    changed.verify().unwrap();
-    changed
+fn with(program: &VerifiedProgram, change: impl FnOnce(&mut Program)) -> VerifiedProgram {
+    changed(program.clone(), change)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 use pic_ir::memory::{least_clear_bytes, least_server_bytes};
-use pic_ir::program::{Op, Program, ProgramError};
+use pic_ir::program::{Op, Program, ProgramError, VerifiedProgram};
 use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
 use pic_runtime::{
     Artifact, Client, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Server, clear::Clear,
@@ -129,8 +129,8 @@ fn distort(program: &mut Program, random: &mut Random) {
         4 => value.layout.digits.push(Digit { divisor: large, modulus: 2, stride: large }),
         _ => {
             if let Op::Linear { schedule, .. } = &mut value.op {
-                schedule.step = random.bits() as u32 >> random.below(32);
-                schedule.shift = random.below(2 << slots) as u32;
+                schedule.bsgs.giant_width = random.bits() as u32 >> random.below(32);
+                schedule.bsgs.pair_shift = random.below(2 << slots) as u32;
             }
         }
     }
@@ -139,11 +139,11 @@ fn distort(program: &mut Program, random: &mut Random) {
 }
 
 /// The program as it is, or with the keys that it takes; none if it is not sound.
-fn sound(mut program: Program) -> Option<Program> {
-    if program.verify() == Err(ProgramError::Keys) {
-        program.keys = program.required_keys();
+fn sound(program: Program) -> Option<VerifiedProgram> {
+    match program.clone().verify() {
+        Err(ProgramError::Keys) => program.verify_with_required_keys().ok(),
+        verified => verified.ok(),
     }
-    program.verify().is_ok().then_some(program)
 }
 
 /// Artifacts and what is computed with those that are sound.
@@ -175,9 +175,9 @@ fn artifacts(count: usize) {
                 }
             }
 
-            let mut changed = program.clone();
+            let mut changed = program.clone().into_program();
             if random.below(2) == 0 {
-                let mut bytes = postcard::to_stdvec(program).unwrap();
+                let mut bytes = postcard::to_stdvec(&**program).unwrap();
                 mutate(&mut bytes, random);
                 let Ok(decoded) = postcard::from_bytes(&bytes) else { continue };
                 changed = decoded;

@@ -3,13 +3,14 @@
 use pic_ckks::model::bootstrapping::{
     BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
 };
+use pic_ckks::model::work::Hoisting;
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
-use pic_ir::program::{Op, Port, Program, Value, ValueId};
-use pic_ir::transform::Schedule;
+use pic_ir::program::{Op, Port, Program, Value, ValueId, VerifiedProgram};
+use pic_ir::transform::{BsgsSchedule, Schedule};
 use pic_runtime::container::ProgramHash;
 
 /// A generator of small numbers that is the same everywhere (SplitMix64).
@@ -160,7 +161,13 @@ impl Builder {
                 operands: operands.to_vec(),
                 matrices,
                 bias,
-                schedule: Schedule { step: 1 << random.below(5), shift: random.below(6) as u32 },
+                schedule: Schedule {
+                    bsgs: BsgsSchedule {
+                        giant_width: 1 << random.below(5),
+                        pair_shift: random.below(6) as u32,
+                    },
+                    hoisting: [Hoisting::Single, Hoisting::Double][random.below(2)],
+                },
             },
         };
         self.push(value, bound)
@@ -218,14 +225,12 @@ impl Builder {
     }
 
     /// The last value becomes the output.
-    pub fn finish(mut self) -> Program {
+    pub fn finish(mut self) -> VerifiedProgram {
         let len = self.program.output_value().layout.len;
         self.program.output = Port { name: "y".into(), shape: vec![len] };
         let periods = self.program.values.iter().map(|v| v.layout.log_period);
         self.program.log_slots = periods.max().unwrap().min(self.program.parameters.log_n() - 1);
-        self.program.keys = self.program.required_keys();
-        self.program.verify().unwrap();
-        self.program
+        self.program.verify_with_required_keys().unwrap()
     }
 
     fn lowest(&self, operands: &[ValueId]) -> usize {
@@ -239,9 +244,16 @@ impl Builder {
     }
 }
 
+/// The same program with something changed.
+pub fn changed(program: VerifiedProgram, change: impl FnOnce(&mut Program)) -> VerifiedProgram {
+    let mut program = program.into_program();
+    change(&mut program);
+    program.verify().unwrap()
+}
+
 /// A network with everything that programs have: layouts of different periods, several ciphertexts
 /// where the ring is small, biases and centers, a residual sum over levels and scales, a product.
-pub fn random_program(log_n: u32, seed: u64) -> Program {
+pub fn random_program(log_n: u32, seed: u64) -> VerifiedProgram {
     let random = &mut Random(seed);
     let [inputs, hidden, outputs] =
         [1 + random.below(60), 1 + random.below(60), 1 + random.below(20)];
@@ -266,7 +278,7 @@ pub fn random_program(log_n: u32, seed: u64) -> Program {
 }
 
 /// A residual block with two bootstraps on a small ring, of all slots or fewer.
-pub fn bootstrapped_program(log_n: u32, log_slots: u32, seed: u64) -> Program {
+pub fn bootstrapped_program(log_n: u32, log_slots: u32, seed: u64) -> VerifiedProgram {
     let random = &mut Random(seed);
     let plan = bootstrapping(log_n, log_slots);
     let len = 1 << log_slots;
@@ -334,13 +346,13 @@ pub fn reference(program: &Program, sample: &[f32]) -> Vec<Vec<f64>> {
 }
 
 /// Predicted standard deviation of the error of the output, in stored units.
-pub fn predicted_error(program: &Program) -> f64 {
+pub fn predicted_error(program: &VerifiedProgram) -> f64 {
     pic_ir::precision::errors(program).last().unwrap().total.sqrt()
 }
 
 /// Largest error, in stored units, that an encrypted run may show: eight predicted deviations, and
 /// the single precision of constants and outputs.
-pub fn tolerance(program: &Program) -> f64 {
+pub fn tolerance(program: &VerifiedProgram) -> f64 {
     8.0 * predicted_error(program) + 1e-6
 }
 

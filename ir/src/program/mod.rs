@@ -15,7 +15,9 @@
 //! - [`Op::Bootstrap`] gives levels back to stored values in [−1, 1], as many as the value's own level
 //!   says, at the output scale of the program's bootstrapping plan.
 //!
-//! A program is complete: nothing is decided at run time.
+//! A program is complete: nothing is decided at run time. What follows from it, as the evaluation plans of its
+//! polynomials, is found once, by [`Program::verify`], and kept in a [`VerifiedProgram`], which is all that backends
+//! take.
 //!
 //! # Invariants ([`Program::verify`])
 //! - the first value is the only input; operands are older than users; the output exists;
@@ -27,7 +29,7 @@
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - a value has at most [`MAX_CIPHERTEXTS`] ciphertexts, a linear value at most [`MAX_PAIRS`] pairs of one that it
 //!   reads and one that it makes, and at most [`MAX_DIAGONAL_BYTES`] of diagonals: what a program read from a file can
-//!   make others allocate;
+//!   make others allocate; all linear values together have at most [`MAX_DIAGONALS`] diagonals;
 //! - layouts are injective, lengths match matrices, biases, operands and ports;
 //! - polynomials have at least degree 1 and finite coefficients; polynomials and products have center 0,
 //!   products' operands have center 0 and half widths multiply;
@@ -38,14 +40,15 @@
 //! - the keys include everything that the values take;
 //! - the work predicted is finite and not negative, and so are its prices; the memory predicted has a sum.
 
-use std::collections::BTreeMap;
+mod verified;
+mod verify;
+
+pub use verified::{Facts, LinearConstants, LinearFacts, VerifiedProgram};
+
 use std::fmt;
 use std::ops::Range;
 
-use pic_ckks_model::ChebyshevPlan;
 use pic_ckks_model::bootstrapping::BootstrappingPlan;
-use pic_ckks_model::prices::hoisting;
-use pic_ckks_model::work::{Counter, Hoisting};
 use pic_ckks_model::{KeyRequest, Parameters};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +57,7 @@ use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
 use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
-use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, structure};
+use crate::transform::Schedule;
 
 /// Most ciphertexts of a value. A hundred times what images of 224 × 224 pixels take.
 pub const MAX_CIPHERTEXTS: usize = 1 << 12;
@@ -66,8 +69,8 @@ pub const MAX_PAIRS: usize = 1 << 16;
 /// rotations from one ciphertext to another take for N = 2^16.
 pub const MAX_DIAGONAL_BYTES: u64 = 1 << 32;
 
-/// Largest width of giant steps: more than there are slots.
-const MAX_STEP: u32 = 1 << 24;
+/// Most diagonals of all linear values together: as many as the largest rings hold in terabytes.
+pub const MAX_DIAGONALS: usize = 1 << 24;
 
 /// A CKKS program over tensors. See the [module documentation](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,6 +212,14 @@ impl Op {
         }
     }
 
+    /// The operands that it asks for; a square asks for its operand once.
+    pub fn distinct_operands(&self) -> &[ValueId] {
+        match self {
+            Self::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
+            op => op.operands(),
+        }
+    }
+
     /// Levels that it consumes; none in bootstrapping.
     pub fn depth(&self) -> usize {
         match self {
@@ -219,17 +230,6 @@ impl Op {
             }
         }
     }
-}
-
-/// A linear value as the runtime executes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinearConstants {
-    /// Lengths and folds.
-    pub geometry: Geometry,
-    /// The diagonals in stored units.
-    pub diagonals: BTreeMap<Diagonal, Vec<f32>>,
-    /// The bias in stored units, one per element.
-    pub bias: Vec<f64>,
 }
 
 impl Program {
@@ -256,267 +256,6 @@ impl Program {
             _ => value.level + value.op.depth(),
         }
     }
-
-    /// The operands of a linear value as terms of a transform.
-    pub fn terms<'a>(&'a self, operands: &[ValueId], matrices: &'a [Matrix]) -> Vec<Term<'a>> {
-        let mut first_ciphertext = 0;
-        let term = |(&operand, matrix): (&ValueId, &'a Matrix)| {
-            let layout = &self.values[operand as usize].layout;
-            let term = Term { matrix, layout, first_ciphertext };
-            first_ciphertext += layout.ciphertexts(self.log_slots);
-            term
-        };
-        operands.iter().zip(matrices).map(term).collect()
-    }
-
-    /// Diagonals and bias of a linear value, generated from its matrices; `None` for other values.
-    pub fn linear_constants(&self, id: ValueId) -> Option<LinearConstants> {
-        let value = &self.values[id as usize];
-        let Op::Linear { operands, matrices, bias, .. } = &value.op else { return None };
-        let terms = self.terms(operands, matrices);
-        let operand = |&o: &ValueId| &self.values[o as usize];
-        let factors: Vec<f64> =
-            operands.iter().map(|o| operand(o).half_width / value.half_width).collect();
-        let mut constants: Vec<f64> = match bias {
-            Some(bias) => bias.iter().map(|&b| f64::from(b)).collect(),
-            None => vec![0.0; value.layout.len],
-        };
-        let mut entries = Vec::new();
-        for (o, matrix) in operands.iter().zip(matrices) {
-            let center = operand(o).center;
-            if center != 0.0 {
-                for (row, constant) in constants.iter_mut().enumerate() {
-                    matrix.row(row, &mut entries);
-                    *constant += center * entries.iter().map(|&(_, w)| w).sum::<f64>();
-                }
-            }
-        }
-        constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
-        Some(LinearConstants {
-            geometry: Geometry::new(&terms, &value.layout, self.log_slots),
-            diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
-            bias: constants,
-        })
-    }
-
-    /// The hoisting with which a linear value is cheapest, given its constants; `Single` for others.
-    pub fn hoisting(&self, id: ValueId, constants: &LinearConstants) -> Hoisting {
-        let value = &self.values[id as usize];
-        let Op::Linear { schedule, .. } = value.op else { return Hoisting::Single };
-        let diagonals = constants.diagonals.keys().copied().collect();
-        let outputs = value.layout.ciphertexts(self.log_slots);
-        let period = 1 << constants.geometry.log_length;
-        let steps = Steps::new(&diagonals, schedule).counts(outputs, period);
-        hoisting(&Counter::new(&self.parameters, 0..0), &steps, self.operand_level(value))
-    }
-
-    /// The keys that the values take, derived from them.
-    pub fn required_keys(&self) -> KeyRequest {
-        self.derive_keys(&mut |_, _| {})
-    }
-
-    /// Bytes of the diagonals of each linear value as they are generated, in single precision.
-    pub fn diagonal_bytes(&self) -> Vec<u64> {
-        let mut found = Vec::new();
-        self.derive_keys(&mut |_, bytes| found.push(bytes));
-        found
-    }
-
-    /// The same as [`Program::required_keys`]; `observe` sees each linear value and the bytes of its diagonals.
-    fn derive_keys(&self, observe: &mut dyn FnMut(&Value, u64)) -> KeyRequest {
-        let slots = 1i64 << self.log_slots;
-        let mut keys = KeyRequest::default();
-        for value in &self.values {
-            let level = self.operand_level(value);
-            match &value.op {
-                Op::Input => {}
-                Op::Polynomial { coefficients, .. } if is_affine(coefficients) => {}
-                Op::Product { .. } | Op::Polynomial { .. } => {
-                    keys.relinearization = keys.relinearization.max(Some(level));
-                }
-                Op::Linear { operands, matrices, schedule, .. } => {
-                    let terms = self.terms(operands, matrices);
-                    let geometry = Geometry::new(&terms, &value.layout, self.log_slots);
-                    let diagonals = structure(&terms, &value.layout, self.log_slots);
-                    observe(
-                        value,
-                        (diagonals.len() as u64 * size_of::<f32>() as u64) << geometry.log_length,
-                    );
-                    let steps = Steps::new(&diagonals, *schedule);
-                    if steps.paired_inputs > 0 {
-                        keys.conjugation = keys.conjugation.max(Some(level));
-                    }
-                    for rotation in steps.rotations(self.log_slots) {
-                        keys.rotate(rotation, level);
-                    }
-                    // Folds happen after the rescaling.
-                    for rotation in geometry.folds() {
-                        keys.rotate(i64::from(rotation).rem_euclid(slots), value.level);
-                    }
-                }
-                Op::Bootstrap { .. } => {
-                    if let Some(plan) = &self.bootstrapping {
-                        keys.include(&plan.keys());
-                    }
-                }
-            }
-        }
-        keys
-    }
-
-    /// Checks every invariant listed in the module documentation.
-    pub fn verify(&self) -> Result<(), ProgramError> {
-        let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
-        let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
-        if self.log_slots != longest.min(self.parameters.log_n() - 1) {
-            return Err(ProgramError::Slots { log_slots: self.log_slots, longest });
-        }
-        let length = |shape: &[usize]| shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
-        for (port, value) in [(&self.input, first), (&self.output, self.output_value())] {
-            if length(&port.shape) != Some(value.layout.len) {
-                return Err(ProgramError::Port { name: port.name.clone() });
-            }
-        }
-        self.preprocessing.verify(&self.input.shape).map_err(|_| ProgramError::Preprocessing)?;
-        for (index, value) in self.values.iter().enumerate() {
-            self.verify_value(index, value)
-                .map_err(|fault| ProgramError::Value { name: value.name.clone(), fault })?;
-        }
-        if self.range_check.is_some_and(|check| !self.is_sound(check)) {
-            return Err(ProgramError::RangeCheck);
-        }
-        if let Some(plan) = &self.bootstrapping
-            && (plan.parameters() != &self.parameters || plan.slots() != 1 << self.log_slots)
-        {
-            return Err(ProgramError::Bootstrapping);
-        }
-        let within = |&r: &i64| (1..1 << (self.parameters.log_n() - 1)).contains(&r);
-        let mut too_large = None;
-        let required = self.derive_keys(&mut |value, bytes| {
-            if bytes > MAX_DIAGONAL_BYTES {
-                too_large.get_or_insert_with(|| value.name.clone());
-            }
-        });
-        if let Some(name) = too_large {
-            return Err(ProgramError::Value { name, fault: Fault::Size });
-        }
-        let sound = self.keys.covers(&required)
-            && self.keys.highest_level().is_none_or(|level| level <= self.parameters.max_level())
-            && self.keys.rotations.keys().all(within);
-        if !sound {
-            return Err(ProgramError::Keys);
-        }
-        if self.predicted.is_sound() { Ok(()) } else { Err(ProgramError::Prediction) }
-    }
-
-    fn is_sound(&self, check: RangeCheck) -> bool {
-        let (first, end) = (check.first as usize, self.values.len() - 1);
-        (1..end).contains(&first)
-            && self.values[first..end].last().is_some_and(|sum| {
-                matches!(sum.op, Op::Linear { .. })
-                    && sum.layout.len == 1
-                    && check.is_sound(sum.center, sum.half_width)
-            })
-    }
-
-    fn verify_value(&self, index: usize, value: &Value) -> Result<(), Fault> {
-        value.layout.verify()?;
-        let ciphertexts = value.layout.ciphertexts(self.log_slots);
-        if ciphertexts > MAX_CIPHERTEXTS {
-            return Err(Fault::Size);
-        }
-        if value.op.operands().iter().any(|&o| o as usize >= index) {
-            return Err(Fault::Order);
-        }
-        if (index == 0) != matches!(value.op, Op::Input) {
-            return Err(Fault::Input);
-        }
-        if value.level > self.parameters.max_level() {
-            return Err(Fault::Level { level: value.level, operand: self.parameters.max_level() });
-        }
-        let usable = value.scale.is_finite()
-            && value.scale > 1.0
-            && value.center.is_finite()
-            && value.half_width.is_finite()
-            && value.half_width > 0.0;
-        if !usable {
-            return Err(Fault::Scale);
-        }
-        let operands: Vec<&Value> =
-            value.op.operands().iter().map(|&o| &self.values[o as usize]).collect();
-        let needed = self.operand_level(value);
-        if let Some(operand) = operands.iter().find(|o| o.level < needed) {
-            return Err(Fault::Level { level: needed, operand: operand.level });
-        }
-        let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * y.abs();
-        if let Op::Polynomial { coefficients, .. } = &value.op {
-            let plan = ChebyshevPlan::folded(coefficients).map_err(|_| Fault::Polynomial)?;
-            let scale = plan.output_scale(operands[0].scale, needed, self.parameters.moduli());
-            if scale.is_some_and(|scale| !close(value.scale, scale)) {
-                return Err(Fault::Scale);
-            }
-        }
-        let len = value.layout.len;
-        match &value.op {
-            Op::Input => Ok(()),
-            Op::Polynomial { .. } if operands[0].layout != value.layout => Err(Fault::Length),
-            Op::Polynomial { .. } if value.center != 0.0 => Err(Fault::Scale),
-            Op::Polynomial { .. } => Ok(()),
-            Op::Bootstrap { .. } => {
-                let plan = self.bootstrapping.as_ref().ok_or(Fault::Bootstrapping)?;
-                let operand = operands[0];
-                if operand.layout != value.layout {
-                    return Err(Fault::Length);
-                }
-                let restored = plan.output_level(0)..=plan.output_level(plan.levels());
-                let sound = restored.contains(&value.level)
-                    && value.scale == plan.output_scale()
-                    && operand.scale <= plan.input_scale() * (1.0 + 1e-9)
-                    && (value.center, value.half_width) == (operand.center, operand.half_width);
-                if sound { Ok(()) } else { Err(Fault::Bootstrapping) }
-            }
-            Op::Product { .. } => {
-                let [a, b] = [operands[0], operands[1]];
-                if a.layout != value.layout || b.layout != value.layout {
-                    return Err(Fault::Length);
-                }
-                let scale = a.scale * b.scale / self.parameters.moduli()[needed] as f64;
-                let exact = close(value.scale, scale)
-                    && close(value.half_width, a.half_width * b.half_width);
-                let centered = [a, b, value].iter().all(|v| v.center == 0.0);
-                if exact && centered { Ok(()) } else { Err(Fault::Scale) }
-            }
-            Op::Linear { matrices, bias, schedule: Schedule { step, shift }, .. } => {
-                let sound = (1..=MAX_STEP).contains(step) && *shift < 1 << self.log_slots;
-                if matrices.len() != operands.len() || operands.is_empty() || !sound {
-                    return Err(Fault::Length);
-                }
-                let inputs = operands.iter().map(|o| o.layout.ciphertexts(self.log_slots));
-                if inputs.sum::<usize>() * ciphertexts > MAX_PAIRS {
-                    return Err(Fault::Size);
-                }
-                for (matrix, operand) in matrices.iter().zip(&operands) {
-                    matrix.verify()?;
-                    if (matrix.rows(), matrix.cols()) != (len, operand.layout.len) {
-                        return Err(Fault::Length);
-                    }
-                    if !matrix.is_finite() {
-                        return Err(Fault::NotFinite);
-                    }
-                }
-                match bias {
-                    Some(bias) if bias.len() != len => Err(Fault::Length),
-                    Some(bias) if !bias.iter().all(|b| b.is_finite()) => Err(Fault::NotFinite),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-}
-
-/// Whether a Chebyshev series takes no product of ciphertexts.
-fn is_affine(coefficients: &[f64]) -> bool {
-    coefficients.iter().skip(2).all(|&c| c == 0.0)
 }
 
 /// Why a [`Program`] is not well formed.
@@ -622,8 +361,8 @@ impl fmt::Display for Program {
                 Op::Polynomial { operand, coefficients } => {
                     write!(f, "(degree {}) %{operand}", coefficients.len() - 1)?;
                 }
-                Op::Linear { operands, matrices, bias, schedule: Schedule { step, shift } } => {
-                    write!(f, "(step {step}, shift {shift})")?;
+                Op::Linear { operands, matrices, bias, schedule } => {
+                    write!(f, "({schedule})")?;
                     for (matrix, operand) in matrices.iter().zip(operands) {
                         write!(f, " {matrix}·%{operand}")?;
                     }

@@ -1,0 +1,290 @@
+//! A program whose invariants hold, with the facts that follow from it, each computed once.
+//!
+//! Backends, cost, memory and noise take nothing else, so that a program that was not verified cannot reach them,
+//! and none of them derives again what another one has derived.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use pic_ckks_model::work::TransformSteps;
+use pic_ckks_model::{ChebyshevPlan, KeyRequest};
+
+use super::{Op, Program, ProgramError, Value, ValueId};
+use crate::matrix::Matrix;
+use crate::prediction::Prediction;
+use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, pairs, structure};
+
+/// A program that [`Program::verify`] has checked. It can be read, not changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifiedProgram {
+    program: Program,
+    /// One entry per value.
+    facts: Vec<Facts>,
+    uses: Vec<usize>,
+}
+
+/// How the operation of a value is carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Facts {
+    /// Encrypted by the client.
+    Input,
+    /// One product.
+    Product,
+    /// How a Chebyshev series is evaluated.
+    Polynomial(ChebyshevPlan),
+    /// How a matrix is applied.
+    Linear(LinearFacts),
+    /// A bootstrap that leaves so many levels above those of SlotsToCoeffs.
+    Bootstrap {
+        /// The levels.
+        levels: usize,
+    },
+}
+
+/// How the matrices of a linear value are applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearFacts {
+    /// Lengths and folds.
+    pub geometry: Geometry,
+    /// Baby steps, giant steps and hoisting.
+    pub schedule: Schedule,
+    /// Every product: a diagonal, and the one, if any, that takes part in it.
+    pub pairs: BTreeMap<Diagonal, Option<Diagonal>>,
+    /// What the schedule makes of them.
+    pub steps: Steps,
+    /// Ciphertexts of the result.
+    pub outputs: usize,
+    /// Number of diagonals.
+    diagonals: usize,
+}
+
+/// The constants of a linear value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearConstants {
+    /// The diagonals in stored units.
+    pub diagonals: BTreeMap<Diagonal, Vec<f32>>,
+    /// The bias in stored units, one per element.
+    pub bias: Vec<f64>,
+}
+
+impl Deref for VerifiedProgram {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl VerifiedProgram {
+    /// Puts a program and its facts together; that it is sound is the caller's to check.
+    pub(super) fn new(program: Program, facts: Vec<Facts>) -> Self {
+        let uses = count_uses(&program);
+        Self { program, facts, uses }
+    }
+
+    /// The program, to be changed and verified again.
+    pub fn into_program(self) -> Program {
+        self.program
+    }
+
+    /// The same program with another prediction.
+    ///
+    /// # Errors
+    /// [`ProgramError::Prediction`] if its figures cannot be those of a program.
+    pub fn with_prediction(mut self, predicted: Prediction) -> Result<Self, ProgramError> {
+        if !predicted.is_sound() {
+            return Err(ProgramError::Prediction);
+        }
+        self.program.predicted = predicted;
+        Ok(self)
+    }
+
+    /// The same program with the keys that it takes and no others.
+    pub(super) fn with_required_keys(mut self) -> Self {
+        self.program.keys = self.required_keys();
+        self
+    }
+
+    /// The values in order, each with its facts.
+    pub fn values_and_facts(&self) -> impl Iterator<Item = (&Value, &Facts)> {
+        self.program.values.iter().zip(&self.facts)
+    }
+
+    /// How the operation of a value is carried out.
+    ///
+    /// # Panics
+    /// If there is no such value.
+    pub fn facts(&self, id: ValueId) -> &Facts {
+        &self.facts[id as usize]
+    }
+
+    /// How a linear value is computed; none for other values.
+    pub fn linear(&self, id: ValueId) -> Option<&LinearFacts> {
+        match self.facts(id) {
+            Facts::Linear(linear) => Some(linear),
+            _ => None,
+        }
+    }
+
+    /// How often each value is used; being an answer of the program is a use, but for the last value.
+    pub fn uses(&self) -> &[usize] {
+        &self.uses
+    }
+
+    /// Diagonals and bias of a linear value, generated from its matrices; none for other values.
+    pub fn linear_constants(&self, id: ValueId) -> Option<LinearConstants> {
+        let value = &self.values[id as usize];
+        let Op::Linear { operands, matrices, bias, .. } = &value.op else { return None };
+        let operand = |&o: &ValueId| &self.values[o as usize];
+        let factors: Vec<f64> =
+            operands.iter().map(|o| operand(o).half_width / value.half_width).collect();
+        let mut constants: Vec<f64> = match bias {
+            Some(bias) => bias.iter().map(|&b| f64::from(b)).collect(),
+            None => vec![0.0; value.layout.len],
+        };
+        let mut entries = Vec::new();
+        for (o, matrix) in operands.iter().zip(matrices) {
+            let center = operand(o).center;
+            if center != 0.0 {
+                for (row, constant) in constants.iter_mut().enumerate() {
+                    matrix.row(row, &mut entries);
+                    *constant += center * entries.iter().map(|&(_, w)| w).sum::<f64>();
+                }
+            }
+        }
+        constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
+        let terms = terms(&self.program, operands, matrices);
+        Some(LinearConstants {
+            diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
+            bias: constants,
+        })
+    }
+
+    /// The keys that the values take, derived from them.
+    pub fn required_keys(&self) -> KeyRequest {
+        let slots = 1i64 << self.log_slots;
+        let mut keys = KeyRequest::default();
+        for (value, facts) in self.values_and_facts() {
+            let level = self.operand_level(value);
+            match facts {
+                Facts::Input => {}
+                Facts::Polynomial(_) if is_affine(&value.op) => {}
+                Facts::Product | Facts::Polynomial(_) => {
+                    keys.relinearization = keys.relinearization.max(Some(level));
+                }
+                Facts::Linear(linear) => {
+                    if !linear.steps.paired_inputs.is_empty() {
+                        keys.conjugation = keys.conjugation.max(Some(level));
+                    }
+                    for rotation in linear.steps.rotations(self.log_slots) {
+                        keys.rotate(rotation, level);
+                    }
+                    // Folds happen after the rescaling.
+                    for rotation in linear.geometry.folds() {
+                        keys.rotate(i64::from(rotation).rem_euclid(slots), value.level);
+                    }
+                }
+                Facts::Bootstrap { .. } => {
+                    if let Some(plan) = &self.bootstrapping {
+                        keys.include(&plan.keys());
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    /// Bytes of the diagonals of each linear value as they are generated, in single precision.
+    pub fn diagonal_bytes(&self) -> impl Iterator<Item = u64> {
+        self.facts.iter().filter_map(|facts| match facts {
+            Facts::Linear(linear) => Some(linear.diagonal_bytes()),
+            _ => None,
+        })
+    }
+}
+
+impl Facts {
+    /// The facts of a value that is sound; `plan` is that of its polynomial.
+    pub(super) fn new(program: &Program, value: &Value, plan: Option<ChebyshevPlan>) -> Self {
+        match &value.op {
+            Op::Input => Self::Input,
+            Op::Product { .. } => Self::Product,
+            Op::Polynomial { .. } => Self::Polynomial(plan.expect("polynomials have plans")),
+            Op::Linear { operands, matrices, schedule, .. } => {
+                Self::Linear(LinearFacts::new(program, value, operands, matrices, *schedule))
+            }
+            Op::Bootstrap { .. } => {
+                let plan = program.bootstrapping.as_ref().expect("bootstraps follow a plan");
+                Self::Bootstrap { levels: value.level - plan.output_level(0) }
+            }
+        }
+    }
+}
+
+impl LinearFacts {
+    fn new(
+        program: &Program,
+        value: &Value,
+        operands: &[ValueId],
+        matrices: &[Matrix],
+        schedule: Schedule,
+    ) -> Self {
+        let terms = terms(program, operands, matrices);
+        let diagonals = structure(&terms, &value.layout, program.log_slots);
+        let pairs = pairs(&diagonals, schedule.bsgs.pair_shift);
+        Self {
+            geometry: Geometry::new(&terms, &value.layout, program.log_slots),
+            schedule,
+            steps: Steps::of_pairs(&pairs, schedule.bsgs),
+            outputs: value.layout.ciphertexts(program.log_slots),
+            diagonals: diagonals.len(),
+            pairs,
+        }
+    }
+
+    /// How many operations of each kind there are, but for folds.
+    pub fn counts(&self) -> TransformSteps {
+        self.steps.counts(self.outputs, 1 << self.geometry.log_length)
+    }
+
+    /// Number of diagonals, those that take part in the products of others included.
+    pub(super) fn diagonals(&self) -> usize {
+        self.diagonals
+    }
+
+    /// Bytes of the diagonals as they are generated, in single precision.
+    pub fn diagonal_bytes(&self) -> u64 {
+        (self.diagonals as u64 * size_of::<f32>() as u64) << self.geometry.log_length
+    }
+}
+
+fn count_uses(program: &Program) -> Vec<usize> {
+    let mut uses = vec![0; program.values.len()];
+    if let Some(id) = program.range_check_values().last() {
+        uses[id] += 1;
+    }
+    for &operand in program.values.iter().flat_map(|value| value.op.distinct_operands()) {
+        uses[operand as usize] += 1;
+    }
+    uses
+}
+
+/// Whether a value is a Chebyshev series that takes no product of ciphertexts.
+fn is_affine(op: &Op) -> bool {
+    match op {
+        Op::Polynomial { coefficients, .. } => coefficients.iter().skip(2).all(|&c| c == 0.0),
+        _ => false,
+    }
+}
+
+/// The operands of a linear value as terms of a transform.
+fn terms<'a>(program: &'a Program, operands: &[ValueId], matrices: &'a [Matrix]) -> Vec<Term<'a>> {
+    let mut first_ciphertext = 0;
+    let term = |(&operand, matrix): (&ValueId, &'a Matrix)| {
+        let layout = &program.values[operand as usize].layout;
+        let term = Term { matrix, layout, first_ciphertext };
+        first_ciphertext += layout.ciphertexts(program.log_slots);
+        term
+    };
+    operands.iter().zip(matrices).map(term).collect()
+}

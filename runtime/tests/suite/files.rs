@@ -10,7 +10,7 @@ use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{self, Network};
 use pic_ir::profile::Profile;
-use pic_ir::program::Program;
+use pic_ir::program::VerifiedProgram;
 use pic_runtime::artifact::CompileFacts;
 use pic_runtime::container::{ContainerError, Kind};
 use pic_runtime::{
@@ -18,7 +18,7 @@ use pic_runtime::{
 };
 use tempfile::TempDir;
 
-use crate::support::{Builder, Random, output_error, random_program, sample, tolerance};
+use crate::support::{Builder, Random, changed, output_error, random_program, sample, tolerance};
 
 struct Folder(TempDir);
 
@@ -215,7 +215,7 @@ fn the_whole_path_through_files() {
     assert_eq!(kind(Artifact::open(&secret).unwrap_err()), (Kind::Artifact, Kind::SecretKey));
 }
 
-fn setup(program: &Program) -> (Artifact, Client, Server) {
+fn setup(program: &VerifiedProgram) -> (Artifact, Client, Server) {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
@@ -225,8 +225,7 @@ fn setup(program: &Program) -> (Artifact, Client, Server) {
 #[test]
 fn keys_and_ciphertexts_of_other_clients_and_programs_are_refused() {
     let program = random_program(7, 3);
-    let mut renamed = program.clone();
-    renamed.values[1].name = "another".into();
+    let renamed = changed(program.clone(), |p| p.values[1].name = "another".into());
     let (artifact, client, server) = setup(&program);
     let (other_artifact, other_program_client, other_program_server) = setup(&renamed);
     let other_client = Client::generate(&artifact).unwrap();

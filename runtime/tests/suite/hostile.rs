@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use pic_ir::calibration::Calibration;
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::program::RangeCheck;
 use pic_runtime::artifact::{Encoding, RangeCheckPart};

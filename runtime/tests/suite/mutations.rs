@@ -77,7 +77,7 @@ fn sections(bytes: &[u8], kind: Kind, names: &[&'static str]) -> (ProgramHash, V
 }
 
 /// Every kind of matrix.
-fn all_matrices() -> Program {
+fn all_matrices() -> VerifiedProgram {
     let random = &mut Random(3);
     let conv = |inputs: usize, pad| ConvAxis {
         input: inputs,

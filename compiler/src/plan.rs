@@ -3,8 +3,8 @@
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::chebyshev::folded_coefficient;
-use pic_ckks_model::prices::hoisting;
-use pic_ckks_model::work::Counter;
+use pic_ckks_model::op_counts::OpCounter;
+use pic_ckks_model::unit_costs::hoisting;
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
@@ -78,7 +78,7 @@ pub fn plan(
     let levels = levels(network, activations, bootstrapped);
     let parameters = chain.parameters(levels[network.input().index()].used)?;
     let scale = libm::exp2(chain.log_scale());
-    let counter = Counter::new(&parameters, 0..0);
+    let counter = OpCounter::new(&parameters, 0..0);
     let stored = normalisation(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
     let mut layers = activations.layers.iter();

@@ -13,7 +13,7 @@
 //! more; the limit of the sum is found in the same way.
 
 use pic_ckks_model::ChebyshevPlan;
-use pic_ckks_model::work::Hoisting;
+use pic_ckks_model::op_counts::Hoisting;
 use pic_ir::activations::Activations;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;

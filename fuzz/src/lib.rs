@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use pic_ckks::model::work::Hoisting;
+use pic_ckks::model::op_counts::Hoisting;
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::function::Function;

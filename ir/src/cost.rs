@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use pic_ckks_model::kernels::UnknownKernelSet;
-use pic_ckks_model::prices::{gain, hoisting};
-use pic_ckks_model::work::{Counter, TransformSteps, Work};
-use pic_ckks_model::{KernelSet, Prices};
+use pic_ckks_model::op_counts::{OpCounter, OpCounts, TransformSteps};
+use pic_ckks_model::unit_costs::{gain, hoisting};
+use pic_ckks_model::{KernelSet, UnitCosts};
 use serde::{Deserialize, Serialize};
 
 /// A kind of machine to run programs on. As text, `ifma:2`.
@@ -95,7 +95,7 @@ pub struct CostModel {
     /// The machine.
     pub target: Target,
     /// What one thread takes.
-    pub prices: Prices,
+    pub prices: UnitCosts,
     /// How many times faster all of its threads are than one.
     pub speedup: f64,
 }
@@ -104,11 +104,11 @@ impl CostModel {
     /// The prices that are shipped for a target.
     pub fn of(target: Target) -> Self {
         let Target { kernels, threads } = target;
-        Self { target, prices: Prices::of(kernels), speedup: gain(kernels, threads) }
+        Self { target, prices: UnitCosts::of(kernels), speedup: gain(kernels, threads) }
     }
 
     /// Wall-clock seconds of some work on all threads.
-    pub fn seconds(&self, work: Work) -> f64 {
+    pub fn seconds(&self, work: OpCounts) -> f64 {
         self.prices.seconds(work) / self.speedup
     }
 
@@ -120,7 +120,7 @@ impl CostModel {
 
 /// The work of a linear node whose operands are at `level`, each output of which is summed by `folds`
 /// rotations afterwards. Plaintexts are held in transformed form, for the hoisting that is cheaper.
-pub fn linear(counter: &Counter, steps: &TransformSteps, folds: usize, level: usize) -> Work {
+pub fn linear(counter: &OpCounter, steps: &TransformSteps, folds: usize, level: usize) -> OpCounts {
     counter.linear(steps, level, hoisting(counter, steps, level))
         + counter.key_switch(level.saturating_sub(1)) * (steps.outputs * folds)
 }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn prices_follow_the_target() {
-        let work = Work { transforms: 1e9, ..Work::default() };
+        let work = OpCounts { transforms: 1e9, ..OpCounts::default() };
         let seconds = |text: &str| CostModel::of(text.parse().unwrap()).seconds(work);
         assert!(seconds("portable:2") > seconds("ifma:2"));
         assert!(seconds("ifma:1") > seconds("ifma:2") && seconds("ifma:2") > seconds("ifma:16"));
@@ -175,7 +175,7 @@ mod tests {
     fn folds_are_rotations_of_the_outputs() {
         let p = Parameters::from_bits(13, &[50.0, 40.0, 40.0], &[50.0], 3, SecurityLevel::Insecure);
         let p = p.unwrap();
-        let counter = Counter::new(&p, 0..0);
+        let counter = OpCounter::new(&p, 0..0);
         let steps = TransformSteps {
             inputs: 1,
             outputs: 2,

@@ -1,6 +1,6 @@
 //! What the compiler predicts of a run: work, time, memory, precision.
 
-use pic_ckks_model::work::Work;
+use pic_ckks_model::op_counts::OpCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{CostModel, Target};
@@ -9,7 +9,7 @@ use crate::cost::{CostModel, Target};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// What one encrypted sample takes, whatever the machine.
-    pub work: Work,
+    pub work: OpCounts,
     /// The machine for which the program was chosen, and its prices.
     pub cost: CostModel,
     /// What the server holds, encoded constants in their fastest form.
@@ -24,7 +24,7 @@ impl Default for Prediction {
     /// Of no work, for [`Target::REFERENCE`].
     fn default() -> Self {
         Self {
-            work: Work::default(),
+            work: OpCounts::default(),
             cost: CostModel::of(Target::REFERENCE),
             memory: Memory::default(),
             precision_bits: 0.0,
@@ -42,7 +42,7 @@ impl Prediction {
 
     /// Whether its figures can be those of a program.
     pub fn is_sound(&self) -> bool {
-        let Work { transforms, multiplications, conversions, words } = self.work;
+        let OpCounts { transforms, multiplications, conversions, words } = self.work;
         let counts = [transforms, multiplications, conversions, words];
         counts.iter().all(|count| count.is_finite() && *count >= 0.0)
             && self.cost.is_sound()

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use pic_ckks_model::giants::GiantSteps;
-use pic_ckks_model::work::{Hoisting, TransformSteps};
+use pic_ckks_model::op_counts::{Hoisting, TransformSteps};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, split};

@@ -1,7 +1,7 @@
 //! Batches of encrypted samples, on their way to a server and back.
 //!
 //! A file holds the ciphertexts of one or more samples, in order, each of the same size. Only their
-//! number and origin are checked here; a ciphertext's own bytes are checked where it is used, since
+//! number and binding are checked here; a ciphertext's own bytes are checked where it is used, since
 //! that takes the program's parameters.
 //!
 //! An answer names the question that it belongs to, by the hash of the batch of samples: so a client finds answers that were mixed up
@@ -16,7 +16,7 @@ use pic_ckks::Ciphertext;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Container, Kind, ProgramHash, Writer};
-use crate::origin::{KeyId, Origin};
+use crate::key_binding::{KeyBinding, KeyId};
 use crate::output_file::{Access, write_whole};
 use crate::{Error, decode};
 
@@ -115,16 +115,16 @@ impl<D: Direction> Encrypted<D> {
     /// Joins the serialised ciphertexts of samples. Answers have their question and, for some programs, one more
     /// ciphertext a sample.
     fn join(
-        origin: Origin,
+        binding: KeyBinding,
         samples: &[Vec<Vec<u8>>],
         question: Option<blake3::Hash>,
         range_checks: &[Vec<u8>],
     ) -> Result<Self, Error> {
         let ciphertexts = samples.first().map_or(0, Vec::len) as u32;
-        let shape = Shape { key: origin.key, samples: samples.len() as u32, ciphertexts };
+        let shape = Shape { key: binding.key, samples: samples.len() as u32, ciphertexts };
         let shape = postcard::to_stdvec(&shape).expect("plain data encode to memory");
         let write = || {
-            let mut writer = Writer::new(Vec::new(), D::KIND, origin.program)?;
+            let mut writer = Writer::new(Vec::new(), D::KIND, binding.program)?;
             writer.raw(SHAPE, |w| w.write_all(&shape))?;
             if let Some(question) = question {
                 writer.raw(QUESTION, |w| w.write_all(question.as_bytes()))?;
@@ -140,10 +140,10 @@ impl<D: Direction> Encrypted<D> {
         Self::from_bytes(write().expect("writing to memory does not fail"))
     }
 
-    /// Refuses batches of another origin, or of another number of ciphertexts per sample.
-    pub(crate) fn check(&self, origin: &Origin, ciphertexts: usize) -> Result<(), Error> {
-        let found = Origin { program: self.program_hash(), key: self.shape.key };
-        origin.check("the batch of ciphertexts", &found)?;
+    /// Refuses batches of another binding, or of another number of ciphertexts per sample.
+    pub(crate) fn check(&self, binding: &KeyBinding, ciphertexts: usize) -> Result<(), Error> {
+        let found = KeyBinding { program: self.program_hash(), key: self.shape.key };
+        binding.check("the batch of ciphertexts", &found)?;
         conform("number of ciphertexts", ciphertexts as f64, f64::from(self.shape.ciphertexts))
     }
 
@@ -181,8 +181,8 @@ impl<D: Direction> Encrypted<D> {
 impl Encrypted<Input> {
     /// Joins the serialised ciphertexts of samples.
     #[cfg(feature = "client")]
-    pub(crate) fn collect(origin: Origin, samples: &[Vec<Vec<u8>>]) -> Result<Self, Error> {
-        Self::join(origin, samples, None, &[])
+    pub(crate) fn collect(binding: KeyBinding, samples: &[Vec<Vec<u8>>]) -> Result<Self, Error> {
+        Self::join(binding, samples, None, &[])
     }
 
     /// Identifies the batch: BLAKE3 of the file's content.
@@ -195,12 +195,12 @@ impl Encrypted<Output> {
     /// Joins the serialised ciphertexts of answers and of range checks, none or one for each.
     #[cfg(feature = "server")]
     pub(crate) fn collect(
-        origin: Origin,
+        binding: KeyBinding,
         answers: &[Vec<Vec<u8>>],
         question: blake3::Hash,
         range_checks: &[Vec<u8>],
     ) -> Result<Self, Error> {
-        Self::join(origin, answers, Some(question), range_checks)
+        Self::join(binding, answers, Some(question), range_checks)
     }
 
     /// The serialised range check of each sample; none if `wanted` is not set.

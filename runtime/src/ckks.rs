@@ -242,7 +242,7 @@ impl Backend for &Ckks {
             }
             input.set_scale(transform.shape().input_scale)?;
         }
-        self.evaluator.transform(&inputs, transform)
+        self.evaluator.linear_transform(&inputs, transform)
     }
 
     fn rotate(&mut self, x: &Ciphertext, rotation: i32) -> Result<Ciphertext, Error> {

@@ -21,7 +21,7 @@ use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::clear::normal;
 use crate::container::{Container, Kind};
 use crate::evaluation_keys::{self, EvaluationKeyFile};
-use crate::origin::{Origin, check_program};
+use crate::key_binding::{KeyBinding, check_program};
 use crate::sample::check_sample;
 use crate::sharing::{SharedAnswers, flooding_bits, precision_needed};
 
@@ -30,7 +30,7 @@ const SECRET: &str = "secret key";
 /// The holder of a secret key for one program. The key is zeroised when it is dropped.
 pub struct Client {
     info: ClientInfo,
-    origin: Origin,
+    binding: KeyBinding,
     context: Arc<Context>,
     secret: SecretKey,
 }
@@ -66,7 +66,7 @@ impl Client {
     /// [`Error::Ckks`].
     pub fn make_evaluation_keys(&self) -> Result<EvaluationKeyFile, Error> {
         let mut bytes = Vec::new();
-        let written = evaluation_keys::write(self.evaluation_keys()?, self.origin, &mut bytes);
+        let written = evaluation_keys::write(self.evaluation_keys()?, self.binding, &mut bytes);
         written.expect("writing to memory does not fail");
         EvaluationKeyFile::from_bytes(bytes)
     }
@@ -117,7 +117,7 @@ impl Client {
         };
         let samples: Vec<_> =
             samples.iter().enumerate().map(encrypt).collect::<Result<_, Error>>()?;
-        EncryptedInput::collect(self.origin, &samples)
+        EncryptedInput::collect(self.binding, &samples)
     }
 
     /// Decrypts the results of a batch: the outputs of each sample, in real units and rounded to what the program can tell
@@ -184,7 +184,7 @@ impl Client {
     /// The count of shared answers that is kept beside the file of this client's secret key.
     pub fn shared_answers(&self, secret_key: &Path) -> SharedAnswers {
         // Another key in the same file has a count of its own, and a file has one by whatever link it is reached.
-        let [a, b, c, d, ..] = self.origin.key;
+        let [a, b, c, d, ..] = self.binding.key;
         let file = secret_key.canonicalize().unwrap_or_else(|_| secret_key.into());
         let mut name = file.into_os_string();
         name.push(format!(".{a:02x}{b:02x}{c:02x}{d:02x}.shared"));
@@ -193,7 +193,7 @@ impl Client {
 
     fn check(&self, output: &EncryptedOutput) -> Result<(), Error> {
         let layout = &self.info.output_encoding.layout;
-        output.check(&self.origin, layout.ciphertexts(self.info.log_slots))
+        output.check(&self.binding, layout.ciphertexts(self.info.log_slots))
     }
 
     /// Decrypts, changes outputs for whoever sees them, and judges what is seen: a verdict on exact outputs would tell those who
@@ -267,8 +267,8 @@ impl Client {
         let key = hasher.update(&secret.to_bytes()).finalize().into();
         // What it has compressed of the secret.
         hasher.zeroize();
-        let origin = Origin { program: artifact.program_hash(), key };
-        Self { info, origin, context, secret }
+        let binding = KeyBinding { program: artifact.program_hash(), key };
+        Self { info, binding, context, secret }
     }
 }
 

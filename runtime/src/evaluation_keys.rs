@@ -10,7 +10,7 @@ use pic_ckks::model::KeyRequest;
 use crate::Error;
 use crate::artifact::ClientInfo;
 use crate::container::{Container, ContainerFile, Kind};
-use crate::origin::Origin;
+use crate::key_binding::KeyBinding;
 
 const KEY: &str = "key";
 const EVALUATION_KEYS: &str = "evaluation keys";
@@ -84,14 +84,14 @@ impl EvaluationKeyFile {
 #[cfg(feature = "client")]
 pub(crate) fn write(
     keys: pic_ckks::KeyGeneration,
-    origin: Origin,
+    binding: KeyBinding,
     output: impl std::io::Write,
 ) -> std::io::Result<()> {
     use std::io::{BufWriter, Write};
 
     let output = BufWriter::new(output);
-    let mut writer = crate::container::Writer::new(output, Kind::EvaluationKeys, origin.program)?;
-    writer.raw(KEY, |w| w.write_all(&origin.key))?;
+    let mut writer = crate::container::Writer::new(output, Kind::EvaluationKeys, binding.program)?;
+    writer.raw(KEY, |w| w.write_all(&binding.key))?;
     writer.raw(EVALUATION_KEYS, |w| keys.write_to(w))?;
     writer.finish()?.flush()
 }
@@ -103,13 +103,15 @@ mod expand {
     use pic_ckks::Context;
     use pic_ckks::model::KeyRequest;
 
-    use super::{EVALUATION_KEYS, Error, EvaluationKeyFile, EvaluationKeys, KEY, Origin, Source};
+    use super::{
+        EVALUATION_KEYS, Error, EvaluationKeyFile, EvaluationKeys, KEY, KeyBinding, Source,
+    };
     use crate::container::ContainerError;
-    use crate::origin::KeyId;
+    use crate::key_binding::KeyId;
 
     impl EvaluationKeyFile {
         /// What the keys are for.
-        pub(crate) fn origin(&self) -> Result<Origin, Error> {
+        pub(crate) fn binding(&self) -> Result<KeyBinding, Error> {
             let program = match &self.0 {
                 Source::Memory(container) => container.program_hash(),
                 Source::File { file, .. } => file.program_hash(),
@@ -121,7 +123,7 @@ mod expand {
                 let read = content.take(limit).read_to_end(&mut key);
                 read.map(drop).map_err(|error| ContainerError::from(error).into())
             })?;
-            Ok(Origin { program, key: key.try_into().map_err(|_| Error::KeyId)? })
+            Ok(KeyBinding { program, key: key.try_into().map_err(|_| Error::KeyId)? })
         }
 
         /// Expands the keys for computation, if they are those asked for.

@@ -31,9 +31,9 @@ mod decode;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;
-pub mod machine;
 #[cfg(any(feature = "client", feature = "server"))]
-mod origin;
+mod key_binding;
+pub mod machine;
 pub mod output_file;
 pub mod sample;
 #[cfg(feature = "server")]

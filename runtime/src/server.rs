@@ -29,13 +29,13 @@ use crate::backend::{Computed, Step, execute};
 use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
 use crate::evaluation_keys::EvaluationKeyFile;
-use crate::origin::{Origin, check_program};
+use crate::key_binding::{KeyBinding, check_program};
 
 /// A program with the evaluation keys of one client, ready to run.
 #[derive(Debug)]
 pub struct Server {
     program: VerifiedProgram,
-    origin: Origin,
+    binding: KeyBinding,
     ckks: Ckks,
     memory: Memory,
 }
@@ -52,8 +52,8 @@ impl Server {
         keys: EvaluationKeyFile,
         plaintext_budget: usize,
     ) -> Result<Self, Error> {
-        let origin = keys.origin()?;
-        check_program("the set of evaluation keys", artifact.program_hash(), origin.program)?;
+        let binding = keys.binding()?;
+        check_program("the set of evaluation keys", artifact.program_hash(), binding.program)?;
         let program = artifact.program()?;
         let context = Context::new(program.parameters.clone())?;
         let expanded = keys.expand(&context, &program.keys)?;
@@ -68,7 +68,7 @@ impl Server {
             ciphertext_bytes: peak_ciphertext_bytes(&program) as u64,
             workspace_bytes: ckks.workspace_bytes() as u64,
         };
-        Ok(Self { program, origin, ckks, memory })
+        Ok(Self { program, binding, ckks, memory })
     }
 
     /// The program.
@@ -92,7 +92,7 @@ impl Server {
         observe: &mut dyn FnMut(usize, &Step),
     ) -> Result<EncryptedOutput, Error> {
         let ciphertexts = self.program.values[0].layout.ciphertexts(self.program.log_slots);
-        input.check(&self.origin, ciphertexts)?;
+        input.check(&self.binding, ciphertexts)?;
         let mut run = |(index, sample): (usize, Vec<&[u8]>)| {
             self.run_one(&sample, &mut |step| observe(index, step))
         };
@@ -102,7 +102,7 @@ impl Server {
             outputs.push(output);
             range_checks.extend(range_check);
         }
-        EncryptedOutput::collect(self.origin, &outputs, input.hash(), &range_checks)
+        EncryptedOutput::collect(self.binding, &outputs, input.hash(), &range_checks)
     }
 
     fn run_one(

@@ -90,13 +90,13 @@ impl fmt::Display for Forecast {
 
 #[cfg(test)]
 mod tests {
-    use pic_ckks::model::work::Work;
+    use pic_ckks::model::op_counts::OpCounts;
 
     use super::*;
 
     fn predicted(target: &str) -> Prediction {
         let cost = CostModel::of(target.parse().unwrap());
-        let work = Work { transforms: 1e9, ..Work::default() };
+        let work = OpCounts { transforms: 1e9, ..OpCounts::default() };
         Prediction { work, cost, ..Prediction::default() }
     }
 

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use pic_ckks::model::prices::{amdahl, gain};
-use pic_ckks::model::{KernelSet, Prices};
+use pic_ckks::model::unit_costs::{amdahl, gain};
+use pic_ckks::model::{KernelSet, UnitCosts};
 use pic_ir::cost::{CostModel, Target};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub struct Speed {
     /// The kernels that ran.
     kernels: KernelSet,
     /// The prices that were shipped for them.
-    shipped: Prices,
+    shipped: UnitCosts,
     /// How many times longer than by these prices one thread takes.
     pub factor: f64,
     /// Threads of the machine.
@@ -44,7 +44,7 @@ impl Speed {
     /// A measurement of this machine by this version.
     pub fn new(Target { kernels, threads }: Target, factor: f64, gain: f64) -> Self {
         let version = env!("CARGO_PKG_VERSION").into();
-        Self { version, kernels, shipped: Prices::of(kernels), factor, threads, gain }
+        Self { version, kernels, shipped: UnitCosts::of(kernels), factor, threads, gain }
     }
 
     /// What `pic bench` kept for these kernels, if anything that still holds: prices and version are the
@@ -101,8 +101,8 @@ impl Speed {
     }
 
     fn is_current(&self) -> bool {
-        let Prices { transform, multiplication, conversion, word } = self.shipped;
-        let shipped = Prices::of(self.kernels);
+        let UnitCosts { transform, multiplication, conversion, word } = self.shipped;
+        let shipped = UnitCosts::of(self.kernels);
         let pairs = [
             (transform, shipped.transform),
             (multiplication, shipped.multiplication),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pic::{Artifact, Client};
-use pic_ckks::model::work::Hoisting;
+use pic_ckks::model::op_counts::Hoisting;
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
-use pic_ckks_model::work::{Counter, Work};
+use pic_ckks_model::op_counts::{OpCounter, OpCounts};
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
@@ -38,7 +38,7 @@ pub struct Point {
 }
 
 impl CostedChain {
-    /// Prices a network on a chain of at most `levels` levels. `candidates[k]` are the evaluation plans of the
+    /// UnitCosts a network on a chain of at most `levels` levels. `candidates[k]` are the evaluation plans of the
     /// polynomials that activation layer `k` may use, each with the loss that the polynomial adds.
     ///
     /// # Errors
@@ -93,10 +93,10 @@ fn instance(
     cost: &CostModel,
 ) -> Result<Instance, ParametersError> {
     let parameters = chain.parameters(levels)?;
-    let counter = Counter::new(&parameters, 0..0);
+    let counter = OpCounter::new(&parameters, 0..0);
     let ciphertexts =
         |node: NodeIndex| layouts.of[node.index()].ciphertexts(parameters.log_n() - 1);
-    let alternative = |depth: usize, loss: f64, work: &dyn Fn(usize) -> Work| {
+    let alternative = |depth: usize, loss: f64, work: &dyn Fn(usize) -> OpCounts| {
         let at = |level: usize| match level < depth {
             true => f64::INFINITY,
             false => cost.seconds(work(chain.base() + level)),

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::bootstrapping::EphemeralWeight;
+use pic_ckks_model::op_counts::OpCounts;
 use pic_ckks_model::primes::residue_bytes;
-use pic_ckks_model::work::Work;
 use pic_ckks_model::{ChebyshevPlan, ParametersError, SecurityLevel};
 use pic_ir::activations::Activations;
 use pic_ir::cost::{CostModel, Target};
@@ -184,7 +184,7 @@ impl<'a> Allocator<'a> {
 
     /// [`LEAST_BOOTSTRAPPING`] on the machine that will run the program. Most of that time is transforms.
     fn least_bootstrapping(&self) -> f64 {
-        let transforms = Work { transforms: 1.0, ..Work::default() };
+        let transforms = OpCounts { transforms: 1.0, ..OpCounts::default() };
         let [own, reference] = [self.request.cost, CostModel::of(Target::REFERENCE)]
             .map(|cost| cost.seconds(transforms));
         LEAST_BOOTSTRAPPING * own / reference

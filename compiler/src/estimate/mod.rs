@@ -2,7 +2,7 @@
 
 pub mod precision;
 
-use pic_ckks_model::work::{Counter, Work};
+use pic_ckks_model::op_counts::{OpCounter, OpCounts};
 use pic_ir::cost::CostModel;
 use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::{Memory, Prediction};
@@ -10,8 +10,8 @@ use pic_ir::program::{Facts, VerifiedProgram};
 
 /// Predicts a run of a program. Precision and drop of accuracy are left open.
 pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
-    let counter = Counter::new(&program.parameters, 0..0);
-    let mut work = Work::default();
+    let counter = OpCounter::new(&program.parameters, 0..0);
+    let mut work = OpCounts::default();
     let (mut diagonal_bytes, mut workspace_bytes) = (0, 0);
     for (value, facts) in program.values_and_facts() {
         let ciphertexts = value.layout.ciphertexts(program.log_slots);

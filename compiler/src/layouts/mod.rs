@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use petgraph::graph::NodeIndex;
 use petgraph::unionfind::UnionFind;
 use pic_ckks_model::Parameters;
-use pic_ckks_model::work::TransformSteps;
+use pic_ckks_model::op_counts::TransformSteps;
 use pic_ir::cost::CostModel;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::{Conv, Matrix};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pic_ckks_model::Parameters;
-use pic_ckks_model::work::{Counter, TransformSteps};
+use pic_ckks_model::op_counts::{OpCounter, TransformSteps};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
@@ -15,7 +15,7 @@ use super::Transform;
 
 /// What operations cost in one ring, at one level.
 pub(super) struct Pricing<'a> {
-    counter: Counter<'a>,
+    counter: OpCounter<'a>,
     cost: CostModel,
     level: usize,
     pub log_slots: u32,
@@ -24,7 +24,7 @@ pub(super) struct Pricing<'a> {
 impl<'a> Pricing<'a> {
     pub fn new(cost: CostModel, parameters: &'a Parameters, level: usize) -> Self {
         let log_slots = parameters.log_n() - 1;
-        Self { counter: Counter::new(parameters, 0..0), cost, level, log_slots }
+        Self { counter: OpCounter::new(parameters, 0..0), cost, level, log_slots }
     }
 
     /// Seconds of a linear node without pairs, whose best shift takes long to find, from layouts of its

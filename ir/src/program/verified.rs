@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use pic_ckks_model::work::TransformSteps;
+use pic_ckks_model::op_counts::TransformSteps;
 use pic_ckks_model::{ChebyshevPlan, KeyRequest};
 
 use super::{Op, Program, ProgramError, Value, ValueId};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::Error;
 use crate::encoding::slots::SlotTransforms;
 use crate::model::Parameters;
-use crate::model::work::stored_run;
+use crate::model::op_counts::stored_run;
 use crate::ring::{Basis, Ring};
 
 /// A CKKS instance. Every object made under it can only be used under it.

@@ -67,12 +67,14 @@ pub use ciphertext::{Ciphertext, SeededCiphertext};
 pub use context::Context;
 pub use encoding::{CompactPlaintext, Complex64, Plaintext};
 pub use error::{Error, FormatError};
-pub use evaluator::{ComplexPart, Evaluator, LinearTransform, Tensor, Term, TransformShape};
+pub use evaluator::{
+    ComplexPart, Degree2Ciphertext, Evaluator, LinearTransform, Term, TransformShape,
+};
 pub use keys::{EvaluationKeys, KeyName, KeySetFault};
 #[cfg(feature = "client")]
 pub use keys::{KeyGeneration, PublicKey, SecretKey};
 pub use model::KeyRequest;
-pub use model::work::Hoisting;
+pub use model::op_counts::Hoisting;
 pub use pic_ckks_model as model;
 #[cfg(feature = "client")]
 pub use ring::sample::secret_rng;

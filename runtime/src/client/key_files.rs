@@ -77,7 +77,7 @@ impl Client {
         let bytes = self.secret.to_bytes();
         // Unbuffered: no copy of the secret is left in memory.
         let write = |file: &mut File| {
-            let mut writer = Writer::new(file, Kind::SecretKey, self.origin.program)?;
+            let mut writer = Writer::new(file, Kind::SecretKey, self.binding.program)?;
             writer.raw(SECRET, |w| w.write_all(&bytes))?;
             writer.finish().map(drop)
         };
@@ -86,7 +86,7 @@ impl Client {
 
     fn prepare_evaluation_keys(&self, path: &Path) -> Result<Prepared, Error> {
         let keys = self.evaluation_keys()?;
-        let write = |file: &mut File| super::evaluation_keys::write(keys, self.origin, file);
+        let write = |file: &mut File| super::evaluation_keys::write(keys, self.binding, file);
         Prepared::new(path, Access::Shared, write).map_err(Error::write(path))
     }
 }

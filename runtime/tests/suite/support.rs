@@ -3,7 +3,7 @@
 use pic_ckks::model::bootstrapping::{
     BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
 };
-use pic_ckks::model::work::Hoisting;
+use pic_ckks::model::op_counts::Hoisting;
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;

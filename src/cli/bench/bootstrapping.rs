@@ -7,7 +7,7 @@ use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::{
     BootstrappingPlan, BootstrappingRequest, EphemeralWeight, LOG2_FAILURE, SlotData,
 };
-use pic_ckks::model::work::Work;
+use pic_ckks::model::op_counts::OpCounts;
 use pic_ckks::{
     Bootstrapper, Ciphertext, Complex64, Context, Error, EvaluationKeys, Evaluator, SecretKey,
     secret_rng,
@@ -94,7 +94,7 @@ fn expected(plan: &BootstrappingPlan, targets: &[usize], stopwatch: &Stopwatch) 
     let parameters = plan.parameters();
     let words = (plan.keys().bytes(parameters) + plan.matrix_bytes()) as f64 / 8.0;
     let transforms = 2.0 * words * f64::from(parameters.log_n());
-    let setup = Work { transforms, words, ..Work::default() };
+    let setup = OpCounts { transforms, words, ..OpCounts::default() };
     targets.iter().map(figure).sum::<f64>() + stopwatch.expected(setup)
 }
 

@@ -1,7 +1,7 @@
 //! What was measured: lines of the table.
 
 use clap::ValueEnum;
-use pic_ckks::model::work::Work;
+use pic_ckks::model::op_counts::OpCounts;
 use pic_ir::cost::Target;
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub struct Figure {
     pub peak_bytes: Option<u64>,
     /// Of the cost model.
     #[serde(skip)]
-    pub work: Option<Work>,
+    pub work: Option<OpCounts>,
 }
 
 impl Figure {

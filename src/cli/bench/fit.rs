@@ -1,7 +1,7 @@
 //! The constants of the cost model that come closest to what was measured.
 
 use nalgebra::{DMatrix, DVector};
-use pic_ckks::model::Prices;
+use pic_ckks::model::UnitCosts;
 use pic_ir::cost::{CostModel, Target};
 
 use super::figure::{Figure, Part};
@@ -32,13 +32,13 @@ pub fn fit(figures: &[Figure], target: Target) -> Option<Fit> {
     let matrix = DMatrix::from_row_iterator(priced.len(), UNKNOWNS, rows.flatten());
     let (prices, deviation) = non_negative_least_squares(&matrix);
     let [transform, multiplication, conversion, word] = prices;
-    let prices = Prices { transform, multiplication, conversion, word };
+    let prices = UnitCosts { transform, multiplication, conversion, word };
     let speedup = (gains.iter().sum::<f64>() / gains.len() as f64).exp();
     let model = CostModel { target, prices, speedup };
     Some(Fit { model, deviation })
 }
 
-/// Prices to find.
+/// UnitCosts to find.
 const UNKNOWNS: usize = 4;
 
 /// `x ≥ 0` with the least `|A·x − 1|²`, and the root mean square of what remains. The unknowns are few:
@@ -71,7 +71,7 @@ fn non_negative_least_squares(matrix: &DMatrix<f64>) -> ([f64; UNKNOWNS], f64) {
 
 #[cfg(test)]
 mod tests {
-    use pic_ckks::model::work::Work;
+    use pic_ckks::model::op_counts::OpCounts;
 
     use super::*;
     use crate::cli::bench::seconds::Seconds;
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_fit_recovers_the_prices_behind_the_figures() {
         let prices =
-            Prices { transform: 7e-11, multiplication: 1e-10, conversion: 8e-11, word: 3e-10 };
+            UnitCosts { transform: 7e-11, multiplication: 1e-10, conversion: 8e-11, word: 3e-10 };
         let target = "fma256:4".parse().unwrap();
         let truth = CostModel { target, prices, speedup: 2.5 };
         let works = [
@@ -90,7 +90,7 @@ mod tests {
             [1e6, 1e6, 1e6, 9e6],
         ];
         let figures = works.map(|[transforms, multiplications, conversions, words]| {
-            let work = Work { transforms, multiplications, conversions, words };
+            let work = OpCounts { transforms, multiplications, conversions, words };
             let all_threads = truth.seconds(work);
             let one_thread = all_threads * truth.speedup;
             Figure {

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use pic_ckks::Error;
-use pic_ckks::model::work::Work;
+use pic_ckks::model::op_counts::OpCounts;
 use pic_ckks::ring::{Basis, Domain, Poly, Ring, ntt_primes_below};
 
 use super::figure::{Figure, Part};
@@ -34,7 +34,7 @@ pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Fai
         let all = large.basis();
         let one = Basis::single(0);
         let transforms = (1u64 << log_n) as f64 * f64::from(log_n);
-        let transform = Some(Work { transforms, ..Work::default() });
+        let transform = Some(OpCounts { transforms, ..OpCounts::default() });
         let tasks = vec![
             forward("ntt_50_bits_cold", &large, all, transform),
             inverse("intt_50_bits_cold", &large, all, transform),
@@ -51,7 +51,12 @@ pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Fai
 }
 
 /// Seconds a limb.
-fn forward<'a>(what: &'static str, ring: &'a Ring, basis: Basis, work: Option<Work>) -> Task<'a> {
+fn forward<'a>(
+    what: &'static str,
+    ring: &'a Ring,
+    basis: Basis,
+    work: Option<OpCounts>,
+) -> Task<'a> {
     let mut poly = random(ring, basis, 1);
     let run: Run = Box::new(move || {
         ring.intt(&mut poly);
@@ -63,7 +68,12 @@ fn forward<'a>(what: &'static str, ring: &'a Ring, basis: Basis, work: Option<Wo
 }
 
 /// Seconds a limb.
-fn inverse<'a>(what: &'static str, ring: &'a Ring, basis: Basis, work: Option<Work>) -> Task<'a> {
+fn inverse<'a>(
+    what: &'static str,
+    ring: &'a Ring,
+    basis: Basis,
+    work: Option<OpCounts>,
+) -> Task<'a> {
     let mut poly = random(ring, basis, 1);
     let run: Run = Box::new(move || {
         let start = Instant::now();
@@ -83,7 +93,7 @@ fn conversion<'a>(what: &'static str, ring: &'a Ring) -> Task<'a> {
     let count = (from.len() * to.len() * ring.degree()) as f64;
     // One product for each coefficient of the source, shared by all targets.
     let multiplications = 1.0 / to.len() as f64;
-    let work = Work { multiplications, conversions: 1.0, ..Work::default() };
+    let work = OpCounts { multiplications, conversions: 1.0, ..OpCounts::default() };
     let run: Run = Box::new(move || timed(|| Ok(ring.convert(&poly, to))));
     Task { what, limbs: LIMBS, count, work: Some(work), run }
 }
@@ -98,7 +108,7 @@ fn product<'a>(what: &'static str, ring: &'a Ring) -> Task<'a> {
             Ok(())
         })
     });
-    let work = Some(Work { multiplications: 1.0, ..Work::default() });
+    let work = Some(OpCounts { multiplications: 1.0, ..OpCounts::default() });
     Task { what, limbs: 1, count: ring.degree() as f64, work, run }
 }
 

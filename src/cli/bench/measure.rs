@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use pic::Progress;
 use pic_ckks::Error;
-use pic_ckks::model::Prices;
-use pic_ckks::model::work::Work;
+use pic_ckks::model::UnitCosts;
+use pic_ckks::model::op_counts::OpCounts;
 use pic_ir::cost::Target;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -28,7 +28,7 @@ pub struct Task<'a> {
     /// How many times it does what a figure is for.
     pub count: f64,
     /// The elementary work, where it belongs to the cost model.
-    pub work: Option<Work>,
+    pub work: Option<OpCounts>,
     /// Does it.
     pub run: Run<'a>,
 }
@@ -79,7 +79,7 @@ impl<'a> Stopwatch<'a> {
         expected: f64,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
-        // Prices may be off; what was done so far shows by how much.
+        // UnitCosts may be off; what was done so far shows by how much.
         let [promised, taken] = self.spent.get();
         let seconds = expected * if promised > 0.0 { taken / promised } else { 1.0 };
         let start = Instant::now();
@@ -96,12 +96,12 @@ impl<'a> Stopwatch<'a> {
     }
 
     /// Seconds that some work should take on one thread.
-    pub fn expected(&self, work: Work) -> f64 {
-        Prices::of(self.target.kernels).seconds(work)
+    pub fn expected(&self, work: OpCounts) -> f64 {
+        UnitCosts::of(self.target.kernels).seconds(work)
     }
 
     /// Seconds that timing some work should take.
-    pub fn expected_of_figure(&self, work: Work) -> f64 {
+    pub fn expected_of_figure(&self, work: OpCounts) -> f64 {
         2.0 * (LEAST_RUNS as f64 * self.expected(work)).max(self.budget.as_secs_f64())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pic::Progress;
 use pic_ckks::model::chebyshev::ChebyshevPlan;
-use pic_ckks::model::work::{Counter, TransformSteps, Work};
+use pic_ckks::model::op_counts::{OpCounter, OpCounts, TransformSteps};
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
     Ciphertext, ComplexPart, Context, Error, EvaluationKeys, Evaluator, Hoisting, KeyRequest,
@@ -114,7 +114,7 @@ impl Case {
     /// Seconds that timing its operations should take.
     fn expected(&self, stopwatch: &Stopwatch) -> f64 {
         let parameters = self.parameters();
-        let (counter, level) = (Counter::new(&parameters, 0..0), parameters.max_level());
+        let (counter, level) = (OpCounter::new(&parameters, 0..0), parameters.max_level());
         let rotation = counter.key_switch(level);
         let polynomials = self.polynomials.iter().map(|&(_, degree)| {
             let plan = ChebyshevPlan::new(&coefficients(degree));
@@ -122,10 +122,10 @@ impl Case {
         });
         // Encoding, encrypting and decrypting take next to nothing; hoisting halves rotations.
         let others = [
-            Work::default(),
-            Work::default(),
-            Work::default(),
-            Work::default(),
+            OpCounts::default(),
+            OpCounts::default(),
+            OpCounts::default(),
+            OpCounts::default(),
             counter.rescale(level),
             rotation,
             rotation * (HOISTED.len() / 2),
@@ -184,7 +184,7 @@ impl Operands {
     fn tasks(&self, case: &Case) -> Result<Vec<Task<'_>>, Error> {
         let Self { context, secret, public, evaluator, values, message, a, b, transform } = self;
         let level = a.level();
-        let counter = Counter::new(context.parameters(), 0..0);
+        let counter = OpCounter::new(context.parameters(), 0..0);
         let (mut rng, mut public_rng) = (secret_rng()?, secret_rng()?);
         let task = |what, work, run| Task { what, limbs: case.limbs, count: 1.0, work, run };
         let mut tasks = vec![
@@ -234,7 +234,9 @@ impl Operands {
                     level,
                     Hoisting::Double,
                 )),
-                Box::new(move || timed(|| evaluator.transform(std::slice::from_ref(a), transform))),
+                Box::new(move || {
+                    timed(|| evaluator.linear_transform(std::slice::from_ref(a), transform))
+                }),
             ),
         ];
         for &(what, degree) in case.polynomials {

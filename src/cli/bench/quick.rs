@@ -39,7 +39,7 @@ pub fn speed(figures: &[Figure], target: Target) -> Option<Speed> {
 
 #[cfg(test)]
 mod tests {
-    use pic_ckks::model::work::Work;
+    use pic_ckks::model::op_counts::OpCounts;
 
     use super::*;
     use crate::cli::bench::Part;
@@ -49,7 +49,7 @@ mod tests {
     fn the_factor_is_that_of_all_operations_together() {
         let target: Target = "portable:4".parse().unwrap();
         let figure = |what, (log_n, limbs)| {
-            let work = Work { transforms: 1e6, ..Work::default() };
+            let work = OpCounts { transforms: 1e6, ..OpCounts::default() };
             let shipped = CostModel::of(target).prices.seconds(work);
             let seconds = Seconds { one_thread: 1.5 * shipped, all_threads: 0.5 * shipped };
             let (met, peak_bytes) = (None, None);

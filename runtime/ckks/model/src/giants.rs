@@ -3,7 +3,7 @@
 //! `Σ_g rot_g(s_g)` takes one rotation for each g ≠ 0, but not from s_g to its place at once: rotated by k
 //! and added to `s_{g−k}`, it goes on together with that (Horner's rule). If the g are the multiples of k,
 //! one key does for all of them, with as many rotations as before (Kim et al., "ARK", MICRO 2022, §4, do
-//! so for bootstrapping). Sums whose rotations do not depend on each other form *waves*.
+//! so for bootstrapping). Sums whose rotations do not depend on each other form *rounds*.
 //!
 //! Which rotations there are in all is [`GiantSteps::rotations`]; what they cost is not decided here.
 
@@ -29,9 +29,9 @@ pub struct SumRotation {
 /// How the inner sums of a linear transform come to their places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GiantSteps {
-    /// All steps of a wave come after those of the waves before, in any order. They start from sums to
+    /// All steps of a round come after those of the rounds before, in any order. They start from sums to
     /// which no later step adds.
-    pub waves: Vec<Vec<SumRotation>>,
+    pub rounds: Vec<Vec<SumRotation>>,
 }
 
 impl GiantSteps {
@@ -53,7 +53,7 @@ impl GiantSteps {
 
     /// The distinct rotations, modulo the slots.
     pub fn rotations(&self) -> BTreeSet<i64> {
-        self.waves.iter().flatten().map(|step| step.rotation).collect()
+        self.rounds.iter().flatten().map(|step| step.rotation).collect()
     }
 
     /// Every step leads to a smaller absolute value, by one of few differences: always the one that does
@@ -82,21 +82,21 @@ impl GiantSteps {
         let mut nearest_first: Vec<Sum> = differences.keys().copied().collect();
         nearest_first.sort_by_key(|(_, giant)| giant.abs());
         let mut depths: BTreeMap<Sum, usize> = BTreeMap::new();
-        let mut waves: Vec<Vec<SumRotation>> = Vec::new();
+        let mut rounds: Vec<Vec<SumRotation>> = Vec::new();
         for sum in nearest_first {
             let (output, giant) = sum;
             let to = giant - differences[&sum];
             let depth = depths.get(&(output, to)).map_or(0, |depth| depth + 1);
             depths.insert(sum, depth);
-            if waves.len() == depth {
-                waves.push(Vec::new());
+            if rounds.len() == depth {
+                rounds.push(Vec::new());
             }
             let [from, to, rotation] =
                 [giant, to, differences[&sum]].map(|step| step.rem_euclid(slots));
-            waves[depth].push(SumRotation { output, from, to, rotation });
+            rounds[depth].push(SumRotation { output, from, to, rotation });
         }
-        waves.reverse();
-        Self { waves }
+        rounds.reverse();
+        Self { rounds }
     }
 }
 
@@ -123,11 +123,11 @@ mod tests {
             let giant = giant.rem_euclid(slots);
             places.insert((output, giant), vec![(giant, 0)]);
         }
-        for wave in &steps.waves {
+        for round in &steps.rounds {
             let moved = |step: &SumRotation| {
                 (*step, places.remove(&(step.output, step.from)).expect("a sum leaves once"))
             };
-            let moved: Vec<_> = wave.iter().map(moved).collect();
+            let moved: Vec<_> = round.iter().map(moved).collect();
             for (SumRotation { output, to, rotation, .. }, sums) in moved {
                 let arrived = sums.into_iter().map(|(giant, total)| (giant, total + rotation));
                 places.entry((output, to)).or_default().extend(arrived);
@@ -166,7 +166,7 @@ mod tests {
         let sums = [(0, 10), (1, 10), (1, 37), (2, 37)];
         let steps = GiantSteps::new(sums, 128);
         assert_eq!(steps.rotations(), BTreeSet::from([10, 37]));
-        assert_eq!(steps.waves.len(), 1);
+        assert_eq!(steps.rounds.len(), 1);
     }
 
     proptest! {
@@ -180,7 +180,7 @@ mod tests {
             let reduced: BTreeSet<Sum> =
                 sums.iter().map(|&(output, giant)| (output, giant.rem_euclid(slots))).collect();
             let moves = reduced.iter().filter(|(_, giant)| *giant != 0).count();
-            prop_assert_eq!(steps.waves.iter().flatten().count(), moves);
+            prop_assert_eq!(steps.rounds.iter().flatten().count(), moves);
         }
     }
 }

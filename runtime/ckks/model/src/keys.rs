@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Parameters;
 use crate::bootstrapping::EphemeralWeight;
+use crate::op_counts::OpCounter;
 use crate::primes::residue_bytes;
-use crate::work::Counter;
 
 /// Which keys to make, each with the highest level at which it is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl KeyRequest {
 
     /// Bytes of the keys in memory.
     pub fn bytes(&self, parameters: &Parameters) -> u64 {
-        let counter = Counter::new(parameters, 0..0);
+        let counter = OpCounter::new(parameters, 0..0);
         let levels = self.rotations.values().copied();
         let levels = levels.chain(self.relinearization).chain(self.conjugation);
         let keys: u64 = levels.map(|level| counter.key_bytes(level)).sum();

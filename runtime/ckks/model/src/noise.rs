@@ -30,8 +30,8 @@
 use num_complex::Complex64;
 
 use crate::chebyshev::{ChebyshevPlan, Node, Power, power_depth};
+use crate::op_counts::Hoisting;
 use crate::security::ERROR_STD;
-use crate::work::Hoisting;
 use crate::{Parameters, square};
 
 /// Coefficient variance that counts for the real part when real values are encoded.

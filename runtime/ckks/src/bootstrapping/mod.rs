@@ -113,20 +113,19 @@ impl Bootstrapper {
             a = evaluator.add(&a, &evaluator.conjugate(&a)?)?;
         }
         if plan.order() == Order::SlotsToCoeffsFirst {
-            a = self.to_coefficients(evaluator, a)?;
+            a = self.slots_to_coeffs(evaluator, a)?;
         }
         let ratio = self.context.prime(0) / a.scale;
-        let raised = self.raise(evaluator, a, target)?;
+        let raised = self.mod_raise(evaluator, a, target)?;
         let in_slots = apply(evaluator, &self.coeffs_to_slots, raised)?;
         let conjugate = evaluator.conjugate(&in_slots)?;
         // 2i·Re z = i·(z + z̄) and 2i·Im z = z − z̄.
         let real = || {
             let mut sum = evaluator.add(&in_slots, &conjugate)?;
             evaluator.multiply_imaginary_unit_assign(&mut sum)?;
-            self.exponential(evaluator, &sum, ratio)
+            self.eval_mod(evaluator, &sum, ratio)
         };
-        let imaginary =
-            || self.exponential(evaluator, &evaluator.sub(&in_slots, &conjugate)?, ratio);
+        let imaginary = || self.eval_mod(evaluator, &evaluator.sub(&in_slots, &conjugate)?, ratio);
         // 2·sin θ = −i·exp(iθ) + conj(−i·exp(iθ)) for the real part, 2i·sin θ = exp(iθ) − conj(exp(iθ))
         // for the imaginary one.
         let result = if plan.eval_mods() == 1 {
@@ -144,12 +143,12 @@ impl Bootstrapper {
         };
         match plan.order() {
             Order::SlotsToCoeffsFirst => Ok(result),
-            Order::Conventional => self.to_coefficients(evaluator, result),
+            Order::Conventional => self.slots_to_coeffs(evaluator, result),
         }
     }
 
     /// SlotsToCoeffs, whatever the scale of the operand.
-    fn to_coefficients(
+    fn slots_to_coeffs(
         &self,
         evaluator: &Evaluator,
         mut a: Ciphertext,
@@ -168,7 +167,7 @@ impl Bootstrapper {
 
     /// From m modulo q0 to m + q0·I modulo the primes that the target needs, at the scale q0; with
     /// fewer slots than N/2, projected to the coefficients that they have.
-    fn raise(
+    fn mod_raise(
         &self,
         evaluator: &Evaluator,
         a: Ciphertext,
@@ -179,7 +178,7 @@ impl Bootstrapper {
         let omitted = Basis::from_indices(self.plan.omitted(target));
         let basis = context.basis_at(highest)?.difference(omitted);
         let keys = evaluator.keys.encapsulation()?;
-        let mut raised = keys.raise(context, &a, basis);
+        let mut raised = keys.mod_raise(context, &a, basis);
         raised.scale = context.prime(0);
         raised.slots = self.plan.parameters().max_slots();
         for rotation in self.trace_rotations() {
@@ -200,7 +199,7 @@ impl Bootstrapper {
 
     /// From i·x/K, x = I + m/q0, to exp(2πix), or 4/3·exp(2πix) − 1/6·exp(4πix), given q0 over the scale
     /// of the message. Its scale is the plan's output scale, if twice the sine is to be the message.
-    fn exponential(
+    fn eval_mod(
         &self,
         evaluator: &Evaluator,
         x: &Ciphertext,
@@ -230,7 +229,7 @@ fn apply(
     a: Ciphertext,
 ) -> Result<Ciphertext, Error> {
     stages.iter().try_fold(a, |a, stage| {
-        let mut outputs = evaluator.transform(&[a], stage)?;
+        let mut outputs = evaluator.linear_transform(&[a], stage)?;
         Ok(outputs.remove(0))
     })
 }

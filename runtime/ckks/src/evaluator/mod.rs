@@ -16,7 +16,7 @@ mod rotations;
 mod sums;
 mod transform;
 
-pub use products::Tensor;
+pub use products::Degree2Ciphertext;
 pub use transform::{ComplexPart, LinearTransform, Term, TransformShape};
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Evaluator, Tensor, check_scales};
+use super::{Degree2Ciphertext, Evaluator, check_scales};
 use crate::context::{check_scale, lowered, top};
 use crate::model::ChebyshevPlan;
 use crate::model::chebyshev::{Node, Power, power_depth};
@@ -61,7 +61,7 @@ impl Evaluator {
         let consumed = power_depth(power.index) as usize - 1;
         let basis = lowered(powers.input.basis(), consumed);
         let mut sum = self.tensor_on(basis, powers.get(power.a), powers.get(power.b))?;
-        self.double_tensor_assign(&mut sum);
+        self.double_degree2_assign(&mut sum);
         if power.a == power.b {
             self.add_constant_to_tensor(&mut sum, power.rest)?;
         } else {
@@ -87,14 +87,14 @@ impl Evaluator {
         }
         let basis = lowered(powers.input.basis(), consumed - 1);
         let sum_scale = scale * self.context.prime(top(basis));
-        let mut sum: Option<Tensor> = None;
+        let mut sum: Option<Degree2Ciphertext> = None;
         for product in &node.products {
             let power = powers.get(product.power);
             let quotient =
                 self.node(&product.quotient, powers, consumed - 1, sum_scale / power.scale)?;
             let product = self.tensor_on(basis, &quotient, power)?;
             match &mut sum {
-                Some(sum) => self.add_tensor_assign(sum, &product)?,
+                Some(sum) => self.add_degree2_assign(sum, &product)?,
                 None => sum = Some(product),
             }
         }

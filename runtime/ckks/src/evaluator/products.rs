@@ -9,7 +9,7 @@ use crate::{Ciphertext, Error, Plaintext};
 ///
 /// Sums of products are cheaper added in this form and relinearised once.
 #[derive(Debug, Clone)]
-pub struct Tensor {
+pub struct Degree2Ciphertext {
     d0: Poly,
     d1: Poly,
     d2: Poly,
@@ -81,7 +81,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// Those of [`Evaluator::multiply`] that do not concern keys.
-    pub fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Tensor, Error> {
+    pub fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Degree2Ciphertext, Error> {
         self.check_pair(a, b)?;
         self.tensor_on(a.basis(), a, b)
     }
@@ -92,15 +92,15 @@ impl Evaluator {
         basis: Basis,
         a: &Ciphertext,
         b: &Ciphertext,
-    ) -> Result<Tensor, Error> {
+    ) -> Result<Degree2Ciphertext, Error> {
         let scale = a.scale * b.scale;
         self.check_capacity(scale, basis)?;
         let [d0, d1, d2] = self.context.ring().tensor(basis, (&a.c0, &a.c1), (&b.c0, &b.c1));
-        Ok(Tensor { d0, d1, d2, scale, slots: a.slots, context: a.context })
+        Ok(Degree2Ciphertext { d0, d1, d2, scale, slots: a.slots, context: a.context })
     }
 
     /// `a *= 2` for a product, exactly.
-    pub(super) fn double_tensor_assign(&self, a: &mut Tensor) {
+    pub(super) fn double_degree2_assign(&self, a: &mut Degree2Ciphertext) {
         let two = vec![2; a.d0.basis().len()];
         for poly in [&mut a.d0, &mut a.d1, &mut a.d2] {
             self.context.ring().mul_scalars_assign(poly, &two);
@@ -112,7 +112,11 @@ impl Evaluator {
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::ScaleMismatch`],
     /// [`Error::SlotsMismatch`].
-    pub fn add_tensor_assign(&self, a: &mut Tensor, b: &Tensor) -> Result<(), Error> {
+    pub fn add_degree2_assign(
+        &self,
+        a: &mut Degree2Ciphertext,
+        b: &Degree2Ciphertext,
+    ) -> Result<(), Error> {
         self.context.check_own(a.context)?;
         self.context.check_own(b.context)?;
         check_slots(a.slots, b.slots)?;
@@ -131,7 +135,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
-    pub fn relinearize(&self, product: &Tensor) -> Result<Ciphertext, Error> {
+    pub fn relinearize(&self, product: &Degree2Ciphertext) -> Result<Ciphertext, Error> {
         self.relinearize_and_drop(product, Basis::EMPTY)
     }
 
@@ -139,7 +143,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// Those of [`Evaluator::relinearize`], and [`Error::LevelsExhausted`].
-    pub fn relinearize_rescale(&self, product: &Tensor) -> Result<Ciphertext, Error> {
+    pub fn relinearize_rescale(&self, product: &Degree2Ciphertext) -> Result<Ciphertext, Error> {
         let basis = product.d0.basis();
         if basis.len() < 2 {
             let (operation, needed) = ("rescaling", 1);
@@ -148,12 +152,16 @@ impl Evaluator {
         self.relinearize_and_drop(product, Basis::single(top(basis)))
     }
 
-    fn relinearize_and_drop(&self, product: &Tensor, dropped: Basis) -> Result<Ciphertext, Error> {
+    fn relinearize_and_drop(
+        &self,
+        product: &Degree2Ciphertext,
+        dropped: Basis,
+    ) -> Result<Ciphertext, Error> {
         self.context.check_own(product.context)?;
         let key = self.keys.relinearization()?;
         let addends = [Some(&product.d0), Some(&product.d1)];
         let (c0, c1) = key.switch(&self.context, &product.d2, addends, dropped, 1)?;
-        let Tensor { scale, slots, context, .. } = *product;
+        let Degree2Ciphertext { scale, slots, context, .. } = *product;
         Ok(Ciphertext {
             c0,
             c1,
@@ -201,7 +209,7 @@ impl Evaluator {
     /// [`Evaluator::add_combination_assign`] to a product.
     pub(super) fn add_combination_to_tensor(
         &self,
-        sum: &mut Tensor,
+        sum: &mut Degree2Ciphertext,
         terms: &[(&Ciphertext, f64)],
     ) -> Result<(), Error> {
         self.add_combined_polys([&mut sum.d0, &mut sum.d1], sum.scale, terms)
@@ -227,7 +235,7 @@ impl Evaluator {
     /// `sum += constant` for a product.
     pub(super) fn add_constant_to_tensor(
         &self,
-        sum: &mut Tensor,
+        sum: &mut Degree2Ciphertext,
         constant: f64,
     ) -> Result<(), Error> {
         let residues = self.scalar(constant, sum.scale, sum.d0.basis())?;

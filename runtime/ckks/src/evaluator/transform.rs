@@ -20,7 +20,7 @@ use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
 use crate::model::giants::GiantSteps;
-use crate::model::work::Counter;
+use crate::model::op_counts::OpCounter;
 use crate::ring::{Basis, Operand, PackedPoly, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
 
@@ -42,7 +42,7 @@ pub struct TransformShape {
     pub input_scale: f64,
     /// Exact scale of the outputs.
     pub output_scale: f64,
-    /// Whether diagonals are encoded modulo the special primes, too; [`hoisting`](crate::model::prices::hoisting) says what is
+    /// Whether diagonals are encoded modulo the special primes, too; [`hoisting`](crate::model::unit_costs::hoisting) says what is
     /// faster.
     pub hoisting: Hoisting,
     /// What of the sums is the output.
@@ -122,7 +122,7 @@ impl TransformShape {
 
     /// Memory of the NTT form of a diagonal that repeats with a period.
     fn diagonal_bytes(&self, context: &Context, period: usize) -> usize {
-        let counter = Counter::new(context.parameters(), 0..0);
+        let counter = OpCounter::new(context.parameters(), 0..0);
         counter.diagonal_bytes(self.level, period, self.hoisting) as usize
     }
 
@@ -262,7 +262,7 @@ impl Evaluator {
     /// [`Error::ContextMismatch`], [`Error::InputCount`], [`Error::LevelMismatch`],
     /// [`Error::ScaleMismatch`], [`Error::SlotsMismatch`], [`Error::MissingRotationKey`],
     /// [`Error::MissingConjugationKey`], [`Error::KeyLevel`].
-    pub fn transform(
+    pub fn linear_transform(
         &self,
         inputs: &[Ciphertext],
         transform: &LinearTransform,
@@ -278,7 +278,8 @@ impl Evaluator {
         let special = context.special_basis();
         let divisor = special.union(Basis::single(level));
         let outputs = sums.into_iter().map(|sum| {
-            let extended = |u| if self.is_extended(&u) { u } else { ring.lifted(&u, special) };
+            let extended =
+                |u| if self.is_extended(&u) { u } else { ring.times_special(&u, special) };
             let divide = |u| ring.mod_down(extended(u), divisor);
             let (c0, c1) = rayon::join(|| divide(sum.0), || divide(sum.1));
             Ciphertext { c0, c1, scale: output_scale, slots, context: context.id() }
@@ -380,8 +381,8 @@ impl Evaluator {
     ) -> Result<Vec<(Poly, Poly)>, Error> {
         let slots = transform.shape.slots;
         let mut sums: BTreeMap<_, _> = transform.groups.keys().copied().zip(inner_sums).collect();
-        for wave in &transform.giants.waves {
-            let leaving = wave.iter().map(|step| {
+        for round in &transform.giants.rounds {
+            let leaving = round.iter().map(|step| {
                 let sum = sums.remove(&(step.output, step.from));
                 (sum.expect("a sum takes one step"), step.rotation)
             });
@@ -392,7 +393,7 @@ impl Evaluator {
             };
             let arriving =
                 leaving.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?;
-            for (step, (mut u0, mut u1)) in wave.iter().zip(arriving) {
+            for (step, (mut u0, mut u1)) in round.iter().zip(arriving) {
                 let place = (step.output, step.to);
                 if let Some(sum) = sums.remove(&place) {
                     self.add_to_extended(&mut u0, &sum.0);
@@ -435,7 +436,7 @@ impl Evaluator {
         if self.is_extended(sum) {
             ring.add_assign(extended, sum);
         } else {
-            ring.add_lifted_assign(extended, sum, self.context.special_basis());
+            ring.add_times_special_assign(extended, sum, self.context.special_basis());
         }
     }
 

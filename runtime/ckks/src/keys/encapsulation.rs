@@ -35,7 +35,7 @@ impl EncapsulationKeys {
     }
 
     /// Raises a ciphertext modulo q0 to a larger basis: it then encrypts m + q0·I, I small.
-    pub(crate) fn raise(&self, context: &Context, a: &Ciphertext, target: Basis) -> Ciphertext {
+    pub(crate) fn mod_raise(&self, context: &Context, a: &Ciphertext, target: Basis) -> Ciphertext {
         let ring = context.ring();
         let (c0, c1) = self.to_sparse.apply(context, &a.c0, &a.c1, a.basis());
         let c0 = ring.convert(&c0, target);

@@ -175,7 +175,7 @@ impl SwitchingKey {
             let (seed, a) = uniform(ring, basis, rng);
             let mut b = mask(ring, error(ring, basis, rng), &a, to);
             let from = SecretPoly::from(from.restricted(Basis::from_indices(digit)));
-            ring.add_lifted_assign(&mut b, &from, special);
+            ring.add_times_special_assign(&mut b, &from, special);
             parts.push((ring.pack(&b), ring.pack(&a)));
             seeds.push(seed);
         }
@@ -226,7 +226,7 @@ impl Pair {
         let (seed, a) = uniform(ring, basis, rng);
         let mut b = mask(ring, error(ring, basis, rng), &a, to);
         let from = SecretPoly::from(from.restricted(basis.difference(special)));
-        ring.add_lifted_assign(&mut b, &from, special);
+        ring.add_times_special_assign(&mut b, &from, special);
         Self { polys: (ring.pack(&b), ring.pack(&a)), seed }
     }
 }

@@ -149,13 +149,13 @@ mod tests {
                 let Some(galois) = galois else {
                     let zero = || ring.zero(basis, Domain::Ntt);
                     let mut lifted = (zero(), zero());
-                    ring.add_lifted_assign(&mut lifted.0, c0, special);
-                    ring.add_lifted_assign(&mut lifted.1, c1, special);
+                    ring.add_times_special_assign(&mut lifted.0, c0, special);
+                    ring.add_times_special_assign(&mut lifted.1, c1, special);
                     return lifted;
                 };
                 let pairs: Vec<_> = key.iter().collect();
                 let (mut u0, u1) = ring.gadget_product(basis, Digits::Raised(&digits), &pairs);
-                ring.add_lifted_assign(&mut u0, c0, special);
+                ring.add_times_special_assign(&mut u0, c0, special);
                 (ring.automorphism(&u0, galois), ring.automorphism(&u1, galois))
             })
             .into();

@@ -28,7 +28,7 @@ impl Ring {
     /// # Panics
     /// If the polynomial lacks primes of the digit, or the digit is empty.
     pub fn mod_up(&self, poly: &Poly, digit: Basis, target: Basis) -> Poly {
-        let terms = Terms::new(self, poly, digit);
+        let terms = CrtDigits::new(self, poly, digit);
         let mut raised = self.scratch(target, poly.domain());
         raised.for_each_block(TARGET_BLOCK, |indices, mut block| {
             let (own, mut others): (Vec<_>, Vec<_>) = indices
@@ -60,7 +60,7 @@ impl Ring {
     /// # Panics
     /// If the polynomial lacks special primes, or `special` is empty.
     pub fn mod_down(&self, mut poly: Poly, special: Basis) -> Poly {
-        let terms = Terms::new(self, &poly, special);
+        let terms = CrtDigits::new(self, &poly, special);
         let domain = poly.domain();
         poly.restrict(poly.basis().difference(special));
         poly.for_each_block(TARGET_BLOCK, |indices, mut block| {
@@ -82,7 +82,7 @@ impl Ring {
     ///
     /// # Panics
     /// If `acc` lacks primes of `x`, or `x` has special primes, or `special` is empty.
-    pub fn add_lifted_assign(&self, acc: &mut Poly, poly: &Poly, special: Basis) {
+    pub fn add_times_special_assign(&self, acc: &mut Poly, poly: &Poly, special: Basis) {
         assert!(poly.basis().is_disjoint(special), "{special:?} is in the basis already");
         assert!(poly.basis().is_subset(acc.basis()), "the sum lacks primes of {:?}", poly.basis());
         let converter = self.converter(special);
@@ -90,13 +90,13 @@ impl Ring {
         self.add_scaled_assign(acc, poly, &products);
     }
 
-    /// `P · x` modulo the special primes, too: [`Ring::add_lifted_assign`] to zero.
+    /// `P · x` modulo the special primes, too: [`Ring::add_times_special_assign`] to zero.
     ///
     /// # Panics
     /// If `x` has special primes, or `special` is empty.
-    pub fn lifted(&self, poly: &Poly, special: Basis) -> Poly {
+    pub fn times_special(&self, poly: &Poly, special: Basis) -> Poly {
         let mut lifted = self.zero(poly.basis().union(special), poly.domain());
-        self.add_lifted_assign(&mut lifted, poly, special);
+        self.add_times_special_assign(&mut lifted, poly, special);
         lifted
     }
 
@@ -178,7 +178,7 @@ impl BaseConverter {
 }
 
 /// The `y_i` and `v` of one polynomial.
-pub(super) struct Terms {
+pub(super) struct CrtDigits {
     converter: Arc<BaseConverter>,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
@@ -186,7 +186,7 @@ pub(super) struct Terms {
     quotient: Poly,
 }
 
-impl Terms {
+impl CrtDigits {
     /// Those of a polynomial, for its limbs in `sources`.
     pub(super) fn new(ring: &Ring, poly: &Poly, sources: Basis) -> Self {
         ring.assert_own(poly);
@@ -340,11 +340,11 @@ mod tests {
             let ring = ring(4, &bits);
             let poly = random_poly(&ring, rest, Domain::Ntt, &mut rng(seed));
             let mut lifted = ring.zero(ring.basis(), poly.domain());
-            ring.add_lifted_assign(&mut lifted, &poly, special);
+            ring.add_times_special_assign(&mut lifted, &poly, special);
             let mut sum = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(seed ^ 1));
             let mut expected = sum.clone();
             ring.add_assign(&mut expected, &lifted);
-            ring.add_lifted_assign(&mut sum, &poly, special);
+            ring.add_times_special_assign(&mut sum, &poly, special);
             prop_assert_eq!(sum, expected);
             prop_assert_eq!(ring.mod_down(lifted, special), poly);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::gadget::DigitSource;
 use super::poly::LimbBlock;
-use super::rns::{BaseConverter, TARGET_BLOCK, Terms};
+use super::rns::{BaseConverter, CrtDigits, TARGET_BLOCK};
 use super::{Basis, Digits, Domain, PackedPoly, Poly, Ring};
 
 /// What to multiply with a key, and what to do on the way. Polynomials are in the NTT domain.
@@ -33,7 +33,7 @@ pub struct KeySwitch<'a> {
 
 impl Ring {
     /// The images of `round((P·addends[h] + Σ digits[i]·key[i].h) / (P·D))` for both halves h of the
-    /// key: bit for bit what [`Ring::gadget_product`], [`Ring::add_lifted_assign`], [`Ring::mod_down`]
+    /// key: bit for bit what [`Ring::gadget_product`], [`Ring::add_times_special_assign`], [`Ring::mod_down`]
     /// and [`Ring::automorphism`] do in turn.
     ///
     /// # Panics
@@ -47,7 +47,7 @@ impl Ring {
             assert!(basis.is_subset(addend.basis()), "an addend lacks primes of {basis:?}");
         }
         let target = basis.union(special);
-        let pass = Pass {
+        let pass = KeySwitchPass {
             ring: self,
             switch,
             digits: DigitSource::new(self, switch.digits, target),
@@ -74,7 +74,7 @@ impl Ring {
 }
 
 /// A key switch under way.
-struct Pass<'a> {
+struct KeySwitchPass<'a> {
     ring: &'a Ring,
     switch: &'a KeySwitch<'a>,
     digits: DigitSource<'a>,
@@ -84,9 +84,9 @@ struct Pass<'a> {
     division: Arc<BaseConverter>,
 }
 
-impl Pass<'_> {
+impl KeySwitchPass<'_> {
     /// The remainders of the division.
-    fn remainders(&self) -> (Terms, Terms) {
+    fn remainders(&self) -> (CrtDigits, CrtDigits) {
         let (ring, KeySwitch { key, dropped, addends, .. }) = (self.ring, *self.switch);
         let (mut x0, mut x1) = self.scratch(self.division.sources());
         x0.for_each_block_pair(&mut x1, TARGET_BLOCK, |indices, mut x0, mut x1| {
@@ -102,7 +102,7 @@ impl Pass<'_> {
         });
         let terms = |mut residues: Poly| {
             residues.set_domain(Domain::Coefficient);
-            Terms::from_residues(ring, Arc::clone(&self.division), residues)
+            CrtDigits::from_residues(ring, Arc::clone(&self.division), residues)
         };
         rayon::join(|| terms(x0), || terms(x1))
     }
@@ -110,13 +110,13 @@ impl Pass<'_> {
     /// The quotients modulo the primes of a block.
     fn quotients(
         &self,
-        remainders: &(Terms, Terms),
+        remainders: &(CrtDigits, CrtDigits),
         indices: &[usize],
         (x0, x1): (&mut LimbBlock<'_>, &mut LimbBlock<'_>),
     ) {
         let (ring, KeySwitch { key, addends, .. }) = (self.ring, *self.switch);
         self.digits.inner_products(ring, key, indices, (&mut *x0, &mut *x1), |_, _| ());
-        let finish = |x: &mut LimbBlock<'_>, remainder: &Terms, addend: Option<&Poly>| {
+        let finish = |x: &mut LimbBlock<'_>, remainder: &CrtDigits, addend: Option<&Poly>| {
             remainder.divide(ring, Domain::Ntt, indices, x);
             let Some(addend) = addend else { return };
             for (&i, x) in indices.iter().zip(x.iter_mut()) {
@@ -147,7 +147,7 @@ mod tests {
         let (u0, u1) = ring.gadget_product(basis.union(special), digits, key);
         let [c0, c1] = [(u0, addends[0]), (u1, addends[1])].map(|(mut u, addend)| {
             if let Some(addend) = addend {
-                ring.add_lifted_assign(&mut u, &addend.restricted(basis), special);
+                ring.add_times_special_assign(&mut u, &addend.restricted(basis), special);
             }
             let divided = ring.mod_down(u, special.union(dropped));
             ring.automorphism(&divided, galois_element)

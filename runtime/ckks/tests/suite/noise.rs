@@ -171,7 +171,7 @@ fn linear_transforms() {
                 (Term { output: 0, input: 0, giant, baby }, diagonal.clone())
             });
             let transform = LinearTransform::new(&b.s.context, shape, terms, usize::MAX).unwrap();
-            let result = b.s.evaluator.transform(&[x], &transform).unwrap().remove(0);
+            let result = b.s.evaluator.linear_transform(&[x], &transform).unwrap().remove(0);
             let at = |j: usize, shift: i64| (j + shift as usize) % b.slots;
             let expected = (0..b.slots)
                 .map(|j| {

@@ -49,7 +49,7 @@ proptest! {
         let (a, b) = (s.random(8), s.random(8));
         let (x, y) = (s.encrypt(&a), s.encrypt(&b));
         let mut sum = s.evaluator.tensor(&x, &y).unwrap();
-        s.evaluator.add_tensor_assign(&mut sum, &s.evaluator.tensor(&x, &x).unwrap()).unwrap();
+        s.evaluator.add_degree2_assign(&mut sum, &s.evaluator.tensor(&x, &x).unwrap()).unwrap();
         let expected: Vec<Complex64> = a.iter().zip(&b).map(|(a, b)| a * b + a * a).collect();
         assert_near(&s.decrypt(&s.evaluator.relinearize(&sum).unwrap()), &expected);
         assert_near(&s.decrypt(&s.evaluator.relinearize_rescale(&sum).unwrap()), &expected);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::*;
 use pic_ckks::model::giants::GiantSteps;
-use pic_ckks::model::work::Counter;
+use pic_ckks::model::op_counts::OpCounter;
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
     Complex64, ComplexPart, Error, Hoisting, KeyRequest, LinearTransform, Term, TransformShape,
@@ -80,7 +80,7 @@ proptest! {
         prop_assert_eq!(transform.bytes(), estimate + compact);
         prop_assert!(transform.rotations().iter().all(|r| rotations.contains(r)));
 
-        let results = s.evaluator.transform(&encrypted, &transform).unwrap();
+        let results = s.evaluator.linear_transform(&encrypted, &transform).unwrap();
         prop_assert_eq!(results.len(), outputs);
         for (o, result) in results.iter().enumerate() {
             prop_assert_eq!((result.level(), result.scale()), (shape.levels - 1, output_scale));
@@ -134,7 +134,7 @@ fn giant_steps_share_the_keys_that_the_model_lists() {
             let transform = transform.unwrap();
             let values = s.random_real(slots);
             let x = s.encrypt_real(&values);
-            let results = s.evaluator.transform(std::slice::from_ref(&x), &transform)?;
+            let results = s.evaluator.linear_transform(std::slice::from_ref(&x), &transform)?;
             for (output, result) in results.iter().enumerate() {
                 let at = |j: usize, by: i64| (j as i64 + by).rem_euclid(slots as i64) as usize;
                 let entry = |j| -> f64 {
@@ -190,11 +190,12 @@ fn diagonals_may_repeat() {
                 (Term { output: 0, input: 0, giant: k / 4 * 4, baby: k % 4 }, diagonal.clone())
             });
             let transform = LinearTransform::new(&s.context, shape, terms, usize::MAX).unwrap();
-            let counter = Counter::new(s.context.parameters(), 0..0);
+            let counter = OpCounter::new(s.context.parameters(), 0..0);
             let predicted = 12 * counter.diagonal_bytes(2, period, hoisting);
             assert_eq!(transform.bytes() as u64, predicted);
             bytes.push(predicted);
-            let result = s.evaluator.transform(std::slice::from_ref(&x), &transform).unwrap();
+            let result =
+                s.evaluator.linear_transform(std::slice::from_ref(&x), &transform).unwrap();
             let result = s.decrypt(&result[0]);
             for j in 0..slots {
                 let term = |(k, diagonal): (usize, &Vec<f64>)| {
@@ -257,8 +258,9 @@ fn malformed_transforms_are_refused() {
 
     let transform = new(good, vec![(Term { baby: 1, ..term }, 4)]).unwrap();
     let x = s.encrypt_real(&[1.0; 4]);
-    let apply =
-        |inputs: &[pic_ckks::Ciphertext]| s.evaluator.transform(inputs, &transform).unwrap_err();
+    let apply = |inputs: &[pic_ckks::Ciphertext]| {
+        s.evaluator.linear_transform(inputs, &transform).unwrap_err()
+    };
     assert_eq!(apply(&[]), Error::InputCount { expected: 1, actual: 0 });
     assert_eq!(apply(std::slice::from_ref(&x)), Error::MissingRotationKey { rotation: 1 });
     let mut other = x.clone();
@@ -285,5 +287,5 @@ fn nothing_comes_of_nothing() {
     };
     let terms: Vec<(Term, Vec<f64>)> = Vec::new();
     let transform = LinearTransform::new(&s.context, shape, terms, 0).unwrap();
-    assert!(s.evaluator.transform(&[], &transform).unwrap().is_empty());
+    assert!(s.evaluator.linear_transform(&[], &transform).unwrap().is_empty());
 }

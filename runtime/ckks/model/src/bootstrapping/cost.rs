@@ -6,21 +6,21 @@ use super::{BootstrappingPlan, Stage, StageStep};
 use crate::KeyRequest;
 use crate::chebyshev::ChebyshevPlan;
 use crate::giants::GiantSteps;
-use crate::work::{Counter, Hoisting, TransformSteps, Work};
+use crate::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
 
 impl BootstrappingPlan {
     /// The work of bootstrapping to a number of application levels.
-    pub fn cost(&self, target: usize) -> Work {
+    pub fn cost(&self, target: usize) -> OpCounts {
         self.cost_with(&self.eval_mod().exponential(), target)
     }
 
     /// [`BootstrappingPlan::cost`], given the plan of EvalMod's polynomial, which takes long to make.
-    pub(super) fn cost_with(&self, exponential: &ChebyshevPlan, target: usize) -> Work {
+    pub(super) fn cost_with(&self, exponential: &ChebyshevPlan, target: usize) -> OpCounts {
         let parameters = self.parameters();
-        let counter = Counter::new(parameters, self.omitted(target));
+        let counter = OpCounter::new(parameters, self.omitted(target));
         let (top, eval_mod) = (parameters.max_level(), self.eval_mod_level());
         let all = counter.primes(top);
-        let transforms = |steps: Vec<StageStep>| -> Work {
+        let transforms = |steps: Vec<StageStep>| -> OpCounts {
             steps.iter().map(|step| linear(&counter, step)).sum()
         };
         // Each switch raises c1, multiplies by a pair of one digit and divides by one special prime;
@@ -36,7 +36,7 @@ impl BootstrappingPlan {
         let reduction = counter.polynomial(exponential, eval_mod) + products;
         let fold = match self.folds() {
             true => counter.key_switch(self.input_level()) + counter.key_switch(0),
-            false => Work::default(),
+            false => OpCounts::default(),
         };
         transforms(self.slots_to_coeffs())
             + fold
@@ -74,7 +74,7 @@ impl BootstrappingPlan {
 
     /// Bytes of the matrices in transformed form.
     pub fn matrix_bytes(&self) -> u64 {
-        let counter = Counter::new(self.parameters(), 0..0);
+        let counter = OpCounter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
         let bytes = |step: StageStep| {
             let StageStep { stage, period, level, .. } = step;
@@ -98,7 +98,7 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
 }
 
 /// The work of a stage.
-pub(super) fn linear(counter: &Counter<'_>, step: &StageStep) -> Work {
+pub(super) fn linear(counter: &OpCounter<'_>, step: &StageStep) -> OpCounts {
     let (babies, giants) = rotations_of(&step.stage);
     let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
     let period = step.period;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{BootstrappingPlan, Order, SlotData};
-use crate::Prices;
+use crate::UnitCosts;
 use crate::security::sparse_security;
 
 impl fmt::Display for BootstrappingPlan {
@@ -79,7 +79,7 @@ impl fmt::Display for BootstrappingPlan {
             error.mean_bits(),
             error.minimum_bits()
         )?;
-        let seconds = |target| Prices::REFERENCE.seconds(self.cost(target));
+        let seconds = |target| UnitCosts::REFERENCE.seconds(self.cost(target));
         write!(
             f,
             "cost: {:.3} s on one thread for {} levels, {:.3} s for none; keys {} MiB, matrices {} MiB",

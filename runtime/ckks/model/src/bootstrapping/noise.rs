@@ -24,9 +24,9 @@ use super::estimate::{Component, ErrorEstimate};
 use super::{BootstrappingPlan, EvalMod, Order, SlotData, StageStep, failure};
 use crate::chebyshev::ChebyshevPlan;
 use crate::noise::{GiantStep, NoiseModel, Signal};
+use crate::op_counts::Hoisting;
 use crate::security::ERROR_STD;
 use crate::square;
-use crate::work::Hoisting;
 
 /// Values at which errors of real data are estimated: above zero, where they are those below with
 /// the other sign.

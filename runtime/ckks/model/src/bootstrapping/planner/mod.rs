@@ -1,6 +1,6 @@
 //! Finds the cheapest plan that is precise, secure and reliable enough.
 //!
-//! The two halves of the question hardly depend on each other. *Sizes* of primes, ratio and polynomial
+//! The two halves of the question hardly depend on each other. *PrimeSizes* of primes, ratio and polynomial
 //! follow from the precision wanted: each is made as small as it may be when everything else is
 //! generous. *Structures*, how many stages the transforms have and how keys are cut into digits,
 //! decide what a plan costs; those whose modulus fits the ring are tried in the order of cost, and the
@@ -9,8 +9,8 @@
 //! SlotsToCoeffs always comes first: the conventional order spreads the error of a coefficient over all
 //! slots, and its SlotsToCoeffs works on more limbs.
 
-mod sizes;
-mod structures;
+mod factorizations;
+mod prime_sizes;
 
 use std::ops::RangeInclusive;
 
@@ -23,8 +23,8 @@ use super::{
 use crate::parameters::{LOG_N_RANGE, ParametersError};
 use crate::security::{max_log_qp, max_log_sparse_modulus};
 use crate::{Parameters, SecurityLevel};
-use sizes::{STEP, Sizes};
-use structures::{Candidate, Structure};
+use factorizations::{Candidate, StageFactorization};
+use prime_sizes::{PrimeSizes, STEP};
 
 /// The order of the steps of all plans that are found.
 const ORDER: Order = Order::SlotsToCoeffsFirst;
@@ -188,8 +188,8 @@ impl BootstrappingRequest {
 
     fn build(
         &self,
-        sizes: &Sizes,
-        structure: &Structure,
+        sizes: &PrimeSizes,
+        structure: &StageFactorization,
         special: &[f64],
         security: SecurityLevel,
     ) -> Result<BootstrappingPlan, PlanningError> {
@@ -202,8 +202,8 @@ impl BootstrappingRequest {
     fn with_parameters(
         &self,
         parameters: Parameters,
-        sizes: &Sizes,
-        structure: &Structure,
+        sizes: &PrimeSizes,
+        structure: &StageFactorization,
     ) -> Result<BootstrappingPlan, PlanningError> {
         Ok(BootstrappingPlan::new(BootstrappingSpec {
             parameters,
@@ -222,8 +222,8 @@ impl BootstrappingRequest {
         })?)
     }
 
-    /// Sizes of the chain's primes.
-    fn chain(&self, sizes: &Sizes, structure: &Structure) -> Vec<f64> {
+    /// PrimeSizes of the chain's primes.
+    fn chain(&self, sizes: &PrimeSizes, structure: &StageFactorization) -> Vec<f64> {
         let slots_to_coeffs = vec![sizes.slots_to_coeffs; structure.slots_to_coeffs.len()];
         let application = vec![self.log_scale; self.levels];
         let back = vec![sizes.coeffs_to_slots; structure.coeffs_to_slots.len()];
@@ -238,7 +238,7 @@ impl BootstrappingRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Prices;
+    use crate::UnitCosts;
 
     const REQUEST: BootstrappingRequest = BootstrappingRequest {
         log_n: 15,
@@ -254,7 +254,7 @@ mod tests {
     };
 
     fn seconds(plan: &BootstrappingPlan) -> f64 {
-        Prices::REFERENCE.seconds(plan.cost(plan.levels()))
+        UnitCosts::REFERENCE.seconds(plan.cost(plan.levels()))
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
         assert!(cost(5, 9.0) < all);
         assert!(cost(3, 13.0) < all);
         let plan = REQUEST.plan().unwrap();
-        let seconds = |target| Prices::REFERENCE.seconds(plan.cost(target));
+        let seconds = |target| UnitCosts::REFERENCE.seconds(plan.cost(target));
         for target in 0..5 {
             assert!(seconds(target) < seconds(target + 1));
         }

@@ -8,12 +8,12 @@ pub(crate) type KeyId = [u8; 32];
 
 /// The program and the secret key for which something was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct KeyBinding {
     pub(crate) program: ProgramHash,
     pub(crate) key: KeyId,
 }
 
-impl Origin {
+impl KeyBinding {
     /// Refuses `what` if it was made for another program or key.
     pub(crate) fn check(&self, what: &'static str, found: &Self) -> Result<(), Error> {
         check_program(what, self.program, found.program)?;

@@ -15,7 +15,7 @@ use crate::primes::residue_bytes;
 
 /// Elementary work of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Work {
+pub struct OpCounts {
     /// Number-theoretic transforms, in coefficients × log2 N.
     pub transforms: f64,
     /// Modular multiplications, in coefficients.
@@ -26,7 +26,7 @@ pub struct Work {
     pub words: f64,
 }
 
-impl Add for Work {
+impl Add for OpCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -39,13 +39,13 @@ impl Add for Work {
     }
 }
 
-impl AddAssign for Work {
+impl AddAssign for OpCounts {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
-impl Mul<usize> for Work {
+impl Mul<usize> for OpCounts {
     type Output = Self;
 
     fn mul(self, times: usize) -> Self {
@@ -59,7 +59,7 @@ impl Mul<usize> for Work {
     }
 }
 
-impl Sum for Work {
+impl Sum for OpCounts {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), Self::add)
     }
@@ -107,21 +107,21 @@ const MIN_RESIDUES: usize = 16;
 
 /// Counts the work of operations at a level, on all primes up to it but some.
 #[derive(Debug, Clone)]
-pub struct Counter<'a> {
+pub struct OpCounter<'a> {
     parameters: &'a Parameters,
     omitted: Range<usize>,
 }
 
-impl<'a> Counter<'a> {
+impl<'a> OpCounter<'a> {
     /// For ciphertexts without the `omitted` chain primes.
     pub fn new(parameters: &'a Parameters, omitted: Range<usize>) -> Self {
         Self { parameters, omitted }
     }
 
-    /// Work on whole limbs.
-    pub fn limbs(&self, transforms: usize, multiplications: usize, conversions: usize) -> Work {
+    /// OpCounts on whole limbs.
+    pub fn limbs(&self, transforms: usize, multiplications: usize, conversions: usize) -> OpCounts {
         let n = self.parameters.degree() as f64;
-        Work {
+        OpCounts {
             transforms: transforms as f64 * n * f64::from(self.parameters.log_n()),
             multiplications: multiplications as f64 * n,
             conversions: conversions as f64 * n,
@@ -130,13 +130,13 @@ impl<'a> Counter<'a> {
     }
 
     /// Reading or writing whole limbs.
-    fn moved(&self, limbs: usize) -> Work {
-        Work { words: (limbs * self.parameters.degree()) as f64, ..Work::default() }
+    fn moved(&self, limbs: usize) -> OpCounts {
+        OpCounts { words: (limbs * self.parameters.degree()) as f64, ..OpCounts::default() }
     }
 
     /// Reading bytes.
-    fn read(&self, bytes: u64) -> Work {
-        Work { words: bytes as f64 / 8.0, ..Work::default() }
+    fn read(&self, bytes: u64) -> OpCounts {
+        OpCounts { words: bytes as f64 / 8.0, ..OpCounts::default() }
     }
 
     /// Chain primes of a ciphertext.
@@ -162,57 +162,57 @@ impl<'a> Counter<'a> {
     }
 
     /// Cutting a polynomial into digits and raising each to all primes.
-    fn decompose(&self, level: usize) -> Work {
+    fn decompose(&self, level: usize) -> OpCounts {
         let (all, own) = (self.extended(level), self.primes(level));
         let raise = |size| self.limbs(all - size, 0, size * (all - size));
         self.limbs(own, own, 0) + self.digits(level).map(raise).sum()
     }
 
     /// Products of all digits with both halves of a key.
-    fn inner_product(&self, level: usize) -> Work {
+    fn inner_product(&self, level: usize) -> OpCounts {
         let limbs = 2 * self.digits(level).count() * self.extended(level);
         self.limbs(0, limbs, 0) + self.read(self.key_bytes(level))
     }
 
     /// Dividing one polynomial by `dropped` of its primes, with `left` remaining.
-    pub fn divide(&self, dropped: usize, left: usize) -> Work {
+    pub fn divide(&self, dropped: usize, left: usize) -> OpCounts {
         self.limbs(dropped + left, left, dropped * left)
     }
 
     /// A rotation or conjugation.
-    pub fn key_switch(&self, level: usize) -> Work {
+    pub fn key_switch(&self, level: usize) -> OpCounts {
         let division = self.divide(self.parameters.special().len(), self.primes(level));
         self.decompose(level) + self.inner_product(level) + division * 2
     }
 
     /// Dividing both halves by the special primes and the last prime of the chain.
-    fn divide_rescale(&self, level: usize) -> Work {
+    fn divide_rescale(&self, level: usize) -> OpCounts {
         self.divide(self.parameters.special().len() + 1, self.primes(level) - 1) * 2
     }
 
-    fn relinearize_rescale(&self, level: usize) -> Work {
+    fn relinearize_rescale(&self, level: usize) -> OpCounts {
         let lift = self.limbs(0, 2 * self.primes(level), 0);
         self.decompose(level) + self.inner_product(level) + lift + self.divide_rescale(level)
     }
 
     /// Dropping the last prime of the chain.
-    pub fn rescale(&self, level: usize) -> Work {
+    pub fn rescale(&self, level: usize) -> OpCounts {
         self.divide(1, self.primes(level) - 1) * 2
     }
 
     /// A product of ciphertexts, relinearised and rescaled.
-    pub fn product(&self, level: usize) -> Work {
+    pub fn product(&self, level: usize) -> OpCounts {
         self.tensor(level) + self.relinearize_rescale(level)
     }
 
     /// Four products of polynomials that give three.
-    fn tensor(&self, level: usize) -> Work {
+    fn tensor(&self, level: usize) -> OpCounts {
         let primes = self.primes(level);
         self.limbs(0, 4 * primes, 0) + self.moved(7 * primes)
     }
 
     /// A linear transform, its diagonals held in transformed form.
-    pub fn linear(&self, steps: &TransformSteps, level: usize, hoisting: Hoisting) -> Work {
+    pub fn linear(&self, steps: &TransformSteps, level: usize, hoisting: Hoisting) -> OpCounts {
         let primes = self.primes(level);
         let divide = self.divide(self.parameters.special().len(), primes);
         let held = self.held(level, hoisting).count();
@@ -248,16 +248,16 @@ impl<'a> Counter<'a> {
     }
 
     /// A polynomial of an operand at a level.
-    pub fn polynomial(&self, plan: &ChebyshevPlan, level: usize) -> Work {
+    pub fn polynomial(&self, plan: &ChebyshevPlan, level: usize) -> OpCounts {
         let power = |index| self.product(level + 1 - power_depth(index) as usize);
-        let powers: Work = plan.powers().iter().map(|p| power(p.index)).sum();
+        let powers: OpCounts = plan.powers().iter().map(|p| power(p.index)).sum();
         powers + self.node(plan.root(), level + 1 - plan.depth() as usize)
     }
 
     /// A node whose terms are summed at a level.
-    fn node(&self, node: &Node, level: usize) -> Work {
+    fn node(&self, node: &Node, level: usize) -> OpCounts {
         if node.is_folded_alone() {
-            return Work::default();
+            return OpCounts::default();
         }
         let quotients = node.products.iter().map(|p| self.node(&p.quotient, level + 1)).sum();
         let (linear, products) = (node.linear.len(), node.products.len());
@@ -296,14 +296,14 @@ impl<'a> Counter<'a> {
 mod tests {
     use super::*;
     use crate::SecurityLevel;
-    use crate::prices::{Prices, hoisting};
+    use crate::unit_costs::{UnitCosts, hoisting};
 
     fn parameters() -> Parameters {
         let moduli = [50.0, 40.0, 40.0, 40.0, 40.0, 40.0];
         Parameters::from_bits(13, &moduli, &[49.0; 2], 3, SecurityLevel::Insecure).unwrap()
     }
 
-    fn limbs(work: Work) -> [f64; 3] {
+    fn limbs(work: OpCounts) -> [f64; 3] {
         [work.transforms / 13.0, work.multiplications, work.conversions].map(|x| x / 8192.0)
     }
 
@@ -311,17 +311,17 @@ mod tests {
     fn a_key_switch_matches_a_hand_count() {
         let p = parameters();
         // Level 4: digits of 2, 2 and 1 primes raised to 7, then two divisions by 2 leaving 5.
-        let work = Counter::new(&p, 0..0).key_switch(4);
+        let work = OpCounter::new(&p, 0..0).key_switch(4);
         assert_eq!(limbs(work), [5. + 16. + 14., 5. + 2. * 3. * 7. + 10., 10. + 10. + 6. + 20.]);
         // Without primes 2 and 3: digits of 2 and 1 primes raised to 5.
-        let work = Counter::new(&p, 2..4).key_switch(4);
+        let work = OpCounter::new(&p, 2..4).key_switch(4);
         assert_eq!(limbs(work), [3. + 7. + 10., 3. + 2. * 2. * 5. + 6., 6. + 4. + 12.]);
     }
 
     #[test]
     fn a_polynomial_is_its_products_and_sums() {
         let p = parameters();
-        let counter = Counter::new(&p, 0..0);
+        let counter = OpCounter::new(&p, 0..0);
         // 1 + 2·T_1 + T_2 is (2 + 2·T_1)·T_1, as T_1² = (1 + T_2)/2: a scalar product, then a product
         // one level below.
         let plan = ChebyshevPlan::new(&[1.0, 2.0, 1.0]).unwrap();
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn transforms_cost_their_rotations() {
         let p = parameters();
-        let counter = Counter::new(&p, 0..0);
+        let counter = OpCounter::new(&p, 0..0);
         let period = p.max_slots();
         let steps = TransformSteps {
             inputs: 1,
@@ -344,8 +344,9 @@ mod tests {
             paired: 0,
             period,
         };
-        let work = |steps| Prices::REFERENCE.seconds(counter.linear(&steps, 5, Hoisting::Double));
-        let rotation = Prices::REFERENCE.seconds(counter.key_switch(5));
+        let work =
+            |steps| UnitCosts::REFERENCE.seconds(counter.linear(&steps, 5, Hoisting::Double));
+        let rotation = UnitCosts::REFERENCE.seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
         let babies = work(steps) - work(TransformSteps { babies: 0, ..steps });
         assert!(babies < 0.5 * 3.0 * rotation);
@@ -360,7 +361,7 @@ mod tests {
     #[test]
     fn many_diagonals_a_rotation_are_hoisted_once() {
         let p = parameters();
-        let counter = Counter::new(&p, 0..0);
+        let counter = OpCounter::new(&p, 0..0);
         let steps = |products| TransformSteps {
             inputs: 1,
             outputs: 1,

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::structures::{Structure, splits};
+use super::factorizations::{StageFactorization, splits};
 use super::{
     BootstrappingRequest, LARGEST, MARGIN, MOST_EVAL_MOD_LEVELS, PlanningError, SMALLEST, UNIFORM,
 };
@@ -11,10 +11,10 @@ use crate::bootstrapping::failure::smallest_bound;
 use crate::bootstrapping::{EvalMod, SlotData};
 use crate::chebyshev::{ChebyshevPlan, MAX_DEGREE};
 
-/// Sizes are searched in steps of this many bits.
+/// PrimeSizes are searched in steps of this many bits.
 pub(super) const STEP: f64 = 0.5;
 
-type Field = fn(&mut Sizes) -> &mut f64;
+type Field = fn(&mut PrimeSizes) -> &mut f64;
 
 /// Bits that each size but that of EvalMod may cost.
 const LOSS: f64 = 0.1;
@@ -33,9 +33,9 @@ const LARGEST_Q0: f64 = 49.5;
 /// Squarings in EvalMod, at most.
 const MOST_SQUARINGS: u32 = 4;
 
-/// Sizes in bits, and the polynomial.
+/// PrimeSizes in bits, and the polynomial.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes {
+pub(super) struct PrimeSizes {
     pub(super) ratio: f64,
     pub(super) q0: f64,
     pub(super) slots_to_coeffs: f64,
@@ -47,13 +47,13 @@ pub(super) struct Sizes {
     pub(super) polynomial: EvalMod,
 }
 
-impl Sizes {
+impl PrimeSizes {
     /// log2 of the scale of EvalMod's input.
     pub(super) fn eval_mod_scale(&self) -> f64 {
         self.eval_mod + self.excess[0]
     }
 
-    /// Sizes of the primes of EvalMod, the first one last: squaring brings one scale to the next.
+    /// PrimeSizes of the primes of EvalMod, the first one last: squaring brings one scale to the next.
     pub(super) fn eval_mod_primes(&self) -> Vec<f64> {
         let [first, second] = self.excess;
         let mut primes = vec![self.eval_mod; self.polynomial.depth()];
@@ -66,7 +66,7 @@ impl Sizes {
 
 impl BootstrappingRequest {
     /// For each number of squarings and harmonics, the smallest sizes that are precise enough.
-    pub(super) fn sizes(&self) -> Result<Vec<Sizes>, PlanningError> {
+    pub(super) fn sizes(&self) -> Result<Vec<PrimeSizes>, PlanningError> {
         let mut best = f64::NEG_INFINITY;
         let mut found = Vec::new();
         let choices = (1..=2).flat_map(|h| (0..=MOST_SQUARINGS).map(move |s| (h, s)));
@@ -93,7 +93,7 @@ impl BootstrappingRequest {
     }
 
     /// The largest sizes, with the smallest polynomial that is good enough.
-    fn generous(&self, harmonics: u32, squarings: u32) -> Option<Sizes> {
+    fn generous(&self, harmonics: u32, squarings: u32) -> Option<PrimeSizes> {
         /// The polynomial's error is this many bits below the error wanted.
         const BELOW: f64 = 3.0;
         /// There are at least two levels, with primes of their own.
@@ -110,7 +110,7 @@ impl BootstrappingRequest {
             .map(|degree| EvalMod { bound, degree, squarings, harmonics })
             .take_while(|eval_mod| eval_mod.depth() <= MOST_EVAL_MOD_LEVELS as usize)
             .find(|eval_mod| eval_mod.largest_error() < error)?;
-        Some(Sizes {
+        Some(PrimeSizes {
             ratio,
             q0: ((self.sparse_limit() + OVER_HALF) / 2.0).min(LARGEST_Q0),
             slots_to_coeffs: LARGEST,
@@ -124,13 +124,13 @@ impl BootstrappingRequest {
     /// Each size made as small as it may be, those of EvalMod first, of which there are most primes.
     fn shrunk(
         &self,
-        generous: Sizes,
+        generous: PrimeSizes,
         polynomial: &ChebyshevPlan,
-    ) -> Result<Option<Sizes>, PlanningError> {
+    ) -> Result<Option<PrimeSizes>, PlanningError> {
         let mut floor = self.wanted() + 3.0 * LOSS;
-        let mut best: Option<(f64, Sizes)> = None;
+        let mut best: Option<(f64, PrimeSizes)> = None;
         for excess in EXCESSES {
-            let sizes = Sizes { excess, eval_mod: LARGEST - 2.0 * excess[1], ..generous };
+            let sizes = PrimeSizes { excess, eval_mod: LARGEST - 2.0 * excess[1], ..generous };
             if self.bits(&sizes, polynomial)? < floor {
                 continue;
             }
@@ -156,12 +156,12 @@ impl BootstrappingRequest {
     /// One size made as small as it may be with `floor` bits, which its present value gives.
     fn smallest(
         &self,
-        mut sizes: Sizes,
+        mut sizes: PrimeSizes,
         field: Field,
         lowest: f64,
         floor: f64,
         polynomial: &ChebyshevPlan,
-    ) -> Result<Sizes, PlanningError> {
+    ) -> Result<PrimeSizes, PlanningError> {
         let highest = *field(&mut sizes);
         let (mut enough, mut too_many) = (0, ((highest - lowest) / STEP).floor() as usize + 1);
         while too_many - enough > 1 {
@@ -175,11 +175,11 @@ impl BootstrappingRequest {
     }
 
     /// Estimated minimum bits with these sizes and a generous structure.
-    fn bits(&self, sizes: &Sizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
+    fn bits(&self, sizes: &PrimeSizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
         let log_slots = self.transform_slots().trailing_zeros();
         let halves = |parts| splits(log_slots, parts).next().unwrap_or_else(|| vec![log_slots]);
         let structure =
-            Structure { slots_to_coeffs: halves(2), coeffs_to_slots: halves(3), digit: 2 };
+            StageFactorization { slots_to_coeffs: halves(2), coeffs_to_slots: halves(3), digit: 2 };
         let special = [LARGEST; 3];
         let plan = self.build(sizes, &structure, &special, SecurityLevel::Insecure)?;
         Ok(plan.error_with(polynomial, UNIFORM).minimum_bits())

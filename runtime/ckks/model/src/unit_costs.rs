@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::KernelSet;
-use crate::work::{Counter, Hoisting, TransformSteps, Work};
+use crate::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
 
-/// Prices of elementary work, in seconds on one thread.
+/// UnitCosts of elementary work, in seconds on one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prices {
+pub struct UnitCosts {
     /// Per coefficient × log2 N of a transform.
     pub transform: f64,
     /// Per coefficient of a modular multiplication.
@@ -23,7 +23,7 @@ pub struct Prices {
 
 /// What is shipped for one kernel set.
 struct Row {
-    prices: Prices,
+    prices: UnitCosts,
     /// How many times faster two threads are than one.
     two_threads: f64,
 }
@@ -45,20 +45,20 @@ impl Row {
     }
 }
 
-/// Prices of a transform, a multiplication, a conversion and a word, and the gain of two threads.
+/// UnitCosts of a transform, a multiplication, a conversion and a word, and the gain of two threads.
 const fn row([transform, multiplication, conversion, word]: [f64; 4], two_threads: f64) -> Row {
-    Row { prices: Prices { transform, multiplication, conversion, word }, two_threads }
+    Row { prices: UnitCosts { transform, multiplication, conversion, word }, two_threads }
 }
 
-/// The hoisting that takes a linear transform the least time at [`Prices::REFERENCE`]: the same whatever machine plans and
+/// The hoisting that takes a linear transform the least time at [`UnitCosts::REFERENCE`]: the same whatever machine plans and
 /// whatever machine executes.
-pub fn hoisting(counter: &Counter, steps: &TransformSteps, level: usize) -> Hoisting {
-    let seconds = |hoisting| Prices::REFERENCE.seconds(counter.linear(steps, level, hoisting));
+pub fn hoisting(counter: &OpCounter, steps: &TransformSteps, level: usize) -> Hoisting {
+    let seconds = |hoisting| UnitCosts::REFERENCE.seconds(counter.linear(steps, level, hoisting));
     let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
     if is_single { Hoisting::Single } else { Hoisting::Double }
 }
 
-impl Prices {
+impl UnitCosts {
     /// The prices by which everything is decided that has to come out the same on every machine that plans or
     /// executes, as hoisting and bootstrapping.
     pub const REFERENCE: Self = Self::of(KernelSet::Ifma);
@@ -69,7 +69,7 @@ impl Prices {
     }
 
     /// Seconds on one thread.
-    pub fn seconds(&self, work: Work) -> f64 {
+    pub fn seconds(&self, work: OpCounts) -> f64 {
         work.transforms * self.transform
             + work.multiplications * self.multiplication
             + work.conversions * self.conversion
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_fastest_kernels_are_the_cheapest() {
         for pair in KernelSet::ALL.windows(2) {
-            let [a, b] = [pair[0], pair[1]].map(Prices::of);
+            let [a, b] = [pair[0], pair[1]].map(UnitCosts::of);
             assert!(a.are_sound() && b.are_sound());
             assert!(a.transform < b.transform && a.multiplication < b.multiplication);
             assert!(a.conversion < b.conversion);

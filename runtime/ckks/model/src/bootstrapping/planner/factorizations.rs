@@ -3,18 +3,18 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    BootstrappingRequest, LARGEST, MOST_EVAL_MOD_LEVELS, MOST_LEVELS, PlanningError, SMALLEST,
-    Sizes,
+    BootstrappingRequest, LARGEST, MOST_EVAL_MOD_LEVELS, MOST_LEVELS, PlanningError, PrimeSizes,
+    SMALLEST,
 };
 use crate::bootstrapping::LARGEST_RADIX;
 use crate::bootstrapping::StageStep;
 use crate::bootstrapping::cost::linear;
 use crate::chebyshev::ChebyshevPlan;
+use crate::op_counts::OpCounter;
 use crate::parameters::{ParametersError, ParametersSpec};
 use crate::primes::primes_near;
 use crate::security::ERROR_STD;
-use crate::work::Counter;
-use crate::{Parameters, Prices, SecurityLevel, square};
+use crate::{Parameters, SecurityLevel, UnitCosts, square};
 
 /// Stages of a transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
@@ -27,26 +27,26 @@ const MOST_CHAIN: usize = 1 + MOST_LEVELS + 2 * *STAGES.end() + MOST_EVAL_MOD_LE
 
 /// What costs.
 #[derive(Debug, Clone)]
-pub(super) struct Structure {
+pub(super) struct StageFactorization {
     pub(super) slots_to_coeffs: Vec<u32>,
     pub(super) coeffs_to_slots: Vec<u32>,
     /// Chain primes in a digit.
     pub(super) digit: usize,
 }
 
-/// Sizes with a structure.
+/// PrimeSizes with a structure.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    pub(super) sizes: Sizes,
-    pub(super) structure: Structure,
-    /// Sizes of the special primes.
+    pub(super) sizes: PrimeSizes,
+    pub(super) structure: StageFactorization,
+    /// PrimeSizes of the special primes.
     pub(super) special: Vec<f64>,
     pub(super) log_qp: f64,
     pub(super) seconds: f64,
 }
 
 impl BootstrappingRequest {
-    /// Sizes of the special primes: together a little larger than the largest digit, so that key
+    /// PrimeSizes of the special primes: together a little larger than the largest digit, so that key
     /// switching adds little to rounding; as few as possible; one that serves encapsulation.
     pub(super) fn special(&self, chain: &[f64], digit: usize) -> Option<Vec<f64>> {
         let q0 = chain[0];
@@ -69,7 +69,7 @@ impl BootstrappingRequest {
     /// All structures for the sizes; those too large for the ring without their cost.
     pub(super) fn candidates(
         &self,
-        sizes: Sizes,
+        sizes: PrimeSizes,
         limit: f64,
     ) -> Result<Vec<Candidate>, PlanningError> {
         let pool = Pool::new(self.log_n)?;
@@ -79,8 +79,11 @@ impl BootstrappingRequest {
         let mut candidates = Vec::new();
         for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
             let any = |parts| splits(log_slots, parts).next().expect("there is one");
-            let mut structure =
-                Structure { slots_to_coeffs: any(forth), coeffs_to_slots: any(back), digit: 1 };
+            let mut structure = StageFactorization {
+                slots_to_coeffs: any(forth),
+                coeffs_to_slots: any(back),
+                digit: 1,
+            };
             let chain = self.chain(&sizes, &structure);
             for digit in 1..=MOST_SPECIAL.min(chain.len()) {
                 // The whole of P is used by digits of this size only.
@@ -117,8 +120,8 @@ impl BootstrappingRequest {
         let Candidate { sizes, structure, special, .. } = candidate;
         let length = self.chain(sizes, structure).len();
         let parameters = pool.parameters(length, special.len(), structure.digit)?;
-        let counter = Counter::new(&parameters, 0..0);
-        let prices = Prices::REFERENCE;
+        let counter = OpCounter::new(&parameters, 0..0);
+        let prices = UnitCosts::REFERENCE;
         // The radices of one transform do not change the cost of the other.
         let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
             let mut best = (f64::INFINITY, stages.to_vec());
@@ -135,11 +138,11 @@ impl BootstrappingRequest {
         };
         let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
         let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {
-            let plan = plan(Structure { slots_to_coeffs, ..structure.clone() })?;
+            let plan = plan(StageFactorization { slots_to_coeffs, ..structure.clone() })?;
             Ok(seconds(plan.slots_to_coeffs()))
         })?;
         let back = cheapest(&structure.coeffs_to_slots, &|coeffs_to_slots| {
-            let plan = plan(Structure { coeffs_to_slots, ..structure.clone() })?;
+            let plan = plan(StageFactorization { coeffs_to_slots, ..structure.clone() })?;
             Ok(seconds(plan.coeffs_to_slots()))
         })?;
         (structure.slots_to_coeffs, structure.coeffs_to_slots) = (forth, back);

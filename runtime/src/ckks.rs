@@ -15,7 +15,7 @@ use pic_ckks::{
 use pic_ir::program::{Facts, LinearConstants, LinearFacts, Value, ValueId, VerifiedProgram};
 use pic_ir::transform::{BsgsSchedule, Diagonal, split_rotation};
 
-use crate::backend::Backend;
+use crate::engine::Engine;
 
 /// A program's constants, encoded, with the keys to use them.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ fn terms<'a>(
     facts.pairs.iter().map(term).chain(empty.map(zero))
 }
 
-impl Backend for &Ckks {
+impl Engine for &Ckks {
     type Ciphertext = Ciphertext;
     type Error = Error;
 

@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::backend::{Backend, execute};
+use crate::engine::{Engine, execute};
 use crate::sample::check_sample;
 
 /// A program with its constants expanded for execution in the clear.
@@ -176,8 +176,8 @@ impl Run<'_> {
 }
 
 /// A ciphertext is a vector with which its slots repeat: as long as the layout says, and between
-/// [`Backend::transform`] and [`Backend::add_bias`] as long as the diagonals.
-impl Backend for Run<'_> {
+/// [`Engine::transform`] and [`Engine::add_bias`] as long as the diagonals.
+impl Engine for Run<'_> {
     type Ciphertext = Vec<f64>;
     type Error = Infallible;
 

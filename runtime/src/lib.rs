@@ -7,8 +7,8 @@
 //! | `client` | makes keys, encrypts, decrypts (feature `client`) |
 //! | `sharing` | decrypted answers for others to see (feature `client`) |
 //! | `server` | runs programs on ciphertexts (feature `server`) |
-//! | [`backend`] | what a program does, operation by operation |
-//! | [`clear`], `ckks` | the two backends |
+//! | [`engine`] | what a program does, operation by operation |
+//! | [`clear`], `ckks` | the two engines |
 //! | [`container`] | the format of all files |
 //! | [`sample`] | which samples a program can answer |
 //! | [`machine`] | what this process runs on |
@@ -18,7 +18,7 @@
 
 pub mod answer;
 pub mod artifact;
-pub mod backend;
+pub mod engine;
 #[cfg(any(feature = "client", feature = "server"))]
 mod ciphertexts;
 #[cfg(feature = "server")]

@@ -25,7 +25,7 @@ use pic_ir::program::VerifiedProgram;
 
 use crate::Error;
 use crate::artifact::Artifact;
-use crate::backend::{Computed, Step, execute};
+use crate::engine::{Computed, Step, execute};
 use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
 use crate::evaluation_keys::EvaluationKeyFile;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use pic_runtime::backend::Step;
+use pic_runtime::engine::Step;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -16,7 +16,7 @@
 //!   says, at the output scale of the program's bootstrapping plan.
 //!
 //! A program is complete: nothing is decided at run time. What follows from it, as the evaluation plans of its
-//! polynomials, is found once, by [`Program::verify`], and kept in a [`VerifiedProgram`], which is all that backends
+//! polynomials, is found once, by [`Program::verify`], and kept in a [`VerifiedProgram`], which is all that engines
 //! take.
 //!
 //! # Invariants ([`Program::verify`])

@@ -1,6 +1,6 @@
 //! A program whose invariants hold, with the facts that follow from it, each computed once.
 //!
-//! Backends, cost, memory and noise take nothing else, so that a program that was not verified cannot reach them,
+//! Engines, cost, memory and noise take nothing else, so that a program that was not verified cannot reach them,
 //! and none of them derives again what another one has derived.
 
 use std::collections::BTreeMap;

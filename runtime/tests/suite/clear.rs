@@ -1,4 +1,4 @@
-//! The clear backend against the definition of programs.
+//! The clear engine against the definition of programs.
 
 use pic_ir::program::Op;
 use pic_runtime::Error;

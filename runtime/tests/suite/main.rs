@@ -4,6 +4,7 @@ mod answers;
 mod changing;
 mod clear;
 mod encrypted;
+mod engines;
 mod files;
 mod hostile;
 mod key_sets;

@@ -1,6 +1,6 @@
-//! What a program does, operation by operation, on any backend.
+//! What a program does, operation by operation, on any engine.
 //!
-//! [`execute`] is the one place that follows the semantics of [`pic_ir::program`]; backends supply
+//! [`execute`] is the one place that follows the semantics of [`pic_ir::program`]; engines supply
 //! the operations on single ciphertexts and hold the constants. What the operations cost and what
 //! their ciphertexts are is theirs alone.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use pic_ir::program::{Op, Program, Value, ValueId, VerifiedProgram};
 
 /// The operations that programs are made of.
-pub trait Backend {
+pub trait Engine {
     /// One ciphertext, or what stands for it.
     type Ciphertext: Clone;
     /// Why an operation is refused.
@@ -109,18 +109,18 @@ pub struct Computed<C> {
 /// is dropped after its last use.
 ///
 /// # Errors
-/// The first error of the backend.
-pub fn execute<B: Backend>(
+/// The first error of the engine.
+pub fn execute<E: Engine>(
     program: &VerifiedProgram,
-    backend: &mut B,
-    input: Vec<B::Ciphertext>,
+    engine: &mut E,
+    input: Vec<E::Ciphertext>,
     observe: &mut dyn FnMut(&Step),
-) -> Result<Computed<B::Ciphertext>, B::Error> {
+) -> Result<Computed<E::Ciphertext>, E::Error> {
     let mut values = Values { values: vec![Some(input)], uses_left: program.uses().to_vec() };
     let begin = Instant::now();
     for index in 1..program.values.len() {
         let start = begin.elapsed();
-        let result = compute(program, backend, index, &mut values)?;
+        let result = compute(program, engine, index, &mut values)?;
         values.values.push(Some(result));
         observe(&step(program, index, start, begin.elapsed()));
     }
@@ -147,12 +147,12 @@ impl<C: Clone> Values<C> {
     }
 }
 
-fn compute<B: Backend>(
+fn compute<E: Engine>(
     program: &VerifiedProgram,
-    backend: &mut B,
+    engine: &mut E,
     index: usize,
-    values: &mut Values<B::Ciphertext>,
-) -> Result<Vec<B::Ciphertext>, B::Error> {
+    values: &mut Values<E::Ciphertext>,
+) -> Result<Vec<E::Ciphertext>, E::Error> {
     let (id, value) = (index as ValueId, &program.values[index]);
     let level = program.operand_level(value);
     match &value.op {
@@ -160,44 +160,44 @@ fn compute<B: Backend>(
         Op::Linear { operands, .. } => {
             let mut inputs = Vec::new();
             for &operand in operands {
-                inputs.extend(operand_at(backend, values.get(operand), level)?);
+                inputs.extend(operand_at(engine, values.get(operand), level)?);
             }
             let geometry = program.linear(id).expect("the value is linear").geometry;
             let mut outputs = Vec::new();
-            for (number, mut x) in backend.transform(id, inputs)?.into_iter().enumerate() {
+            for (number, mut x) in engine.transform(id, inputs)?.into_iter().enumerate() {
                 for rotation in geometry.folds() {
-                    let rotated = backend.rotate(&x, rotation)?;
-                    x = backend.add(x, &rotated)?;
+                    let rotated = engine.rotate(&x, rotation)?;
+                    x = engine.add(x, &rotated)?;
                 }
-                outputs.push(backend.add_bias(id, number, x)?);
+                outputs.push(engine.add_bias(id, number, x)?);
             }
             Ok(outputs)
         }
         &Op::Polynomial { operand, .. } => {
-            let x = operand_at(backend, values.get(operand), level)?;
-            x.iter().map(|x| backend.polynomial(id, x)).collect()
+            let x = operand_at(engine, values.get(operand), level)?;
+            x.iter().map(|x| engine.polynomial(id, x)).collect()
         }
         &Op::Bootstrap { operand } => {
-            let x = operand_at(backend, values.get(operand), level)?;
-            x.iter().map(|x| backend.bootstrap(id, x)).collect()
+            let x = operand_at(engine, values.get(operand), level)?;
+            x.iter().map(|x| engine.bootstrap(id, x)).collect()
         }
         &Op::Product { operands: [a, b] } => {
-            let x = operand_at(backend, values.get(a), level)?;
+            let x = operand_at(engine, values.get(a), level)?;
             if a == b {
-                return x.iter().map(|x| backend.product(id, x, x)).collect();
+                return x.iter().map(|x| engine.product(id, x, x)).collect();
             }
-            let y = operand_at(backend, values.get(b), level)?;
-            x.iter().zip(&y).map(|(x, y)| backend.product(id, x, y)).collect()
+            let y = operand_at(engine, values.get(b), level)?;
+            x.iter().zip(&y).map(|(x, y)| engine.product(id, x, y)).collect()
         }
     }
 }
 
-fn operand_at<B: Backend>(
-    backend: &mut B,
-    ciphertexts: Vec<B::Ciphertext>,
+fn operand_at<E: Engine>(
+    engine: &mut E,
+    ciphertexts: Vec<E::Ciphertext>,
     level: usize,
-) -> Result<Vec<B::Ciphertext>, B::Error> {
-    ciphertexts.into_iter().map(|x| backend.drop_to_level(x, level)).collect()
+) -> Result<Vec<E::Ciphertext>, E::Error> {
+    ciphertexts.into_iter().map(|x| engine.drop_to_level(x, level)).collect()
 }
 
 fn step(program: &Program, index: usize, start: Duration, end: Duration) -> Step {

@@ -427,11 +427,18 @@ impl fmt::Display for Matrix {
     }
 }
 
+fn counted(expected: Option<usize>) -> String {
+    match expected {
+        Some(expected) => format!("{expected} elements"),
+        None => "more elements than can be counted".into(),
+    }
+}
+
 /// Why a [`Matrix`] is not well formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatrixError {
     /// A buffer's length does not follow from the geometry.
-    #[error("{what}: expected {expected:?} elements, found {found}")]
+    #[error("{what}: expected {}, found {found}", counted(*expected))]
     Length {
         /// Which buffer.
         what: &'static str,

@@ -8,6 +8,8 @@ pub mod composite;
 pub mod dataset;
 pub mod error;
 pub mod evaluate;
+#[cfg(test)]
+mod filetests;
 pub mod fit;
 pub mod frontend;
 pub mod layerwise;

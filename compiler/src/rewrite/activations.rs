@@ -19,9 +19,8 @@ const MAX_NODES: usize = 16;
 /// Difference from a known function, relative to `1 + |value|`, that can only be the rounding of
 /// f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
 const TOLERANCE: f64 = 1e-6;
-
 /// Replaces groups of elementwise nodes by the activation that they compute.
-pub(super) fn recognise(network: &Network) -> Network {
+pub(crate) fn recognise(network: &Network) -> Network {
     let mut names: HashSet<String> = network.graph.node_weights().map(|n| n.name.clone()).collect();
     let mut rewritten = Network { graph: Default::default(), output: network.output };
     let mut renamed: Vec<NodeIndex> = Vec::new();

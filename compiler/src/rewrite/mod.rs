@@ -4,11 +4,11 @@
 //! Each pass is a plain function from a network to a network. Nothing is approximated here:
 //! outputs agree with those of the imported network up to the rounding of f32 constants.
 
-mod activations;
-mod compose;
+pub(crate) mod activations;
+pub(crate) mod compose;
 mod matrices;
 mod rescale;
-mod sweep;
+pub(crate) mod sweep;
 
 pub use rescale::rescale;
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::complete;
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
@@ -144,9 +145,12 @@ pub enum ActivationsError {
     },
 }
 
-/// One line per layer.
+/// One line per layer. The alternate form (`{:#}`) is complete, and `pic-ir-text` reads it.
 impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return complete::activations(self, f);
+        }
         for layer in &self.layers {
             writeln!(
                 f,

@@ -1,12 +1,14 @@
-//! The complete text form of a network: the alternate form (`{:#}`) of its `Display`.
+//! The complete text forms of networks and activations: the alternate forms (`{:#}`) of their
+//! `Display`.
 //!
-//! It has what the short form has and every constant, the origins and quoted names besides, so that
-//! the text alone determines the network, bit by bit. Numbers are the shortest decimals that read
-//! back as the same number; names are Rust string literals. `pic-ir-text` reads it and has the
-//! grammar.
+//! They have what the short forms have and every constant, the origins and quoted names besides, so
+//! that the text alone determines what it shows, bit by bit. Numbers are the shortest decimals that read
+//! back as the same number; names are Rust string literals. `pic-ir-text` reads them and
+//! has the grammar.
 
 use std::fmt::{self, Formatter};
 
+use crate::activations::Activations;
 use crate::matrix::Matrix;
 use crate::network::{Network, Node, Op};
 
@@ -77,6 +79,17 @@ pub(crate) fn matrix(matrix: &Matrix, f: &mut Formatter<'_>) -> fmt::Result {
             write!(f, "({})", joined(factors.iter().map(|factor| format!("{factor:#}")), "·"))
         }
     }
+}
+
+/// One line per layer.
+pub(crate) fn activations(activations: &Activations, f: &mut Formatter<'_>) -> fmt::Result {
+    for layer in &activations.layers {
+        write!(f, "{:?}: {} ≈ {:?}", layer.name, layer.function, layer.coefficients)?;
+        write!(f, " on {:?} ± {:?}", layer.center, layer.half_width)?;
+        let (stretch, error, loss) = (layer.stretch, layer.error, layer.loss);
+        writeln!(f, " stretch {stretch:?} error {error:?} loss {loss:?}")?;
+    }
+    Ok(())
 }
 
 fn joined(items: impl Iterator<Item = String>, separator: &str) -> String {

@@ -68,7 +68,7 @@ impl<'a> Cursor<'a> {
         digits.parse().map_err(|_| start.error(format!("an unsigned integer of {bits} bits")))
     }
 
-    pub fn real(&mut self) -> Result<f32, ParseError> {
+    pub fn real<T: FromStr>(&mut self) -> Result<T, ParseError> {
         let start = self.clone();
         let number = self.run(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
         number.parse().map_err(|_| start.error("a number"))

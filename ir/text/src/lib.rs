@@ -1,7 +1,8 @@
-//! Reader of the complete text form of networks, the alternate form (`{:#}`) of their `Display`.
+//! Reader of the complete text forms of networks and activations, the alternate forms (`{:#}`) of
+//! their `Display`.
 //!
 //! It is for tests and tools: clients and servers read serialised forms and do not link it. The
-//! result is what the text says and is not verified ([`Network::verify`]), so that texts can show
+//! result is what the text says and is not verified ([`Network::verify`], [`Activations::verify`]), so that texts can show
 //! what verifiers refuse, too.
 //!
 //! # Grammar
@@ -22,6 +23,9 @@
 //! source    = index | "_"                                 ("_" is a zero)
 //! row       = "{" [ column ":" real { "," column ":" real } ] "}"
 //! operand   = "%" index                                   (nodes are numbered from 0, in order)
+//!
+//! activations = { name ":" function "≈" reals "on" center "±" half_width
+//!                 "stretch" real "error" real "loss" real }
 //! ```
 //! Names are string literals in double quotes with Rust's escapes. Lists may be empty. White space
 //! between tokens, line breaks included, means nothing, and `//` begins a comment that ends with
@@ -42,6 +46,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activations;
 mod cursor;
 mod matrix;
 mod network;
@@ -52,6 +57,7 @@ mod tests;
 
 pub use cursor::ParseError;
 
+use pic_ir::activations::Activations;
 use pic_ir::network::Network;
 
 use cursor::Cursor;
@@ -67,4 +73,14 @@ pub fn network(text: &str) -> Result<Network, ParseError> {
     let network = network::network(&mut cursor)?;
     cursor.end()?;
     Ok(network)
+}
+
+/// Reads the complete text form of activations.
+///
+/// What is allocated is at most a fixed multiple of the text's length.
+///
+/// # Errors
+/// If the text does not follow the [grammar](self).
+pub fn activations(text: &str) -> Result<Activations, ParseError> {
+    activations::activations(&mut Cursor::new(text))
 }

@@ -1,9 +1,11 @@
 //! Round trips of random networks, damaged texts, and what errors say.
 
+use pic_ir::activations::{Activations, Approximation};
+use pic_ir::function::Function;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::{ParseError, network, random};
+use crate::{ParseError, activations, network, random};
 
 /// Constants at the ends of f32, and some that are not.
 const CONSTANTS: [f32; 10] =
@@ -23,6 +25,20 @@ proptest! {
         // Bytes tell −0 from 0.
         let bytes = |network| postcard::to_stdvec(network).unwrap();
         prop_assert_eq!(bytes(&read), bytes(&original), "{}", text);
+    }
+
+    #[test]
+    fn activations_are_what_their_complete_text_says(
+        layers in prop::collection::vec((any::<String>(), any::<[f64; 5]>(), any::<Vec<f64>>()), 0..4),
+    ) {
+        let layer = |(name, numbers, coefficients): (String, [f64; 5], Vec<f64>)| {
+            let [center, half_width, stretch, error, loss] = numbers;
+            let function = Function::Clip { min: -1.5, max: f32::INFINITY };
+            Approximation { name, function, center, half_width, stretch, coefficients, error, loss }
+        };
+        let original = Activations { layers: layers.into_iter().map(layer).collect() };
+        let text = format!("{original:#}");
+        prop_assert_eq!(activations(&text), Ok(original), "{}", text);
     }
 
     #[test]
@@ -92,6 +108,10 @@ fn errors_say_where_and_what() {
         (
             error("%0: [1] = input ; \"x\"\noutput %0 %1"),
             "line 2, column 11: expected the end of the text, found `%1`",
+        ),
+        (
+            activations("\"a\": relu ≈ [0.5, 0.5] on 0 + 1").unwrap_err().to_string(),
+            "line 1, column 29: expected `±`, found `+`",
         ),
         (with_matrix("diagonal[1.0, x]"), "line 2, column 32: expected a number, found `x`"),
         (with_matrix("gather(2x1)[0]"), "line 2, column 29: expected 2 rows, found 1"),

@@ -2,18 +2,26 @@
 //! it should return.
 //!
 //! A file has headers, an empty line, the complete text of a network, a line `---`, and the
-//! complete text of the network that the pass returns, or the text of its answer. `PIC_BLESS=1`
-//! writes what passes return into the files. So that a wrong rewrite cannot be blessed, outputs
-//! before and after are compared, too.
+//! complete text of the network that the pass returns, or the text of its answer. Passes that take
+//! polynomials find the complete text of activations behind the network and a line `+++`.
+//! `PIC_BLESS=1` writes what passes return into the files. So that a wrong rewrite cannot be
+//! blessed, outputs before and after are compared, too.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pic_ir::activations::{Activations, Approximation};
+use pic_ckks_model::SecurityLevel;
+use pic_ir::activations::Activations;
+use pic_ir::cost::{CostModel, Target};
+use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Op};
+use pic_ir::preprocessing::Preprocessing;
+use pic_ir::program::{self, Program};
 
 use crate::dataset::Dataset;
+use crate::lower::lower;
+use crate::plan::{Chain, HEADROOM_BITS, LayoutPlanner, Setting};
 use crate::rewrite::{self, activations, compose, sweep};
 use crate::sample_networks::{normal_samples, views};
 use crate::{composite, plan, profile};
@@ -28,6 +36,13 @@ const IDEMPOTENT: [&str; 3] = ["eliminate-dead", "canonicalize", "isolate"];
 /// The values of a file's headers by their names.
 type Headers<'a> = BTreeMap<&'a str, &'a str>;
 
+/// The input of a pass.
+struct Input<'a> {
+    network: Network,
+    activations: Activations,
+    headers: &'a Headers<'a>,
+}
+
 /// The answer of a pass.
 enum Answer {
     /// A network that computes the same.
@@ -36,59 +51,84 @@ enum Answer {
 }
 
 /// The passes by the names that headers give them.
-fn run(pass: &str, network: &Network, headers: &Headers) -> Result<Answer, String> {
+fn run(pass: &str, input: &Input) -> Result<Answer, String> {
+    let network = &input.network;
     let rewritten = match pass {
         "fuse-activations" => activations::recognise(network),
         "fuse-linear" => compose::compose(network),
         "eliminate-dead" => sweep::sweep(network),
         "canonicalize" => rewrite::simplify(network),
         "isolate" => plan::separate(network),
-        "equalize" => equalized(network, headers)?,
+        "equalize" => equalized(input)?,
         "composite" => match composite::rewrite(network) {
             Ok(rewritten) => rewritten,
             Err(error) => return Ok(Answer::Text(format!("{error}\n"))),
         },
-        "levels" => return levels(network, headers).map(Answer::Text),
+        "levels" => return levels(input).map(Answer::Text),
+        "lower" => return lowered(input).map(Answer::Text),
+        "verify-activations" => {
+            return Ok(Answer::Text(verdict(input.activations.verify(network))));
+        }
         _ => return Err(format!("there is no pass `{pass}`")),
     };
     Ok(Answer::Rewritten(rewritten))
 }
 
 /// Header `samples`: those that the activations' inputs are profiled on.
-fn equalized(network: &Network, headers: &Headers) -> Result<Network, String> {
+fn equalized(Input { network, headers, .. }: &Input) -> Result<Network, String> {
     let samples = headers.get("samples").ok_or("no header `samples`")?;
     let samples: Vec<Vec<f32>> = samples.split(';').map(numbers).collect::<Result<_, _>>()?;
     let samples = views(&samples);
-    let data = Dataset::new(network, &samples, None).map_err(|e| e.to_string())?;
+    let data = Dataset::new(network, &samples, None).map_err(text)?;
     let layers = profile::inputs(network, &data, &profile::Options::default(), &|_, _| {});
-    Ok(rewrite::rescale(network, &layers.map_err(|e| e.to_string())?))
+    Ok(rewrite::rescale(network, &layers.map_err(text)?))
 }
 
-/// Headers `degrees`, of each activation's polynomial, and `bootstrapped`, the nodes that are.
-fn levels(network: &Network, headers: &Headers) -> Result<String, String> {
-    let mut degrees = numbers(headers.get("degrees").unwrap_or(&""))?.into_iter();
-    let layers = network.activations().into_iter().map(|(node, function)| {
-        let degree: usize = degrees.next().ok_or("fewer degrees than activations")?;
-        Ok(Approximation {
-            name: network.graph[node].name.clone(),
-            function,
-            center: 0.0,
-            half_width: 1.0,
-            stretch: 1.0,
-            coefficients: vec![1.0; degree + 1],
-            error: 0.0,
-            loss: 0.0,
-        })
-    });
-    let activations = Activations { layers: layers.collect::<Result<_, String>>()? };
+/// Header `bootstrapped`: the numbers of the nodes that are.
+fn levels(Input { network, activations, headers }: &Input) -> Result<String, String> {
+    activations.verify(network).map_err(text)?;
     let bootstrapped: Vec<usize> = numbers(headers.get("bootstrapped").unwrap_or(&""))?;
     let nodes = 0..network.graph.node_count();
     let is_bootstrapped: Vec<bool> = nodes.map(|node| bootstrapped.contains(&node)).collect();
-    let levels = plan::levels(network, &activations, &is_bootstrapped);
+    let levels = plan::levels(network, activations, &is_bootstrapped);
     let line = |(node, plan::Levels { computed, used }): (usize, &plan::Levels)| {
         format!("%{node}: computed at {computed}, used at {used}\n")
     };
     Ok(levels.iter().enumerate().map(line).collect())
+}
+
+/// Header `magnitudes`: the largest of each node. Without bootstrapping, at a scale of 2^30.
+fn lowered(Input { network, activations, headers }: &Input) -> Result<String, String> {
+    activations.verify(network).map_err(text)?;
+    let magnitudes: Vec<f64> = numbers(headers.get("magnitudes").ok_or("no header `magnitudes`")?)?;
+    let setting = Setting {
+        log_n: 14,
+        log_scale: 30.0,
+        log_q0: 30.0 + HEADROOM_BITS,
+        digit_size: 1,
+        security: SecurityLevel::Bits128,
+    };
+    let planner = LayoutPlanner::new(network, &CostModel::of(Target::REFERENCE));
+    let layouts = planner.choose(&setting.parameters(4).map_err(text)?, 2);
+    let bootstrapped = vec![false; network.graph.node_count()];
+    let chain = Chain::Leveled(setting);
+    let plan = plan::plan(network, activations, &layouts, &chain, &bootstrapped, &magnitudes);
+    let plan = plan.map_err(text)?;
+    plan.verify(network).map_err(text)?;
+    let program = lower(network, activations, &plan, Preprocessing::default());
+    program.verify().map_err(text)?;
+    let polynomial = |layer: usize, x| activations.layers[layer].evaluate(x);
+    let before = |input: &[f64]| output(network, input, polynomial);
+    compare(network, before, |input| executed(&program, input))?;
+    Ok(program.to_string())
+}
+
+fn verdict(verified: Result<(), impl std::error::Error>) -> String {
+    verified.map_or_else(|error| format!("{error}\n"), |()| "verified\n".into())
+}
+
+fn text(error: impl std::error::Error) -> String {
+    error.to_string()
 }
 
 fn numbers<T: std::str::FromStr>(text: &str) -> Result<Vec<T>, String> {
@@ -142,32 +182,44 @@ fn test(path: &Path, bless: bool) -> Result<(), String> {
 
 /// The text of a pass's answer, once it is seen that it means the same.
 fn answer(pass: &str, input: &str, headers: &Headers) -> Result<String, String> {
-    let network = pic_ir_text::network(input).map_err(|error| format!("input: {error}"))?;
+    let (network, activations) = input.split_once("\n+++\n").unwrap_or((input, ""));
+    let network = pic_ir_text::network(network).map_err(|e| format!("network: {e}"))?;
+    let activations = pic_ir_text::activations(activations);
+    let activations = activations.map_err(|e| format!("activations: {e}"))?;
     let verified = network.verify();
     if pass == "verify" {
-        return Ok(verified.map_or_else(|error| format!("{error}\n"), |()| "verified\n".into()));
+        return Ok(verdict(verified));
     }
-    verified.map_err(|error| format!("input: {error}"))?;
-    match run(pass, &network, headers)? {
+    verified.map_err(text)?;
+    let input = Input { network, activations, headers };
+    match run(pass, &input)? {
         Answer::Text(text) => Ok(text),
         Answer::Rewritten(rewritten) => {
-            rewritten.verify().map_err(|error| format!("rewritten: {error}\n{rewritten}"))?;
-            compare(&network, &rewritten).map_err(|error| format!("{error}\n{rewritten}"))?;
+            rewritten.verify().map_err(|e| format!("rewritten: {e}\n{rewritten}"))?;
+            let shape = |n: &Network| n.graph[n.output].shape.clone();
+            if shape(&input.network) != shape(&rewritten) {
+                return Err(format!("the output has another shape\n{rewritten}"));
+            }
+            let [before, after] = [&input.network, &rewritten].map(|network| {
+                let functions = network.activations();
+                move |input: &[f64]| output(network, input, |k, x| functions[k].1.evaluate(x))
+            });
+            compare(&input.network, before, after).map_err(|e| format!("{e}\n{rewritten}"))?;
             Ok(format!("{rewritten:#}"))
         }
     }
 }
 
-/// Compares shapes of input and output, and outputs on random inputs of several sizes.
-fn compare(before: &Network, after: &Network) -> Result<(), String> {
-    let shapes = |n: &Network| [n.input(), n.output].map(|node| n.graph[node].shape.clone());
-    if shapes(before) != shapes(after) {
-        return Err(format!("shapes {:?} become {:?}", shapes(before), shapes(after)));
-    }
-    let samples = normal_samples(12, before.graph[before.input()].len(), 1);
+/// Compares outputs before and after a pass for random inputs of several sizes.
+fn compare(
+    network: &Network,
+    before: impl Fn(&[f64]) -> Vec<f64>,
+    after: impl Fn(&[f64]) -> Vec<f64>,
+) -> Result<(), String> {
+    let samples = normal_samples(12, network.graph[network.input()].len(), 1);
     for (sample, scale) in samples.iter().zip([0.25, 1.0, 4.0, 16.0].into_iter().cycle()) {
         let input: Vec<f64> = sample.iter().map(|&x| scale * f64::from(x)).collect();
-        for (x, y) in output(before, &input).into_iter().zip(output(after, &input)) {
+        for (x, y) in before(&input).into_iter().zip(after(&input)) {
             // A difference that is not a number is not small.
             let is_small = (x - y).abs() <= TOLERANCE * (1.0 + x.abs());
             if !is_small {
@@ -178,32 +230,77 @@ fn compare(before: &Network, after: &Network) -> Result<(), String> {
     Ok(())
 }
 
-/// The output in f64 by the definitions of `pic_ir`, node by node.
-fn output(network: &Network, input: &[f64]) -> Vec<f64> {
-    let mut values: Vec<Vec<f64>> = Vec::new();
+/// The output in f64 by the definitions of `pic_ir`, node by node. `activation` has the value of
+/// each activation in order.
+fn output(network: &Network, input: &[f64], activation: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+    let (mut values, mut layers): (Vec<Vec<f64>>, _) = (vec![], 0..);
     for node in network.graph.node_indices() {
         let operands = network.operands(node);
-        let operand = |k: usize| &values[operands[k].index()];
+        let operands: Vec<&[f64]> = operands.iter().map(|o| &values[o.index()][..]).collect();
         values.push(match &network.graph[node].op {
             Op::Input => input.to_vec(),
-            Op::Activation(function) => operand(0).iter().map(|&x| function.evaluate(x)).collect(),
-            Op::Product => operand(0).iter().zip(operand(1)).map(|(x, y)| x * y).collect(),
-            Op::Linear { matrices, bias } => {
-                let mut entries = Vec::new();
-                let mut element = |row: usize| {
-                    let mut sum = bias.as_ref().map_or(0.0, |bias| f64::from(bias[row]));
-                    for (k, matrix) in matrices.iter().enumerate() {
-                        matrix.row(row, &mut entries);
-                        sum +=
-                            entries.iter().map(|&(c, w)| w * operand(k)[c as usize]).sum::<f64>();
-                    }
-                    sum
-                };
-                (0..matrices[0].rows()).map(&mut element).collect()
+            Op::Product => product(operands[0], operands[1]),
+            Op::Linear { matrices, bias } => linear(matrices, &operands, bias),
+            Op::Activation(_) => {
+                let layer = layers.next().expect("endless");
+                operands[0].iter().map(|&x| activation(layer, x)).collect()
             }
         });
     }
     values.swap_remove(network.output.index())
+}
+
+/// The output of a program in f64, value by value, in real units.
+fn executed(program: &Program, input: &[f64]) -> Vec<f64> {
+    let mut values: Vec<Vec<f64>> = Vec::new();
+    for value in &program.values {
+        let real = |id: program::ValueId| &values[id as usize][..];
+        values.push(match &value.op {
+            program::Op::Input => input.to_vec(),
+            program::Op::Bootstrap { operand } => real(*operand).to_vec(),
+            program::Op::Product { operands: [a, b] } => product(real(*a), real(*b)),
+            program::Op::Linear { operands, matrices, bias, .. } => {
+                let operands: Vec<&[f64]> = operands.iter().map(|&o| real(o)).collect();
+                linear(matrices, &operands, bias)
+            }
+            program::Op::Polynomial { operand, coefficients } => {
+                let stored = &program.values[*operand as usize];
+                let element = |x: &f64| {
+                    let u = (x - stored.center) / stored.half_width;
+                    chebyshev(coefficients, u) * value.half_width + value.center
+                };
+                real(*operand).iter().map(element).collect()
+            }
+        });
+    }
+    values.pop().expect("a program has an output")
+}
+
+fn product(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a * b).collect()
+}
+
+fn linear(matrices: &[Matrix], operands: &[&[f64]], bias: &Option<Vec<f32>>) -> Vec<f64> {
+    let mut entries = Vec::new();
+    let mut element = |row: usize| {
+        let mut sum = bias.as_ref().map_or(0.0, |bias| f64::from(bias[row]));
+        for (matrix, operand) in matrices.iter().zip(operands) {
+            matrix.row(row, &mut entries);
+            sum += entries.iter().map(|&(c, w)| w * operand[c as usize]).sum::<f64>();
+        }
+        sum
+    };
+    (0..matrices[0].rows()).map(&mut element).collect()
+}
+
+/// Σ c_k·T_k(u) by the recurrence of the polynomials.
+fn chebyshev(coefficients: &[f64], u: f64) -> f64 {
+    let (mut t, mut next, mut sum) = (1.0, u, 0.0);
+    for c in coefficients {
+        sum += c * t;
+        (t, next) = (next, 2.0 * u * next - t);
+    }
+    sum
 }
 
 /// The lines between those that both texts begin and end with.

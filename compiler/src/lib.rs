@@ -12,6 +12,8 @@ pub mod dataset;
 pub mod error;
 mod estimate;
 pub mod evaluate;
+#[cfg(test)]
+mod filetests;
 pub mod fit;
 pub mod frontend;
 pub mod layerwise;

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::complete;
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
@@ -96,10 +97,17 @@ impl Activations {
         }
         for (layer, (node, function)) in self.layers.iter().zip(nodes) {
             let name = &network.graph[node].name;
-            if layer.name != *name || layer.function != function {
+            if layer.name != *name {
                 return Err(ActivationsError::Layer {
                     expected: name.clone(),
                     found: layer.name.clone(),
+                });
+            }
+            if layer.function != function {
+                return Err(ActivationsError::Function {
+                    layer: name.clone(),
+                    expected: function,
+                    found: layer.function,
                 });
             }
             let c = &layer.coefficients;
@@ -118,7 +126,7 @@ impl Activations {
 }
 
 /// Why an [`Activations`] does not fit its network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ActivationsError {
     /// Wrong number of layers.
     #[error("the network has {expected} activation layers, {found} are described")]
@@ -128,13 +136,26 @@ pub enum ActivationsError {
         /// Layers described.
         found: usize,
     },
-    /// Layers in another order, or another function.
+    /// Layers in another order.
     #[error("expected layer `{}`, found `{}`", Escaped(expected), Escaped(found))]
     Layer {
         /// Name in the network.
         expected: String,
         /// Name found.
         found: String,
+    },
+    /// A polynomial of another function.
+    #[error(
+        "layer `{}`: expected a polynomial for {expected}, found one for {found}",
+        Escaped(layer)
+    )]
+    Function {
+        /// The layer.
+        layer: String,
+        /// Function of the network.
+        expected: Function,
+        /// Function approximated.
+        found: Function,
     },
     /// Coefficients or interval are not usable.
     #[error("layer `{}`: malformed polynomial or interval", Escaped(layer))]
@@ -144,9 +165,12 @@ pub enum ActivationsError {
     },
 }
 
-/// One line per layer.
+/// One line per layer. The alternate form (`{:#}`) is complete, and `pic-ir-text` reads it.
 impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return complete::activations(self, f);
+        }
         for layer in &self.layers {
             writeln!(
                 f,

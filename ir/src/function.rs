@@ -132,6 +132,7 @@ impl Function {
     }
 }
 
+/// The name and the parameters, which are the shortest decimals that read back as the same numbers.
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;

@@ -9,6 +9,7 @@
 
 pub mod activations;
 pub mod calibration;
+mod complete;
 pub mod cost;
 pub mod escape;
 pub mod function;

@@ -10,6 +10,8 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::complete;
+
 /// A linear map `y = M·x` between row-major flattened tensors (batch axis excluded).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Matrix {
@@ -374,9 +376,12 @@ impl Conv {
     }
 }
 
-/// Kind and geometry, without the constants.
+/// Kind and geometry; the alternate form (`{:#}`) has the constants, too.
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return complete::matrix(self, f);
+        }
         match self {
             Self::Scalar { value: 1.0, .. } => f.write_str("identity"),
             Self::Scalar { value, .. } => write!(f, "scalar({value})"),
@@ -384,7 +389,7 @@ impl fmt::Display for Matrix {
             Self::Gather { cols, sources } => write!(f, "gather({}x{cols})", sources.len()),
             Self::Dense { outer, rows, cols, inner, .. } => {
                 write!(f, "dense({rows}x{cols}")?;
-                if outer * inner > 1 {
+                if (*outer, *inner) != (1, 1) {
                     write!(f, ", outer {outer}, inner {inner}")?;
                 }
                 f.write_str(")")
@@ -403,7 +408,7 @@ impl fmt::Display for Matrix {
                         }
                     }
                 }
-                if conv.groups > 1 {
+                if conv.groups != 1 {
                     write!(f, ", groups {}", conv.groups)?;
                 }
                 f.write_str(")")
@@ -422,11 +427,18 @@ impl fmt::Display for Matrix {
     }
 }
 
+fn counted(expected: Option<usize>) -> String {
+    match expected {
+        Some(expected) => format!("{expected} elements"),
+        None => "more elements than can be counted".into(),
+    }
+}
+
 /// Why a [`Matrix`] is not well formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatrixError {
     /// A buffer's length does not follow from the geometry.
-    #[error("{what}: expected {expected:?} elements, found {found}")]
+    #[error("{what}: expected {}, found {found}", counted(*expected))]
     Length {
         /// Which buffer.
         what: &'static str,

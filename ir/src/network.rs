@@ -25,6 +25,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
+use crate::complete;
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::matrix::{Matrix, MatrixError};
@@ -284,8 +285,14 @@ pub enum Fault {
 }
 
 /// One line per node: `%index: shape = operator(operands) ; name`.
+///
+/// The alternate form (`{:#}`) is complete: it has the constants and origins, and `pic-ir-text`
+/// reads it.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return complete::network(self, f);
+        }
         for index in self.graph.node_indices() {
             let node = &self.graph[index];
             let operands = self.operands(index);

@@ -18,7 +18,6 @@
 
 pub mod answer;
 pub mod artifact;
-pub mod engine;
 #[cfg(any(feature = "client", feature = "server"))]
 mod ciphertexts;
 #[cfg(feature = "server")]
@@ -28,6 +27,7 @@ pub mod clear;
 pub mod client;
 pub mod container;
 mod decode;
+pub mod engine;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;

@@ -25,9 +25,9 @@ use pic_ir::program::VerifiedProgram;
 
 use crate::Error;
 use crate::artifact::Artifact;
-use crate::engine::{Computed, Step, execute};
 use crate::ciphertexts::{EncryptedInput, EncryptedOutput, check_conformance};
 use crate::ckks::Ckks;
+use crate::engine::{Computed, Step, execute};
 use crate::evaluation_keys::EvaluationKeyFile;
 use crate::key_binding::{KeyBinding, check_program};
 

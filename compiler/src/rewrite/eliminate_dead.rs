@@ -9,7 +9,7 @@ use pic_ir::network::{Network, Node, Op};
 ///
 /// A copy may carry another shape than its operand (a reshape). If it is the output, its shape is
 /// part of the meaning and moves to the operand, unless that is the input.
-pub(super) fn eliminate_dead(network: &Network) -> Network {
+pub(crate) fn eliminate_dead(network: &Network) -> Network {
     let mut graph = network.graph.clone();
     let mut source: Vec<NodeIndex> = graph.node_indices().collect();
     for index in graph.node_indices() {

@@ -19,9 +19,11 @@ const MAX_NODES: usize = 16;
 /// Difference from a known function, relative to `1 + |value|`, that can only be the rounding of
 /// f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
 const TOLERANCE: f64 = 1e-6;
+/// A number that f32 rounds to infinity: a clip that reaches it has no bound.
+const BEYOND: f64 = 1e39;
 
 /// Replaces groups of elementwise nodes by the activation that they compute.
-pub(super) fn fuse_activations(network: &Network) -> Network {
+pub(crate) fn fuse_activations(network: &Network) -> Network {
     let mut names: HashSet<String> = network.graph.node_weights().map(|n| n.name.clone()).collect();
     let mut rewritten = Network { graph: Default::default(), output: network.output };
     let mut renamed: Vec<NodeIndex> = Vec::new();
@@ -134,7 +136,7 @@ fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function
     let g = |x: f64| value(steps, base, x);
     let one = g(1.0);
     let leaky = Function::LeakyRelu { alpha: (-g(-1.0) / one) as f32 };
-    let clip = Function::Clip { min: g(-1e6) as f32, max: g(1e6) as f32 };
+    let clip = Function::Clip { min: g(-BEYOND) as f32, max: g(BEYOND) as f32 };
     let fixed = [Function::Relu, Function::Gelu, Function::GeluTanh, Function::HardSwish, leaky];
     let by_output_scale = fixed.into_iter().map(|f| (f, 1.0, one / f.evaluate(1.0)));
     // x·sigmoid(t·x) with any t: a silu of t·x.
@@ -147,7 +149,7 @@ fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function
         .chain(std::iter::once(1.0).chain(slopes).map(silu))
         .chain(std::iter::once((clip, 1.0, 1.0)));
     let small = (-128..=128).map(|k| f64::from(k) / 16.0);
-    let large = [10.0, 16.0, 40.0, 1e3, 1e5].into_iter().flat_map(|x| [x, -x]);
+    let large = [10.0, 16.0, 40.0, 1e3, 1e5, BEYOND].into_iter().flat_map(|x| [x, -x]);
     let samples: Vec<(f64, f64)> = small.chain(large).map(|x| (x, g(x))).collect();
     let agrees = |(f, t, c): &(Function, f64, f64)| {
         samples

@@ -21,7 +21,7 @@ use super::matrices::{add, longest_row, multiply, non_zeros};
 const SMALL: usize = 1 << 17;
 
 /// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
-pub(super) fn fuse_linear(network: &Network) -> Network {
+pub(crate) fn fuse_linear(network: &Network) -> Network {
     let mut composed = Network { graph: Default::default(), output: network.output };
     // Nodes keep their indices until unused ones are swept away.
     for index in network.graph.node_indices() {

@@ -44,11 +44,13 @@ pub fn isolate(network: &Network) -> Network {
     result
 }
 
-/// Whether `operand` can be stored as `activation` wants it.
+/// Whether `operand` can be stored as `activation` wants it. Of several activations, the first has
+/// it, and the others get copies.
 fn absorbs(network: &Network, operand: NodeIndex, activation: NodeIndex) -> bool {
     let linear = |n: NodeIndex| matches!(network.graph[n].op, Op::Linear { .. });
+    let later = |n: NodeIndex| n > activation && matches!(network.graph[n].op, Op::Activation(_));
     let mut users = network.graph.neighbors(operand);
-    linear(operand) && users.all(|user| user == activation || linear(user))
+    linear(operand) && users.all(|user| user == activation || linear(user) || later(user))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! Each pass is a plain function from a network to a network. Nothing is approximated here:
 //! outputs agree with those of the imported network up to the rounding of f32 constants.
 
-mod eliminate_dead;
+pub(crate) mod eliminate_dead;
 mod equalize;
-mod fuse_activations;
-mod fuse_linear;
+pub(crate) mod fuse_activations;
+pub(crate) mod fuse_linear;
 mod isolate;
 mod matrices;
 

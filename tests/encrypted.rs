@@ -376,6 +376,6 @@ proptest! {
         let found = run_encrypted(&compiled, &fitted);
         let expected = run_polynomials(&compiled, &fitted);
         let worst = deviations(&compiled, &found, &expected, 3e-5);
-        prop_assert!(worst <= DEVIATIONS, "{worst} standard deviations\n{}", compiled.program);
+        prop_assert!(worst <= DEVIATIONS, "{worst} standard deviations\n{}", *compiled.program);
     }
 }

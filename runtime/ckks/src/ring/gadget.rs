@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::kernels::Packing;
 use super::poly::LimbBlock;
-use super::rns::{TARGET_BLOCK, Terms};
+use super::rns::{CrtDigits, TARGET_BLOCK};
 use super::{Basis, Domain, PackedPoly, Poly, Ring};
 
 /// The digits of a polynomial in the NTT domain.
@@ -76,7 +76,7 @@ impl Ring {
 pub(super) struct DigitSource<'a> {
     digits: Digits<'a>,
     /// Of each digit that is not raised yet.
-    terms: Vec<Terms>,
+    terms: Vec<CrtDigits>,
 }
 
 impl<'a> DigitSource<'a> {
@@ -85,7 +85,7 @@ impl<'a> DigitSource<'a> {
         let terms = match digits {
             Digits::Of(poly, digits) => {
                 ring.assert_domain(poly, Domain::Ntt);
-                digits.par_iter().map(|&digit| Terms::new(ring, poly, digit)).collect()
+                digits.par_iter().map(|&digit| CrtDigits::new(ring, poly, digit)).collect()
             }
             Digits::Raised(digits) => {
                 for digit in digits {
@@ -116,7 +116,7 @@ impl<'a> DigitSource<'a> {
         (b, a): (&mut LimbBlock<'_>, &mut LimbBlock<'_>),
         then: impl Fn(usize, [&mut [u64]; 2]),
     ) {
-        let raise = |terms: &Terms| terms.modulo(ring, indices);
+        let raise = |terms: &CrtDigits| terms.modulo(ring, indices);
         let mut raised: Vec<Poly> = self.terms.iter().map(raise).collect();
         for ((&i, b), a) in indices.iter().zip(b.iter_mut()).zip(a.iter_mut()) {
             let digits: Vec<&[u64]> = match self.digits {

@@ -265,7 +265,7 @@ impl Builder {
 
     fn push(&mut self, op: Op, shape: Vec<usize>, operands: &[NodeIndex]) {
         let name = format!("n{}", self.network.graph.node_count());
-        self.last = self.network.push(Node { name, origin: vec![], op, shape }, operands);
+        self.last = self.network.push(Node { name, provenance: vec![], op, shape }, operands);
     }
 
     fn linear(&mut self, matrix: Matrix, shape: Vec<usize>) {

@@ -32,7 +32,7 @@ pub fn dense(widths: &[usize], function: Function, seed: u64) -> Network {
         if k > 0 {
             let op = Op::Activation(function);
             let name = format!("act{}", k - 1);
-            let node = Node { name, origin: vec![], op, shape: vec![pair[0]] };
+            let node = Node { name, provenance: vec![], op, shape: vec![pair[0]] };
             value = network.push(node, &[value]);
         }
         let scale = 1.5 / (pair[0] as f32).sqrt();
@@ -40,7 +40,7 @@ pub fn dense(widths: &[usize], function: Function, seed: u64) -> Network {
         let matrix = Matrix::Dense { outer: 1, rows: pair[1], cols: pair[0], inner: 1, weights };
         let bias = normals(pair[1], &mut rng).iter().map(|b| 0.3 * b).collect();
         let op = Op::Linear { matrices: vec![matrix], bias: Some(bias) };
-        let node = Node { name: format!("fc{k}"), origin: vec![], op, shape: vec![pair[1]] };
+        let node = Node { name: format!("fc{k}"), provenance: vec![], op, shape: vec![pair[1]] };
         value = network.push(node, &[value]);
     }
     network.verify().expect("well formed");

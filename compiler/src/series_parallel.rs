@@ -150,7 +150,10 @@ mod tests {
         for (k, list) in operands.iter().enumerate() {
             let op = Op::Linear { matrices: vec![Matrix::identity(1); list.len()], bias: None };
             let list: Vec<_> = list.iter().map(|&o| NodeIndex::new(o)).collect();
-            network.push(Node { name: format!("n{k}"), origin: vec![], op, shape: vec![1] }, &list);
+            network.push(
+                Node { name: format!("n{k}"), provenance: vec![], op, shape: vec![1] },
+                &list,
+            );
         }
         network.verify().unwrap();
         network

@@ -113,7 +113,7 @@ pub fn model() -> Model {
     let mut network = Network::with_input("x", vec![3]);
     let node = |name: &str, op| network::Node {
         name: name.into(),
-        origin: vec![name.into()],
+        provenance: vec![name.into()],
         op,
         shape: vec![3],
     };

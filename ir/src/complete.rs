@@ -46,10 +46,10 @@ fn operation(op: &Op, operands: &[usize], f: &mut Formatter<'_>) -> fmt::Result 
 
 fn provenance(node: &Node, f: &mut Formatter<'_>) -> fmt::Result {
     write!(f, " ; {:?}", node.name)?;
-    if node.origin.is_empty() {
+    if node.provenance.is_empty() {
         return Ok(());
     }
-    write!(f, " from {}", joined(node.origin.iter().map(|o| format!("{o:?}")), ", "))
+    write!(f, " from {}", joined(node.provenance.iter().map(|o| format!("{o:?}")), ", "))
 }
 
 /// Kind, geometry and constants. Only a sparse matrix with offsets that the verifier refuses is not

@@ -7,7 +7,7 @@
 //! elementwise; [`Op::Product`] multiplies its two operands elementwise. There is no other
 //! arithmetic: convolutions, pools, normalisations, residual sums and data movement are all
 //! matrices ([`crate::matrix::Matrix`]), which is what lets one lowering serve them all. The ONNX
-//! identity of what a node came from is kept in [`Node::origin`].
+//! identity of what a node came from is kept in [`Node::provenance`].
 //!
 //! # Invariants ([`Network::verify`])
 //! - exactly one input node; it is the first node, and the only one without operands;
@@ -45,7 +45,7 @@ pub struct Node {
     /// Unique name: that of the ONNX node or value it came from.
     pub name: String,
     /// The ONNX nodes folded into this one, as `name (OpType)`, in order of evaluation.
-    pub origin: Vec<String>,
+    pub provenance: Vec<String>,
     /// What it computes.
     pub op: Op,
     /// Extents of the result, without the batch axis.
@@ -87,7 +87,7 @@ impl Network {
     pub fn with_input(name: impl Into<String>, shape: Vec<usize>) -> Self {
         let mut graph = DiGraph::new();
         let output =
-            graph.add_node(Node { name: name.into(), origin: vec![], op: Op::Input, shape });
+            graph.add_node(Node { name: name.into(), provenance: vec![], op: Op::Input, shape });
         Self { graph, output }
     }
 
@@ -328,7 +328,7 @@ mod tests {
         let shape = vec![matrix.rows()];
         Node {
             name: name.into(),
-            origin: vec![],
+            provenance: vec![],
             op: Op::Linear { matrices: vec![matrix], bias: None },
             shape,
         }
@@ -346,12 +346,13 @@ mod tests {
         );
         let relu = Node {
             name: "relu".into(),
-            origin: vec![],
+            provenance: vec![],
             op: Op::Activation(Function::Relu),
             shape: vec![3],
         };
         let r = network.push(relu, &[y]);
-        let product = Node { name: "mul".into(), origin: vec![], op: Op::Product, shape: vec![3] };
+        let product =
+            Node { name: "mul".into(), provenance: vec![], op: Op::Product, shape: vec![3] };
         network.push(product, &[r, y]);
         network
     }

@@ -226,8 +226,12 @@ mod tests {
     fn network() -> Network {
         let mut network = Network::with_input("x", vec![3]);
         let x = network.input();
-        let node =
-            |name: &str, op, len| Node { name: name.into(), origin: vec![], op, shape: vec![len] };
+        let node = |name: &str, op, len| Node {
+            name: name.into(),
+            provenance: vec![],
+            op,
+            shape: vec![len],
+        };
         let weights = vec![1.0, -2.0, 0.5, 0.25, 3.0, -1.0];
         let dense = Matrix::Dense { outer: 1, rows: 2, cols: 3, inner: 1, weights };
         let fc = node("fc", Op::Linear { matrices: vec![dense], bias: Some(vec![0.5, -0.5]) }, 2);

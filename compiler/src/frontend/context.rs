@@ -276,7 +276,7 @@ impl Context<'_> {
         self.builder.charge(elements)?;
         let node = Node {
             name: self.builder.unique(&self.name),
-            origin: vec![format!("{} ({})", self.name, self.proto.op_type)],
+            provenance: vec![format!("{} ({})", self.name, self.proto.op_type)],
             op,
             shape: shape[1..].to_vec(),
         };

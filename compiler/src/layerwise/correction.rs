@@ -204,7 +204,7 @@ mod tests {
         let mut network = Network::with_input("x", input);
         let op = Op::Linear { matrices: vec![matrix], bias: None };
         let x = network.input();
-        let node = network.push(Node { name: "y".into(), origin: vec![], op, shape }, &[x]);
+        let node = network.push(Node { name: "y".into(), provenance: vec![], op, shape }, &[x]);
         network.verify().unwrap();
         (network, node)
     }

@@ -187,10 +187,10 @@ mod tests {
         let op = Op::Linear { matrices: vec![Matrix::Conv(conv)], bias: None };
         let x = network.input();
         let y = network
-            .push(Node { name: "conv".into(), origin: vec![], op, shape: vec![4, 4, 4] }, &[x]);
+            .push(Node { name: "conv".into(), provenance: vec![], op, shape: vec![4, 4, 4] }, &[x]);
         let relu = Op::Activation(Function::Relu);
         network.push(
-            Node { name: "relu".into(), origin: vec![], op: relu, shape: vec![4, 4, 4] },
+            Node { name: "relu".into(), provenance: vec![], op: relu, shape: vec![4, 4, 4] },
             &[y],
         );
         let parameters =

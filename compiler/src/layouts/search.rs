@@ -259,7 +259,7 @@ mod tests {
             }
             let mut push = |name, op, operands: &[_]| {
                 let name = format!("{name}{k}");
-                network.push(Node { name, origin: vec![], op, shape: shape.clone() }, operands)
+                network.push(Node { name, provenance: vec![], op, shape: shape.clone() }, operands)
             };
             let sum = push("sum", Op::Linear { matrices, bias: None }, &operands);
             x = push("relu", Op::Activation(Function::Relu), &[sum]);

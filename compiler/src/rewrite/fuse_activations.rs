@@ -33,17 +33,18 @@ pub(crate) fn fuse_activations(network: &Network) -> Network {
         let mut result = rewritten.push(network.graph[index].clone(), &operands);
         // What is replaced stays until unused nodes are swept away.
         if let Some(found) = recognised(&rewritten, result) {
-            let origin = found.members.iter().flat_map(|m| rewritten.graph[*m].origin.clone());
+            let provenance =
+                found.members.iter().flat_map(|m| rewritten.graph[*m].provenance.clone());
             let op = Op::Activation(found.function);
             let activation =
-                Node { op, origin: origin.collect(), ..rewritten.graph[result].clone() };
+                Node { op, provenance: provenance.collect(), ..rewritten.graph[result].clone() };
             let mut scaled = |rewritten: &mut Network, x, value: f64| {
                 let mut candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
                 let free = candidates.find(|n| names.insert(n.clone()));
                 let name = free.expect("endless candidates");
                 let matrix = Matrix::Scalar { len: activation.len(), value: value as f32 };
                 let op = Op::Linear { matrices: vec![matrix], bias: None };
-                rewritten.push(Node { name, origin: vec![], op, ..activation.clone() }, &[x])
+                rewritten.push(Node { name, provenance: vec![], op, ..activation.clone() }, &[x])
             };
             let x = scaled(&mut rewritten, found.base, found.input_scale);
             let y = rewritten.push(activation.clone(), &[x]);

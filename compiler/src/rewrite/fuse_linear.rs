@@ -28,13 +28,13 @@ pub(crate) fn fuse_linear(network: &Network) -> Network {
         let mut node = network.graph[index].clone();
         let mut operands = network.operands(index);
         if let Op::Linear { matrices, bias } = node.op {
-            let mut linear = Linear { terms: vec![], bias, name: node.name, origin: vec![] };
+            let mut linear = Linear { terms: vec![], bias, name: node.name, provenance: vec![] };
             linear.absorb(merged(operands.into_iter().zip(matrices)), &composed, network);
-            linear.origin.append(&mut node.origin);
+            linear.provenance.append(&mut node.provenance);
             let (nodes, matrices) = merged(linear.terms).into_iter().unzip();
             operands = nodes;
             node.op = Op::Linear { matrices, bias: linear.bias };
-            (node.name, node.origin) = (linear.name, linear.origin);
+            (node.name, node.provenance) = (linear.name, linear.provenance);
         }
         composed.push(node, &operands);
     }
@@ -50,7 +50,7 @@ struct Linear {
     terms: Vec<Term>,
     bias: Option<Vec<f32>>,
     name: String,
-    origin: Vec<String>,
+    provenance: Vec<String>,
 }
 
 impl Linear {
@@ -79,7 +79,7 @@ impl Linear {
                 self.name = node.name.clone();
                 is_named = true;
             }
-            self.origin.extend(node.origin.iter().cloned());
+            self.provenance.extend(node.provenance.iter().cloned());
         }
     }
 }

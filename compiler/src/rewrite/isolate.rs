@@ -31,8 +31,12 @@ pub fn isolate(network: &Network) -> Network {
                 )
             };
             let from: Vec<_> = from.iter().map(|&o| image[o.index()]).collect();
-            let isolated =
-                Node { name, origin: operand.origin.clone(), op, shape: operand.shape.clone() };
+            let isolated = Node {
+                name,
+                provenance: operand.provenance.clone(),
+                op,
+                shape: operand.shape.clone(),
+            };
             let isolated = result.push(isolated, &from);
             image.push(result.push(source.clone(), &[isolated]));
             continue;
@@ -63,7 +67,8 @@ mod tests {
     fn every_activation_gets_a_linear_operand_and_the_meaning_stays() {
         let mut network = Network::with_input("x", vec![3]);
         let x = network.input();
-        let node = |name: &str, op| Node { name: name.into(), origin: vec![], op, shape: vec![3] };
+        let node =
+            |name: &str, op| Node { name: name.into(), provenance: vec![], op, shape: vec![3] };
         let weights = vec![1.0, -2.0, 0.5, 0.25, 3.0, -1.0, 0.5, 0.5, 0.5];
         let dense = Matrix::Dense { outer: 1, rows: 3, cols: 3, inner: 1, weights };
         let a = network.push(node("a", Op::Activation(Function::Relu)), &[x]);

@@ -126,7 +126,8 @@ fn build(steps: &[Step]) -> Network {
             Step::Scale(value) => single(Matrix::Scalar { len, value }),
         };
         let name = format!("n{k}");
-        let node = Node { origin: vec![name.clone()], name, op, shape: vec![channels, side, side] };
+        let node =
+            Node { provenance: vec![name.clone()], name, op, shape: vec![channels, side, side] };
         last = network.push(node, &operands);
         earlier.push((last, channels, side));
     }

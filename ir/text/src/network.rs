@@ -54,14 +54,14 @@ fn node<'a>(cursor: &mut Cursor<'a>) -> Result<(Node, Vec<Operand<'a>>), ParseEr
     let (op, operands) = operation(cursor)?;
     cursor.expect(";")?;
     let name = cursor.string()?;
-    let mut origin = Vec::new();
+    let mut provenance = Vec::new();
     if cursor.eat("from") {
-        origin.push(cursor.string()?);
+        provenance.push(cursor.string()?);
         while cursor.eat(",") {
-            origin.push(cursor.string()?);
+            provenance.push(cursor.string()?);
         }
     }
-    Ok((Node { name, origin, op, shape }, operands))
+    Ok((Node { name, provenance, op, shape }, operands))
 }
 
 fn operation<'a>(cursor: &mut Cursor<'a>) -> Result<(Op, Vec<Operand<'a>>), ParseError> {

@@ -61,8 +61,8 @@ impl Random<'_> {
                 1 => (Op::Activation(self.function()), shape, vec![operand]),
                 _ => self.linear(&network),
             };
-            let origin = (0..self.below(3)).map(|k| self.name(k)).collect();
-            network.push(Node { name: self.name(index), origin, op, shape }, &operands);
+            let provenance = (0..self.below(3)).map(|k| self.name(k)).collect();
+            network.push(Node { name: self.name(index), provenance, op, shape }, &operands);
         }
         network.output = self.one(&network.graph.node_indices().collect::<Vec<_>>());
         network

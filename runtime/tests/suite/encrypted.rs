@@ -5,8 +5,8 @@ use pic_runtime::clear::{Clear, Noise};
 use pic_runtime::{Artifact, Client, Server};
 
 use crate::support::{
-    Builder, Random, bootstrapped_program, output_error, parameters, predicted_error,
-    random_program, reference, sample, tolerance,
+    bootstrapped_program, output_error, predicted_error, random_program, reference, sample,
+    tolerance,
 };
 
 /// A budget that no test program exceeds.

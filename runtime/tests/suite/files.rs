@@ -36,7 +36,7 @@ pub fn model() -> Model {
     let mut network = Network::with_input("x", vec![3]);
     let activation = network::Node {
         name: "act".into(),
-        binding: vec!["act (Relu)".into()],
+        provenance: vec!["act (Relu)".into()],
         op: network::Op::Activation(Function::Relu),
         shape: vec![3],
     };
@@ -44,7 +44,7 @@ pub fn model() -> Model {
     let matrices = vec![Matrix::identity(3).compose(Matrix::Diagonal(vec![1.0, 2.0, 3.0]))];
     let linear = network::Node {
         name: "fc".into(),
-        binding: vec![],
+        provenance: vec![],
         op: network::Op::Linear { matrices, bias: Some(vec![0.5; 3]) },
         shape: vec![3],
     };

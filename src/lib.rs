@@ -23,8 +23,8 @@
 //! let question = client.encrypt(&samples[..1])?;
 //!
 //! // The server.
-//! let server = Server::new(&artifact, keys, 1 << 30)?;
-//! let answer = server.run(&question, &mut |_, _| {})?;
+//! let server = Server::new(&artifact, keys)?;
+//! let answer = server.run(&question)?;
 //!
 //! // The client again.
 //! let answer = &client.decrypt(&answer)?[0];
@@ -73,11 +73,13 @@ pub use pic_ir::preprocessing::Preprocessing;
 #[cfg(feature = "client")]
 pub use pic_runtime::Client;
 #[cfg(feature = "server")]
-pub use pic_runtime::Server;
+pub use pic_runtime::backend::Step;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_runtime::{Answer, Artifact, ClientInfo, Error, Model, machine};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile, KeySizes};
+#[cfg(feature = "server")]
+pub use pic_runtime::{Server, ServerBuilder};
 
 /// The artifact that the build script compiled from `NAME.onnx`, embedded in the executable:
 /// `include_artifact!("NAME")` is a `Result<pic::Artifact, pic::Error>`. See `pic::build`.

@@ -5,9 +5,9 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/cli/array.rs"]
 mod array;
-#[path = "../../src/cli/memory.rs"]
-#[expect(dead_code, reason = "arrays ask for available memory alone")]
-mod memory;
+#[path = "../../src/cli/file.rs"]
+#[expect(dead_code, reason = "arrays open files and do not read them whole")]
+mod file;
 
 fuzz_target!(|bytes: &[u8]| {
     let read = array::Array::read(pic_fuzz::file(bytes), "x", |_| true);

@@ -11,7 +11,7 @@
 //! | [`clear`], `ckks` | the two backends |
 //! | [`container`] | the format of all files |
 //! | [`sample`] | which samples a program can answer |
-//! | [`machine`] | what this process runs on |
+//! | [`machine`] | kernels, threads and memory of this process and its machine |
 //!
 //! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
 //! that comes from them.
@@ -52,7 +52,7 @@ pub use error::Error;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use evaluation_keys::{EvaluationKeyFile, KeySizes};
 #[cfg(feature = "server")]
-pub use server::Server;
+pub use server::{Server, ServerBuilder};
 
 /// A server has what evaluates:
 ///

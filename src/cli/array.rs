@@ -8,10 +8,11 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
+use pic_runtime::machine;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::{file, memory};
+use super::file;
 
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
@@ -186,7 +187,7 @@ impl<R: Read> Source<R> {
     ) -> Result<Vec<T>, Fault> {
         // Where memory is promised that is not there, taking it does not fail, but using it does.
         let needed = (self.count as u64).saturating_mul(size_of::<T>() as u64);
-        let fits = memory::available_bytes().is_none_or(|available| needed <= available);
+        let fits = machine::available_bytes().is_none_or(|available| needed <= available);
         let mut values = Vec::new();
         if !fits || values.try_reserve_exact(self.count).is_err() {
             return Err(Fault::Memory(needed));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client, ClientInfo};
+use pic::{Artifact, Client, ClientInfo, machine};
 use serde::Serialize;
 
 use super::error::Failure;
@@ -66,7 +66,8 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     if let Some(index) = arguments.index {
         samples.select(&arguments.input, index)?;
     }
-    Failure::unless_memory("encrypting so many samples", client.encrypted_bytes(samples.len()))?;
+    let needed = client.encrypted_bytes(samples.len());
+    machine::require_memory("encrypting so many samples", needed)?;
     let prepared = samples.preprocessed(&info.preprocessing, &info.input.shape);
     let encrypted = if arguments.allow_out_of_range {
         client.encrypt_out_of_range(&prepared)?

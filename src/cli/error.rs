@@ -14,7 +14,6 @@ use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
 
 use super::input::InputError;
-use super::memory;
 use super::text::{bytes, printable, printable_json};
 
 /// A failed command, ready to be shown.
@@ -47,16 +46,8 @@ impl Failure {
         Self { code: code.into(), message, help: help.map(String::from) }
     }
 
-    /// Refuses what takes more memory than there is: `action` is what it is for, as "running this program".
-    pub fn unless_memory(action: &str, needed: u64) -> Result<(), Self> {
-        match memory::available_bytes() {
-            Some(available) if needed > available => Err(Self::memory(action, needed, available)),
-            _ => Ok(()),
-        }
-    }
-
     /// Something too large for this machine.
-    pub fn memory(action: &str, needed: u64, available: u64) -> Self {
+    fn memory(action: &str, needed: u64, available: u64) -> Self {
         Self {
             code: "pic::memory".into(),
             message: format!(
@@ -116,6 +107,9 @@ impl From<InputError> for Failure {
 
 impl From<pic::Error> for Failure {
     fn from(error: pic::Error) -> Self {
+        if let pic::Error::Memory { work, needed, available } = error {
+            return Self::memory(work, needed, available);
+        }
         let (code, help) = runtime_advice(&error);
         if let pic::Error::MissingPart { part } = error {
             let message = missing_part(part);

@@ -19,7 +19,6 @@ mod forecast;
 mod input;
 mod inspect;
 mod keygen;
-mod memory;
 mod output;
 mod progress;
 mod run;

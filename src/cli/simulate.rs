@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pic::{Answer, Artifact, Progress};
+use pic::{Answer, Artifact, Progress, machine};
 use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
 use pic_ir::program::{Program, RangeCheck, ValueId};
@@ -103,7 +103,7 @@ pub fn simulate(
     session: &Session,
 ) -> Result<Report, Failure> {
     let (program, model, info) = (artifact.program()?, artifact.model()?, artifact.client()?);
-    Failure::unless_memory("simulating this program", least_clear_bytes(&program))?;
+    machine::require_memory("simulating this program", least_clear_bytes(&program))?;
     session.progress.stage("simulate", 0);
     let std = noise_deviations(&program);
     let noise = seed.map(|seed| Noise { std: &std, seed });

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Answer, Artifact, Client, Progress};
+use pic::{Answer, Artifact, Client, Progress, Server, machine};
 use pic_ir::program::Program;
 use pic_runtime::clear::Clear;
 use serde::Serialize;
@@ -15,11 +15,11 @@ use super::comparison::{Comparison, plain_outputs};
 use super::error::Failure;
 use super::forecast::{Forecast, Machine};
 use super::input::{Samples, read_labels};
-use super::run::{open_server, run_traced};
+use super::run::run_traced;
 use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
 use super::text::{bytes, count, or_dash, seconds};
 use super::trace::{Layer, layers_table};
-use super::{Session, memory, reliability, values};
+use super::{Session, reliability, values};
 
 /// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
 ///
@@ -92,9 +92,9 @@ pub fn verify(
     labels: Option<&[usize]>,
     session: &Session,
 ) -> Result<(Report, Vec<Answer>), Failure> {
-    let machine = Machine::detect(session)?;
+    let here = Machine::detect(session)?;
     let (program, model) = (artifact.program()?, artifact.model()?);
-    memory::reset_peak();
+    machine::reset_peak();
 
     session.progress.stage("keys", 0);
     let start = Instant::now();
@@ -103,11 +103,11 @@ pub fn verify(
     let keygen_seconds = start.elapsed().as_secs_f64();
 
     let input = client.encrypt_out_of_range(samples)?;
-    let server = open_server(artifact, keys, None)?;
+    let server = Server::new(artifact, keys)?;
     let (answer, trace) = run_traced(&server, &input, session)?;
     let seconds_per_sample = trace.elapsed() / samples.len() as f64;
     let answers = client.decrypt_raw(&answer)?;
-    let peak_bytes = memory::peak_bytes();
+    let peak_bytes = machine::peak_bytes();
 
     session.progress.stage("compare", 0);
     let exact = Clear::new(&program).run(samples, None)?;
@@ -115,7 +115,7 @@ pub fn verify(
     let report = Report {
         comparison: Comparison::new(client.info(), samples, &answers, &plain, labels),
         out_of_range: out_of_range(&program, &exact.outside),
-        predicted: machine.forecast(&program.predicted),
+        predicted: here.forecast(&program.predicted),
         seconds_per_sample,
         warm_seconds: trace.warm_seconds(),
         keygen_seconds,

@@ -1,9 +1,10 @@
 //! Client and server on ciphertexts, against the definition of programs.
 
 use pic_ir::matrix::Matrix;
+use pic_ir::memory::least_server_bytes;
 use pic_ir::program::{Fault, Op, Program, ProgramError, Value};
 use pic_runtime::clear::{Clear, Noise};
-use pic_runtime::{Artifact, Client, Server};
+use pic_runtime::{Artifact, Client, Error, Server};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -11,15 +12,12 @@ use crate::support::{
     random_program, reference, sample, tolerance,
 };
 
-/// A budget that no test program exceeds.
-const ALL: usize = usize::MAX;
-
 /// Encrypts, runs and decrypts.
-fn run(program: &Program, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn run(program: &Program, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), budget).unwrap();
-    let output = server.run(&client.encrypt(samples).unwrap(), &mut |_, _| {}).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
+    let output = server.run(&client.encrypt(samples).unwrap()).unwrap();
     client.decrypt_raw(&output).unwrap().into_iter().map(|answer| answer.outputs).collect()
 }
 
@@ -30,7 +28,7 @@ proptest! {
     fn computes_what_programs_mean(log_n in 5u32..=9, seed: u64) {
         let program = random_program(log_n, seed);
         let samples: Vec<_> = (0..2).map(|k| sample(&program, seed ^ k)).collect();
-        for (sample, output) in samples.iter().zip(run(&program, ALL, &samples)) {
+        for (sample, output) in samples.iter().zip(run(&program, &samples)) {
             let error = output_error(&program, sample, &output);
             let tolerance = tolerance(&program);
             prop_assert!(error < tolerance, "{error} {tolerance}");
@@ -47,7 +45,7 @@ fn errors_are_of_the_predicted_size() {
         let samples = [sample(&program, seed)];
         let exact = reference(&program, &samples[0]).pop().unwrap();
         let unit = program.output_value().half_width * predicted_error(&program);
-        let output = run(&program, ALL, &samples).remove(0);
+        let output = run(&program, &samples).remove(0);
         let errors = exact.iter().zip(output).map(|(e, o)| (e - f64::from(o)) / unit);
         squares.extend(errors.map(|e| e * e));
     }
@@ -61,7 +59,7 @@ fn bootstraps_give_levels_back() {
     for (log_n, log_slots) in [(10, 9), (10, 4)] {
         let program = bootstrapped_program(log_n, log_slots, 5);
         let samples = [sample(&program, 1)];
-        let output = run(&program, ALL, &samples).remove(0);
+        let output = run(&program, &samples).remove(0);
         let error = output_error(&program, &samples[0], &output);
         assert!(error < tolerance(&program), "{error}");
         let std: Vec<f64> =
@@ -74,21 +72,27 @@ fn bootstraps_give_levels_back() {
 }
 
 #[test]
-fn diagonals_beyond_the_budget_compute_the_same() {
+fn diagonals_beyond_the_memory_limit_compute_the_same() {
     let program = random_program(8, 21);
     let samples = [sample(&program, 1)];
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let input = client.encrypt(&samples).unwrap();
     let mut sizes = Vec::new();
-    for budget in [0, 200_000, ALL] {
+    let least = least_server_bytes(&program);
+    for limit in [least, least + 200_000, u64::MAX] {
         let keys = client.make_evaluation_keys().unwrap();
-        let server = Server::new(&artifact, keys, budget).unwrap();
-        let output = client.decrypt_raw(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
+        let server = Server::builder(&artifact).memory_limit(limit).build(keys).unwrap();
+        let output = client.decrypt_raw(&server.run(&input).unwrap()).unwrap();
         assert!(output_error(&program, &samples[0], &output[0].outputs) < tolerance(&program));
         sizes.push(server.memory().diagonal_bytes);
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
+
+    let keys = client.make_evaluation_keys().unwrap();
+    let error = Server::builder(&artifact).memory_limit(least - 1).build(keys).unwrap_err();
+    let Error::Memory { needed, available, .. } = error else { panic!("{error}") };
+    assert_eq!((needed, available), (least, least - 1));
 }
 
 #[test]
@@ -97,7 +101,7 @@ fn clear_and_encrypted_runs_agree() {
     let samples: Vec<_> = (0..3).map(|k| sample(&program, k)).collect();
     let clear = Clear::new(&program).run(&samples, None).unwrap().outputs;
     let scale = program.output_value().half_width;
-    for (clear, encrypted) in clear.iter().zip(run(&program, ALL, &samples)) {
+    for (clear, encrypted) in clear.iter().zip(run(&program, &samples)) {
         for (a, b) in clear.iter().zip(encrypted) {
             assert!(f64::from((a - b).abs()) < tolerance(&program) * scale, "{a} {b}");
         }
@@ -124,7 +128,7 @@ fn squares_repeated_operands_and_constant_outputs() {
         b.linear(&[product], vec![matrix], Some(bias), hidden, random);
         let program = b.finish();
         let sample = sample(&program, 3);
-        let output = run(&program, ALL, std::slice::from_ref(&sample));
+        let output = run(&program, std::slice::from_ref(&sample));
         let error = output_error(&program, &sample, &output[0]);
         assert!(error < tolerance(&program), "{error}");
     }
@@ -135,10 +139,10 @@ fn steps_are_observed_in_order_and_memory_is_known() {
     let program = random_program(7, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), ALL).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let mut steps = Vec::new();
-    server.run(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();
+    server.run_observed(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();
     let names = program.values[1..].iter().map(|v| v.name.as_str());
     let expected: Vec<_> = (0..2).flat_map(|s| names.clone().map(move |n| (s, n))).collect();
     let found: Vec<_> = steps.iter().map(|(s, step)| (*s, step.name.as_str())).collect();

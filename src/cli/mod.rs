@@ -10,6 +10,7 @@ mod bench;
 mod compare;
 mod comparison;
 mod compile;
+mod completions;
 mod decrypt;
 mod demo;
 mod encrypt;
@@ -19,6 +20,7 @@ mod forecast;
 mod input;
 mod inspect;
 mod keygen;
+mod man;
 mod output;
 mod progress;
 mod run;
@@ -76,6 +78,8 @@ enum Command {
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Exit code of a command that did what was asked, but has answers that are not to be relied on.
@@ -182,6 +186,8 @@ fn dispatch(
         Command::Verify(arguments) => return verify::run(arguments, session),
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),
+        Command::Completions(arguments) => completions::run(arguments, session),
+        Command::Man(arguments) => man::run(arguments, session),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use pic::data::Samples;
 use pic::{
     Answer, Artifact, Client, Compiler, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Server,
 };
@@ -30,20 +31,16 @@ fn main() -> Result<(), Failure> {
 /// The classes of the first three test images, which show 7, 6 and 3; none for an answer that is not reliable.
 pub fn classify() -> Result<Vec<Option<usize>>, Failure> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
-    let images = |name: &str| -> io::Result<Vec<Vec<f32>>> {
-        // u8 [_, 1, 8, 8] after a header of 128 bytes.
-        let file = std::fs::read(format!("{folder}/{name}"))?;
-        Ok(file[128..].chunks(64).map(|s| s.iter().map(|&byte| byte.into()).collect()).collect())
-    };
+    let samples = |name: &str| Samples::read(format!("{folder}/{name}"), &[1, 8, 8]);
     let compiler = Compiler::from_onnx(format!("{folder}/mlp_sigmoid.onnx"))?;
-    let artifact = compiler.calibration(images("calibration_x.npy")?).compile()?;
+    let artifact = compiler.calibration(samples("calibration_x.npy")?.iter()).compile()?;
     let client_part = artifact.client_only()?.as_bytes().to_vec();
     let server_part = artifact.server_only()?.as_bytes().to_vec();
 
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;
     let server = thread::spawn(move || serve(&listener, server_part));
-    let answers = ask(address, client_part, &images("test_x.npy")?[..3])?;
+    let answers = ask(address, client_part, &samples("test_x.npy")?)?;
     server.join().expect("the server returns its errors")?;
     Ok(answers.iter().map(Answer::class).collect())
 }
@@ -58,15 +55,12 @@ fn serve(listener: &TcpListener, server_part: Vec<u8>) -> Result<(), Failure> {
     Ok(send(&mut connection, server.run(&question)?.as_bytes())?)
 }
 
-/// Asks a server about some images.
-fn ask(
-    server: SocketAddr,
-    client_part: Vec<u8>,
-    images: &[Vec<f32>],
-) -> Result<Vec<Answer>, Failure> {
+/// Asks a server about the first three images.
+fn ask(server: SocketAddr, client_part: Vec<u8>, images: &Samples) -> Result<Vec<Answer>, Failure> {
     let client = Client::generate(&Artifact::from_bytes(client_part)?)?;
     let keys = client.make_evaluation_keys()?;
-    let question = client.encrypt(images)?;
+    let images = images.preprocessed(&client.info().preprocessing)?;
+    let question = client.encrypt(&images[..3])?;
     let mut connection = TcpStream::connect(server)?;
     send(&mut connection, keys.as_bytes().expect("keys that were just made are in memory"))?;
     send(&mut connection, question.as_bytes())?;

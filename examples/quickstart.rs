@@ -6,6 +6,7 @@
 
 use std::error::Error;
 
+use pic::data::Samples;
 use pic::{Answer, Client, Compiler, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,17 +20,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 pub fn classify() -> Result<Vec<Option<usize>>, Box<dyn Error>> {
     // The model owner compiles an ONNX file, with samples of what the network will see.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
-    let samples = |name: &str| -> std::io::Result<Vec<Vec<f32>>> {
-        // u8 [_, 1, 8, 8] after a header of 128 bytes.
-        let file = std::fs::read(format!("{folder}/{name}"))?;
-        Ok(file[128..].chunks(64).map(|s| s.iter().map(|&byte| byte.into()).collect()).collect())
-    };
+    let samples = |name: &str| Samples::read(format!("{folder}/{name}"), &[1, 8, 8]);
     let compiler = Compiler::from_onnx(format!("{folder}/mlp_sigmoid.onnx"))?;
-    let artifact = compiler.calibration(samples("calibration_x.npy")?).compile()?;
+    let artifact = compiler.calibration(samples("calibration_x.npy")?.iter()).compile()?;
 
     // The client makes keys and encrypts, the server runs the network and learns nothing, the client decrypts.
     let client = Client::generate(&artifact)?;
-    let question = client.encrypt(&samples("test_x.npy")?[..3])?;
+    let digits = samples("test_x.npy")?.preprocessed(&client.info().preprocessing)?;
+    let question = client.encrypt(&digits[..3])?;
     let server = Server::new(&artifact, client.make_evaluation_keys()?)?;
     let answers = client.decrypt(&server.run(&question)?)?;
     Ok(answers.iter().map(Answer::class).collect())

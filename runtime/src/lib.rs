@@ -10,6 +10,7 @@
 //! | [`backend`] | what a program does, operation by operation |
 //! | [`clear`], `ckks` | the two backends |
 //! | [`container`] | the format of all files |
+//! | [`input_file`], [`output_file`] | other files, read and written whole |
 //! | [`sample`] | which samples a program can answer |
 //! | [`machine`] | kernels, threads and memory of this process and its machine |
 //!
@@ -31,6 +32,7 @@ mod decode;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;
+pub mod input_file;
 pub mod machine;
 #[cfg(any(feature = "client", feature = "server"))]
 mod origin;

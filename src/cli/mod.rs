@@ -5,7 +5,6 @@
 //! code is 0 for success, 1 for a command that failed, 2 for one that was not understood and 3 for `decrypt` and `verify`
 //! with answers that are not to be relied on.
 
-mod array;
 mod bench;
 mod compare;
 mod comparison;
@@ -15,9 +14,7 @@ mod decrypt;
 mod demo;
 mod encrypt;
 mod error;
-mod file;
 mod forecast;
-mod input;
 mod inspect;
 mod keygen;
 mod man;

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use pic::{
-    Artifact, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Progress, Server, machine,
-};
+use pic::evaluation::{Layer, Operations, operations, run_traced};
+use pic::{Artifact, EncryptedInput, EvaluationKeyFile, Progress, Server, machine};
 use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::{Forecast, Machine};
 use super::text::{bytes, count, or_dash, seconds};
-use super::trace::{Layer, Operations, Trace, layers_table, operations, operations_table};
+use super::trace::{chrome, layers_table, operations_table};
 use super::{Session, output, values};
 
 /// Run a compiled model on encrypted samples
@@ -78,11 +77,11 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let server = server.build(keys)?;
     let preparation_seconds = start.elapsed().as_secs_f64();
 
-    let (answer, trace) = run_traced(&server, &input, session)?;
-    let seconds_run = trace.elapsed();
+    let (answer, trace) = run_traced(&server, &input, &session.progress)?;
+    let seconds_run = trace.seconds();
     answer.write(&arguments.output)?;
     if let Some(path) = &arguments.trace {
-        output::write_trace(path, &trace.chrome())?;
+        output::write_trace(path, &chrome(&trace))?;
     }
     let layers = trace.layers();
     let report = Report {
@@ -95,22 +94,6 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         layers: arguments.layers.then_some(layers),
     };
     session.print(&report, || text(&report))
-}
-
-/// Runs every sample, with progress and the time of every value.
-pub fn run_traced(
-    server: &Server,
-    input: &EncryptedInput,
-    session: &Session,
-) -> Result<(EncryptedOutput, Trace), Failure> {
-    let steps = server.program().values.len().saturating_sub(1) * input.samples();
-    session.progress.stage("run", steps as u64);
-    let mut trace = Trace::new();
-    let answer = server.run_observed(input, &mut |sample, step| {
-        trace.record(sample, step);
-        session.progress.advance(trace.len() as u64);
-    })?;
-    Ok((answer, trace))
 }
 
 fn text(report: &Report) -> String {

@@ -202,6 +202,7 @@ fn run(command: &Path, arguments: &[OsString]) -> Result<Output, Error> {
 
 /// Why a model was not compiled.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Not in a build script, and no folder was given.
     #[error("OUT_DIR is not set: call this from a build script, or name a folder")]

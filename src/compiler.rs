@@ -3,18 +3,19 @@
 //! The passes are [`pic_compiler`]'s; decided here is only what a program is priced for where nobody says:
 //! the machine that compiles.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use pic_compiler::compile::{Compiled, compile};
 use pic_compiler::error::CompileError;
 use pic_compiler::layerwise::Measurement;
 use pic_compiler::options::Options;
 use pic_compiler::progress::Progress;
+use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::preprocessing::Preprocessing;
 use pic_runtime::artifact::{Artifact, CompileFacts, Model};
-use pic_runtime::machine;
+use pic_runtime::{input_file, machine};
 
 /// Compiles one network.
 ///
@@ -33,10 +34,10 @@ impl Compiler {
     /// A network in an ONNX file.
     ///
     /// # Errors
-    /// [`CompilerError::Read`].
+    /// [`CompilerError::Read`], also for pipes, devices and empty files.
     pub fn from_onnx(path: impl AsRef<Path>) -> Result<Self, CompilerError> {
         let path = path.as_ref();
-        let read = fs::read(path);
+        let read = input_file::read(path);
         let onnx = read.map_err(|source| CompilerError::Read { path: path.into(), source })?;
         Ok(Self::from_bytes(onnx))
     }
@@ -84,6 +85,12 @@ impl Compiler {
     /// Longest predicted latency of a sample, seconds on the machine that will run the program.
     pub fn latency_budget(mut self, seconds: f64) -> Self {
         self.options.latency_budget = Some(seconds);
+        self
+    }
+
+    /// How polynomials, degrees and bootstraps are chosen, [`Strategy::Joint`] unless another is named.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.options.strategy = strategy;
         self
     }
 
@@ -140,6 +147,7 @@ impl Compiler {
 
 /// Why there is no artifact.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CompilerError {
     /// The ONNX file cannot be read.
     #[error("cannot read `{}`", path.display())]

@@ -5,26 +5,23 @@
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
-//! # let model = format!("{folder}/mlp_sigmoid.onnx");
-//! # let images = include_bytes!("../examples/digits/calibration_x.npy");
-//! # // u8 [512, 1, 8, 8] after a header of 128 bytes.
-//! # let samples = images[128..].chunks(64).map(|s| s.iter().map(|&b| b.into()).collect::<Vec<f32>>());
+//! use pic::data::Samples;
 //! use pic::{Client, Compiler, Server};
 //!
 //! // The model owner, with the ONNX file and samples of what it will see.
-//! let samples: Vec<Vec<f32>> = samples.collect();
-//! let compiler = Compiler::from_onnx(model)?.calibration(&samples).max_accuracy_drop(0.02);
-//! let artifact = compiler.compile()?;
+//! let samples = Samples::read("examples/digits/calibration_x.npy", &[1, 8, 8])?;
+//! let compiler = Compiler::from_onnx("examples/digits/mlp_sigmoid.onnx")?.calibration(samples.iter());
+//! let artifact = compiler.max_accuracy_drop(0.02).compile()?;
 //!
 //! // The client.
 //! let client = Client::generate(&artifact)?;
 //! let keys = client.make_evaluation_keys()?;
-//! let question = client.encrypt(&samples[..1])?;
+//! let images = samples.preprocessed(&client.info().preprocessing)?;
+//! let question = client.encrypt(&images[..1])?;
 //!
 //! // The server.
-//! let server = Server::new(&artifact, keys, 1 << 30)?;
-//! let answer = server.run(&question, &mut |_, _| {})?;
+//! let server = Server::new(&artifact, keys)?;
+//! let answer = server.run(&question)?;
 //!
 //! // The client again.
 //! let answer = &client.decrypt(&answer)?[0];
@@ -40,7 +37,8 @@
 //! |---|---|
 //! | `client` | [`Client`]: neither the compiler nor the ONNX library is linked |
 //! | `server` | [`Server`] |
-//! | `compiler` | [`Compiler`] |
+//! | `compiler` | [`Compiler`], and [`evaluation`]: simulating programs; with `client` and `server` also running and comparing them |
+//! | `data` | [`data`]: samples and labels from numpy's files |
 //! | `build` | `pic::build`: compiling in a build script with the installed command |
 //! | `cli` | the `pic` command |
 //!
@@ -53,6 +51,10 @@
 pub mod build;
 #[cfg(feature = "compiler")]
 mod compiler;
+#[cfg(feature = "data")]
+pub mod data;
+#[cfg(feature = "compiler")]
+pub mod evaluation;
 
 #[cfg(feature = "compiler")]
 pub use compiler::{Compiler, CompilerError};
@@ -66,6 +68,8 @@ pub use pic_compiler::options::{Options, SensitivityForm};
 pub use pic_compiler::pareto::ParetoPoint;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::progress::Progress;
+#[cfg(feature = "compiler")]
+pub use pic_compiler::strategy::Strategy;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::cost::{CostModel, Target};
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
@@ -73,11 +77,13 @@ pub use pic_ir::preprocessing::Preprocessing;
 #[cfg(feature = "client")]
 pub use pic_runtime::Client;
 #[cfg(feature = "server")]
-pub use pic_runtime::Server;
+pub use pic_runtime::engine::Step;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_runtime::{Answer, Artifact, ClientInfo, Error, Model, machine};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use pic_runtime::{EncryptedInput, EncryptedOutput, EvaluationKeyFile, KeySizes};
+#[cfg(feature = "server")]
+pub use pic_runtime::{Server, ServerBuilder};
 
 /// The artifact that the build script compiled from `NAME.onnx`, embedded in the executable:
 /// `include_artifact!("NAME")` is a `Result<pic::Artifact, pic::Error>`. See `pic::build`.

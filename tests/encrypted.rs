@@ -26,9 +26,9 @@ fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(&compiled.program, None).unwrap().allow_insecure_parameters();
     let client = Client::generate(&artifact).unwrap();
     let keys = client.make_evaluation_keys().unwrap();
-    let server = Server::new(&artifact, keys, 1 << 30).unwrap();
+    let server = Server::new(&artifact, keys).unwrap();
     let input = client.encrypt(samples).unwrap();
-    let answers = client.decrypt_raw(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
+    let answers = client.decrypt_raw(&server.run(&input).unwrap()).unwrap();
     answers.into_iter().map(|answer| answer.outputs).collect()
 }
 

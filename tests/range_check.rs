@@ -168,9 +168,9 @@ fn clients_see_what_ciphertexts_say() {
 
     let artifact = Artifact::calibrated(&compiled.program, &compiled.calibration, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 1 << 30).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let question = client.encrypt(&samples).unwrap();
-    let encrypted = server.run(&question, &mut |_, _| {}).unwrap();
+    let encrypted = server.run(&question).unwrap();
     let answers = client.decrypt(&encrypted).unwrap();
     let sum = compiled.program.range_check_values().last().unwrap();
     let deviation = errors(&compiled.program)[sum].total.sqrt()

@@ -15,6 +15,7 @@ use crate::range_check::RangeCheckError;
 
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CompileError {
     /// The file cannot be imported.
     #[error(transparent)]

@@ -56,12 +56,15 @@ fn run(section: &[u8]) {
     if least_clear_bytes(&program) < 1 << 26 {
         let _ = Clear::new(&program).run(&[&sample], None);
     }
-    if least_server_bytes(&program) < 1 << 22 {
+    let least = least_server_bytes(&program);
+    if least < 1 << 22 {
         let Ok(client) = Client::generate(&artifact) else { return };
         let Ok(keys) = client.make_evaluation_keys() else { return };
-        let Ok(server) = Server::new(&artifact, keys, 1 << 16) else { return };
+        // Some constants in each form.
+        let server = Server::builder(&artifact).memory_limit(least + (1 << 16)).build(keys);
+        let Ok(server) = server else { return };
         let Ok(input) = client.encrypt(&[sample]) else { return };
-        if let Ok(output) = server.run(&input, &mut |_, _| {}) {
+        if let Ok(output) = server.run(&input) {
             let _ = client.decrypt(&output);
         }
     }

@@ -18,9 +18,9 @@ struct Made {
 static MADE: LazyLock<Made> = LazyLock::new(|| {
     let artifact = Artifact::new(&pic_fuzz::program(), None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt(&[[0.25; 8], [0.5; 8]]).unwrap();
-    let output = server.run(&input, &mut |_, _| {}).unwrap();
+    let output = server.run(&input).unwrap();
     let sections = |bytes: &[u8], kind| {
         let container = Container::parse(bytes.to_vec(), kind).unwrap();
         ["shape", "ciphertexts"].map(|name| container.raw(name).unwrap().to_vec())
@@ -44,7 +44,7 @@ fuzz_target!(|change: (bool, bool, u32, Option<u16>, &[u8])| {
     if is_input {
         let file = pic_fuzz::container(Kind::EncryptedInput, hash, &named[..2]);
         if let Ok(input) = EncryptedInput::from_bytes(file) {
-            let _ = made.server.run(&input, &mut |_, _| {});
+            let _ = made.server.run(&input);
         }
     } else {
         let file = pic_fuzz::container(Kind::EncryptedOutput, hash, &named);

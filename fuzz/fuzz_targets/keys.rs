@@ -47,6 +47,6 @@ fuzz_target!(|input: (u8, u32, Option<u16>, &[u8])| {
     let file = pic_fuzz::container(Kind::EvaluationKeys, hash, &sections);
     let path = pic_fuzz::file(&file);
     for keys in [EvaluationKeyFile::open(path), EvaluationKeyFile::from_bytes(file)] {
-        let _ = Server::new(artifact, keys.unwrap(), 0);
+        let _ = Server::new(artifact, keys.unwrap());
     }
 });

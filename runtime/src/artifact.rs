@@ -261,36 +261,61 @@ impl Artifact {
         Ok(model)
     }
 
+    /// The content of the artifact's file.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.container.as_bytes()
+    }
+
+    /// The artifact for clients: the same program hash, no weights.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::client`].
+    pub fn client_only(&self) -> Result<Self, Error> {
+        self.client()?;
+        self.with_sections([(CLIENT, Some(self.bound_part(CLIENT)?))])
+    }
+
+    /// The artifact for servers: the same program hash, and nothing of the calibration samples but
+    /// [`ClientInfo::calibration`].
+    ///
+    /// # Errors
+    /// Those of [`Artifact::program`].
+    pub fn server_only(&self) -> Result<Self, Error> {
+        self.program()?;
+        let (client, program) = (self.bound_part(CLIENT)?, self.bound_part(PROGRAM)?);
+        self.with_sections([(CLIENT, Some(client)), (PROGRAM, Some(program))])
+    }
+
+    fn with_sections<const COUNT: usize>(
+        &self,
+        sections: [(&str, Option<Vec<u8>>); COUNT],
+    ) -> Result<Self, Error> {
+        let container = Container::parse(container(self.parts, sections), Kind::Artifact)?;
+        Self::checked(container, self.insecure_allowed)
+    }
+
     /// Writes the artifact.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        write_bytes(path, self.container.as_bytes())
+        write_bytes(path, self.as_bytes())
     }
 
-    /// Writes a file for clients: the same program hash, no weights.
+    /// Writes a file with [`Artifact::client_only`].
     ///
     /// # Errors
     /// [`Error::Write`], and those of [`Artifact::client`].
     pub fn write_client_only(&self, path: &Path) -> Result<(), Error> {
-        self.client()?;
-        let client = self.bound_part(CLIENT)?;
-        write_bytes(path, &container(self.parts, [(CLIENT, Some(client))]))
+        self.client_only()?.write(path)
     }
 
-    /// Writes a file for servers: the same program hash, and nothing of the calibration samples but
-    /// [`ClientInfo::calibration`].
+    /// Writes a file with [`Artifact::server_only`].
     ///
     /// # Errors
     /// [`Error::Write`], and those of [`Artifact::program`].
     pub fn write_server_only(&self, path: &Path) -> Result<(), Error> {
-        self.program()?;
-        let (client, program) = (self.bound_part(CLIENT)?, self.bound_part(PROGRAM)?);
-        write_bytes(
-            path,
-            &container(self.parts, [(CLIENT, Some(client)), (PROGRAM, Some(program))]),
-        )
+        self.server_only()?.write(path)
     }
 
     /// The content of a part that the program hash covers, in memory that nothing changes between check and use.

@@ -12,6 +12,7 @@ use crate::container::{ContainerError, ProgramHash};
 
 /// A refused file, sample, key or ciphertext.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A file could not be read, or is not what it should be.
     #[error("cannot read {}: {source}", path.display())]
@@ -207,6 +208,16 @@ pub enum Error {
         expected: f64,
         /// As found.
         found: f64,
+    },
+    /// Work that takes more memory than is available, or than it may have.
+    #[error("{work} takes {needed} bytes of memory, {available} are available")]
+    Memory {
+        /// The work, as "running this program".
+        work: &'static str,
+        /// Bytes that it takes at least.
+        needed: u64,
+        /// Bytes that there are, or that it may have.
+        available: u64,
     },
     /// The scheme refused an operation, or the bytes of a key or ciphertext.
     #[error(transparent)]

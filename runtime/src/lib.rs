@@ -10,8 +10,9 @@
 //! | [`engine`] | what a program does, operation by operation |
 //! | [`clear`], `ckks` | the two engines |
 //! | [`container`] | the format of all files |
+//! | [`input_file`], [`output_file`] | other files, read and written whole |
 //! | [`sample`] | which samples a program can answer |
-//! | [`machine`] | what this process runs on |
+//! | [`machine`] | kernels, threads and memory of this process and its machine |
 //!
 //! The network format and the compiler are not known here: a [`pic_ir::program::Program`] is all
 //! that comes from them.
@@ -31,6 +32,7 @@ pub mod engine;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod evaluation_keys;
+pub mod input_file;
 #[cfg(any(feature = "client", feature = "server"))]
 mod key_binding;
 pub mod machine;
@@ -52,7 +54,7 @@ pub use error::Error;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use evaluation_keys::{EvaluationKeyFile, KeySizes};
 #[cfg(feature = "server")]
-pub use server::Server;
+pub use server::{Server, ServerBuilder};
 
 /// A server has what evaluates:
 ///

@@ -7,7 +7,7 @@
 //! use pic_runtime::{EncryptedInput, EncryptedOutput, Error, Server};
 //!
 //! fn serve(server: &Server, input: &EncryptedInput) -> Result<EncryptedOutput, Error> {
-//!     server.run(input, &mut |_, _| {})
+//!     server.run(input)
 //! }
 //! ```
 //! ```compile_fail,E0599
@@ -19,7 +19,7 @@
 //! ```
 
 use pic_ckks::{Context, SeededCiphertext};
-use pic_ir::memory::peak_ciphertext_bytes;
+use pic_ir::memory::{least_server_bytes, peak_ciphertext_bytes};
 use pic_ir::prediction::Memory;
 use pic_ir::program::VerifiedProgram;
 
@@ -30,8 +30,23 @@ use crate::ckks::Ckks;
 use crate::engine::{Computed, Step, execute};
 use crate::evaluation_keys::EvaluationKeyFile;
 use crate::key_binding::{KeyBinding, check_program};
+use crate::machine;
 
 /// A program with the evaluation keys of one client, ready to run.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use pic_runtime::{Artifact, EncryptedInput, EvaluationKeyFile, Server};
+///
+/// # fn main() -> Result<(), pic_runtime::Error> {
+/// let artifact = Artifact::open(Path::new("model.server.pic"))?;
+/// let keys = EvaluationKeyFile::open(Path::new("evaluation.keys"))?;
+/// let server = Server::new(&artifact, keys)?;
+/// let answer = server.run(&EncryptedInput::open(Path::new("x.ct"))?)?;
+/// answer.write(Path::new("y.ct"))
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     program: VerifiedProgram,
@@ -40,27 +55,45 @@ pub struct Server {
     memory: Memory,
 }
 
-impl Server {
-    /// Expands the keys, which must be those that the program takes, and encodes the program's constants. Up to `plaintext_budget` bytes of them
-    /// are held in the form that is fastest to use, the others in a smaller one.
+/// Options of a [`Server`] that is to be made.
+///
+/// ```no_run
+/// # fn serve(artifact: &pic_runtime::Artifact, keys: pic_runtime::EvaluationKeyFile) -> Result<(), pic_runtime::Error> {
+/// let server = pic_runtime::Server::builder(artifact).memory_limit(8 << 30).build(keys)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ServerBuilder<'a> {
+    artifact: &'a Artifact,
+    memory_limit: Option<u64>,
+}
+
+impl ServerBuilder<'_> {
+    /// The most memory that the server may take, in bytes, in place of what is available on the machine when it is made.
+    ///
+    /// Constants of the program are encoded in the form that is fastest to use as far as the memory goes, and beyond in a
+    /// smaller one that takes longer to use.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Expands the keys, which must be those that the program takes, and encodes the program's constants.
     ///
     /// # Errors
     /// Those of [`Artifact::program`]; [`Error::OtherProgram`], [`Error::Container`],
-    /// [`Error::KeyId`], [`Error::Ckks`].
-    pub fn new(
-        artifact: &Artifact,
-        keys: EvaluationKeyFile,
-        plaintext_budget: usize,
-    ) -> Result<Self, Error> {
+    /// [`Error::KeyId`], [`Error::Memory`], [`Error::Ckks`].
+    pub fn build(self, keys: EvaluationKeyFile) -> Result<Server, Error> {
         let binding = keys.binding()?;
-        check_program("the set of evaluation keys", artifact.program_hash(), binding.program)?;
-        let program = artifact.program()?;
+        check_program("the set of evaluation keys", self.artifact.program_hash(), binding.program)?;
+        let program = self.artifact.program()?;
+        let spare = self.spare_bytes(required_bytes(&program))?;
         let context = Context::new(program.parameters.clone())?;
         let expanded = keys.expand(&context, &program.keys)?;
         // Serialised, they may be in memory, too.
         drop(keys);
         let key_bytes = expanded.bytes() as u64;
-        let ckks = Ckks::new(&program, &context, expanded, plaintext_budget)?;
+        let ckks = Ckks::new(&program, &context, expanded, spare)?;
         let memory = Memory {
             key_bytes,
             diagonal_bytes: ckks.diagonal_bytes() as u64,
@@ -68,7 +101,43 @@ impl Server {
             ciphertext_bytes: peak_ciphertext_bytes(&program) as u64,
             workspace_bytes: ckks.workspace_bytes() as u64,
         };
-        Ok(Self { program, binding, ckks, memory })
+        Ok(Server { program, binding, ckks, memory })
+    }
+
+    /// Memory beyond what the server takes in any case, in bytes.
+    fn spare_bytes(&self, needed: u64) -> Result<usize, Error> {
+        let available = self.memory_limit.or_else(machine::available_bytes).unwrap_or(u64::MAX);
+        match available.checked_sub(needed) {
+            Some(spare) => Ok(usize::try_from(spare).unwrap_or(usize::MAX)),
+            None => Err(Error::Memory { work: "running this program", needed, available }),
+        }
+    }
+}
+
+/// Memory that a server takes with all constants in their smallest form, in bytes: what the artifact predicts, or what
+/// follows from the program itself, which no artifact can understate.
+fn required_bytes(program: &VerifiedProgram) -> u64 {
+    let predicted = program.predicted.memory;
+    let others = predicted.total_bytes() - predicted.constant_bytes();
+    (others + predicted.constant_bytes() / COMPACT_SHARE).max(least_server_bytes(program))
+}
+
+/// Encoded constants in their smallest form are taken to need one part in this many of what the
+/// fastest form takes: 4 or 8 bytes a coefficient instead of 8 for every prime.
+const COMPACT_SHARE: u64 = 8;
+
+impl Server {
+    /// A server that keeps within the memory that is available on this machine, if the operating system tells it.
+    ///
+    /// # Errors
+    /// Those of [`ServerBuilder::build`].
+    pub fn new(artifact: &Artifact, keys: EvaluationKeyFile) -> Result<Self, Error> {
+        Self::builder(artifact).build(keys)
+    }
+
+    /// A server of this artifact, with options.
+    pub fn builder(artifact: &Artifact) -> ServerBuilder<'_> {
+        ServerBuilder { artifact, memory_limit: None }
     }
 
     /// The program.
@@ -81,12 +150,19 @@ impl Server {
         self.memory
     }
 
-    /// Runs the program on every sample of a batch, one after the other. After each computed value
-    /// `observe` gets the sample's position and the step.
+    /// Runs the program on every sample of a batch, one after the other.
     ///
     /// # Errors
     /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
-    pub fn run(
+    pub fn run(&self, input: &EncryptedInput) -> Result<EncryptedOutput, Error> {
+        self.run_observed(input, &mut |_, _| {})
+    }
+
+    /// As [`Server::run`]; after each computed value `observe` gets the sample's position in the batch and the step.
+    ///
+    /// # Errors
+    /// Those of [`Server::run`].
+    pub fn run_observed(
         &self,
         input: &EncryptedInput,
         observe: &mut dyn FnMut(usize, &Step),

@@ -2,19 +2,18 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use pic::{Artifact, Compiler, Options};
+use pic::Strategy;
+use pic::data::{Samples, read_labels};
+use pic::evaluation::{self, MethodReport, TestSet};
 use serde::Serialize;
 
+use super::comparison::warn_out_of_range;
 use super::compile::{Imported, MethodName, Source};
 use super::error::Failure;
-use super::forecast::Forecast;
-use super::input::{Samples, read_labels};
-use super::simulate::simulate;
+use super::forecast::{Forecast, Machine};
 use super::text::{Table, bytes, or_dash, percent, seconds};
-use super::verify::verify;
 use super::{Session, values};
 
 /// Compile a network by every method and compare the programs, encrypted and simulated
@@ -92,55 +91,44 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let options = arguments.source.options()?;
     let Imported { shape, classes, .. } = arguments.source.network()?;
     let samples = Samples::read(&arguments.input, &shape)?;
-    let labels = read_labels(arguments.input_labels.as_deref(), samples.len(), classes)?;
-    let samples = samples.preprocessed(&options.preprocessing, &shape);
-    let mut rows = Vec::new();
-    for &method in &arguments.methods {
-        let options = Options { strategy: method.into(), ..options.clone() };
-        let compiler = compiler.clone().options(options);
-        let figures = figures(&compiler, &samples, labels.as_deref(), &arguments, session);
-        let outcome = match figures {
-            Ok(figures) => Outcome::Program(Box::new(figures)),
-            Err(failure) => Outcome::Failed { error: failure.to_string() },
+    let labels = arguments.input_labels.map(|path| read_labels(path, samples.count(), classes));
+    let labels = labels.transpose()?;
+    let samples = samples.preprocessed(&options.preprocessing)?;
+    let here = Machine::detect(session)?;
+    let test = TestSet::new(&samples, labels.as_deref())?;
+    let methods: Vec<Strategy> = arguments.methods.iter().copied().map(Strategy::from).collect();
+    let compiler = compiler.options(options);
+    let reports =
+        evaluation::compare(&compiler, &methods, test, arguments.encrypted, &session.progress);
+    let row = |(&method, (_, report)): (&MethodName, (Strategy, Result<_, _>))| {
+        let outcome = match report {
+            Ok(report) => Outcome::Program(Box::new(figures(report, &here, session))),
+            Err(error) => Outcome::Failed { error: Failure::from(error).to_string() },
         };
-        rows.push(Row { method, outcome });
-    }
-    let report = Report { rows };
+        Row { method, outcome }
+    };
+    let report = Report { rows: arguments.methods.iter().zip(reports).map(row).collect() };
     session.print(&report, || text(&report))
 }
 
-fn figures(
-    compiler: &Compiler,
-    samples: &[Vec<f32>],
-    labels: Option<&[usize]>,
-    arguments: &Arguments,
-    session: &Session,
-) -> Result<Figures, Failure> {
-    let start = Instant::now();
-    let compiled = compiler.compile_with(&session.progress)?;
-    let compile_seconds = start.elapsed().as_secs_f64();
-    let degrees = compiled.activations.layers.iter().map(|layer| layer.degree()).collect();
-    let bootstraps = compiled.plan.nodes.iter().filter(|n| n.bootstrapped.is_some()).count();
-    let log_n = compiled.plan.parameters.log_n();
-    let artifact: Artifact = Compiler::artifact(compiled)?;
-    let simulated = simulate(&artifact, samples, labels, Some(0), session)?.comparison;
-    let count = arguments.encrypted.get().min(samples.len());
-    let labels = labels.map(|labels| &labels[..count]);
-    let (verified, _) = verify(&artifact, &samples[..count], labels, session)?;
-    Ok(Figures {
-        degrees,
-        bootstraps,
-        log_n,
-        compile_seconds,
-        predicted: verified.predicted,
+fn figures(report: MethodReport, here: &Machine, session: &Session) -> Figures {
+    let MethodReport { simulated, verified, .. } = report;
+    warn_out_of_range(&simulated.out_of_range, session);
+    warn_out_of_range(&verified.out_of_range, session);
+    Figures {
+        degrees: report.degrees,
+        bootstraps: report.bootstraps,
+        log_n: report.log_n,
+        compile_seconds: report.compile_seconds,
+        predicted: here.forecast(&verified.predicted),
         seconds: verified.seconds_per_sample,
         peak_bytes: verified.peak_bytes,
         precision_bits: verified.measured_precision_bits,
-        accuracy: simulated.accuracy,
-        plain_accuracy: simulated.plain_accuracy,
-        agreement: simulated.agreement,
+        accuracy: simulated.comparison.accuracy,
+        plain_accuracy: simulated.comparison.plain_accuracy,
+        agreement: simulated.comparison.agreement,
         encrypted_agreement: verified.comparison.agreement,
-    })
+    }
 }
 
 fn text(report: &Report) -> String {

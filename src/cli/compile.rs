@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use pic::data::{Samples, read_labels};
 use pic::{CompileError, Compiled, Compiler, Options, ParetoPoint, Preprocessing, SensitivityForm};
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
@@ -15,16 +16,16 @@ use pic_compiler::pass::Pass;
 use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
+use pic_runtime::input_file;
 use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::Machine;
-use super::input::{Samples, read_labels};
 use super::passes::{PassObserver, PassTime, timing_table};
 use super::summary::Summary;
 use super::text::{Table, or_dash, percent, seconds};
-use super::{Session, file, output, values};
+use super::{Session, output, values};
 
 /// Compile an ONNX network to a program for encrypted inputs
 #[derive(Args)]
@@ -299,7 +300,8 @@ impl Source {
     pub fn compiler(&self) -> Result<Compiler, Failure> {
         let Imported { onnx, shape, classes } = self.network()?;
         let samples = Samples::read(&self.calibration, &shape)?;
-        let labels = read_labels(self.labels.as_deref(), samples.len(), classes)?;
+        let read = |path| read_labels(path, samples.count(), classes);
+        let labels = self.labels.as_ref().map(read).transpose()?;
         let compiler = Compiler::from_bytes(onnx).calibration(samples.iter());
         Ok(match labels {
             Some(labels) => compiler.labels(labels),
@@ -322,7 +324,7 @@ impl Source {
     }
 
     fn import(&self) -> Result<(Vec<u8>, Network), Failure> {
-        let onnx = file::read(&self.model);
+        let onnx = input_file::read(&self.model);
         let onnx = onnx.map_err(|e| Failure::file("read", &self.model, &e))?;
         let network = frontend::import(&onnx).map_err(CompileError::from)?.network;
         Ok((onnx, network))
@@ -375,7 +377,7 @@ impl Goals {
 }
 
 fn read_cost(path: &Path) -> Result<CostModel, Failure> {
-    let text = file::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let text = input_file::read(path).map_err(|e| Failure::file("read", path, &e))?;
     let help = "make one with `pic bench --output cost.json`";
     let cost: CostModel =
         serde_json::from_slice(&text).map_err(|e| Failure::new("pic::cost", &e, help))?;

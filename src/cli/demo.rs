@@ -1,23 +1,21 @@
 //! `pic demo`: the whole path on an embedded network, by the calls that the other commands make.
 
-use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
 use pic::Compiler;
+use pic::data::{DataError, Samples, labels_from_bytes};
+use pic::evaluation::{self, TestSet, plain_outputs};
 use pic_compiler::dataset::prediction;
 use serde::Serialize;
 
-use super::Session;
-use super::array::Array;
-use super::comparison::plain_outputs;
+use super::comparison::warn_out_of_range;
 use super::error::Failure;
 use super::forecast::Machine;
-use super::input::{self, InputError, Samples};
 use super::summary::Summary;
 use super::text::{Table, bytes, or_dash, seconds};
-use super::values;
-use super::verify::{Report as Verified, verify};
+use super::verify::Report as Verified;
+use super::{Session, values};
 
 /// Compile an embedded network and classify a handwritten digit without seeing it
 ///
@@ -39,6 +37,7 @@ macro_rules! example {
 }
 
 const SHAPE: [usize; 3] = [1, 8, 8];
+const CLASSES: usize = 10;
 /// The largest pixel.
 const WHITE: f32 = 16.0;
 
@@ -63,52 +62,49 @@ struct Report {
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
     let (name, images) = example!("test_x.npy");
-    let mut digits = samples((name, images))?;
-    let test_classes = classes(example!("test_y.npy"), digits.len())?;
-    digits.select(Path::new(name), arguments.index)?;
+    let mut digits = Samples::from_bytes(images, name, &SHAPE)?;
+    let test_classes = classes(example!("test_y.npy"), &digits)?;
+    digits.select(arguments.index)?;
     let label = test_classes[arguments.index];
 
-    let calibration = samples(example!("calibration_x.npy"))?;
-    let labels = classes(example!("calibration_y.npy"), calibration.len())?;
+    let (name, images) = example!("calibration_x.npy");
+    let calibration = Samples::from_bytes(images, name, &SHAPE)?;
+    let labels = classes(example!("calibration_y.npy"), &calibration)?;
     let (_, onnx) = example!("cnn_relu.onnx");
     let compiler = Compiler::from_bytes(onnx).calibration(calibration.iter()).labels(labels);
     let compiled = compiler.compile_with(&session.progress)?;
     let network = compiled.network.clone();
     let artifact = Compiler::artifact(compiled)?;
-    let summary = Summary::new(&artifact, &Machine::detect(session)?)?;
+    let here = Machine::detect(session)?;
+    let summary = Summary::new(&artifact, &here)?;
     let compile_seconds = start.elapsed().as_secs_f64();
     session.say(format_args!("compiled in {}\n{summary}\n", seconds(compile_seconds)))?;
 
     let digit: Vec<Vec<f32>> = digits.iter().map(<[f32]>::to_vec).collect();
     session.say(format_args!("the client encrypts this digit:\n{}\n", draw(&digit[0])))?;
 
-    let repeated = vec![digit[0].clone(); RUNS];
-    let (verified, answers) = verify(&artifact, &repeated, Some(&[label; RUNS]), session)?;
+    let (repeated, labels) = (vec![digit[0].clone(); RUNS], [label; RUNS]);
+    let test = TestSet::new(&repeated, Some(&labels))?;
+    let verified = evaluation::verify(&artifact, test, &session.progress)?;
+    warn_out_of_range(&verified.out_of_range, session);
+    let answer = verified.answers[0].clone();
     let plain = plain_outputs(&network, &digit);
     let report = Report {
         compiled: summary,
         label,
-        answer: answers[0].class(),
+        answer: answer.class(),
         plain_answer: prediction(&plain[0]),
-        outputs: answers[0].outputs.clone(),
+        outputs: answer.outputs,
         plain_outputs: plain[0].clone(),
-        verified,
+        verified: Verified::new(verified, &here),
         compile_seconds,
         seconds: start.elapsed().as_secs_f64(),
     };
     session.print(&report, || text(&report))
 }
 
-fn samples((name, bytes): (&str, &[u8])) -> Result<Samples, InputError> {
-    let path = Path::new(name);
-    let array = Array::decode(bytes).map_err(|source| InputError::read(path, source))?;
-    Samples::new(array, path, &SHAPE)
-}
-
-fn classes((name, bytes): (&str, &[u8]), samples: usize) -> Result<Vec<usize>, InputError> {
-    let path = Path::new(name);
-    let array = Array::decode(bytes).map_err(|source| InputError::read(path, source))?;
-    input::labels(array, path, samples)
+fn classes((name, bytes): (&str, &[u8]), samples: &Samples) -> Result<Vec<usize>, DataError> {
+    labels_from_bytes(bytes, name, samples.count(), CLASSES)
 }
 
 /// An image in shades of block characters, two to a pixel.
@@ -167,7 +163,8 @@ mod tests {
 
     #[test]
     fn the_embedded_arrays_fit() {
-        let digits = samples(example!("test_x.npy")).unwrap();
-        assert_eq!(classes(example!("test_y.npy"), digits.len()).unwrap().len(), digits.len());
+        let (name, images) = example!("test_x.npy");
+        let digits = Samples::from_bytes(images, name, &SHAPE).unwrap();
+        assert_eq!(classes(example!("test_y.npy"), &digits).unwrap().len(), digits.count());
     }
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client, ClientInfo};
+use pic::data::Samples;
+use pic::{Artifact, Client, ClientInfo, machine};
 use serde::Serialize;
 
 use super::error::Failure;
-use super::input::Samples;
 use super::text::{bytes, count, seconds};
 use super::{Session, output, values};
 
@@ -64,10 +64,11 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let info = client.info();
     let mut samples = Samples::read(&arguments.input, &info.input.shape)?;
     if let Some(index) = arguments.index {
-        samples.select(&arguments.input, index)?;
+        samples.select(index)?;
     }
-    Failure::unless_memory("encrypting so many samples", client.encrypted_bytes(samples.len()))?;
-    let prepared = samples.preprocessed(&info.preprocessing, &info.input.shape);
+    let needed = client.encrypted_bytes(samples.count());
+    machine::require_memory("encrypting so many samples", needed)?;
+    let prepared = samples.preprocessed(&info.preprocessing)?;
     let encrypted = if arguments.allow_out_of_range {
         client.encrypt_out_of_range(&prepared)?
     } else {
@@ -77,7 +78,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     warnings.iter().for_each(|warning| session.warn(warning));
     encrypted.write(&arguments.output)?;
     let report = Report {
-        samples: samples.len(),
+        samples: samples.count(),
         bytes: encrypted.as_bytes().len(),
         seconds: start.elapsed().as_secs_f64(),
         warnings,

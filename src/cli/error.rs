@@ -7,15 +7,16 @@ use std::path::Path;
 use std::{fmt, io};
 
 use miette::{Diagnostic, MietteHandlerOpts};
+use pic::data::DataError;
+use pic::evaluation::{MethodError, TestSetError};
 use pic::{CompileError, CompilerError, KeySizes};
 use pic_ckks::ring::RingError;
 use pic_compiler::error::AllocationError;
+use pic_ir::preprocessing::PreprocessingError;
 use pic_runtime::container::ContainerError;
 use pic_runtime::output_file::Irreplaceable;
 use serde::Serialize;
 
-use super::input::InputError;
-use super::memory;
 use super::text::{bytes, printable, printable_json};
 
 /// A failed command, ready to be shown.
@@ -48,16 +49,8 @@ impl Failure {
         Self { code: code.into(), message, help: help.map(String::from) }
     }
 
-    /// Refuses what takes more memory than there is: `action` is what it is for, as "running this program".
-    pub fn unless_memory(action: &str, needed: u64) -> Result<(), Self> {
-        match memory::available_bytes() {
-            Some(available) if needed > available => Err(Self::memory(action, needed, available)),
-            _ => Ok(()),
-        }
-    }
-
     /// Something too large for this machine.
-    pub fn memory(action: &str, needed: u64, available: u64) -> Self {
+    fn memory(action: &str, needed: u64, available: u64) -> Self {
         Self {
             code: "pic::memory".into(),
             message: format!(
@@ -107,16 +100,40 @@ impl Failure {
     }
 }
 
-impl From<InputError> for Failure {
-    fn from(error: InputError) -> Self {
-        let code = error.code().map(|c| c.to_string()).unwrap_or_default();
-        let help = error.help().map(|h| h.to_string());
-        Self { code, message: message(&error), help }
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let (code, help) = data_advice(&error);
+        Self { code: code.into(), message: message(&error), help }
+    }
+}
+
+impl From<PreprocessingError> for Failure {
+    fn from(error: PreprocessingError) -> Self {
+        CompileError::from(error).into()
+    }
+}
+
+impl From<TestSetError> for Failure {
+    fn from(error: TestSetError) -> Self {
+        Self::new("pic::input", &error, None)
+    }
+}
+
+impl From<MethodError> for Failure {
+    fn from(error: MethodError) -> Self {
+        match error {
+            MethodError::Compile(error) => error.into(),
+            MethodError::Run(error) => error.into(),
+            error => Self::new("pic::compare", &error, None),
+        }
     }
 }
 
 impl From<pic::Error> for Failure {
     fn from(error: pic::Error) -> Self {
+        if let pic::Error::Memory { work, needed, available } = error {
+            return Self::memory(work, needed, available);
+        }
         let (code, help) = runtime_advice(&error);
         if let pic::Error::MissingPart { part } = error {
             let message = missing_part(part);
@@ -138,7 +155,7 @@ impl From<CompilerError> for Failure {
         match error {
             CompilerError::Compile(error) => error.into(),
             CompilerError::Machine(error) | CompilerError::Artifact(error) => error.into(),
-            error @ CompilerError::Read { .. } => Self::new("pic::file", &error, None),
+            error => Self::new("pic::file", &error, None),
         }
     }
 }
@@ -191,6 +208,36 @@ impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as _)
     }
+}
+
+/// Code and advice for files of samples and labels.
+fn data_advice(error: &DataError) -> (&'static str, Option<String>) {
+    use DataError as E;
+    let (code, help) = match error {
+        E::Read { .. } => (
+            "pic::input::read",
+            "save arrays with numpy: np.save(\"x.npy\", x) or np.savez(\"data.npz\", x=x, y=y)",
+        ),
+        E::Shape { expected, .. } => {
+            let help = format!(
+                "give one sample of shape {expected:?}, or a batch with one more axis in front"
+            );
+            return ("pic::input::shape", Some(help));
+        }
+        E::NotFinite { .. } => (
+            "pic::input::not_finite",
+            "remove such samples, or replace the values: numpy.nan_to_num",
+        ),
+        E::LabelCount { .. } => {
+            ("pic::input::labels", "give one label per sample, in the same order")
+        }
+        E::Class { .. } => ("pic::input::label", "check that labels and network belong together"),
+        E::Empty { .. } => return ("pic::input::empty", None),
+        E::Index { .. } => return ("pic::input::index", None),
+        E::Label { .. } => return ("pic::input::label", None),
+        _ => return ("pic::input", None),
+    };
+    (code, Some(help.into()))
 }
 
 /// Which file of a model it is that lacks a part.

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, Client, KeySizes, Progress};
+use pic::{Artifact, Client, KeySizes, Progress, machine};
 use serde::Serialize;
 
 use super::error::Failure;
 use super::text::{bytes, seconds};
-use super::{Session, memory, output};
+use super::{Session, output};
 
 /// Make keys for a compiled model
 ///
@@ -83,7 +83,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
 
 /// Refuses keys that fit neither memory nor disk: which ones are made is written in the model's file.
 fn check_sizes(sizes: KeySizes, evaluation_keys: &Path) -> Result<(), Failure> {
-    let memory = memory::available_bytes().unwrap_or(u64::MAX);
+    let memory = machine::available_bytes().unwrap_or(u64::MAX);
     let disk = output::free_bytes(evaluation_keys).unwrap_or(u64::MAX);
     if sizes.making_bytes > memory || sizes.file_bytes > disk {
         return Err(Failure::key_sizes(sizes, memory, disk));

@@ -5,21 +5,19 @@
 //! code is 0 for success, 1 for a command that failed, 2 for one that was not understood and 3 for `decrypt` and `verify`
 //! with answers that are not to be relied on.
 
-mod array;
 mod bench;
 mod compare;
 mod comparison;
 mod compile;
+mod completions;
 mod decrypt;
 mod demo;
 mod encrypt;
 mod error;
-mod file;
 mod forecast;
-mod input;
 mod inspect;
 mod keygen;
-mod memory;
+mod man;
 mod output;
 mod passes;
 mod progress;
@@ -78,6 +76,8 @@ enum Command {
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Exit code of a command that did what was asked, but has answers that are not to be relied on.
@@ -184,6 +184,8 @@ fn dispatch(
         Command::Verify(arguments) => return verify::run(arguments, session),
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Demo(arguments) => demo::run(arguments, session),
+        Command::Completions(arguments) => completions::run(arguments, session),
+        Command::Man(arguments) => man::run(arguments, session),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Output files that are not the runtime's own: arrays and JSON. Whole or absent, as the runtime's.
+//! Output files that are not the runtime's own: arrays, JSON and manual pages. Whole or absent, as the runtime's.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -59,6 +59,11 @@ pub fn write_npy(path: &Path, rows: &[Vec<f32>], shape: &[usize]) -> Result<(), 
 /// Writes a trace of a run, for its owner alone: it tells when and how long a client's samples were computed.
 pub fn write_trace(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     json(path, PRIVATE, value)
+}
+
+/// Writes text of this program, as a manual page.
+pub fn write_text(path: &Path, text: &[u8]) -> Result<(), Failure> {
+    write(path, Access::Shared, |writer| writer.write_all(text))
 }
 
 /// Writes a `.json` file about the machine.

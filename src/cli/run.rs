@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use pic::{Artifact, EncryptedInput, EncryptedOutput, EvaluationKeyFile, Progress, Server};
-use pic_ir::memory::least_server_bytes;
+use pic::evaluation::{Layer, Operations, operations, run_traced};
+use pic::{Artifact, EncryptedInput, EvaluationKeyFile, Progress, Server, machine};
 use serde::Serialize;
 
 use super::error::Failure;
 use super::forecast::{Forecast, Machine};
 use super::text::{bytes, count, or_dash, seconds};
-use super::trace::{Layer, Operations, Trace, layers_table, operations, operations_table};
-use super::{Session, memory, output, values};
+use super::trace::{chrome, layers_table, operations_table};
+use super::{Session, output, values};
 
 /// Run a compiled model on encrypted samples
 ///
@@ -65,50 +65,35 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let Arguments { artifact, evaluation_keys, input, output, trace, .. } = &arguments;
     let outputs: Vec<&Path> = std::iter::once(output).chain(trace).map(PathBuf::as_path).collect();
     output::check(&outputs, &[artifact, evaluation_keys, input])?;
-    let machine = Machine::detect(session)?;
+    let here = Machine::detect(session)?;
     let artifact = Artifact::open(&arguments.artifact)?;
     let input = EncryptedInput::open(&arguments.input)?;
     session.progress.stage("prepare", 0);
-    let server = open_server(
-        &artifact,
-        EvaluationKeyFile::open(&arguments.evaluation_keys)?,
-        arguments.memory,
-    )?;
+    let keys = EvaluationKeyFile::open(&arguments.evaluation_keys)?;
+    let mut server = Server::builder(&artifact);
+    if let Some(bytes) = arguments.memory {
+        server = server.memory_limit(bytes);
+    }
+    let server = server.build(keys)?;
     let preparation_seconds = start.elapsed().as_secs_f64();
 
-    let (answer, trace) = run_traced(&server, &input, session)?;
-    let seconds_run = trace.elapsed();
+    let (answer, trace) = run_traced(&server, &input, &session.progress)?;
+    let seconds_run = trace.seconds();
     answer.write(&arguments.output)?;
     if let Some(path) = &arguments.trace {
-        output::write_trace(path, &trace.chrome())?;
+        output::write_trace(path, &chrome(&trace))?;
     }
     let layers = trace.layers();
     let report = Report {
         samples: answer.samples(),
-        predicted: machine.forecast(&server.program().predicted),
+        predicted: here.forecast(&server.program().predicted),
         seconds: seconds_run,
         preparation_seconds,
-        peak_bytes: memory::peak_bytes(),
+        peak_bytes: machine::peak_bytes(),
         operations: operations(&layers),
         layers: arguments.layers.then_some(layers),
     };
     session.print(&report, || text(&report))
-}
-
-/// Runs every sample, with progress and the time of every value.
-pub fn run_traced(
-    server: &Server,
-    input: &EncryptedInput,
-    session: &Session,
-) -> Result<(EncryptedOutput, Trace), Failure> {
-    let steps = server.program().values.len().saturating_sub(1) * input.samples();
-    session.progress.stage("run", steps as u64);
-    let mut trace = Trace::new();
-    let answer = server.run(input, &mut |sample, step| {
-        trace.record(sample, step);
-        session.progress.advance(trace.len() as u64);
-    })?;
-    Ok((answer, trace))
 }
 
 fn text(report: &Report) -> String {
@@ -124,27 +109,3 @@ fn text(report: &Report) -> String {
         layers.map_or_else(String::new, |table| format!("\n{table}"))
     )
 }
-
-/// A server on this machine, if `memory`, or else what is available, suffices.
-pub fn open_server(
-    artifact: &Artifact,
-    keys: EvaluationKeyFile,
-    memory: Option<u64>,
-) -> Result<Server, Failure> {
-    let program = artifact.program()?;
-    // What is predicted is what the file says.
-    let least = least_server_bytes(&program);
-    let predicted = program.predicted.memory;
-    drop(program);
-    let memory = memory.or_else(memory::available_bytes).unwrap_or(u64::MAX);
-    let others = predicted.total_bytes() - predicted.constant_bytes();
-    let needed = (others + predicted.constant_bytes() / COMPACT_SHARE).max(least);
-    if needed > memory {
-        return Err(Failure::memory("running this program", needed, memory));
-    }
-    Ok(Server::new(artifact, keys, usize::try_from(memory - needed).unwrap_or(usize::MAX))?)
-}
-
-/// Encoded constants in their smallest form are taken to need one part in this many of what the
-/// fastest form takes: 4 or 8 bytes a coefficient instead of 8 for every prime.
-const COMPACT_SHARE: u64 = 8;

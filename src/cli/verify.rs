@@ -3,23 +3,19 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Args;
-use pic::{Answer, Artifact, Client, Progress};
-use pic_ir::program::Program;
-use pic_runtime::clear::Clear;
+use pic::Artifact;
+use pic::data::{Samples, read_labels};
+use pic::evaluation::{self, Comparison, Layer, OutOfRange, TestSet, Verified};
 use serde::Serialize;
 
-use super::comparison::{Comparison, plain_outputs};
+use super::comparison::{self, warn_out_of_range};
 use super::error::Failure;
 use super::forecast::{Forecast, Machine};
-use super::input::{Samples, read_labels};
-use super::run::{open_server, run_traced};
-use super::simulate::{OutOfRange, out_of_range, warn_out_of_range};
 use super::text::{bytes, count, or_dash, seconds};
-use super::trace::{Layer, layers_table};
-use super::{Session, memory, reliability, values};
+use super::trace::layers_table;
+use super::{Session, reliability, values};
 
 /// Make keys, encrypt, run and decrypt in one process, and compare with the plain network
 ///
@@ -52,16 +48,33 @@ pub struct Report {
     out_of_range: Vec<OutOfRange>,
     /// Time of a sample, on this machine.
     pub predicted: Forecast,
-    pub seconds_per_sample: f64,
+    seconds_per_sample: f64,
     /// Of the samples after the first, for which memory has yet to be fetched; of the first if alone.
     pub warm_seconds: f64,
     pub keygen_seconds: f64,
     pub peak_bytes: Option<u64>,
     pub predicted_precision_bits: f64,
-    /// Of the stored output against the program without noise, over the answers that are reliable; none if they are
-    /// equal, or no answer is reliable.
+    /// Over the answers that are reliable; none if they are equal, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
     layers: Vec<Layer>,
+}
+
+impl Report {
+    /// What runs on this machine showed, beside the forecast for it.
+    pub fn new(verified: Verified, here: &Machine) -> Self {
+        Self {
+            comparison: verified.comparison,
+            out_of_range: verified.out_of_range,
+            predicted: here.forecast(&verified.predicted),
+            seconds_per_sample: verified.seconds_per_sample,
+            warm_seconds: verified.warm_seconds,
+            keygen_seconds: verified.keygen_seconds,
+            peak_bytes: verified.peak_bytes,
+            predicted_precision_bits: verified.predicted.precision_bits,
+            measured_precision_bits: verified.measured_precision_bits,
+            layers: verified.layers,
+        }
+    }
 }
 
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
@@ -69,75 +82,24 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure>
     let info = artifact.client()?;
     let mut samples = Samples::read(&arguments.input, &info.input.shape)?;
     let classes = info.output.shape.iter().product();
-    let mut labels = read_labels(arguments.labels.as_deref(), samples.len(), classes)?;
+    let labels = arguments.labels.map(|path| read_labels(path, samples.count(), classes));
+    let mut labels = labels.transpose()?;
     if let Some(first) = arguments.count {
-        if first.get() > samples.len() {
-            let found = count(samples.len(), "sample");
+        if first.get() > samples.count() {
+            let found = count(samples.count(), "sample");
             session.warn(format_args!("`{}` holds {found} only", arguments.input.display()));
         }
-        samples.truncate(first.get());
+        samples.truncate(first);
         labels.iter_mut().for_each(|labels| labels.truncate(first.get()));
     }
-    let samples = samples.preprocessed(&info.preprocessing, &info.input.shape);
-    let (report, _) = verify(&artifact, &samples, labels.as_deref(), session)?;
+    let samples = samples.preprocessed(&info.preprocessing)?;
+    let here = Machine::detect(session)?;
+    let test = TestSet::new(&samples, labels.as_deref())?;
+    let verified = evaluation::verify(&artifact, test, &session.progress)?;
+    warn_out_of_range(&verified.out_of_range, session);
+    let report = Report::new(verified, &here);
     session.print(&report, || text(&report))?;
     Ok(reliability(report.comparison.unreliable == 0))
-}
-
-/// The whole path for preprocessed samples, of which those are encrypted, too, that `pic encrypt` refuses; returns the
-/// answers as well.
-pub fn verify(
-    artifact: &Artifact,
-    samples: &[Vec<f32>],
-    labels: Option<&[usize]>,
-    session: &Session,
-) -> Result<(Report, Vec<Answer>), Failure> {
-    let machine = Machine::detect(session)?;
-    let (program, model) = (artifact.program()?, artifact.model()?);
-    memory::reset_peak();
-
-    session.progress.stage("keys", 0);
-    let start = Instant::now();
-    let client = Client::generate(artifact)?;
-    let keys = client.make_evaluation_keys()?;
-    let keygen_seconds = start.elapsed().as_secs_f64();
-
-    let input = client.encrypt_out_of_range(samples)?;
-    let server = open_server(artifact, keys, None)?;
-    let (answer, trace) = run_traced(&server, &input, session)?;
-    let seconds_per_sample = trace.elapsed() / samples.len() as f64;
-    let answers = client.decrypt_raw(&answer)?;
-    let peak_bytes = memory::peak_bytes();
-
-    session.progress.stage("compare", 0);
-    let exact = Clear::new(&program).run(samples, None)?;
-    let plain = plain_outputs(&model.network, samples);
-    let report = Report {
-        comparison: Comparison::new(client.info(), samples, &answers, &plain, labels),
-        out_of_range: out_of_range(&program, &exact.outside),
-        predicted: machine.forecast(&program.predicted),
-        seconds_per_sample,
-        warm_seconds: trace.warm_seconds(),
-        keygen_seconds,
-        peak_bytes,
-        predicted_precision_bits: program.predicted.precision_bits,
-        measured_precision_bits: precision_bits(&program, &answers, &exact.outputs),
-        layers: trace.layers(),
-    };
-    warn_out_of_range(&report.out_of_range, session);
-    Ok((report, answers))
-}
-
-/// −log2 of the root mean square error of the stored output of reliable answers; none if there is no error, or no such
-/// answer.
-fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Option<f64> {
-    let half_width = program.output_value().half_width;
-    let reliable = found.iter().zip(exact).filter(|(answer, _)| answer.reliable);
-    let pairs = reliable.flat_map(|(answer, exact)| answer.outputs.iter().zip(exact));
-    let squares: Vec<f64> =
-        pairs.map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / half_width).powi(2)).collect();
-    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
-    (mean > 0.0).then(|| -0.5 * mean.log2())
 }
 
 fn text(report: &Report) -> String {
@@ -147,7 +109,7 @@ fn text(report: &Report) -> String {
     };
     format!(
         "{}precision    {} (predicted {:.1}{left_out})\ntime         {} a sample, keys {}\npredicted    {}\npeak memory  {}\n\n{}",
-        report.comparison.text(),
+        comparison::text(&report.comparison),
         or_dash(report.measured_precision_bits, |b| format!("{b:.1} bits")),
         report.predicted_precision_bits,
         seconds(report.seconds_per_sample),

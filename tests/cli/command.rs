@@ -6,6 +6,23 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// Every command.
+pub const COMMANDS: [&str; 13] = [
+    "compile",
+    "compare",
+    "inspect",
+    "simulate",
+    "keygen",
+    "encrypt",
+    "run",
+    "decrypt",
+    "verify",
+    "bench",
+    "demo",
+    "completions",
+    "man",
+];
+
 /// A finished run.
 #[derive(Debug)]
 pub struct Run {

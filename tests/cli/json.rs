@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::command::{json, pic, succeed};
+use super::command::{COMMANDS, json, pic, succeed};
 use super::files::{compile, copies, examples, fresh_folder, shared};
 
 const SUMMARY: [&str; 13] = [
@@ -327,11 +327,7 @@ fn check_figures(report: &Value, part: &str) {
 #[test]
 fn every_command_explains_itself() {
     let folder = fresh_folder("help");
-    let commands = [
-        "compile", "compare", "inspect", "simulate", "keygen", "encrypt", "run", "decrypt",
-        "verify", "bench", "demo",
-    ];
-    for command in commands {
+    for command in COMMANDS {
         let help = succeed(&folder, &format!("{command} --help")).stdout;
         assert!(help.contains("Example:") && help.contains(&format!("pic {command}")), "{help}");
     }

@@ -3,6 +3,7 @@
 mod bytes;
 mod command;
 mod files;
+mod generated;
 mod json;
 mod limits;
 mod passes;

@@ -15,9 +15,9 @@ fn predicted_program(log_n: u32, seed: u64) -> VerifiedProgram {
 }
 
 fn answer(artifact: &Artifact, client: &Client, sample: &[f32]) -> EncryptedOutput {
-    let server = Server::new(artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt_out_of_range(&[sample]).unwrap();
-    server.run(&input, &mut |_, _| {}).unwrap()
+    server.run(&input).unwrap()
 }
 
 #[test]

@@ -41,8 +41,8 @@ fn case(folder: &Path, name: &str, kind: &str) -> Result<(), pic_runtime::Error>
     let client = Client::open(&artifact, &at("secret"))?;
     change(&at(name), kind);
     let decrypted = client.decrypt(&output)?;
-    let server = Server::new(&artifact, keys, 0)?;
-    let answer = client.decrypt(&server.run(&input, &mut |_, _| {})?)?;
+    let server = Server::new(&artifact, keys)?;
+    let answer = client.decrypt(&server.run(&input)?)?;
     let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-2;
     assert!(
         answer[0].outputs.iter().zip(&decrypted[0].outputs).all(close),
@@ -70,8 +70,8 @@ fn changed_files_never_kill_the_process() {
     client.write_key_pair(&at("secret"), &at("keys"), false).unwrap();
     let input = client.encrypt(&[sample(&program, 0)]).unwrap();
     input.write(&at("in.ct")).unwrap();
-    let server = Server::new(&artifact, EvaluationKeyFile::open(&at("keys")).unwrap(), 0).unwrap();
-    server.run(&input, &mut |_, _| {}).unwrap().write(&at("out.ct")).unwrap();
+    let server = Server::new(&artifact, EvaluationKeyFile::open(&at("keys")).unwrap()).unwrap();
+    server.run(&input).unwrap().write(&at("out.ct")).unwrap();
 
     for name in FILES {
         for kind in ["cut", "empty", "middle", "all"] {

@@ -1,23 +1,21 @@
 //! Client and server on ciphertexts, against the definition of programs.
 
+use pic_ir::memory::least_server_bytes;
 use pic_ir::program::{Fault, Op, ProgramError, Value, VerifiedProgram};
 use pic_runtime::clear::{Clear, Noise};
-use pic_runtime::{Artifact, Client, Server};
+use pic_runtime::{Artifact, Client, Error, Server};
 
 use crate::support::{
     bootstrapped_program, output_error, predicted_error, random_program, reference, sample,
     tolerance,
 };
 
-/// A budget that no test program exceeds.
-const ALL: usize = usize::MAX;
-
 /// Encrypts, runs and decrypts.
-fn run(program: &VerifiedProgram, budget: usize, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn run(program: &VerifiedProgram, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), budget).unwrap();
-    let output = server.run(&client.encrypt(samples).unwrap(), &mut |_, _| {}).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
+    let output = server.run(&client.encrypt(samples).unwrap()).unwrap();
     client.decrypt_raw(&output).unwrap().into_iter().map(|answer| answer.outputs).collect()
 }
 
@@ -30,7 +28,7 @@ fn errors_are_of_the_predicted_size() {
         let samples = [sample(&program, seed)];
         let exact = reference(&program, &samples[0]).pop().unwrap();
         let unit = program.output_value().half_width * predicted_error(&program);
-        let output = run(&program, ALL, &samples).remove(0);
+        let output = run(&program, &samples).remove(0);
         let errors = exact.iter().zip(output).map(|(e, o)| (e - f64::from(o)) / unit);
         squares.extend(errors.map(|e| e * e));
     }
@@ -44,7 +42,7 @@ fn bootstraps_give_levels_back() {
     for (log_n, log_slots) in [(10, 9), (10, 4)] {
         let program = bootstrapped_program(log_n, log_slots, 5);
         let samples = [sample(&program, 1)];
-        let output = run(&program, ALL, &samples).remove(0);
+        let output = run(&program, &samples).remove(0);
         let error = output_error(&program, &samples[0], &output);
         assert!(error < tolerance(&program), "{error}");
         let std: Vec<f64> =
@@ -57,21 +55,27 @@ fn bootstraps_give_levels_back() {
 }
 
 #[test]
-fn diagonals_beyond_the_budget_compute_the_same() {
+fn diagonals_beyond_the_memory_limit_compute_the_same() {
     let program = random_program(8, 21);
     let samples = [sample(&program, 1)];
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let input = client.encrypt(&samples).unwrap();
     let mut sizes = Vec::new();
-    for budget in [0, 200_000, ALL] {
+    let least = least_server_bytes(&program);
+    for limit in [least, least + 200_000, u64::MAX] {
         let keys = client.make_evaluation_keys().unwrap();
-        let server = Server::new(&artifact, keys, budget).unwrap();
-        let output = client.decrypt_raw(&server.run(&input, &mut |_, _| {}).unwrap()).unwrap();
+        let server = Server::builder(&artifact).memory_limit(limit).build(keys).unwrap();
+        let output = client.decrypt_raw(&server.run(&input).unwrap()).unwrap();
         assert!(output_error(&program, &samples[0], &output[0].outputs) < tolerance(&program));
         sizes.push(server.memory().diagonal_bytes);
     }
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
+
+    let keys = client.make_evaluation_keys().unwrap();
+    let error = Server::builder(&artifact).memory_limit(least - 1).build(keys).unwrap_err();
+    let Error::Memory { needed, available, .. } = error else { panic!("{error}") };
+    assert_eq!((needed, available), (least, least - 1));
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn clear_and_encrypted_runs_agree() {
     let samples: Vec<_> = (0..3).map(|k| sample(&program, k)).collect();
     let clear = Clear::new(&program).run(&samples, None).unwrap().outputs;
     let scale = program.output_value().half_width;
-    for (clear, encrypted) in clear.iter().zip(run(&program, ALL, &samples)) {
+    for (clear, encrypted) in clear.iter().zip(run(&program, &samples)) {
         for (a, b) in clear.iter().zip(encrypted) {
             assert!(f64::from((a - b).abs()) < tolerance(&program) * scale, "{a} {b}");
         }
@@ -92,10 +96,10 @@ fn steps_are_observed_in_order_and_memory_is_known() {
     let program = random_program(7, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), ALL).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let mut steps = Vec::new();
-    server.run(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();
+    server.run_observed(&input, &mut |sample, step| steps.push((sample, step.clone()))).unwrap();
     let names = program.values[1..].iter().map(|v| v.name.as_str());
     let expected: Vec<_> = (0..2).flat_map(|s| names.clone().map(move |n| (s, n))).collect();
     let found: Vec<_> = steps.iter().map(|(s, step)| (*s, step.name.as_str())).collect();

@@ -64,8 +64,8 @@ impl Tested for Encrypted {
         let artifact = Artifact::new(program, None).unwrap();
         let client = Client::generate(&artifact).unwrap();
         let keys = client.make_evaluation_keys().unwrap();
-        let server = Server::new(&artifact, keys, usize::MAX).unwrap();
-        let output = server.run(&client.encrypt(samples).unwrap(), &mut |_, _| {}).unwrap();
+        let server = Server::new(&artifact, keys).unwrap();
+        let output = server.run(&client.encrypt(samples).unwrap()).unwrap();
         client.decrypt_raw(&output).unwrap().into_iter().map(|answer| answer.outputs).collect()
     }
 

@@ -97,7 +97,7 @@ fn clients_get_no_weights() {
     assert!(matches!(client.model(), Err(Error::MissingPart { part: "model" })));
     // Keys made with it serve the whole artifact.
     let client = Client::generate(&client).unwrap();
-    Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn servers_get_no_calibration_profile() {
     assert_eq!(server.program().unwrap(), program);
     assert!(matches!(server.model(), Err(Error::MissingPart { part: "model" })));
     let keys = Client::generate(&artifact).unwrap().make_evaluation_keys().unwrap();
-    Server::new(&server, keys, 0).unwrap();
+    Server::new(&server, keys).unwrap();
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn secure_parameters_take_none() {
     Artifact::new(&program, None).unwrap().write(&folder.path("model.pic")).unwrap();
     let artifact = Artifact::open(&folder.path("model.pic")).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let sample = sample(&program, 0);
-    let output = server.run(&client.encrypt(&[&sample]).unwrap(), &mut |_, _| {}).unwrap();
+    let output = server.run(&client.encrypt(&[&sample]).unwrap()).unwrap();
     let output = client.decrypt_raw(&output).unwrap().remove(0).outputs;
     assert!(output_error(&program, &sample, &output) < tolerance(&program));
 }
@@ -185,10 +185,10 @@ fn the_whole_path_through_files() {
     Client::open(&artifact(), &secret).unwrap().encrypt(&samples).unwrap().write(&input).unwrap();
     {
         let keys = EvaluationKeyFile::open(&keys).unwrap();
-        let server = Server::new(&artifact(), keys, usize::MAX).unwrap();
+        let server = Server::new(&artifact(), keys).unwrap();
         let input = EncryptedInput::open(&input).unwrap();
         assert_eq!(input.samples(), 3);
-        server.run(&input, &mut |_, _| {}).unwrap().write(&output).unwrap();
+        server.run(&input).unwrap().write(&output).unwrap();
     }
     let client = Client::open(&artifact(), &secret).unwrap();
     let outputs = client.decrypt_raw(&EncryptedOutput::open(&output).unwrap()).unwrap();
@@ -218,7 +218,7 @@ fn the_whole_path_through_files() {
 fn setup(program: &VerifiedProgram) -> (Artifact, Client, Server) {
     let artifact = Artifact::new(program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     (artifact, client, server)
 }
 
@@ -231,7 +231,7 @@ fn keys_and_ciphertexts_of_other_clients_and_programs_are_refused() {
     let other_client = Client::generate(&artifact).unwrap();
     let samples = [sample(&program, 0)];
     let input = client.encrypt(&samples).unwrap();
-    let output = server.run(&input, &mut |_, _| {}).unwrap();
+    let output = server.run(&input).unwrap();
 
     let hashes = |error| match error {
         Error::OtherProgram { expected, found, .. } => (expected, found),
@@ -239,9 +239,9 @@ fn keys_and_ciphertexts_of_other_clients_and_programs_are_refused() {
     };
     let pair = (other_artifact.program_hash(), artifact.program_hash());
     assert_eq!(hashes(other_program_client.decrypt(&output).unwrap_err()), pair);
-    assert_eq!(hashes(other_program_server.run(&input, &mut |_, _| {}).unwrap_err()), pair);
+    assert_eq!(hashes(other_program_server.run(&input).unwrap_err()), pair);
     let keys = client.make_evaluation_keys().unwrap();
-    assert_eq!(hashes(Server::new(&other_artifact, keys, 0).unwrap_err()), pair);
+    assert_eq!(hashes(Server::new(&other_artifact, keys).unwrap_err()), pair);
     let folder = Folder::new();
     client.write_secret_key(&folder.path("secret"), false).unwrap();
     let error = Client::open(&other_artifact, &folder.path("secret")).err().unwrap();
@@ -252,7 +252,7 @@ fn keys_and_ciphertexts_of_other_clients_and_programs_are_refused() {
     let other_key = |error| assert!(matches!(error, Error::OtherKey { .. }), "{error}");
     other_key(other_client.decrypt(&output).unwrap_err());
     let foreign = other_client.encrypt(&samples).unwrap();
-    other_key(server.run(&foreign, &mut |_, _| {}).unwrap_err());
+    other_key(server.run(&foreign).unwrap_err());
 }
 
 #[test]

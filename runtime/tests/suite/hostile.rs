@@ -111,9 +111,9 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
     let keys = client.make_evaluation_keys().unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt(&[sample(&program, 0)]).unwrap();
-    let output = server.run(&input, &mut |_, _| {}).unwrap();
+    let output = server.run(&input).unwrap();
     let batch = [("shape", false), ("ciphertexts", false)];
     let answers = [("shape", false), ("ciphertexts", false), ("question", false)];
     let key_names = [("key", false), ("evaluation keys", false)];
@@ -126,7 +126,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
         };
         let bytes = rebuilt(input.as_bytes(), Kind::EncryptedInput, &batch);
         if let Ok(input) = EncryptedInput::from_bytes(bytes) {
-            let _ = server.run(&input, &mut |_, _| {});
+            let _ = server.run(&input);
         }
         let bytes = rebuilt(output.as_bytes(), Kind::EncryptedOutput, &answers);
         if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
@@ -134,7 +134,7 @@ fn ciphertexts_and_keys_are_refused_or_sound() {
         }
         let bytes = rebuilt(keys.as_bytes().unwrap(), Kind::EvaluationKeys, &key_names);
         if let Ok(keys) = EvaluationKeyFile::from_bytes(bytes) {
-            let _ = Server::new(&artifact, keys, 0);
+            let _ = Server::new(&artifact, keys);
         }
     });
 }
@@ -145,14 +145,14 @@ fn ciphertexts_that_do_not_conform_are_refused() {
     let program = random_program(6, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let names = [("shape", false), ("ciphertexts", false)];
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
     let (hash, good) = sections(input.as_bytes(), Kind::EncryptedInput, &names);
     let refused = |sections: &[Section], property: &str| {
         let bytes = rebuild(Kind::EncryptedInput, hash, sections);
         let input = EncryptedInput::from_bytes(bytes).unwrap();
-        match server.run(&input, &mut |_, _| {}).unwrap_err() {
+        match server.run(&input).unwrap_err() {
             Error::Conformance { property: found, .. } => assert_eq!(found, property),
             other => panic!("{other}"),
         }
@@ -303,11 +303,11 @@ fn answers_to_other_questions_are_found() {
     let program = random_program(6, 4);
     let artifact = Artifact::new(&program, None).unwrap();
     let client = Client::generate(&artifact).unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let ask = || client.encrypt(&[sample(&program, 0)]).unwrap();
     let (first, second) = (ask(), ask());
     let answer = |question: &EncryptedInput| {
-        let answer = server.run(question, &mut |_, _| {}).unwrap();
+        let answer = server.run(question).unwrap();
         EncryptedOutput::from_bytes(answer.as_bytes().to_vec()).unwrap()
     };
     answer(&first).check_question(&first).unwrap();

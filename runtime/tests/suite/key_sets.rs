@@ -22,7 +22,7 @@ fn fault(program: &VerifiedProgram, changed: &VerifiedProgram) -> Option<KeySetF
         writer.raw(section, |w| w.write_all(keys.raw(section).unwrap())).unwrap();
     }
     let keys = EvaluationKeyFile::from_bytes(writer.finish().unwrap()).unwrap();
-    match Server::new(&artifact, keys, 0) {
+    match Server::new(&artifact, keys) {
         Ok(_) => None,
         Err(Error::Ckks(CkksError::KeySet(fault))) => Some(fault),
         Err(other) => panic!("{other}"),

@@ -207,9 +207,10 @@ fn artifacts(count: usize) {
 fn run(artifact: &Artifact, sample: &[f32]) {
     let Ok(client) = Client::generate(artifact) else { return };
     let Ok(keys) = client.make_evaluation_keys() else { return };
-    let Ok(server) = Server::new(artifact, keys, 1 << 20) else { return };
+    let limit = LARGE + (1 << 20);
+    let Ok(server) = Server::builder(artifact).memory_limit(limit).build(keys) else { return };
     let Ok(input) = client.encrypt(&[sample]) else { return };
-    if let Ok(output) = server.run(&input, &mut |_, _| {}) {
+    if let Ok(output) = server.run(&input) {
         let _ = client.decrypt(&output);
     }
 }
@@ -224,9 +225,9 @@ fn keys_and_ciphertexts(count: usize) {
     let secret = std::fs::read(&path).unwrap();
     let keys = client.make_evaluation_keys().unwrap();
     let keys = keys.as_bytes().unwrap();
-    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap(), 0).unwrap();
+    let server = Server::new(&artifact, client.make_evaluation_keys().unwrap()).unwrap();
     let input = client.encrypt(&[sample(&program, 0), sample(&program, 1)]).unwrap();
-    let output = server.run(&input, &mut |_, _| {}).unwrap();
+    let output = server.run(&input).unwrap();
     let questions = ["shape", "ciphertexts"];
     let answers = ["shape", "question", "ciphertexts"];
     let random = &mut Random(7);
@@ -239,7 +240,7 @@ fn keys_and_ciphertexts(count: usize) {
     for _ in 0..count {
         let bytes = changed(input.as_bytes(), Kind::EncryptedInput, &questions);
         if let Ok(input) = EncryptedInput::from_bytes(bytes) {
-            let _ = server.run(&input, &mut |_, _| {});
+            let _ = server.run(&input);
         }
         let bytes = changed(output.as_bytes(), Kind::EncryptedOutput, &answers);
         if let Ok(output) = EncryptedOutput::from_bytes(bytes) {
@@ -248,7 +249,7 @@ fn keys_and_ciphertexts(count: usize) {
         let bytes = changed(keys, Kind::EvaluationKeys, &["key", "evaluation keys"]);
         std::fs::write(&path, &bytes).unwrap();
         for keys in [EvaluationKeyFile::open(&path), EvaluationKeyFile::from_bytes(bytes)] {
-            let _ = Server::new(&artifact, keys.unwrap(), 0);
+            let _ = Server::new(&artifact, keys.unwrap());
         }
         std::fs::write(&path, changed(&secret, Kind::SecretKey, &["secret key"])).unwrap();
         let _ = Client::open(&artifact, &path);

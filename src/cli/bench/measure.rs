@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use pic::Progress;
+use pic::{Progress, machine};
 use pic_ckks::Error;
 use pic_ckks::model::UnitCosts;
 use pic_ckks::model::op_counts::OpCounts;
@@ -13,8 +13,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::figure::{Figure, Part};
 use super::seconds::Seconds;
 use super::table;
+use crate::cli::Session;
 use crate::cli::error::Failure;
-use crate::cli::{Session, memory};
 
 /// Code to time: does it once and says how long that took, without what it had to prepare.
 pub type Run<'a> = Box<dyn FnMut() -> Result<Duration, Error> + Send + 'a>;
@@ -119,9 +119,9 @@ impl<'a> Stopwatch<'a> {
     pub fn figure(&self, part: Part, log_n: u32, mut task: Task) -> Result<Figure, Failure> {
         let name = format!("{}, N = 2^{log_n}, {} limbs", task.what.replace('_', " "), task.limbs);
         self.session.progress.stage(&name, 0);
-        memory::reset_peak();
+        machine::reset_peak();
         let seconds = self.time(&mut task)?;
-        let peak_bytes = memory::peak_bytes();
+        let peak_bytes = machine::peak_bytes();
         let Task { what, limbs, work, .. } = task;
         let (target, met) = (None, None);
         Ok(Figure { part, what, log_n, limbs, seconds, target, met, peak_bytes, work })

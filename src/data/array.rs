@@ -2,16 +2,15 @@
 //!
 //! Files are hostile until shown otherwise: the header is bounded before it is parsed, its shape is looked at before
 //! anything is unpacked, and no more is read than it accounts for. What the numbers mean to a model is
-//! [`super::input`]'s business.
+//! the business of [`super::Samples`] and [`super::read_labels`].
 
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use ndarray_npy::npy::header::Header;
+use pic_runtime::{input_file, machine};
 use zip::ZipArchive;
 use zip::result::ZipError;
-
-use super::{file, memory};
 
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
@@ -47,7 +46,7 @@ impl Array {
         name: &str,
         expected: impl FnOnce(&[usize]) -> bool,
     ) -> Result<Self, ArrayError> {
-        let mut file = BufReader::new(file::open(path)?);
+        let mut file = BufReader::new(input_file::open(path)?);
         if std::io::BufRead::fill_buf(&mut file)?.starts_with(b"PK") {
             let mut archive = ZipArchive::new(file)?;
             let member = archive.by_name(&member(&archive, name)?)?;
@@ -59,9 +58,12 @@ impl Array {
         }
     }
 
-    /// Decodes the bytes of a `.npy` file.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ArrayError> {
-        Self::decode_from(bytes, bytes.len() as u64, |_| true)
+    /// Decodes the bytes of a `.npy` file, if `expected` says of its shape that it should be read.
+    pub fn decode(
+        bytes: &[u8],
+        expected: impl FnOnce(&[usize]) -> bool,
+    ) -> Result<Self, ArrayError> {
+        Self::decode_from(bytes, bytes.len() as u64, expected)
     }
 
     /// Decodes what `reader` gives, stated to be `length` bytes.
@@ -186,7 +188,7 @@ impl<R: Read> Source<R> {
     ) -> Result<Vec<T>, Fault> {
         // Where memory is promised that is not there, taking it does not fail, but using it does.
         let needed = (self.count as u64).saturating_mul(size_of::<T>() as u64);
-        let fits = memory::available_bytes().is_none_or(|available| needed <= available);
+        let fits = machine::available_bytes().is_none_or(|available| needed <= available);
         let mut values = Vec::new();
         if !fits || values.try_reserve_exact(self.count).is_err() {
             return Err(Fault::Memory(needed));
@@ -260,6 +262,7 @@ fn read_header(reader: &mut impl Read) -> Result<Vec<u8>, ArrayError> {
 
 /// Why a file is not an array of numbers.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArrayError {
     /// The file cannot be read.
     #[error(transparent)]
@@ -329,6 +332,10 @@ mod tests {
 
     use super::*;
 
+    fn decode(bytes: &[u8]) -> Result<Array, ArrayError> {
+        Array::decode(bytes, |_| true)
+    }
+
     fn npy<T: Clone + ndarray_npy::WritableElement>(shape: &[usize], values: &[T]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let array = ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap();
@@ -348,7 +355,7 @@ mod tests {
     #[test]
     fn element_types_are_read() {
         let real = |values: &[f32]| Elements::Real(values.to_vec());
-        let read = |bytes: Vec<u8>| Array::decode(&bytes).unwrap().elements;
+        let read = |bytes: Vec<u8>| decode(&bytes).unwrap().elements;
         assert_eq!(read(npy(&[2], &[1.5f32, -2.0])), real(&[1.5, -2.0]));
         assert_eq!(read(npy(&[2], &[1.5f64, -2.0])), real(&[1.5, -2.0]));
         assert_eq!(read(npy(&[2], &[0u8, 255])), real(&[0.0, 255.0]));
@@ -387,7 +394,7 @@ mod tests {
         let mut bytes = npy(&[1], &[1.0f64]);
         let at = bytes.windows(3).position(|w| w == b"<f8").unwrap();
         bytes[at + 1] = b'c';
-        let message = Array::decode(&bytes).unwrap_err().to_string();
+        let message = decode(&bytes).unwrap_err().to_string();
         for word in ["c8", "int8 to int64, uint8 to uint64", "astype(\"float32\")"] {
             assert!(message.contains(word), "{message}");
         }
@@ -490,18 +497,18 @@ mod tests {
     fn hostile_files_are_refused() {
         let good = npy(&[2, 3], &[0.0f32; 6]);
         for length in 0..good.len() {
-            assert!(Array::decode(&good[..length]).is_err(), "truncated to {length}");
+            assert!(decode(&good[..length]).is_err(), "truncated to {length}");
         }
         let replace = |from: &str, to: &str| {
             let mut bytes = good.clone();
             let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-            Array::decode(&bytes).unwrap_err()
+            decode(&bytes).unwrap_err()
         };
         assert!(matches!(replace("(2, 3)", "(9, 3)"), ArrayError::Length { .. }));
         assert!(matches!(replace("False", "True "), ArrayError::Fortran));
         assert!(matches!(replace("<f4", "<c8"), ArrayError::Type { .. }));
-        assert!(matches!(Array::decode(b"PNG"), Err(ArrayError::Magic)));
+        assert!(matches!(decode(b"PNG"), Err(ArrayError::Magic)));
 
         let header = |text: &str| {
             let length = u16::try_from(text.len()).unwrap().to_le_bytes();
@@ -514,10 +521,10 @@ mod tests {
         for bytes in
             [shape(&format!("({max}, {max})")), shape(&"(".repeat(2000)), header(&"9".repeat(5000))]
         {
-            assert!(Array::decode(&bytes).is_err());
+            assert!(decode(&bytes).is_err());
         }
         // Odd, but all of its elements are there.
-        let empty = Array::decode(&shape(&format!("(0, {max}, {max})"))).unwrap();
+        let empty = decode(&shape(&format!("(0, {max}, {max})"))).unwrap();
         assert_eq!(empty.elements, Elements::Real(vec![]));
     }
 }

@@ -1,0 +1,90 @@
+//! One network compiled by several methods, and how the programs do.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use super::{Simulated, TestSet, Verified, simulate, verify};
+use crate::{Compiler, CompilerError, Progress, Strategy};
+
+/// The program that a method made, and what it showed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MethodReport {
+    /// Degree of each polynomial, by activation layer.
+    pub degrees: Vec<usize>,
+    /// Values of the network that are bootstrapped.
+    pub bootstraps: usize,
+    /// log2 of the ring degree N.
+    pub log_n: u32,
+    /// Time to compile.
+    pub compile_seconds: f64,
+    /// All samples, simulated with errors of encryption.
+    pub simulated: Simulated,
+    /// The first samples, encrypted.
+    pub verified: Verified,
+}
+
+/// Why a method has no program, or its program was not evaluated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MethodError {
+    /// There is no program.
+    #[error(transparent)]
+    Compile(#[from] CompilerError),
+    /// The program cannot be simulated or run.
+    #[error(transparent)]
+    Run(#[from] pic_runtime::Error),
+}
+
+/// Compiles the network of a compiler by each method, simulates all samples, and encrypts the first `encrypted` of them.
+/// The compiler's method is replaced, its other options hold for all methods.
+///
+/// ```no_run
+/// use pic::evaluation::{TestSet, compare};
+/// use pic::{Compiler, Strategy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (calibration, samples): (Vec<Vec<f32>>, Vec<Vec<f32>>) = (vec![], vec![]);
+/// let compiler = Compiler::from_onnx("model.onnx")?.calibration(&calibration);
+/// let (methods, test) = ([Strategy::Joint, Strategy::Uniform], TestSet::new(&samples, None)?);
+/// for (method, report) in compare(&compiler, &methods, test, 2.try_into()?, &()) {
+///     println!("{method:?}: {:?} seconds", report?.verified.seconds_per_sample);
+/// }
+/// # Ok(()) }
+/// ```
+pub fn compare(
+    compiler: &Compiler,
+    methods: &[Strategy],
+    test: TestSet<'_>,
+    encrypted: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Vec<(Strategy, Result<MethodReport, MethodError>)> {
+    let report = |&method: &Strategy| {
+        let compiler = compiler.clone().strategy(method);
+        (method, evaluate(&compiler, test, encrypted, progress))
+    };
+    methods.iter().map(report).collect()
+}
+
+fn evaluate(
+    compiler: &Compiler,
+    test: TestSet<'_>,
+    encrypted: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Result<MethodReport, MethodError> {
+    let start = Instant::now();
+    let compiled = compiler.compile_with(progress)?;
+    let compile_seconds = start.elapsed().as_secs_f64();
+    let degrees = compiled.activations.layers.iter().map(|layer| layer.degree()).collect();
+    let bootstraps = compiled.plan.nodes.iter().filter(|n| n.bootstrapped.is_some()).count();
+    let log_n = compiled.plan.parameters.log_n();
+    let artifact = Compiler::artifact(compiled)?;
+    Ok(MethodReport {
+        degrees,
+        bootstraps,
+        log_n,
+        compile_seconds,
+        simulated: simulate(&artifact, test, Some(0), progress)?,
+        verified: verify(&artifact, test.first(encrypted), progress)?,
+    })
+}

@@ -5,11 +5,8 @@
 //! - at least two coefficients, all finite, the last one not zero;
 //! - `half_width > 0` and finite, `center` finite.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::complete;
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
@@ -163,30 +160,6 @@ pub enum ActivationsError {
         /// The layer.
         layer: String,
     },
-}
-
-/// One line per layer. The alternate form (`{:#}`) is complete, and `pic-ir-text` reads it.
-impl fmt::Display for Activations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return complete::activations(self, f);
-        }
-        for layer in &self.layers {
-            writeln!(
-                f,
-                "{}: {} ≈ degree {} on [{:.3}, {:.3}], r {:.2}, error {:.3e}, loss {:.3e}",
-                Escaped(&layer.name),
-                layer.function,
-                layer.degree(),
-                layer.center - layer.half_width,
-                layer.center + layer.half_width,
-                layer.stretch,
-                layer.error,
-                layer.loss
-            )?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

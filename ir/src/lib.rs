@@ -9,7 +9,6 @@
 
 pub mod activations;
 pub mod calibration;
-mod complete;
 pub mod cost;
 pub mod escape;
 pub mod function;
@@ -24,4 +23,5 @@ pub mod preprocessing;
 pub mod profile;
 pub mod program;
 mod separable;
+mod text;
 pub mod transform;

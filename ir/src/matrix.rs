@@ -5,12 +5,9 @@
 //! Nothing is expanded: a convolution stays a kernel and its geometry.
 
 use std::cell::Cell;
-use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::complete;
 
 /// A linear map `y = M·x` between row-major flattened tensors (batch axis excluded).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -371,57 +368,6 @@ impl Conv {
             for c in 0..group_in {
                 let weight = self.weights[(channel * group_in + c) * taps + tap];
                 entries.push((((first_in + c) * in_area + offset) as u32, f64::from(weight)));
-            }
-        }
-    }
-}
-
-/// Kind and geometry; the alternate form (`{:#}`) has the constants, too.
-impl fmt::Display for Matrix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return complete::matrix(self, f);
-        }
-        match self {
-            Self::Scalar { value: 1.0, .. } => f.write_str("identity"),
-            Self::Scalar { value, .. } => write!(f, "scalar({value})"),
-            Self::Diagonal(_) => f.write_str("diagonal"),
-            Self::Gather { cols, sources } => write!(f, "gather({}x{cols})", sources.len()),
-            Self::Dense { outer, rows, cols, inner, .. } => {
-                write!(f, "dense({rows}x{cols}")?;
-                if (*outer, *inner) != (1, 1) {
-                    write!(f, ", outer {outer}, inner {inner}")?;
-                }
-                f.write_str(")")
-            }
-            Self::Conv(conv) => {
-                write!(f, "conv({}→{}", conv.in_channels, conv.out_channels)?;
-                for axis in &conv.axes {
-                    write!(f, ", {}→{} kernel {}", axis.input, axis.output, axis.kernel)?;
-                    for (name, value, default) in [
-                        ("stride", axis.stride, 1),
-                        ("dilation", axis.dilation, 1),
-                        ("pad", axis.pad, 0),
-                    ] {
-                        if value != default {
-                            write!(f, " {name} {value}")?;
-                        }
-                    }
-                }
-                if conv.groups != 1 {
-                    write!(f, ", groups {}", conv.groups)?;
-                }
-                f.write_str(")")
-            }
-            Self::Sparse { cols, offsets, values, .. } => {
-                write!(f, "sparse({}x{cols}, {} entries)", offsets.len() - 1, values.len())
-            }
-            Self::Product(factors) => {
-                f.write_str("(")?;
-                for (k, factor) in factors.iter().enumerate() {
-                    write!(f, "{}{factor}", if k == 0 { "" } else { "·" })?;
-                }
-                f.write_str(")")
             }
         }
     }

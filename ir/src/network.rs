@@ -18,14 +18,11 @@
 //! - shapes are non-empty and node names are unique;
 //! - the output is a node of the graph.
 
-use std::fmt;
-
 use petgraph::Direction::Incoming;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
-use crate::complete;
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::matrix::{Matrix, MatrixError};
@@ -282,42 +279,6 @@ pub enum Fault {
     /// A constant is infinite or not a number.
     #[error("a constant is infinite or not a number")]
     NotFinite,
-}
-
-/// One line per node: `%index: shape = operator(operands) ; name`.
-///
-/// The alternate form (`{:#}`) is complete: it has the constants and origins, and `pic-ir-text`
-/// reads it.
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return complete::network(self, f);
-        }
-        for index in self.graph.node_indices() {
-            let node = &self.graph[index];
-            let operands = self.operands(index);
-            write!(f, "%{}: {:?} = ", index.index(), node.shape)?;
-            match &node.op {
-                Op::Input => f.write_str("input")?,
-                Op::Activation(function) => write!(f, "{function} %{}", operands[0].index())?,
-                Op::Product => {
-                    write!(f, "product %{} %{}", operands[0].index(), operands[1].index())?
-                }
-                Op::Linear { matrices, bias } => {
-                    f.write_str("linear")?;
-                    for (matrix, operand) in matrices.iter().zip(&operands) {
-                        write!(f, " {matrix}·%{}", operand.index())?;
-                    }
-                    if bias.is_some() {
-                        f.write_str(" + bias")?;
-                    }
-                }
-            }
-            write!(f, " ; {}", Escaped(&node.name))?;
-            f.write_str(if index == self.output { " (output)\n" } else { "\n" })?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use zeroize::Zeroizing;
 
 use super::evaluation::{galois_keys, power};
 use super::masking::{error, mask, uniform};
+use super::names::RELINEARIZATION;
 use super::{EncapsulationKeys, EvaluationKeys, Pair, SecretKey, SwitchingKey};
 use crate::model::KeyRequest;
 use crate::model::bootstrapping::EphemeralWeight;
 use crate::model::security::max_log_sparse_modulus;
 use crate::ring::sample::{self, ChaCha20Rng, SEED_BYTES};
 use crate::ring::{Basis, Poly, SecretPoly};
-use crate::serialization::{self, RELINEARIZATION};
+use crate::serialization;
 use crate::{Context, Error};
 
 /// Evaluation keys that are about to be made: a request that has been checked, with a stream of random numbers for each

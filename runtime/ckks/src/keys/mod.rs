@@ -10,6 +10,7 @@ mod expected;
 mod generation;
 #[cfg(feature = "client")]
 mod masking;
+mod names;
 #[cfg(feature = "client")]
 mod public;
 #[cfg(feature = "client")]
@@ -19,9 +20,10 @@ mod switching;
 pub(crate) use encapsulation::{EncapsulationKeys, Pair};
 pub use evaluation::EvaluationKeys;
 pub(crate) use expected::{Expected, Found};
-pub use expected::{KeyName, KeySetFault};
 #[cfg(feature = "client")]
 pub use generation::KeyGeneration;
+pub(crate) use names::RELINEARIZATION;
+pub use names::{KeyName, KeySetFault};
 #[cfg(feature = "client")]
 pub use public::PublicKey;
 #[cfg(feature = "client")]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use crate::context::check_scale;
-use crate::keys::{EncapsulationKeys, Expected, Found, Pair, SwitchingKey};
+use crate::keys::{EncapsulationKeys, Expected, Found, Pair, RELINEARIZATION, SwitchingKey};
 use crate::model::{KeyRequest, Parameters};
 use crate::ring::{Basis, Domain, PackedPoly, Poly, sample};
 use crate::{Ciphertext, Context, Error, EvaluationKeys, FormatError, SeededCiphertext};
@@ -175,9 +175,6 @@ impl EvaluationKeys {
         Ok(Self { relinearization, galois: keys, encapsulation, context: context.id() })
     }
 }
-
-/// Stands in for a Galois element, which is odd.
-pub(crate) const RELINEARIZATION: u64 = 0;
 
 impl Ciphertext {
     /// The ciphertext as bytes.

@@ -13,8 +13,9 @@ use pic_ir::program::{self, Port, Program, Value};
 
 /// Puts a program together. Its keys and its prediction are left empty.
 ///
-/// The network must be isolated ([`crate::rewrite::isolate`]), its output the last node, and plan and
-/// activations must fit it; the result is verified by the caller.
+/// The operand of every activation is a linear node ([`crate::rewrite::isolate`]) or lies in the interval of its polynomial as
+/// it is, as in [`crate::baselines::composite`]. The network's output is its last node; plan and activations fit it. The caller
+/// verifies the result.
 pub fn lower(
     network: &Network,
     activations: &Activations,

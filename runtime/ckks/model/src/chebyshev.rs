@@ -26,7 +26,7 @@
 //!   coefficients alternate between real and imaginary, is a real combination of H_k(iu)
 //!   ([`PolynomialBasis::Imaginary`]).
 //! - *Choice*: which T_i to compute and where to divide is searched: for each baby-step bound g the
-//!   powers up to g, the giants g·2^k and perhaps the powers of two are at hand, and the divisions
+//!   powers up to g, the giant steps g·2^k and perhaps the powers of two are at hand, and the divisions
 //!   with the fewest products are found by dynamic programming on the *support* of the polynomial.
 //!   Parity needs no special case: an even polynomial never asks for odd powers, an odd one divided
 //!   by an even T_m stays odd, and even + c·T_1 costs no more products than its even part. Powers
@@ -315,30 +315,31 @@ struct Divider {
     /// Bit i: T_i is at hand.
     available: u128,
     /// Where to divide, descending.
-    giants: Vec<u32>,
+    giant_steps: Vec<u32>,
     /// (support, depth budget) → fewest divisions, and where to divide first.
     memo: HashMap<(u128, u32), Option<(u32, u32)>>,
 }
 
 impl Divider {
-    /// Every baby-step bound g, with the doublings of g up to some bound as giants, and with or
+    /// Every baby-step bound g, with the doublings of g up to some bound as giant_steps, and with or
     /// without the powers of two.
     fn candidates(basis: PolynomialBasis, budget: u32) -> impl Iterator<Item = Self> {
         let highest = 1u32 << (budget - 1);
         let doublings = move |first: u32| (0..budget).map(move |k| first << k);
-        let with_bounds = move |babies: u32, giants: BTreeSet<u32>| {
-            let bounds: Vec<u32> = giants.range(babies..=highest).copied().collect();
+        let with_bounds = move |baby_steps: u32, giant_steps: BTreeSet<u32>| {
+            let bounds: Vec<u32> = giant_steps.range(baby_steps..=highest).copied().collect();
             bounds.into_iter().map(move |bound| {
-                let giants: Vec<u32> = giants.range(..=bound).rev().copied().collect();
-                let available =
-                    (1..=babies).chain(giants.iter().copied()).fold(0, |set, i| set | bit(i));
-                Self { basis, available, giants, memo: HashMap::new() }
+                let giant_steps: Vec<u32> = giant_steps.range(..=bound).rev().copied().collect();
+                let available = (1..=baby_steps)
+                    .chain(giant_steps.iter().copied())
+                    .fold(0, |set, i| set | bit(i));
+                Self { basis, available, giant_steps, memo: HashMap::new() }
             })
         };
-        (1..=highest).flat_map(move |babies| {
-            let own = doublings(babies).collect();
-            let all = doublings(babies).chain(doublings(1)).collect();
-            with_bounds(babies, all).chain(with_bounds(babies, own))
+        (1..=highest).flat_map(move |baby_steps| {
+            let own = doublings(baby_steps).collect();
+            let all = doublings(baby_steps).chain(doublings(1)).collect();
+            with_bounds(baby_steps, all).chain(with_bounds(baby_steps, own))
         })
     }
 
@@ -402,7 +403,7 @@ impl Divider {
         }
         let top = degree(support);
         let mut best: Option<(u32, u32)> = None;
-        for m in self.giants.clone() {
+        for m in self.giant_steps.clone() {
             if m >= top || power_depth(m) + 1 > budget || (top - m) >> (budget - 1) != 0 {
                 continue;
             }
@@ -627,10 +628,10 @@ mod tests {
             if !members.iter().all(|&i| computable(i)) {
                 return None;
             }
-            let giants = members.iter().rev().copied().chain([1]).collect();
+            let giant_steps = members.iter().rev().copied().chain([1]).collect();
             let memo = HashMap::new();
             let basis = PolynomialBasis::Chebyshev;
-            let mut divider = Divider { basis, available, giants, memo };
+            let mut divider = Divider { basis, available, giant_steps, memo };
             let divisions = divider.divisions(support(coefficients), budget)?;
             Some(members.len() + divisions as usize)
         });

@@ -10,7 +10,7 @@
 pub mod bootstrapping;
 pub mod chebyshev;
 mod float;
-pub mod giants;
+pub mod giant_steps;
 pub mod kernels;
 mod keys;
 pub mod noise;

@@ -84,14 +84,14 @@ pub struct TransformSteps {
     /// Ciphertexts that come out.
     pub outputs: usize,
     /// Rotations of inputs.
-    pub babies: usize,
+    pub baby_steps: usize,
     /// Rotations of inner sums.
-    pub giants: usize,
+    pub giant_steps: usize,
     /// Diagonals.
     pub products: usize,
     /// Inputs x that are replaced by x + i·rot(x), so that a diagonal does the work of two. If there are any,
     /// outputs are real parts, found by a conjugation each.
-    pub paired: usize,
+    pub packed_inputs: usize,
     /// Slots after which they repeat: what is stored and read of them.
     pub period: usize,
 }
@@ -191,8 +191,11 @@ impl<'a> OpCounter<'a> {
     }
 
     fn relinearize_rescale(&self, level: usize) -> OpCounts {
-        let lift = self.limbs(0, 2 * self.primes(level), 0);
-        self.decompose(level) + self.inner_product(level) + lift + self.divide_rescale(level)
+        let times_special = self.limbs(0, 2 * self.primes(level), 0);
+        self.decompose(level)
+            + self.inner_product(level)
+            + times_special
+            + self.divide_rescale(level)
     }
 
     /// Dropping the last prime of the chain.
@@ -218,21 +221,22 @@ impl<'a> OpCounter<'a> {
         let held = self.held(level, hoisting).count();
         let diagonal = self.read(self.diagonal_bytes(level, steps.period, hoisting));
         // Where inputs are divided, inner sums are multiplied by P again, otherwise inputs are.
-        let divided_babies = match hoisting {
+        let divisions_per_baby_step = match hoisting {
             Hoisting::Single => 2,
             Hoisting::Double => 0,
         };
-        let baby = self.inner_product(level) + self.limbs(0, primes, 0) + divide * divided_babies;
+        let baby =
+            self.inner_product(level) + self.limbs(0, primes, 0) + divide * divisions_per_baby_step;
         // With single hoisting, the first of those that follow each other has nothing to divide; that is
         // neglected.
         let giant =
             divide + self.decompose(level) + self.inner_product(level) + self.limbs(0, held, 0);
-        let real_parts = if steps.paired > 0 { steps.outputs } else { 0 };
-        self.key_switch(level) * steps.paired
+        let real_parts = if steps.packed_inputs > 0 { steps.outputs } else { 0 };
+        self.key_switch(level) * steps.packed_inputs
             + self.decompose(level) * steps.inputs
-            + baby * steps.babies
+            + baby * steps.baby_steps
             + (self.limbs(0, 2 * held, 0) + diagonal) * steps.products
-            + giant * (steps.giants + real_parts)
+            + giant * (steps.giant_steps + real_parts)
             + self.divide_rescale(level) * steps.outputs
     }
 
@@ -338,24 +342,24 @@ mod tests {
         let steps = TransformSteps {
             inputs: 1,
             outputs: 1,
-            babies: 3,
-            giants: 0,
+            baby_steps: 3,
+            giant_steps: 0,
             products: 1,
-            paired: 0,
+            packed_inputs: 0,
             period,
         };
         let work =
             |steps| UnitCosts::REFERENCE.seconds(counter.linear(&steps, 5, Hoisting::Double));
         let rotation = UnitCosts::REFERENCE.seconds(counter.key_switch(5));
         // Hoisted rotations are cheaper than a rotation each, giant steps about as dear.
-        let babies = work(steps) - work(TransformSteps { babies: 0, ..steps });
-        assert!(babies < 0.5 * 3.0 * rotation);
-        let giant = work(TransformSteps { giants: 1, ..steps }) - work(steps);
+        let baby_steps = work(steps) - work(TransformSteps { baby_steps: 0, ..steps });
+        assert!(baby_steps < 0.5 * 3.0 * rotation);
+        let giant = work(TransformSteps { giant_steps: 1, ..steps }) - work(steps);
         assert!((0.6..1.0).contains(&(giant / rotation)));
         // Pairing an input takes a rotation of it, and a conjugation of each output.
-        let paired = work(TransformSteps { paired: 2, outputs: 3, ..steps })
+        let packing = work(TransformSteps { packed_inputs: 2, outputs: 3, ..steps })
             - work(TransformSteps { outputs: 3, ..steps });
-        assert!((paired - 2.0 * rotation - 3.0 * giant).abs() < 1e-9 * rotation);
+        assert!((packing - 2.0 * rotation - 3.0 * giant).abs() < 1e-9 * rotation);
     }
 
     #[test]
@@ -365,10 +369,10 @@ mod tests {
         let steps = |products| TransformSteps {
             inputs: 1,
             outputs: 1,
-            babies: 8,
-            giants: 7,
+            baby_steps: 8,
+            giant_steps: 7,
             products,
-            paired: 0,
+            packed_inputs: 0,
             period: p.max_slots(),
         };
         assert_eq!(hoisting(&counter, &steps(16), 2), Hoisting::Double);

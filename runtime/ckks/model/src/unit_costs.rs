@@ -23,7 +23,7 @@ pub struct UnitCosts {
 
 /// What is shipped for one kernel set.
 struct Row {
-    prices: UnitCosts,
+    unit_costs: UnitCosts,
     /// How many times faster two threads are than one.
     two_threads: f64,
 }
@@ -47,7 +47,7 @@ impl Row {
 
 /// UnitCosts of a transform, a multiplication, a conversion and a word, and the gain of two threads.
 const fn row([transform, multiplication, conversion, word]: [f64; 4], two_threads: f64) -> Row {
-    Row { prices: UnitCosts { transform, multiplication, conversion, word }, two_threads }
+    Row { unit_costs: UnitCosts { transform, multiplication, conversion, word }, two_threads }
 }
 
 /// The hoisting that takes a linear transform the least time at [`UnitCosts::REFERENCE`]: the same whatever machine plans and
@@ -65,7 +65,7 @@ impl UnitCosts {
 
     /// Of a machine that runs these kernels.
     pub const fn of(kernels: KernelSet) -> Self {
-        Row::of(kernels).prices
+        Row::of(kernels).unit_costs
     }
 
     /// Seconds on one thread.
@@ -88,9 +88,9 @@ impl UnitCosts {
 
     /// Whether they are what a machine can have.
     pub fn are_sound(&self) -> bool {
-        let prices = [self.transform, self.multiplication, self.conversion, self.word];
-        prices.iter().all(|price| price.is_finite() && *price >= 0.0)
-            && prices.iter().any(|price| *price > 0.0)
+        let unit_costs = [self.transform, self.multiplication, self.conversion, self.word];
+        unit_costs.iter().all(|cost| cost.is_finite() && *cost >= 0.0)
+            && unit_costs.iter().any(|cost| *cost > 0.0)
     }
 }
 

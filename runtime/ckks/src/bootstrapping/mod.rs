@@ -254,7 +254,7 @@ fn encode_stage(
         part: ComplexPart::Whole,
     };
     let diagonals = dft::diagonals(stage, direction, constant);
-    let terms = stage.terms(stage.babies()).map(|(giant, baby)| {
+    let terms = stage.terms(stage.baby_steps()).map(|(giant, baby)| {
         let offset = (giant + baby).rem_euclid(1 << stage.log_slots) as usize;
         let mut values = diagonals[&offset].clone();
         if period > values.len() {

@@ -3,7 +3,7 @@
 //! `out[o] = Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(in[i]) )`: a matrix by its generalised
 //! diagonals, split in baby steps and giant steps. All baby rotations of an input share one
 //! decomposition, all giant steps of an output one division, by P together with the prime of its level.
-//! Giant steps follow each other, so that few keys do for all ([`crate::model::giants`]).
+//! Giant steps follow each other, so that few keys do for all ([`crate::model::giant_steps`]).
 //! Double hoisting (Bossuat et al., Eurocrypt 2021, §4) takes the inner sums modulo QP and divides one
 //! polynomial by P before each giant step; single hoisting divides each baby rotation and takes the inner
 //! sums modulo Q, so that diagonals are shorter. How to split a matrix, and which of the two it is, is
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale};
 use crate::keys::{Decomposition, SwitchingKey};
-use crate::model::giants::GiantSteps;
+use crate::model::giant_steps::GiantSteps;
 use crate::model::op_counts::OpCounter;
 use crate::ring::{Basis, Operand, PackedPoly, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
@@ -76,14 +76,14 @@ pub struct Term {
 pub struct LinearTransform {
     shape: TransformShape,
     /// The distinct rotated inputs, (input, baby).
-    babies: Vec<(usize, i64)>,
+    baby_steps: Vec<(usize, i64)>,
     /// By output and giant step.
     groups: BTreeMap<(usize, i64), Group>,
-    giants: GiantSteps,
+    giant_steps: GiantSteps,
     context: ContextId,
 }
 
-/// All terms with one output and one giant step: pairs of an index of the babies and a diagonal.
+/// All terms with one output and one giant step: pairs of an index of the baby steps and a diagonal.
 type Group = Vec<(usize, Diagonal)>;
 
 /// A diagonal, with one residue for each run of equal ones.
@@ -226,15 +226,15 @@ impl LinearTransform {
         if let Some(empty) = (0..shape.outputs).find(|o| !outputs.contains(o)) {
             return Err(Error::EmptyOutput(empty));
         }
-        let babies: BTreeSet<_> = groups.values().flatten().map(|(baby, _)| *baby).collect();
-        let babies: Vec<_> = babies.into_iter().collect();
-        let index = |baby| babies.binary_search(&baby).expect("every baby step was collected");
-        let giants = GiantSteps::new(groups.keys().copied(), slots as i64);
+        let baby_steps: BTreeSet<_> = groups.values().flatten().map(|(baby, _)| *baby).collect();
+        let baby_steps: Vec<_> = baby_steps.into_iter().collect();
+        let index = |baby| baby_steps.binary_search(&baby).expect("every baby step was collected");
+        let giant_steps = GiantSteps::new(groups.keys().copied(), slots as i64);
         let indexed = |terms: Vec<_>| -> Group {
             terms.into_iter().map(|(baby, diagonal)| (index(baby), diagonal)).collect()
         };
         let groups = groups.into_iter().map(|(sum, terms)| (sum, indexed(terms))).collect();
-        Ok(Self { shape, babies, groups, giants, context: context.id() })
+        Ok(Self { shape, baby_steps, groups, giant_steps, context: context.id() })
     }
 
     /// Its shape.
@@ -244,8 +244,8 @@ impl LinearTransform {
 
     /// The rotations it needs, modulo the slot count.
     pub fn rotations(&self) -> BTreeSet<i64> {
-        let babies = self.babies.iter().map(|&(_, baby)| baby).filter(|&baby| baby != 0);
-        babies.chain(self.giants.rotations()).collect()
+        let baby_steps = self.baby_steps.iter().map(|&(_, baby)| baby).filter(|&baby| baby != 0);
+        baby_steps.chain(self.giant_steps.rotations()).collect()
     }
 
     /// Memory that the diagonals hold, in bytes.
@@ -320,13 +320,13 @@ impl Evaluator {
         let Some(first) = inputs.first() else { return Ok(Vec::new()) };
         let groups: Vec<_> = transform.groups.values().map(Vec::as_slice).collect();
         // Babies are sorted by input.
-        let by_input: Vec<_> = transform.babies.chunk_by(|a, b| a.0 == b.0).collect();
+        let by_input: Vec<_> = transform.baby_steps.chunk_by(|a, b| a.0 == b.0).collect();
         Ok(match transform.shape.hoisting {
             Hoisting::Single => {
-                let mut rotated = Vec::with_capacity(transform.babies.len());
-                for babies in by_input {
-                    let rotations: Vec<i64> = babies.iter().map(|&(_, baby)| baby).collect();
-                    rotated.extend(self.rotate_hoisted(&inputs[babies[0].0], &rotations)?);
+                let mut rotated = Vec::with_capacity(transform.baby_steps.len());
+                for baby_steps in by_input {
+                    let rotations: Vec<i64> = baby_steps.iter().map(|&(_, baby)| baby).collect();
+                    rotated.extend(self.rotate_hoisted(&inputs[baby_steps[0].0], &rotations)?);
                 }
                 let operands = |_| rotated.iter().map(|x| [&x.c0, &x.c1]).collect();
                 ring.sums_of_products(first.basis(), operands, &groups, |diagonal, i| {
@@ -336,13 +336,13 @@ impl Evaluator {
             Hoisting::Double => {
                 let special = context.special_basis();
                 let basis = first.basis().union(special);
-                let decompose = |babies: &&[(usize, i64)]| {
-                    let rotates = babies.iter().any(|&(_, baby)| baby != 0);
-                    rotates.then(|| Decomposition::new(context, &inputs[babies[0].0].c1))
+                let decompose = |baby_steps: &&[(usize, i64)]| {
+                    let rotates = baby_steps.iter().any(|&(_, baby)| baby != 0);
+                    rotates.then(|| Decomposition::new(context, &inputs[baby_steps[0].0].c1))
                 };
                 let decompositions: Vec<_> = by_input.iter().map(decompose).collect();
-                let operands = by_input.iter().zip(&decompositions).map(|(babies, digits)| {
-                    self.operand(&inputs[babies[0].0], babies, digits.as_ref())
+                let operands = by_input.iter().zip(&decompositions).map(|(baby_steps, digits)| {
+                    self.operand(&inputs[baby_steps[0].0], baby_steps, digits.as_ref())
                 });
                 let operands = operands.collect::<Result<Vec<_>, Error>>()?;
                 ring.hoisted_sums(basis, special, &operands, &groups, |diagonal, i| {
@@ -356,11 +356,11 @@ impl Evaluator {
     fn operand<'a>(
         &'a self,
         Ciphertext { c0, c1, slots, .. }: &'a Ciphertext,
-        babies: &[(usize, i64)],
+        baby_steps: &[(usize, i64)],
         digits: Option<&'a Decomposition>,
     ) -> Result<Operand<'a>, Error> {
-        let mut rotations = Vec::with_capacity(babies.len());
-        for &(_, baby) in babies {
+        let mut rotations = Vec::with_capacity(baby_steps.len());
+        for &(_, baby) in baby_steps {
             let key = self.keys.rotation(&self.context, baby, *slots)?;
             rotations.push(match (key, digits) {
                 (Some((galois_element, key)), Some(digits)) => {
@@ -381,7 +381,7 @@ impl Evaluator {
     ) -> Result<Vec<(Poly, Poly)>, Error> {
         let slots = transform.shape.slots;
         let mut sums: BTreeMap<_, _> = transform.groups.keys().copied().zip(inner_sums).collect();
-        for round in &transform.giants.rounds {
+        for round in &transform.giant_steps.rounds {
             let leaving = round.iter().map(|step| {
                 let sum = sums.remove(&(step.output, step.from));
                 (sum.expect("a sum takes one step"), step.rotation)

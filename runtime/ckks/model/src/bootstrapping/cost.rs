@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{BootstrappingPlan, Stage, StageStep};
 use crate::KeyRequest;
 use crate::chebyshev::ChebyshevPlan;
-use crate::giants::GiantSteps;
+use crate::giant_steps::GiantSteps;
 use crate::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
 
 impl BootstrappingPlan {
@@ -63,9 +63,10 @@ impl BootstrappingPlan {
             keys.rotate((self.transform_slots() << i) as i64, highest);
         }
         for step in self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots()) {
-            let (babies, giants) = rotations_of(&step.stage);
-            let giants = GiantSteps::new(giants.into_iter().map(|giant| (0, giant)), slots);
-            for rotation in babies.into_iter().chain(giants.rotations()) {
+            let (baby_steps, giant_steps) = rotations_of(&step.stage);
+            let giant_steps =
+                GiantSteps::new(giant_steps.into_iter().map(|giant| (0, giant)), slots);
+            for rotation in baby_steps.into_iter().chain(giant_steps.rotations()) {
                 keys.rotate(rotation.rem_euclid(slots), step.level);
             }
         }
@@ -91,18 +92,27 @@ impl BootstrappingPlan {
 
 /// The distinct rotations of baby and of giant steps, but for none.
 fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
-    let (mut giants, mut babies): (BTreeSet<_>, BTreeSet<_>) = stage.terms(stage.babies()).unzip();
-    giants.remove(&0);
-    babies.remove(&0);
-    (babies, giants)
+    let (mut giant_steps, mut baby_steps): (BTreeSet<_>, BTreeSet<_>) =
+        stage.terms(stage.baby_steps()).unzip();
+    giant_steps.remove(&0);
+    baby_steps.remove(&0);
+    (baby_steps, giant_steps)
 }
 
 /// The work of a stage.
 pub(super) fn linear(counter: &OpCounter<'_>, step: &StageStep) -> OpCounts {
-    let (babies, giants) = rotations_of(&step.stage);
-    let (babies, giants, products) = (babies.len(), giants.len(), step.stage.diagonals());
+    let (baby_steps, giant_steps) = rotations_of(&step.stage);
+    let (baby_steps, giant_steps, products) =
+        (baby_steps.len(), giant_steps.len(), step.stage.diagonals());
     let period = step.period;
-    let steps =
-        TransformSteps { inputs: 1, outputs: 1, babies, giants, products, paired: 0, period };
+    let steps = TransformSteps {
+        inputs: 1,
+        outputs: 1,
+        baby_steps,
+        giant_steps,
+        products,
+        packed_inputs: 0,
+        period,
+    };
     counter.linear(&steps, step.level, Hoisting::Double)
 }

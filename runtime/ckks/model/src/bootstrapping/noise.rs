@@ -175,9 +175,9 @@ impl BootstrappingPlan {
         let StageStep { stage, period, level, input_scale, output_scale } = *step;
         let noise =
             NoiseModel::new(self.parameters(), self.slots()).with_complex_plaintexts(period);
-        let mut terms: Vec<(i64, i64)> = stage.terms(stage.babies()).collect();
+        let mut terms: Vec<(i64, i64)> = stage.terms(stage.baby_steps()).collect();
         terms.sort_unstable();
-        let giants: Vec<GiantStep> = terms
+        let giant_steps: Vec<GiantStep> = terms
             .chunk_by(|a, b| a.0 == b.0)
             .map(|terms| GiantStep {
                 rotated: terms[0].0 != 0,
@@ -195,7 +195,7 @@ impl BootstrappingPlan {
                 input_scale,
                 output_scale,
                 Hoisting::Double,
-                &giants,
+                &giant_steps,
             ),
         }
     }

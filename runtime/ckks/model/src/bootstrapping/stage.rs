@@ -40,13 +40,13 @@ impl Stage {
 
     /// The offsets of the generalised diagonals, as (giant, baby) with giant + baby the offset, for
     /// a number of baby steps, zero among them. Giant steps are as few as possible.
-    pub fn terms(&self, babies: usize) -> impl Iterator<Item = (i64, i64)> {
-        let (radix, step, babies) = (1i64 << self.radix, 1i64 << self.first, babies as i64);
+    pub fn terms(&self, baby_steps: usize) -> impl Iterator<Item = (i64, i64)> {
+        let (radix, step, baby_steps) = (1i64 << self.radix, 1i64 << self.first, baby_steps as i64);
         let lowest = if self.wraps() { 0 } else { 1 - radix };
         // The lowest offset takes the lowest baby step.
-        let lowest_baby = -(-lowest).rem_euclid(babies);
+        let lowest_baby = -(-lowest).rem_euclid(baby_steps);
         (lowest..radix).map(move |j| {
-            let baby = (j - lowest).rem_euclid(babies) + lowest_baby;
+            let baby = (j - lowest).rem_euclid(baby_steps) + lowest_baby;
             ((j - baby) * step, baby * step)
         })
     }
@@ -64,8 +64,8 @@ impl Stage {
 
     /// The number of baby steps. A giant step takes a little over twice as long as one of them, which are
     /// hoisted.
-    pub fn babies(&self) -> usize {
-        let time = |&babies: &usize| babies + 2 * self.diagonals().div_ceil(babies);
+    pub fn baby_steps(&self) -> usize {
+        let time = |&baby_steps: &usize| baby_steps + 2 * self.diagonals().div_ceil(baby_steps);
         // The fewest, as each has a key of its own.
         (1..=self.diagonals()).min_by_key(time).expect("a stage has diagonals")
     }
@@ -87,15 +87,16 @@ mod tests {
                         |o: &i64| [0, 1 << k, -(1 << k)].map(|h| (o + h).rem_euclid(slots));
                     offsets = offsets.iter().flat_map(combine).collect();
                 }
-                for babies in [1, 2, 5, 8, 9, stage.babies()] {
+                for baby_steps in [1, 2, 5, 8, 9, stage.baby_steps()] {
                     let found: Vec<i64> =
-                        stage.terms(babies).map(|(g, b)| (g + b).rem_euclid(slots)).collect();
+                        stage.terms(baby_steps).map(|(g, b)| (g + b).rem_euclid(slots)).collect();
                     assert_eq!(found.len(), stage.diagonals());
                     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), offsets);
-                    let (giants, steps): (BTreeSet<_>, BTreeSet<_>) = stage.terms(babies).unzip();
-                    assert_eq!(steps.len(), babies.min(stage.diagonals()));
-                    assert_eq!(giants.len(), stage.diagonals().div_ceil(babies));
-                    assert!(giants.contains(&0));
+                    let (giant_steps, steps): (BTreeSet<_>, BTreeSet<_>) =
+                        stage.terms(baby_steps).unzip();
+                    assert_eq!(steps.len(), baby_steps.min(stage.diagonals()));
+                    assert_eq!(giant_steps.len(), stage.diagonals().div_ceil(baby_steps));
+                    assert!(giant_steps.contains(&0));
                 }
             }
         }

@@ -38,7 +38,7 @@ pub(super) struct StageFactorization {
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) sizes: PrimeSizes,
-    pub(super) structure: StageFactorization,
+    pub(super) factorization: StageFactorization,
     /// PrimeSizes of the special primes.
     pub(super) special: Vec<f64>,
     pub(super) log_qp: f64,
@@ -79,12 +79,12 @@ impl BootstrappingRequest {
         let mut candidates = Vec::new();
         for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
             let any = |parts| splits(log_slots, parts).next().expect("there is one");
-            let mut structure = StageFactorization {
+            let mut factorization = StageFactorization {
                 slots_to_coeffs: any(forth),
                 coeffs_to_slots: any(back),
                 digit: 1,
             };
-            let chain = self.chain(&sizes, &structure);
+            let chain = self.chain(&sizes, &factorization);
             for digit in 1..=MOST_SPECIAL.min(chain.len()) {
                 // The whole of P is used by digits of this size only.
                 if chain.len().div_ceil(chain.len().div_ceil(digit)) != digit {
@@ -92,10 +92,10 @@ impl BootstrappingRequest {
                 }
                 let Some(special) = self.special(&chain, digit) else { continue };
                 let log_qp = chain.iter().chain(&special).sum();
-                structure.digit = digit;
+                factorization.digit = digit;
                 let mut candidate = Candidate {
                     sizes,
-                    structure: structure.clone(),
+                    factorization: factorization.clone(),
                     special,
                     log_qp,
                     seconds: f64::INFINITY,
@@ -117,11 +117,11 @@ impl BootstrappingRequest {
         polynomial: &ChebyshevPlan,
     ) -> Result<(), PlanningError> {
         let log_slots = self.transform_slots().trailing_zeros();
-        let Candidate { sizes, structure, special, .. } = candidate;
-        let length = self.chain(sizes, structure).len();
-        let parameters = pool.parameters(length, special.len(), structure.digit)?;
+        let Candidate { sizes, factorization, special, .. } = candidate;
+        let length = self.chain(sizes, factorization).len();
+        let parameters = pool.parameters(length, special.len(), factorization.digit)?;
         let counter = OpCounter::new(&parameters, 0..0);
-        let prices = UnitCosts::REFERENCE;
+        let unit_costs = UnitCosts::REFERENCE;
         // The radices of one transform do not change the cost of the other.
         let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
             let mut best = (f64::INFINITY, stages.to_vec());
@@ -134,20 +134,20 @@ impl BootstrappingRequest {
             Ok::<_, PlanningError>(best.1)
         };
         let seconds = |steps: Vec<StageStep>| {
-            prices.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
+            unit_costs.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
         };
-        let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
-        let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {
-            let plan = plan(StageFactorization { slots_to_coeffs, ..structure.clone() })?;
+        let plan = |factorization| self.with_parameters(parameters.clone(), sizes, &factorization);
+        let forth = cheapest(&factorization.slots_to_coeffs, &|slots_to_coeffs| {
+            let plan = plan(StageFactorization { slots_to_coeffs, ..factorization.clone() })?;
             Ok(seconds(plan.slots_to_coeffs()))
         })?;
-        let back = cheapest(&structure.coeffs_to_slots, &|coeffs_to_slots| {
-            let plan = plan(StageFactorization { coeffs_to_slots, ..structure.clone() })?;
+        let back = cheapest(&factorization.coeffs_to_slots, &|coeffs_to_slots| {
+            let plan = plan(StageFactorization { coeffs_to_slots, ..factorization.clone() })?;
             Ok(seconds(plan.coeffs_to_slots()))
         })?;
-        (structure.slots_to_coeffs, structure.coeffs_to_slots) = (forth, back);
-        let plan = plan(structure.clone())?;
-        candidate.seconds = prices.seconds(plan.cost_with(polynomial, self.levels));
+        (factorization.slots_to_coeffs, factorization.coeffs_to_slots) = (forth, back);
+        let plan = plan(factorization.clone())?;
+        candidate.seconds = unit_costs.seconds(plan.cost_with(polynomial, self.levels));
         Ok(())
     }
 }

@@ -171,11 +171,11 @@ impl BootstrappingRequest {
     /// The candidate as a plan, if that keeps what it must, with slightly larger primes if need be.
     fn verified(&self, candidate: &Candidate) -> Option<BootstrappingPlan> {
         const TRIES: usize = 4;
-        let Candidate { mut sizes, structure, .. } = candidate.clone();
+        let Candidate { mut sizes, factorization, .. } = candidate.clone();
         for _ in 0..TRIES {
-            let chain = self.chain(&sizes, &structure);
-            let special = self.special(&chain, structure.digit)?;
-            let plan = self.build(&sizes, &structure, &special, self.security).ok()?;
+            let chain = self.chain(&sizes, &factorization);
+            let special = self.special(&chain, factorization.digit)?;
+            let plan = self.build(&sizes, &factorization, &special, self.security).ok()?;
             let precise = plan.error(UNIFORM).minimum_bits() >= self.wanted();
             if precise && plan.log2_failure() <= self.log2_failure {
                 return Some(plan);
@@ -189,21 +189,21 @@ impl BootstrappingRequest {
     fn build(
         &self,
         sizes: &PrimeSizes,
-        structure: &StageFactorization,
+        factorization: &StageFactorization,
         special: &[f64],
         security: SecurityLevel,
     ) -> Result<BootstrappingPlan, PlanningError> {
-        let chain = self.chain(sizes, structure);
-        let digits = chain.len().div_ceil(structure.digit);
+        let chain = self.chain(sizes, factorization);
+        let digits = chain.len().div_ceil(factorization.digit);
         let parameters = Parameters::from_bits(self.log_n, &chain, special, digits, security)?;
-        self.with_parameters(parameters, sizes, structure)
+        self.with_parameters(parameters, sizes, factorization)
     }
 
     fn with_parameters(
         &self,
         parameters: Parameters,
         sizes: &PrimeSizes,
-        structure: &StageFactorization,
+        factorization: &StageFactorization,
     ) -> Result<BootstrappingPlan, PlanningError> {
         Ok(BootstrappingPlan::new(BootstrappingSpec {
             parameters,
@@ -216,17 +216,17 @@ impl BootstrappingRequest {
             log_eval_mod_scale: sizes.eval_mod_scale(),
             ephemeral_weight: self.ephemeral_weight,
             log_ratio: sizes.ratio,
-            slots_to_coeffs: structure.slots_to_coeffs.clone(),
-            coeffs_to_slots: structure.coeffs_to_slots.clone(),
+            slots_to_coeffs: factorization.slots_to_coeffs.clone(),
+            coeffs_to_slots: factorization.coeffs_to_slots.clone(),
             eval_mod: sizes.polynomial,
         })?)
     }
 
     /// PrimeSizes of the chain's primes.
-    fn chain(&self, sizes: &PrimeSizes, structure: &StageFactorization) -> Vec<f64> {
-        let slots_to_coeffs = vec![sizes.slots_to_coeffs; structure.slots_to_coeffs.len()];
+    fn chain(&self, sizes: &PrimeSizes, factorization: &StageFactorization) -> Vec<f64> {
+        let slots_to_coeffs = vec![sizes.slots_to_coeffs; factorization.slots_to_coeffs.len()];
         let application = vec![self.log_scale; self.levels];
-        let back = vec![sizes.coeffs_to_slots; structure.coeffs_to_slots.len()];
+        let back = vec![sizes.coeffs_to_slots; factorization.coeffs_to_slots.len()];
         [vec![sizes.q0], slots_to_coeffs, application, sizes.eval_mod_primes(), back].concat()
     }
 

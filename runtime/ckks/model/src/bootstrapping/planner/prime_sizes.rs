@@ -178,10 +178,10 @@ impl BootstrappingRequest {
     fn bits(&self, sizes: &PrimeSizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
         let log_slots = self.transform_slots().trailing_zeros();
         let halves = |parts| splits(log_slots, parts).next().unwrap_or_else(|| vec![log_slots]);
-        let structure =
+        let factorization =
             StageFactorization { slots_to_coeffs: halves(2), coeffs_to_slots: halves(3), digit: 2 };
         let special = [LARGEST; 3];
-        let plan = self.build(sizes, &structure, &special, SecurityLevel::Insecure)?;
+        let plan = self.build(sizes, &factorization, &special, SecurityLevel::Insecure)?;
         Ok(plan.error_with(polynomial, UNIFORM).minimum_bits())
     }
 }

@@ -74,11 +74,11 @@ impl GiantSteps {
             let found = left.extract_if(.., |sum| leads(sum, best));
             differences.extend(found.map(|sum| (sum, best)));
         }
-        Self::in_waves(&differences, slots)
+        Self::in_rounds(&differences, slots)
     }
 
     /// Steps by how many follow, most first.
-    fn in_waves(differences: &BTreeMap<Sum, i64>, slots: i64) -> Self {
+    fn in_rounds(differences: &BTreeMap<Sum, i64>, slots: i64) -> Self {
         let mut nearest_first: Vec<Sum> = differences.keys().copied().collect();
         nearest_first.sort_by_key(|(_, giant)| giant.abs());
         let mut depths: BTreeMap<Sum, usize> = BTreeMap::new();
@@ -139,8 +139,8 @@ mod tests {
         }
     }
 
-    fn rotations(giants: &[i64], slots: i64) -> Vec<i64> {
-        let sums: BTreeSet<Sum> = giants.iter().map(|&giant| (0, giant)).collect();
+    fn rotations(giant_steps: &[i64], slots: i64) -> Vec<i64> {
+        let sums: BTreeSet<Sum> = giant_steps.iter().map(|&giant| (0, giant)).collect();
         let steps = GiantSteps::new(sums.iter().copied(), slots);
         follow(&sums, &steps, slots);
         steps.rotations().into_iter().collect()

@@ -179,10 +179,10 @@ mod tests {
         let steps = TransformSteps {
             inputs: 1,
             outputs: 2,
-            babies: 2,
-            giants: 1,
+            baby_steps: 2,
+            giant_steps: 1,
             products: 6,
-            paired: 0,
+            packed_inputs: 0,
             period: 64,
         };
         let model = CostModel::of(Target::REFERENCE);

@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use pic_ckks_model::giants::GiantSteps;
+use pic_ckks_model::giant_steps::GiantSteps;
 use pic_ckks_model::op_counts::{Hoisting, TransformSteps};
 use serde::{Deserialize, Serialize};
 
@@ -314,10 +314,10 @@ impl Steps {
         TransformSteps {
             inputs: self.rotated_inputs,
             outputs,
-            babies: self.babies.len(),
-            giants: self.giants.len(),
+            baby_steps: self.babies.len(),
+            giant_steps: self.giants.len(),
             products: self.products,
-            paired: self.paired_inputs.len(),
+            packed_inputs: self.paired_inputs.len(),
             period,
         }
     }

@@ -27,7 +27,7 @@ pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
                 work += counter.key_switch(value.level) * (steps.outputs * folds);
                 diagonal_bytes +=
                     counter.diagonal_bytes(level, steps.period, hoisting) * steps.products as u64;
-                let extended = steps.babies + steps.outputs + 2;
+                let extended = steps.baby_steps + steps.outputs + 2;
                 workspace_bytes =
                     workspace_bytes.max(counter.extended_bytes(level) * extended as u64);
             }

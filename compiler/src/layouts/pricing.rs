@@ -32,11 +32,18 @@ impl<'a> Pricing<'a> {
     pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
         let found = self.diagonals(terms, output);
         let products = found.diagonals.len();
-        let (inputs, babies, giants) = (0, 0, 0);
+        let (inputs, baby_steps, giant_steps) = (0, 0, 0);
         let outputs = found.outputs;
         let period = found.period;
-        let products =
-            TransformSteps { inputs, outputs, babies, giants, products, paired: 0, period };
+        let products = TransformSteps {
+            inputs,
+            outputs,
+            baby_steps,
+            giant_steps,
+            products,
+            packed_inputs: 0,
+            period,
+        };
         let bound = self.seconds(&products, found.folds);
         if bound > limit {
             return Price { seconds: bound, is_exact: false };
@@ -139,10 +146,10 @@ impl Diagonals {
         TransformSteps {
             inputs: rotated.into_iter().filter(|&r| r).count(),
             outputs: self.outputs,
-            babies: babies.into_iter().filter(|&b| b).count(),
-            giants: giants.len(),
+            baby_steps: babies.into_iter().filter(|&b| b).count(),
+            giant_steps: giants.len(),
             products,
-            paired: self.paired_inputs,
+            packed_inputs: self.paired_inputs,
             period: self.period,
         }
     }

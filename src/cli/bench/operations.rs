@@ -36,10 +36,10 @@ fn steps(period: usize) -> TransformSteps {
     TransformSteps {
         inputs: 1,
         outputs: 1,
-        babies: STEP as usize - 1,
-        giants: (DIAGONALS / STEP) as usize - 1,
+        baby_steps: STEP as usize - 1,
+        giant_steps: (DIAGONALS / STEP) as usize - 1,
         products: DIAGONALS as usize,
-        paired: 0,
+        packed_inputs: 0,
         period,
     }
 }

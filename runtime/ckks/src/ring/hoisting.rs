@@ -1,8 +1,9 @@
-//! Sums of products with many rotations of a few operands, not divided by P.
+//! Sums of products of factors with many rotations of a few operands, times P and modulo QP.
 //!
-//! Double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, Eurocrypt 2021, §4) needs every
-//! rotation modulo QP. Here they exist for one prime at a time only: its limbs of all rotations are made
-//! and used up while they are near, so that keys and factors are read once and nothing else moves.
+//! Double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, Eurocrypt 2021, §4) needs
+//! every rotation modulo QP. Here only one prime's limbs of all rotations exist at a time: they are
+//! computed and used while in cache, so that keys and factors are read once and intermediate
+//! results never reach memory.
 
 use std::sync::Arc;
 
@@ -10,31 +11,32 @@ use super::arithmetic::SlotPermutation;
 use super::rns::BaseConverter;
 use super::{Basis, Domain, PackedPoly, Poly, Residues, Ring};
 
-/// An operand (c0, c1) modulo Q in the NTT domain and what to do with it.
+/// An operand (c0, c1) modulo Q in the NTT domain, with the rotations to compute.
 pub struct Operand<'a> {
     /// The polynomial c0.
     pub c0: &'a Poly,
     /// The polynomial c1.
     pub c1: &'a Poly,
-    /// The digits of c1, raised to QP; not needed if nothing is rotated.
+    /// The digits of c1, raised to QP; not needed if no rotation is computed.
     pub digits: Option<&'a [Poly]>,
-    /// The rotations to make, `None` for the operand itself.
+    /// The rotations to compute; `None` stands for the operand itself.
     pub rotations: Vec<Option<Rotation<'a>>>,
 }
 
-/// A key for the preimage of an automorphism, and the automorphism.
+/// One rotation of an operand: the automorphism and the switching key for its preimage of the
+/// secret.
 pub struct Rotation<'a> {
-    /// As many pairs as the operand has digits.
+    /// One key pair for each digit of the operand.
     pub key: Vec<&'a (PackedPoly, PackedPoly)>,
     /// The odd exponent g of X → X^g.
     pub galois_element: u64,
 }
 
 impl Ring {
-    /// For each group of pairs (index of a rotation, factor): the sum of the factors times P times the
-    /// rotated operands, modulo QP. Rotations are counted through all operands.
+    /// For each group of pairs (index of a rotation, factor): P times the sum of the factors times
+    /// the rotated operands, modulo QP. Rotations are numbered through all operands.
     ///
-    /// `residues(factor, i)` gives those of a factor modulo prime i.
+    /// `residues(factor, i)` returns the residues of a factor modulo prime i.
     ///
     /// # Panics
     /// If a group is empty, or if operands, digits or keys lack primes or are not in the NTT domain.
@@ -81,10 +83,10 @@ impl Ring {
     ) -> Vec<[Poly; 2]> {
         let m = self.modulus(i);
         let limb = || self.scratch(Basis::single(i), Domain::Ntt);
-        let (mut lifted, mut switched) = (limb(), [limb(), limb()]);
+        let (mut times_p, mut switched) = (limb(), [limb(), limb()]);
         let mut rotated = Vec::new();
         for Prepared { operand, digits, rotations } in operands {
-            let lift = |poly: &Poly, out: &mut [u64]| {
+            let mul_by_special = |poly: &Poly, out: &mut [u64]| {
                 if poly.basis().contains(i) {
                     out.copy_from_slice(poly.limb(i));
                     self.kernels.mul_scalar(m, out, converter.product(i));
@@ -92,19 +94,19 @@ impl Ring {
                     out.fill(0);
                 }
             };
-            lift(operand.c0, lifted.limb_mut(i));
+            mul_by_special(operand.c0, times_p.limb_mut(i));
             for rotation in rotations {
                 let mut out = [limb(), limb()];
                 if let Some((key, permutation)) = rotation {
                     let [u0, u1] = switched.each_mut().map(|poly| poly.limb_mut(i));
                     let digits: Vec<&[u64]> = digits.iter().map(|digit| digit.limb(i)).collect();
                     self.multiply_key(i, [&mut *u0, &mut *u1], &digits, key);
-                    self.kernels.add(m, u0, lifted.limb(i));
+                    self.kernels.add(m, u0, times_p.limb(i));
                     permutation.apply(self.kernels, out[0].limb_mut(i), u0);
                     permutation.apply(self.kernels, out[1].limb_mut(i), u1);
                 } else {
-                    out[0].limb_mut(i).copy_from_slice(lifted.limb(i));
-                    lift(operand.c1, out[1].limb_mut(i));
+                    out[0].limb_mut(i).copy_from_slice(times_p.limb(i));
+                    mul_by_special(operand.c1, out[1].limb_mut(i));
                 }
                 rotated.push(out);
             }
@@ -113,14 +115,14 @@ impl Ring {
     }
 }
 
-/// An operand that fits, with its permutations.
+/// A checked operand, with the permutations of its rotations.
 struct Prepared<'a> {
     operand: &'a Operand<'a>,
     digits: &'a [Poly],
     rotations: Vec<Option<PreparedRotation<'a>>>,
 }
 
-/// A key and the permutation that follows it.
+/// The key pairs of a rotation and the permutation that follows the key switch.
 type PreparedRotation<'a> = (&'a [&'a (PackedPoly, PackedPoly)], Arc<SlotPermutation>);
 
 #[cfg(test)]
@@ -148,10 +150,10 @@ mod tests {
                 let (c0, c1): &(Poly, Poly) = &inputs[input];
                 let Some(galois) = galois else {
                     let zero = || ring.zero(basis, Domain::Ntt);
-                    let mut lifted = (zero(), zero());
-                    ring.add_times_special_assign(&mut lifted.0, c0, special);
-                    ring.add_times_special_assign(&mut lifted.1, c1, special);
-                    return lifted;
+                    let mut times_p = (zero(), zero());
+                    ring.add_times_special_assign(&mut times_p.0, c0, special);
+                    ring.add_times_special_assign(&mut times_p.1, c1, special);
+                    return times_p;
                 };
                 let pairs: Vec<_> = key.iter().collect();
                 let (mut u0, u1) = ring.gadget_product(basis, Digits::Raised(&digits), &pairs);

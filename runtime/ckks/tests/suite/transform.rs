@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::*;
-use pic_ckks::model::giants::GiantSteps;
+use pic_ckks::model::giant_steps::GiantSteps;
 use pic_ckks::model::op_counts::OpCounter;
 use pic_ckks::model::{Parameters, SecurityLevel};
 use pic_ckks::{
@@ -11,18 +11,18 @@ use pic_ckks::{
 };
 use proptest::prelude::*;
 
-/// All generalised diagonals of a block matrix: baby steps below `babies`, giant steps beyond.
+/// All generalised diagonals of a block matrix: baby steps below `baby_steps`, giant steps beyond.
 /// `matrix[o][i]` is the row-major block from input i to output o.
 fn terms(
     matrix: &[Vec<Vec<Complex64>>],
     slots: usize,
-    babies: usize,
+    baby_steps: usize,
 ) -> Vec<(Term, Vec<Complex64>)> {
     let mut terms = Vec::new();
     for (output, row) in matrix.iter().enumerate() {
         for (input, block) in row.iter().enumerate() {
             for shift in 0..slots {
-                let (baby, giant) = (shift % babies, shift / babies * babies);
+                let (baby, giant) = (shift % baby_steps, shift / baby_steps * baby_steps);
                 // rot_giant(diagonal ⊙ rot_baby(x))[j] = diagonal[j + giant]·x[j + giant + baby].
                 let diagonal = (0..slots)
                     .map(|j| {
@@ -47,17 +47,17 @@ proptest! {
         inputs in 1usize..=2,
         outputs in 1usize..=2,
         log_slots in 0u32..=4,
-        log_babies in 0u32..=4,
+        log_baby_steps in 0u32..=4,
         as_ntt in 0usize..6,
         hoisting in prop_oneof![Just(Hoisting::Single), Just(Hoisting::Double)],
         part in prop_oneof![Just(ComplexPart::Whole), Just(ComplexPart::Real)],
         seed: u64,
     ) {
         let slots = 1usize << log_slots;
-        let babies = 1usize << log_babies.min(log_slots);
+        let baby_steps = 1usize << log_baby_steps.min(log_slots);
         // One key for all giant steps.
-        let rotations: Vec<i64> = (1..babies as i64)
-            .chain((babies < slots).then_some(babies as i64))
+        let rotations: Vec<i64> = (1..baby_steps as i64)
+            .chain((baby_steps < slots).then_some(baby_steps as i64))
             .collect();
         let mut s = shape.setup(seed, &request(shape.levels, &rotations));
         let matrix: Vec<Vec<Vec<Complex64>>> = (0..outputs)
@@ -70,7 +70,7 @@ proptest! {
         let transform_shape = TransformShape {
             inputs, outputs, slots, level: shape.levels, input_scale: SCALE, output_scale, hoisting, part,
         };
-        let terms = terms(&matrix, slots, babies);
+        let terms = terms(&matrix, slots, baby_steps);
         let count = terms.len();
         let budget = as_ntt * transform_shape.estimate_bytes(&s.context, 1, usize::MAX);
         let transform = LinearTransform::new(&s.context, transform_shape, terms, budget).unwrap();
@@ -103,9 +103,12 @@ fn giant_steps_share_the_keys_that_the_model_lists() {
     let shape = Shape { log_n: 10, levels: 2, digits: 2 };
     let slots = 64usize;
     // By output; the last one's are multiples of 16 modulo the slots, all but none.
-    let giants: [&[i64]; 4] = [&[-24, -16, -8, 0, 8, 40, 32], &[-21, 45, 3], &[0], &[16, -16, 160]];
-    let babies = [0i64, 1, -2];
-    let sums = (0..).zip(giants).flat_map(|(o, giants)| giants.iter().map(move |&g| (o, g)));
+    let giant_steps: [&[i64]; 4] =
+        [&[-24, -16, -8, 0, 8, 40, 32], &[-21, 45, 3], &[0], &[16, -16, 160]];
+    let baby_steps = [0i64, 1, -2];
+    let sums = (0..)
+        .zip(giant_steps)
+        .flat_map(|(o, giant_steps)| giant_steps.iter().map(move |&g| (o, g)));
     let mut keys = GiantSteps::new(sums.clone(), slots as i64).rotations();
     // Apart, they would take ten.
     assert_eq!(keys, BTreeSet::from([2, 3, 8, 16, 24, 40]));
@@ -117,7 +120,7 @@ fn giant_steps_share_the_keys_that_the_model_lists() {
             let mut s = shape.setup(7, &request(2, &rotations));
             let transform_shape = TransformShape {
                 inputs: 1,
-                outputs: giants.len(),
+                outputs: giant_steps.len(),
                 slots,
                 level: 2,
                 input_scale: SCALE,
@@ -126,7 +129,7 @@ fn giant_steps_share_the_keys_that_the_model_lists() {
                 part: ComplexPart::Whole,
             };
             let terms = sums.clone().flat_map(|(output, giant)| {
-                babies.map(|baby| Term { output, input: 0, giant, baby })
+                baby_steps.map(|baby| Term { output, input: 0, giant, baby })
             });
             let terms: Vec<_> = terms.map(|term| (term, s.random_real(slots))).collect();
             let transform =

@@ -1,4 +1,5 @@
-//! Which stages and digits a plan may have, what modulus they need and what they cost.
+//! Candidate factorizations of a plan: stages of the transforms and digits of key switching, with
+//! the modulus and the time that each takes.
 
 use std::ops::RangeInclusive;
 
@@ -16,38 +17,41 @@ use crate::primes::primes_near;
 use crate::security::ERROR_STD;
 use crate::{Parameters, SecurityLevel, UnitCosts, square};
 
-/// Stages of a transform.
+/// Numbers of stages tried for each transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
 
-/// Special primes, at most.
+/// Most special primes of a candidate.
 const MOST_SPECIAL: usize = 12;
 
-/// Chain primes, at most.
+/// Most chain primes of a candidate.
 const MOST_CHAIN: usize = 1 + MOST_LEVELS + 2 * *STAGES.end() + MOST_EVAL_MOD_LEVELS as usize;
 
-/// What costs.
+/// Radices of the stages and size of the digits: what the cost of a plan depends on, given prime
+/// sizes.
 #[derive(Debug, Clone)]
 pub(super) struct StageFactorization {
     pub(super) slots_to_coeffs: Vec<u32>,
     pub(super) coeffs_to_slots: Vec<u32>,
-    /// Chain primes in a digit.
+    /// Number of chain primes in a digit.
     pub(super) digit: usize,
 }
 
-/// PrimeSizes with a structure.
+/// Prime sizes with a factorization, the resulting log2(QP) and the estimated seconds on one
+/// thread.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) sizes: PrimeSizes,
-    pub(super) structure: StageFactorization,
-    /// PrimeSizes of the special primes.
+    pub(super) factorization: StageFactorization,
+    /// Sizes of the special primes, in bits.
     pub(super) special: Vec<f64>,
     pub(super) log_qp: f64,
     pub(super) seconds: f64,
 }
 
 impl BootstrappingRequest {
-    /// PrimeSizes of the special primes: together a little larger than the largest digit, so that key
-    /// switching adds little to rounding; as few as possible; one that serves encapsulation.
+    /// Sizes of the special primes in bits: as few primes as possible, together slightly larger
+    /// than the largest digit, so that key switching adds little to the error of rounding, and one
+    /// of them suitable for encapsulation.
     pub(super) fn special(&self, chain: &[f64], digit: usize) -> Option<Vec<f64>> {
         let q0 = chain[0];
         let largest = chain.chunks(digit).map(|digit| digit.iter().sum()).fold(0.0, f64::max);
@@ -66,7 +70,8 @@ impl BootstrappingRequest {
         })
     }
 
-    /// All structures for the sizes; those too large for the ring without their cost.
+    /// All candidates for the given prime sizes; the cost of those whose modulus is too large for
+    /// the ring is not computed.
     pub(super) fn candidates(
         &self,
         sizes: PrimeSizes,
@@ -78,13 +83,15 @@ impl BootstrappingRequest {
         let stages = || STAGES.filter(|&parts| splits(log_slots, parts).next().is_some());
         let mut candidates = Vec::new();
         for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
-            let any = |parts| splits(log_slots, parts).next().expect("there is one");
-            let mut structure = StageFactorization {
+            let any = |parts| {
+                splits(log_slots, parts).next().expect("a split into this many stages exists")
+            };
+            let mut factorization = StageFactorization {
                 slots_to_coeffs: any(forth),
                 coeffs_to_slots: any(back),
                 digit: 1,
             };
-            let chain = self.chain(&sizes, &structure);
+            let chain = self.chain(&sizes, &factorization);
             for digit in 1..=MOST_SPECIAL.min(chain.len()) {
                 // The whole of P is used by digits of this size only.
                 if chain.len().div_ceil(chain.len().div_ceil(digit)) != digit {
@@ -92,10 +99,10 @@ impl BootstrappingRequest {
                 }
                 let Some(special) = self.special(&chain, digit) else { continue };
                 let log_qp = chain.iter().chain(&special).sum();
-                structure.digit = digit;
+                factorization.digit = digit;
                 let mut candidate = Candidate {
                     sizes,
-                    structure: structure.clone(),
+                    factorization: factorization.clone(),
                     special,
                     log_qp,
                     seconds: f64::INFINITY,
@@ -109,7 +116,7 @@ impl BootstrappingRequest {
         Ok(candidates)
     }
 
-    /// The radices that cost least in the given structure, and what the plan then costs.
+    /// The radices of least cost for the given numbers of stages and size of digits, and that cost.
     fn choose_radices(
         &self,
         candidate: &mut Candidate,
@@ -117,11 +124,11 @@ impl BootstrappingRequest {
         polynomial: &ChebyshevPlan,
     ) -> Result<(), PlanningError> {
         let log_slots = self.transform_slots().trailing_zeros();
-        let Candidate { sizes, structure, special, .. } = candidate;
-        let length = self.chain(sizes, structure).len();
-        let parameters = pool.parameters(length, special.len(), structure.digit)?;
+        let Candidate { sizes, factorization, special, .. } = candidate;
+        let length = self.chain(sizes, factorization).len();
+        let parameters = pool.parameters(length, special.len(), factorization.digit)?;
         let counter = OpCounter::new(&parameters, 0..0);
-        let prices = UnitCosts::REFERENCE;
+        let unit_costs = UnitCosts::REFERENCE;
         // The radices of one transform do not change the cost of the other.
         let cheapest = |stages: &[u32], costs: &dyn Fn(Vec<u32>) -> Result<f64, PlanningError>| {
             let mut best = (f64::INFINITY, stages.to_vec());
@@ -134,25 +141,25 @@ impl BootstrappingRequest {
             Ok::<_, PlanningError>(best.1)
         };
         let seconds = |steps: Vec<StageStep>| {
-            prices.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
+            unit_costs.seconds(steps.iter().map(|step| linear(&counter, step)).sum())
         };
-        let plan = |structure| self.with_parameters(parameters.clone(), sizes, &structure);
-        let forth = cheapest(&structure.slots_to_coeffs, &|slots_to_coeffs| {
-            let plan = plan(StageFactorization { slots_to_coeffs, ..structure.clone() })?;
+        let plan = |factorization| self.with_parameters(parameters.clone(), sizes, &factorization);
+        let forth = cheapest(&factorization.slots_to_coeffs, &|slots_to_coeffs| {
+            let plan = plan(StageFactorization { slots_to_coeffs, ..factorization.clone() })?;
             Ok(seconds(plan.slots_to_coeffs()))
         })?;
-        let back = cheapest(&structure.coeffs_to_slots, &|coeffs_to_slots| {
-            let plan = plan(StageFactorization { coeffs_to_slots, ..structure.clone() })?;
+        let back = cheapest(&factorization.coeffs_to_slots, &|coeffs_to_slots| {
+            let plan = plan(StageFactorization { coeffs_to_slots, ..factorization.clone() })?;
             Ok(seconds(plan.coeffs_to_slots()))
         })?;
-        (structure.slots_to_coeffs, structure.coeffs_to_slots) = (forth, back);
-        let plan = plan(structure.clone())?;
-        candidate.seconds = prices.seconds(plan.cost_with(polynomial, self.levels));
+        (factorization.slots_to_coeffs, factorization.coeffs_to_slots) = (forth, back);
+        let plan = plan(factorization.clone())?;
+        candidate.seconds = unit_costs.seconds(plan.cost_with(polynomial, self.levels));
         Ok(())
     }
 }
 
-/// Primes for plans whose cost alone matters, found once.
+/// Primes for plans of which only the cost is needed, searched once.
 struct Pool {
     log_n: u32,
     chain: Vec<u64>,
@@ -182,7 +189,7 @@ impl Pool {
     }
 }
 
-/// All ways to merge butterflies into so many stages of nearly equal radix.
+/// All ways to merge log2 n butterflies into `parts` stages of nearly equal radix.
 pub(super) fn splits(log_slots: u32, parts: usize) -> impl Iterator<Item = Vec<u32>> {
     const UNEVEN: u32 = 2;
     fn extend(rest: u32, parts: usize, radices: &mut Vec<u32>, found: &mut Vec<Vec<u32>>) {

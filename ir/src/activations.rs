@@ -23,7 +23,7 @@ pub struct Activations {
 pub struct Approximation {
     /// Name of the activation node.
     pub name: String,
-    /// What is approximated.
+    /// The exact activation that the polynomial approximates.
     pub function: Function,
     /// Middle of the interval.
     pub center: f64,
@@ -45,8 +45,8 @@ impl Approximation {
         self.coefficients.len() - 1
     }
 
-    /// Chebyshev coefficients on `center ± half_width` for another half width, of the value over
-    /// `divisor`. Parity is kept exactly.
+    /// Chebyshev coefficients of the polynomial divided by `divisor`, in the variable `(x − center) / half_width`
+    /// of another half width. Parity is kept exactly: coefficients that are zero by symmetry stay zero.
     pub fn coefficients_on(&self, half_width: f64, divisor: f64) -> Vec<f64> {
         let ratio = half_width / self.half_width;
         let degree = self.degree();
@@ -84,6 +84,9 @@ impl Approximation {
 
 impl Activations {
     /// Checks every invariant listed in the module documentation.
+    ///
+    /// # Errors
+    /// [`ActivationsError`], with the first layer that breaks an invariant or does not belong to `network`.
     pub fn verify(&self, network: &Network) -> Result<(), ActivationsError> {
         let nodes = network.activations();
         if nodes.len() != self.layers.len() {
@@ -122,7 +125,7 @@ impl Activations {
     }
 }
 
-/// Why an [`Activations`] does not fit its network.
+/// Reason why an [`Activations`] does not fit its network.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ActivationsError {
     /// Wrong number of layers.

@@ -27,7 +27,8 @@ impl Program {
         if sound { Ok(verified) } else { Err(ProgramError::Keys) }
     }
 
-    /// The same with the keys that the values take in place of those that are named.
+    /// Checks every invariant except those of the keys, and replaces the requested keys by exactly those that the
+    /// values need.
     ///
     /// # Errors
     /// The first invariant that is broken.
@@ -35,7 +36,7 @@ impl Program {
         Ok(self.verify_values()?.with_required_keys())
     }
 
-    /// Checks everything but keys.
+    /// Checks every invariant except those of the keys.
     fn verify_values(self) -> Result<VerifiedProgram, ProgramError> {
         let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
         let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
@@ -90,7 +91,8 @@ impl Program {
             })
     }
 
-    /// Checks a value by itself and with its operands; the plan of a polynomial is a result of that.
+    /// Checks a value by itself and against its operands. Returns the evaluation plan of a polynomial, which the
+    /// check makes anyway; none for other values.
     fn verify_value(&self, index: usize, value: &Value) -> Result<Option<ChebyshevPlan>, Fault> {
         value.layout.verify()?;
         let ciphertexts = value.layout.ciphertexts(self.log_slots);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
+use crate::normalization::Normalization;
 
 /// The chosen polynomials of all activation layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,11 @@ pub struct Approximation {
 }
 
 impl Approximation {
+    /// Map from an input to the variable of the Chebyshev polynomials.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { center: self.center, half_width: self.half_width }
+    }
+
     /// Degree of the polynomial.
     pub fn degree(&self) -> usize {
         self.coefficients.len() - 1
@@ -73,7 +79,7 @@ impl Approximation {
 
     /// The polynomial's value at `x`, by Clenshaw's recurrence.
     pub fn evaluate(&self, x: f64) -> f64 {
-        let u = (x - self.center) / self.half_width;
+        let u = self.normalization().store(x);
         let (mut b1, mut b2) = (0.0, 0.0);
         for &c in self.coefficients[1..].iter().rev() {
             (b1, b2) = (c + 2.0 * u * b1 - b2, b1);
@@ -114,9 +120,7 @@ impl Activations {
             let sound = c.len() >= 2
                 && c.iter().all(|c| c.is_finite())
                 && c[c.len() - 1] != 0.0
-                && layer.center.is_finite()
-                && layer.half_width.is_finite()
-                && layer.half_width > 0.0;
+                && layer.normalization().is_sound();
             if !sound {
                 return Err(ActivationsError::Polynomial { layer: name.clone() });
             }

@@ -27,7 +27,7 @@ pub struct ErrorVariance {
 /// Error variances of every value of a program, in order of evaluation.
 pub fn errors(program: &VerifiedProgram) -> Vec<ErrorVariance> {
     let model = NoiseModel::new(&program.parameters, 1 << program.log_slots);
-    // Of values that fill [−1, 1]: smaller ones lose no more.
+    // Error variance of bootstrapping for inputs uniform on [−1, 1], the worst case.
     let refreshed = program.bootstrapping.as_ref().map(|plan| plan.error(1.0 / 3.0).mean_square());
     let mut errors: Vec<ErrorVariance> = Vec::new();
     let mut signals: Vec<f64> = Vec::new();

@@ -115,13 +115,13 @@ impl<'a> Clear<'a> {
             noise: noise.map(|n| (n.std, generator(n.seed, index))),
             outside: vec![0; self.program.values.len()],
         };
-        let stored = sample.iter().map(|&v| (f64::from(v) - input.center) / input.half_width);
+        let stored = sample.iter().map(|&v| input.normalization().store(f64::from(v)));
         let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots);
         let slots = slots.into_iter().map(|x| run.with_noise(0, x)).collect();
         let Ok(answer) = execute(self.program, &mut run, slots, &mut |_| {});
         let read = |value: &Value, slots: &[Vec<f64>]| {
             let stored = value.layout.unpack(slots, self.program.log_slots);
-            stored.into_iter().map(|stored| stored * value.half_width + value.center).collect()
+            stored.into_iter().map(|stored| value.normalization().read(stored)).collect()
         };
         let output: Vec<f64> = read(self.program.output_value(), &answer.output);
         let check = self.program.range_check_value().zip(answer.range_check);

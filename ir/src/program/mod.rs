@@ -55,6 +55,7 @@ use serde::{Deserialize, Serialize};
 use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
+use crate::normalization::Normalization;
 use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::Schedule;
@@ -175,10 +176,18 @@ pub struct RangeCheck {
     pub limit: f64,
 }
 
+impl Value {
+    /// Map between the real and the stored elements.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { center: self.center, half_width: self.half_width }
+    }
+}
+
 impl RangeCheck {
-    /// Whether its limit can be that of a sum stored with a center and a half width: one that the sum can exceed.
-    pub fn is_sound(&self, center: f64, half_width: f64) -> bool {
-        self.limit.is_normal() && self.limit > 0.0 && center == 0.0 && self.limit <= half_width
+    /// True if the limit is positive and a sum that is stored by `sum` can reach it.
+    pub fn is_sound(&self, sum: Normalization) -> bool {
+        let reaches = sum.center == 0.0 && self.limit <= sum.half_width;
+        self.limit.is_normal() && self.limit > 0.0 && reaches
     }
 
     /// Returns whether a decrypted sum puts the answer in doubt: it exceeds the limit, lies below minus half the

@@ -154,7 +154,7 @@ impl VerifiedProgram {
                 }
             }
         }
-        constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
+        constants.iter_mut().for_each(|c| *c = value.normalization().store(*c));
         let terms = terms(&self.program, operands, matrices);
         Some(LinearConstants {
             diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),

@@ -87,7 +87,7 @@ impl Program {
             && self.values[first..end].last().is_some_and(|sum| {
                 matches!(sum.op, Op::Linear { .. })
                     && sum.layout.len == 1
-                    && check.is_sound(sum.center, sum.half_width)
+                    && check.is_sound(sum.normalization())
             })
     }
 
@@ -108,11 +108,8 @@ impl Program {
         if value.level > self.parameters.max_level() {
             return Err(Fault::Level { level: value.level, operand: self.parameters.max_level() });
         }
-        let usable = value.scale.is_finite()
-            && value.scale > 1.0
-            && value.center.is_finite()
-            && value.half_width.is_finite()
-            && value.half_width > 0.0;
+        let usable =
+            value.scale.is_finite() && value.scale > 1.0 && value.normalization().is_sound();
         if !usable {
             return Err(Fault::Scale);
         }
@@ -147,7 +144,7 @@ impl Program {
                 let sound = restored.contains(&value.level)
                     && value.scale == plan.output_scale()
                     && operand.scale <= plan.input_scale() * (1.0 + 1e-9)
-                    && (value.center, value.half_width) == (operand.center, operand.half_width);
+                    && value.normalization() == operand.normalization();
                 if !sound {
                     return Err(Fault::Bootstrapping);
                 }

@@ -88,7 +88,7 @@ fn equalized(Input { network, headers, .. }: &Input) -> Result<Network, String> 
     let samples: Vec<Vec<f32>> = samples.split(';').map(numbers).collect::<Result<_, _>>()?;
     let samples = views(&samples);
     let data = Dataset::new(network, &samples, None).map_err(text)?;
-    let layers = profile::inputs(network, &data, &profile::Options::default(), &|_, _| {});
+    let layers = profile::inputs(network, &data, &profile::ProfileOptions::default(), &|_, _| {});
     Ok(equalize(network, &layers.map_err(text)?))
 }
 

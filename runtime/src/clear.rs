@@ -21,11 +21,11 @@ use crate::sample::check_sample;
 pub struct Clear<'a> {
     program: &'a VerifiedProgram,
     /// For linear values only.
-    linear: Vec<Option<Linear>>,
+    linear: Vec<Option<ClearLinear>>,
 }
 
 #[derive(Debug)]
-struct Linear {
+struct ClearLinear {
     /// Length of a diagonal.
     length: usize,
     diagonals: Vec<(Diagonal, Vec<f32>)>,
@@ -61,7 +61,7 @@ impl<'a> Clear<'a> {
             let constants = program.linear_constants(id as ValueId)?;
             let geometry = program.linear(id as ValueId)?.geometry;
             let layout = &program.values[id].layout;
-            Some(Linear {
+            Some(ClearLinear {
                 length: 1 << geometry.log_length,
                 diagonals: constants.diagonals.into_iter().collect(),
                 bias: layout.pack(&constants.bias, program.log_slots),
@@ -170,7 +170,7 @@ impl Run<'_> {
         &self.clear.program.values[id as usize]
     }
 
-    fn linear(&self, id: ValueId) -> &Linear {
+    fn linear(&self, id: ValueId) -> &ClearLinear {
         self.clear.linear[id as usize].as_ref().expect("the value is linear")
     }
 }

@@ -66,13 +66,13 @@ fn measure(
     point: &ParetoPoint,
 ) -> Result<f64, Box<dyn Error>> {
     let Compiled { network, profile, .. } = compiled;
-    let candidates = layerwise::candidates(network, profile, &fit::Options::default())?;
+    let candidates = layerwise::candidates(network, profile, &fit::FitOptions::default())?;
     let mut chosen = Vec::new();
     for (list, &degree) in candidates.iter().zip(&point.degrees) {
         let of_degree = list.iter().find(|c| c.approximation.degree() == degree);
         chosen.push(of_degree.ok_or("a degree without a candidate")?);
     }
-    let options = layerwise::Options::default();
+    let options = layerwise::RefitOptions::default();
     let refitted = layerwise::refit(network, seen, seen, profile, &chosen, &options, &|_, _| {})?;
     let measured = layerwise::Reference::new(network, *unseen).measure(&refitted);
     Ok(measured.classification.ok_or("the network does not classify")?.margin_deviation)

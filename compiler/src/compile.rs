@@ -196,12 +196,12 @@ fn objective(sensitivity: SensitivityForm) -> Objective {
     }
 }
 
-fn profiling(form: SensitivityForm, seed: u64) -> profile::Options {
-    let mut sensitivity = sensitivity::Options { seed, ..Default::default() };
+fn profiling(form: SensitivityForm, seed: u64) -> profile::ProfileOptions {
+    let mut sensitivity = sensitivity::SensitivityOptions { seed, ..Default::default() };
     if form == SensitivityForm::Margin {
         sensitivity.samples = MARGIN_SAMPLES;
     }
-    profile::Options { sensitivity, ..Default::default() }
+    profile::ProfileOptions { sensitivity, ..Default::default() }
 }
 
 /// What the passes behind approximation read.

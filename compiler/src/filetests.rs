@@ -88,7 +88,7 @@ fn equalized(Input { network, headers, .. }: &Input) -> Result<Network, String> 
     let samples: Vec<Vec<f32>> = samples.split(';').map(numbers).collect::<Result<_, _>>()?;
     let samples = views(&samples);
     let data = Dataset::new(network, &samples, None).map_err(text)?;
-    let layers = profile::inputs(network, &data, &profile::Options::default(), &|_, _| {});
+    let layers = profile::inputs(network, &data, &profile::ProfileOptions::default(), &|_, _| {});
     Ok(equalize(network, &layers.map_err(text)?))
 }
 
@@ -277,11 +277,9 @@ fn executed(program: &Program, input: &[f64]) -> Vec<f64> {
                 linear(matrices, &operands, bias)
             }
             program::Op::Polynomial { operand, coefficients } => {
-                let stored = &program.values[*operand as usize];
-                let element = |x: &f64| {
-                    let u = (x - stored.center) / stored.half_width;
-                    chebyshev(coefficients, u) * value.half_width + value.center
-                };
+                let stored = program.values[*operand as usize].normalization();
+                let element =
+                    |&x: &f64| value.normalization().read(chebyshev(coefficients, stored.store(x)));
                 real(*operand).iter().map(element).collect()
             }
         });

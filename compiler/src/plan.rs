@@ -8,6 +8,7 @@ use pic_ckks_model::unit_costs::hoisting;
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::{Network, Op};
+use pic_ir::normalization::Normalization;
 use pic_ir::plan::{NodePlan, Plan};
 use pic_ir::transform::Schedule;
 
@@ -16,42 +17,43 @@ use crate::fit;
 use crate::layouts::Layouts;
 use crate::levels::{Levels, levels};
 
-/// How the values of each node are stored: `(center, half_width)`.
+/// Normalization of every node's value, by node index.
 ///
-/// Operands of activations are stored as the polynomials want them; other linear values, the input and
-/// what is bootstrapped are divided by the largest magnitude that calibration saw (`magnitudes`, one per
-/// node).
-pub fn normalisation(
+/// The operand of an activation is stored on the interval of its polynomial. Other linear values, the
+/// input and bootstrapped values are divided by the largest magnitude that calibration saw (`magnitudes`,
+/// one per node).
+fn normalizations(
     network: &Network,
     activations: &Activations,
     bootstrapped: &[bool],
     magnitudes: &[f64],
-) -> Vec<(f64, f64)> {
-    let mut stored: Vec<Option<(f64, f64)>> = vec![None; magnitudes.len()];
+) -> Vec<Normalization> {
+    let divided = |half_width| Normalization { center: 0.0, half_width };
+    let mut stored: Vec<Option<Normalization>> = vec![None; magnitudes.len()];
     let mut layers = activations.layers.iter().rev();
     for index in network.graph.node_indices().rev() {
         let magnitude = magnitudes[index.index()];
-        let divided = (0.0, if magnitude > 0.0 { magnitude } else { 1.0 });
+        let magnitude = if magnitude > 0.0 { magnitude } else { 1.0 };
         match network.graph[index].op {
             Op::Input | Op::Linear { .. } => {
-                stored[index.index()].get_or_insert(divided);
+                stored[index.index()].get_or_insert(divided(magnitude));
             }
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                let own = if bootstrapped[index.index()] { divided } else { (0.0, 1.0) };
-                let &mut (_, divisor) = stored[index.index()].get_or_insert(own);
+                let own = divided(if bootstrapped[index.index()] { magnitude } else { 1.0 });
+                let divisor = stored[index.index()].get_or_insert(own).half_width;
                 let operand = network.operands(index)[0];
-                let width = interval(layer, fit::LEAST_FOLDED * divisor);
-                stored[operand.index()] = Some((layer.center, width));
+                let half_width = interval(layer, fit::LEAST_FOLDED * divisor);
+                stored[operand.index()] = Some(Normalization { center: layer.center, half_width });
             }
             Op::Product => {}
         }
     }
     for index in network.graph.node_indices() {
         if let Op::Product = network.graph[index].op {
-            let width = |o: &NodeIndex| stored[o.index()].map_or(1.0, |(_, width)| width);
+            let width = |o: &NodeIndex| stored[o.index()].map_or(1.0, |stored| stored.half_width);
             let widths = network.operands(index).iter().map(width).product();
-            stored[index.index()] = Some((0.0, widths));
+            stored[index.index()] = Some(divided(widths));
         }
     }
     stored.into_iter().map(|stored| stored.expect("every node is visited")).collect()
@@ -79,7 +81,7 @@ pub fn plan(
     let parameters = chain.parameters(levels[network.input().index()].used)?;
     let scale = libm::exp2(chain.log_scale());
     let counter = OpCounter::new(&parameters, 0..0);
-    let stored = normalisation(network, activations, bootstrapped, magnitudes);
+    let stored = normalizations(network, activations, bootstrapped, magnitudes);
     let mut nodes: Vec<NodePlan> = Vec::new();
     let mut layers = activations.layers.iter();
     for index in network.graph.node_indices() {
@@ -101,7 +103,7 @@ pub fn plan(
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
                 let half_width = nodes[operands[0].index()].half_width;
-                let coefficients = layer.coefficients_on(half_width, stored[i].1);
+                let coefficients = layer.coefficients_on(half_width, stored[i].half_width);
                 let plan = ChebyshevPlan::folded(&coefficients).expect("fits have plans");
                 let level = level + plan.depth() as usize;
                 plan.output_scale(found(&operands[0]), level, parameters.moduli()).unwrap_or(scale)
@@ -113,8 +115,8 @@ pub fn plan(
             layout: layouts.of[i].clone(),
             level,
             scale,
-            center: stored[i].0,
-            half_width: stored[i].1,
+            center: stored[i].center,
+            half_width: stored[i].half_width,
             schedule: layouts.transforms[i].as_ref().map(|t| Schedule {
                 bsgs: t.steps.schedule,
                 hoisting: hoisting(&counter, &t.counts(), level + 1),

@@ -131,12 +131,12 @@ fn sums(
     for batch in samples.iter().flat_map(Dataset::batches) {
         let evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &layers);
         for (found, checked) in found.iter_mut().zip(checked) {
-            let stored = &program.values[checked.operand as usize];
+            let stored = program.values[checked.operand as usize].normalization();
             let input = evaluation.value(network.operands(nodes[checked.layer].0)[0]);
             let mut sums = [0.0; LANES];
             for lanes in input.used() {
                 for (sum, &x) in sums.iter_mut().zip(lanes) {
-                    let u = (f64::from(x) - stored.center) / stored.half_width;
+                    let u = stored.store(f64::from(x));
                     *sum += (0..checked.log_power).fold(u, |power, _| power * power);
                 }
             }

@@ -21,7 +21,7 @@ use crate::progress::Advance;
 
 /// How sensitivities are estimated.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct SensitivityOptions {
     /// At most this many samples are used, the first ones.
     pub samples: usize,
     /// Random vectors per sample and layer.
@@ -32,7 +32,7 @@ pub struct Options {
     pub seed: u64,
 }
 
-impl Default for Options {
+impl Default for SensitivityOptions {
     fn default() -> Self {
         Self { samples: 256, probes: 1, step: 0.02, seed: 0 }
     }
@@ -50,7 +50,7 @@ pub struct MeasuredLoss {
 }
 
 /// The progress that [`gradient`] counts to.
-pub fn work(network: &Network, data: &Dataset, options: &Options) -> u64 {
+pub fn work(network: &Network, data: &Dataset, options: &SensitivityOptions) -> u64 {
     (data.first(options.samples).batches().len() * network.activations().len()) as u64
 }
 
@@ -60,7 +60,7 @@ pub fn gradient(
     network: &Network,
     data: &Dataset,
     spreads: &[f64],
-    options: &Options,
+    options: &SensitivityOptions,
     progress: Advance,
 ) -> Vec<Sensitivity> {
     let (data, total) = (data.first(options.samples), work(network, data, options));
@@ -205,7 +205,7 @@ mod tests {
         let samples = views(&samples);
         let labels: Vec<usize> = (0..80).map(|k| k % 4).collect();
         let data = Dataset::new(&network, &samples, Some(&labels)).unwrap();
-        let options = Options { probes: 400, ..Options::default() };
+        let options = SensitivityOptions { probes: 400, ..SensitivityOptions::default() };
         let found = gradient(&network, &data, &spreads(&network), &options, &|_, _| {});
         let exact = exact_layers(&network);
         for (layer, &(node, _)) in network.activations().iter().enumerate() {
@@ -264,7 +264,7 @@ mod tests {
             let range = set * 64..(set + 1) * 64;
             let data =
                 Dataset::new(&network, &samples[range.clone()], Some(&labels[range])).unwrap();
-            let options = Options { seed: set as u64, ..Options::default() };
+            let options = SensitivityOptions { seed: set as u64, ..SensitivityOptions::default() };
             let found = gradient(&network, &data, &[1.0], &options, &|_, _| {})[0];
             let deviations = (found.value - truth).abs() / found.standard_error;
             covered[0] += usize::from(deviations < 1.0);
@@ -337,7 +337,7 @@ mod tests {
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
         let run = |seed| {
-            let options = Options { seed, ..Options::default() };
+            let options = SensitivityOptions { seed, ..SensitivityOptions::default() };
             gradient(&network, &data, &spreads(&network), &options, &|_, _| {})
         };
         assert_eq!(run(1), run(1));

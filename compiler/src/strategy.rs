@@ -33,17 +33,17 @@ impl Strategy {
     }
 
     /// How polynomials are fitted.
-    pub(crate) fn fit(self) -> fit::Options {
+    pub(crate) fn fit(self) -> fit::FitOptions {
         match self {
-            Self::Joint | Self::Uniform | Self::Composite => fit::Options::default(),
+            Self::Joint | Self::Uniform | Self::Composite => fit::FitOptions::default(),
             // Without a histogram, a bound on errors is all that restrains the tails. Bootstrapping follows,
             // which does not take any scale.
-            Self::Ola => fit::Options {
+            Self::Ola => fit::FitOptions {
                 normal_share: 1.0,
                 uniform_share: 0.0,
                 tail: 0.05,
                 any_scale: false,
-                ..fit::Options::default()
+                ..fit::FitOptions::default()
             },
         }
     }

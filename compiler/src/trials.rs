@@ -46,7 +46,7 @@ impl RefitTrials<'_> {
         }
         let tried = self.passes.run(Pass::Refit, |progress| {
             let refitted = if self.strategy.refits() {
-                let options = layerwise::Options::default();
+                let options = layerwise::RefitOptions::default();
                 let (network, profile) = (self.network, self.profile);
                 let (fitting, placing, chosen) = (&self.fitting, &self.placing, self.chosen(point));
                 layerwise::refit(network, fitting, placing, profile, &chosen, &options, progress)?

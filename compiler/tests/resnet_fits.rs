@@ -39,13 +39,13 @@ fn degree_8_everywhere_keeps_most_answers() {
     let (fitting, held) = (data(0..640), data(1000..1384));
 
     let inputs = |network| {
-        profile::inputs(network, &fitting, &profile::Options::default(), &|_, _| {}).unwrap()
+        profile::inputs(network, &fitting, &profile::ProfileOptions::default(), &|_, _| {}).unwrap()
     };
     let rescaled = equalize(&network, &inputs(&network));
     let profile = Profile { samples: fitting.len(), layers: inputs(&rescaled) };
-    let options = layerwise::Options {
-        fit: fit::Options { degrees: vec![8], ..fit::Options::default() },
-        ..layerwise::Options::default()
+    let options = layerwise::RefitOptions {
+        fit: fit::FitOptions { degrees: vec![8], ..fit::FitOptions::default() },
+        ..layerwise::RefitOptions::default()
     };
     let candidates = layerwise::candidates(&rescaled, &profile, &options.fit).unwrap();
     let chosen = layerwise::uniform(&candidates, 8).unwrap();

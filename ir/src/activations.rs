@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::escape::Escaped;
 use crate::function::Function;
 use crate::network::Network;
+use crate::normalization::Normalization;
 
 /// The chosen polynomials of all activation layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub struct Activations {
 pub struct Approximation {
     /// Name of the activation node.
     pub name: String,
-    /// What is approximated.
+    /// The exact activation that the polynomial approximates.
     pub function: Function,
     /// Middle of the interval.
     pub center: f64,
@@ -40,13 +41,18 @@ pub struct Approximation {
 }
 
 impl Approximation {
+    /// Map from an input to the variable of the Chebyshev polynomials.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { center: self.center, half_width: self.half_width }
+    }
+
     /// Degree of the polynomial.
     pub fn degree(&self) -> usize {
         self.coefficients.len() - 1
     }
 
-    /// Chebyshev coefficients on `center ± half_width` for another half width, of the value over
-    /// `divisor`. Parity is kept exactly.
+    /// Chebyshev coefficients of the polynomial divided by `divisor`, in the variable `(x − center) / half_width`
+    /// of another half width. Parity is kept exactly: coefficients that are zero by symmetry stay zero.
     pub fn coefficients_on(&self, half_width: f64, divisor: f64) -> Vec<f64> {
         let ratio = half_width / self.half_width;
         let degree = self.degree();
@@ -73,7 +79,7 @@ impl Approximation {
 
     /// The polynomial's value at `x`, by Clenshaw's recurrence.
     pub fn evaluate(&self, x: f64) -> f64 {
-        let u = (x - self.center) / self.half_width;
+        let u = self.normalization().store(x);
         let (mut b1, mut b2) = (0.0, 0.0);
         for &c in self.coefficients[1..].iter().rev() {
             (b1, b2) = (c + 2.0 * u * b1 - b2, b1);
@@ -84,6 +90,9 @@ impl Approximation {
 
 impl Activations {
     /// Checks every invariant listed in the module documentation.
+    ///
+    /// # Errors
+    /// [`ActivationsError`], with the first layer that breaks an invariant or does not belong to `network`.
     pub fn verify(&self, network: &Network) -> Result<(), ActivationsError> {
         let nodes = network.activations();
         if nodes.len() != self.layers.len() {
@@ -111,9 +120,7 @@ impl Activations {
             let sound = c.len() >= 2
                 && c.iter().all(|c| c.is_finite())
                 && c[c.len() - 1] != 0.0
-                && layer.center.is_finite()
-                && layer.half_width.is_finite()
-                && layer.half_width > 0.0;
+                && layer.normalization().is_sound();
             if !sound {
                 return Err(ActivationsError::Polynomial { layer: name.clone() });
             }
@@ -122,7 +129,7 @@ impl Activations {
     }
 }
 
-/// Why an [`Activations`] does not fit its network.
+/// Reason why an [`Activations`] does not fit its network.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ActivationsError {
     /// Wrong number of layers.

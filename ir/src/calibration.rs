@@ -1,5 +1,5 @@
-//! What the calibration samples were like, for the client: by it a client tells samples and answers that the program
-//! was not made for.
+//! Statistics of the calibration samples, by which a client recognises inputs and answers that the program was not
+//! made for.
 //!
 //! Kept are a few statistics of whole samples, as the interval from the least to the greatest seen, and one bound of
 //! the answers. They are made from the samples as the network takes them (preprocessed). A sample whose
@@ -10,28 +10,29 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How far beyond what was seen a statistic may lie without being unusual, in units of the interval seen, on either
-/// side.
+/// Distance beyond the interval seen at calibration that a statistic may have without being unusual, on either
+/// side, as a multiple of the interval's length.
 ///
 /// Of n samples of the same kind, two more in n + 1 leave the interval itself. A quarter of the
 /// interval is 1.5 standard deviations of a normal statistic of 500 samples, which brings that to one in 10⁵, and a
 /// factor of 5 where tails fall exponentially.
 pub const WIDENING: f64 = 0.25;
 
-/// Elements of a channel that show a distribution; smaller channels are taken together.
+/// Fewest elements of a channel for statistics of its own; if channels are smaller, the whole sample counts as one.
 const LEAST_ELEMENTS: usize = 16;
 
-/// Relative difference of statistics that single precision may cause.
+/// Relative difference between two computations of a statistic that rounding to single precision may cause.
 const ROUNDING: f64 = 1e-6;
 
 /// Statistics of the calibration samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Calibration samples.
+    /// Number of calibration samples.
     pub samples: usize,
     /// Root mean square of all elements of a sample.
     pub norm: Seen,
-    /// Of each channel, the first axis; all elements are one channel where channels are small.
+    /// One entry per channel (first axis of the sample); a single entry for all elements if channels have fewer
+    /// than 16.
     pub channels: Vec<Channel>,
     /// Magnitude that no answer to a sample of the same kind should have: a quarter more than the largest that the
     /// plain network gave for the samples to which polynomials were fitted. In real units.
@@ -41,7 +42,7 @@ pub struct Calibration {
 /// Statistics of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
-    /// All elements.
+    /// Interval of the single elements.
     pub elements: Seen,
     /// Mean of the elements.
     pub mean: Seen,
@@ -52,9 +53,9 @@ pub struct Channel {
 /// The interval of the values that a statistic had.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The least.
+    /// Smallest value seen.
     pub low: f64,
-    /// The greatest.
+    /// Largest value seen.
     pub high: f64,
 }
 
@@ -65,12 +66,12 @@ pub enum Statistic {
     Norm,
     /// Mean of a channel.
     Mean {
-        /// Which, counted from 0.
+        /// Channel index, from 0.
         channel: usize,
     },
     /// Standard deviation of a channel.
     Deviation {
-        /// Which, counted from 0.
+        /// Channel index, from 0.
         channel: usize,
     },
 }
@@ -78,16 +79,17 @@ pub enum Statistic {
 /// A statistic of a sample that is unlike those of the calibration samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unusual {
-    /// Which.
+    /// The statistic in question.
     pub statistic: Statistic,
-    /// Its value.
+    /// Value of the statistic for this sample.
     pub value: f64,
-    /// What calibration saw.
+    /// Interval of the statistic over the calibration samples.
     pub seen: Seen,
 }
 
 impl Calibration {
-    /// The statistics of samples of a shape, flattened; `largest_output` as in the field.
+    /// Computes the statistics of row-major flattened samples of a shape. `largest_output` becomes the field of
+    /// that name.
     ///
     /// # Panics
     /// Without samples.
@@ -118,7 +120,8 @@ impl Calibration {
         found
     }
 
-    /// Whether these can be the statistics of samples of a shape.
+    /// Returns whether these values can be the statistics of samples of a shape: finite, and with its number of
+    /// channels.
     pub fn is_sound(&self, shape: &[usize]) -> bool {
         let of_channel =
             |c: &Channel| c.elements.is_sound() && c.mean.is_sound() && c.deviation.is_sound();
@@ -130,7 +133,7 @@ impl Calibration {
             && self.largest_output >= 0.0
     }
 
-    /// The statistics of a sample that are further than [`WIDENING`] from all that calibration saw.
+    /// Statistics of a sample that lie outside the intervals seen at calibration, widened by [`WIDENING`].
     ///
     /// ```
     /// use pic_ir::calibration::{Calibration, Statistic};
@@ -154,7 +157,8 @@ impl Calibration {
         found
     }
 
-    /// The interval in which elements of a channel are like those of calibration: what was seen, and [`WIDENING`] more.
+    /// Interval `[low, high]` in which elements of a channel count as usual: the interval seen at calibration,
+    /// widened by [`WIDENING`].
     ///
     /// ```
     /// use pic_ir::calibration::Calibration;
@@ -167,7 +171,7 @@ impl Calibration {
         self.channels[channel].elements.widened()
     }
 
-    /// The channel of an element of samples of a shape.
+    /// Index of the channel to which an element of a flattened sample of a shape belongs.
     pub fn channel_of(shape: &[usize], element: usize) -> usize {
         let len: usize = shape.iter().product();
         element / (len / channels(shape)).max(1)
@@ -243,7 +247,8 @@ impl Moments {
     }
 }
 
-/// The first axis, where it divides a sample into parts of some size.
+/// Number of channels: the extent of the first axis if every channel has at least [`LEAST_ELEMENTS`] elements, else
+/// 1.
 fn channels(shape: &[usize]) -> usize {
     match shape {
         [channels, rest @ ..] if rest.iter().product::<usize>() >= LEAST_ELEMENTS => {

@@ -1,4 +1,5 @@
-//! What operations cost on a machine: the work that `pic_ckks_model` counts, at the prices of a target.
+//! Predicted time of operations on a machine: the elementary work that `pic_ckks_model` counts, at the prices of a
+//! target.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,21 +15,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Target {
-    /// The fastest kernels that it can run.
+    /// The fastest kernel set that the machine can run.
     pub kernels: KernelSet,
     /// Threads that run a program.
     pub threads: usize,
 }
 
 impl Target {
-    /// What prices are for where nobody says what a program will run on.
+    /// Target that is assumed if none is named, and for which times are compared where the machine must not matter.
     pub const REFERENCE: Self = Self { kernels: KernelSet::Ifma, threads: Self::DEFAULT_THREADS };
 
-    /// Threads where a target names none: as many as the shipped prices were measured with, whatever machine
-    /// reads the text.
+    /// Number of threads if a target's text names none. It is the number with which the shipped prices were
+    /// measured, and does not depend on the machine that reads the text.
     pub const DEFAULT_THREADS: usize = 2;
 
-    /// How many threads a target may have.
+    /// Numbers of threads that a target may have.
     pub const THREADS: RangeInclusive<usize> = 1..=1024;
 }
 
@@ -73,35 +74,35 @@ impl From<Target> for String {
     }
 }
 
-/// Why a text is no target.
+/// Reason why a text does not name a target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// There are no such kernels.
+    /// The part before the colon names no kernel set.
     #[error("{0}; a target is written ifma:2 or portable")]
     Kernels(#[from] UnknownKernelSet),
-    /// Not a number of threads.
+    /// The part behind the colon is not a number of threads in [`Target::THREADS`].
     #[error(
         "`{text}` is no number of threads from 1 to 1024; a target is written ifma:2 or portable"
     )]
     Threads {
-        /// What stands behind the colon.
+        /// The part behind the colon.
         text: String,
     },
 }
 
-/// How fast a machine is.
+/// Time that one machine takes for each unit of elementary work.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostModel {
     /// The machine.
     pub target: Target,
-    /// What one thread takes.
+    /// Seconds of one thread per unit of elementary work.
     pub prices: UnitCosts,
-    /// How many times faster all of its threads are than one.
+    /// Ratio of the time of one thread to the time of all threads of the target.
     pub speedup: f64,
 }
 
 impl CostModel {
-    /// The prices that are shipped for a target.
+    /// The cost model with the prices that are shipped for a target.
     pub fn of(target: Target) -> Self {
         let Target { kernels, threads } = target;
         Self { target, prices: UnitCosts::of(kernels), speedup: gain(kernels, threads) }
@@ -112,7 +113,8 @@ impl CostModel {
         self.prices.seconds(work) / self.speedup
     }
 
-    /// Whether it can be that of a machine.
+    /// True if all prices and the speedup are values that a machine can have: finite, not negative, and a positive
+    /// speedup.
     pub fn is_sound(&self) -> bool {
         self.prices.are_sound() && self.speedup.is_finite() && self.speedup > 0.0
     }

@@ -1,12 +1,12 @@
-//! Names from files, as they may be shown.
+//! Escaped names: names from files in a form that is safe to print.
 //!
 //! A name can hold what a terminal takes for commands, a line break, or marks that reorder the letters around them.
 //! Whatever prints a name prints it through [`Escaped`].
 
 use std::fmt::{self, Write};
 
-/// A text with the characters escaped that are not seen but act: control characters, line separators, and marks that
-/// set the direction of text. Prints on one line.
+/// Display adapter that escapes invisible characters that affect the text around them (control characters, line
+/// separators, direction marks). The result is one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -23,7 +23,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character acts on how others are shown, rather than being shown.
+/// Returns whether a character changes how other characters are shown instead of being shown itself.
 pub fn acts(c: char) -> bool {
     let marks_direction = matches!(
         c,

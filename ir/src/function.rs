@@ -58,7 +58,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// `max(min, min(max, x))`, as a ReLU where it is one.
+    /// `max(min, min(max, x))`, normalised to [`Function::Relu`] for the bounds 0 and infinity.
     pub fn clipped(min: f32, max: f32) -> Self {
         match (min, max) {
             (0.0, f32::INFINITY) => Self::Relu,
@@ -106,7 +106,7 @@ impl Function {
         }
     }
 
-    /// Whether `f(cx) = c·f(x)` for every `c > 0`.
+    /// Returns whether `f(cx) = c·f(x)` for every `c > 0`.
     pub fn is_positively_homogeneous(&self) -> bool {
         matches!(self, Self::Relu | Self::LeakyRelu { .. })
     }

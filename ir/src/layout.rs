@@ -1,4 +1,4 @@
-//! Where the elements of a tensor lie in the slots of its ciphertexts.
+//! Layouts: the slot of every element of a tensor.
 //!
 //! A layout is an affine map on the digits of the flattened index: element `e` has position
 //! `Σ (e / divisor % modulus) · stride`. Row-major order, gaps left by strides, and channels that
@@ -36,13 +36,13 @@ pub struct Digit {
     pub stride: usize,
 }
 
-/// Largest log2 of a period and most digits: what a layout read from a file can make others allocate
-/// and compute.
+/// Bounds on layouts from files, because they determine how much readers allocate and compute: largest log2 of a
+/// period, and largest number of digits.
 const MAX_LOG_PERIOD: u32 = 24;
 const MAX_DIGITS: usize = 64;
 
 impl Layout {
-    /// Elements in order, without gaps.
+    /// Layout that places elements in order, without gaps.
     pub fn contiguous(len: usize) -> Self {
         Self::new(len, vec![Digit { divisor: 1, modulus: len, stride: 1 }])
     }
@@ -71,18 +71,19 @@ impl Layout {
         positions
     }
 
-    /// Values after which a ciphertext's slots repeat: the period, or all slots.
+    /// log2 of the number of slots after which the content of a ciphertext repeats: the period, or all slots if
+    /// that is less.
     pub fn log_repeat(&self, log_slots: u32) -> u32 {
         self.log_period.min(log_slots)
     }
 
-    /// Ciphertexts of `2^log_slots` slots that the tensor occupies.
+    /// Number of ciphertexts of `2^log_slots` slots that the tensor occupies.
     pub fn ciphertexts(&self, log_slots: u32) -> usize {
         let last: usize = self.digits.iter().map(|d| (d.modulus - 1) * d.stride).sum();
         (last >> log_slots) + 1
     }
 
-    /// The slots of each ciphertext (one repetition of them), zero where no element lies.
+    /// Contents of the slots of each ciphertext, one period long; slots without an element are zero.
     pub fn pack(&self, values: &[f64], log_slots: u32) -> Vec<Vec<f64>> {
         assert_eq!(values.len(), self.len, "one value per element");
         let mut slots =
@@ -94,7 +95,7 @@ impl Layout {
         slots
     }
 
-    /// The elements, read back from the slots of each ciphertext.
+    /// Reads the elements back from the slots of each ciphertext: the inverse of [`Layout::pack`].
     pub fn unpack(&self, slots: &[Vec<f64>], log_slots: u32) -> Vec<f64> {
         let element = |e| {
             let (ciphertext, slot) = split(self.position(e), log_slots);
@@ -104,6 +105,10 @@ impl Layout {
     }
 
     /// Checks every invariant listed in the module documentation.
+    ///
+    /// # Errors
+    /// [`LayoutError`] if an invariant is broken, or the layout has more digits or a longer period than any
+    /// program needs.
     pub fn verify(&self) -> Result<(), LayoutError> {
         let fail = || LayoutError { layout: self.to_string() };
         let bound = 1usize << self.log_period.min(MAX_LOG_PERIOD);
@@ -130,7 +135,7 @@ impl Layout {
     }
 }
 
-/// The ciphertext and the slot of a position.
+/// Index of the ciphertext and slot within it that a position falls into.
 pub fn split(position: usize, log_slots: u32) -> (usize, usize) {
     (position >> log_slots, position & ((1 << log_slots) - 1))
 }

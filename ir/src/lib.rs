@@ -16,6 +16,7 @@ pub mod layout;
 pub mod matrix;
 pub mod memory;
 pub mod network;
+pub mod normalization;
 pub mod plan;
 pub mod precision;
 pub mod prediction;

@@ -103,11 +103,13 @@ pub struct ConvAxis {
     pub pad: usize,
 }
 
-/// Entries that a row of a product may have before those of equal columns are added up, or four times its columns
-/// where these are more: it would else have as many as there are paths through all factors.
+/// Number of entries up to which a row of a product is collected before entries of equal columns are merged. The
+/// bound is four times the number of columns if that is more. Without merging a row would have one entry for each
+/// path through all factors.
 const MOST_UNMERGED: usize = 1 << 16;
 
-/// Most taps along one axis of a convolution, over all outputs: they are gone through for its rotations.
+/// Largest number of kernel taps along one axis of a convolution, summed over all outputs, because finding its
+/// rotations visits each.
 const MAX_TAPS: usize = 1 << 26;
 
 /// A non-zero of a row: column and value.
@@ -211,7 +213,7 @@ impl Matrix {
         Self::Product([factors(self), factors(other)].concat())
     }
 
-    /// The same map with every structural non-zero listed.
+    /// The same linear map as [`Matrix::Sparse`], with every structural non-zero as an entry.
     pub fn to_sparse(&self) -> Self {
         let (mut offsets, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
         let mut entries = Vec::new();
@@ -224,7 +226,7 @@ impl Matrix {
         Self::Sparse { cols: self.cols(), offsets, indices, values }
     }
 
-    /// Whether every stored constant is finite.
+    /// True if every stored constant is finite.
     pub fn is_finite(&self) -> bool {
         match self {
             Self::Scalar { value, .. } => value.is_finite(),
@@ -238,6 +240,9 @@ impl Matrix {
     }
 
     /// Checks that every buffer has the length its geometry says and every index is in range.
+    ///
+    /// # Errors
+    /// [`MatrixError`], with the first buffer, index or extent that is wrong.
     pub fn verify(&self) -> Result<(), MatrixError> {
         let expect = |what, expected: Option<usize>, found: usize| match expected {
             Some(expected) if expected == found => Ok(()),
@@ -380,13 +385,13 @@ fn counted(expected: Option<usize>) -> String {
     }
 }
 
-/// Why a [`Matrix`] is not well formed.
+/// Reason why a [`Matrix`] is not well formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatrixError {
     /// A buffer's length does not follow from the geometry.
     #[error("{what}: expected {}, found {found}", counted(*expected))]
     Length {
-        /// Which buffer.
+        /// Name of the buffer.
         what: &'static str,
         /// Length by the geometry; none if it overflows.
         expected: Option<usize>,

@@ -1,9 +1,9 @@
-//! What a server holds in memory.
+//! Memory of a server and of a simulation, in bytes, predicted from a program alone.
 
 use crate::program::VerifiedProgram;
 
-/// The most bytes that ciphertexts of values take together, operands and result of a value included,
-/// if each is dropped after its last use.
+/// Peak of the memory of all ciphertexts that are alive at one time of a run, in bytes. The operands and the result
+/// of a value are alive while it is computed; each ciphertext is dropped after its last use.
 pub fn peak_ciphertext_bytes(program: &VerifiedProgram) -> usize {
     let bytes = |index: usize| {
         let value = &program.values[index];
@@ -25,8 +25,9 @@ pub fn peak_ciphertext_bytes(program: &VerifiedProgram) -> usize {
     peak
 }
 
-/// Memory that a server takes at least, in bytes, by the program itself and not by what it predicts: keys,
-/// ciphertexts, all encoded constants in their smallest form, and the diagonals of one value as they are generated.
+/// Lower bound on the memory of a server, in bytes, derived from the program's contents and not from its stated
+/// prediction: keys, ciphertexts, all encoded constants in their smallest form, and the diagonals of one value
+/// while they are generated.
 pub fn least_server_bytes(program: &VerifiedProgram) -> u64 {
     // Encoded, a diagonal has as many integers as it has values, of four bytes at least.
     let diagonals: Vec<u64> = program.diagonal_bytes().collect();
@@ -42,7 +43,7 @@ pub fn least_server_bytes(program: &VerifiedProgram) -> u64 {
     parts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// Memory that a simulation in the clear takes at least, in bytes: the diagonals of all values.
+/// Lower bound on the memory of a simulation without encryption, in bytes: the diagonals of all linear values.
 pub fn least_clear_bytes(program: &VerifiedProgram) -> u64 {
     program.diagonal_bytes().sum()
 }

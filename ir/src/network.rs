@@ -36,20 +36,20 @@ pub struct Network {
     pub output: NodeIndex,
 }
 
-/// One tensor and how it is computed.
+/// A tensor and the operation that computes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Unique name: that of the ONNX node or value it came from.
     pub name: String,
     /// The ONNX nodes folded into this one, as `name (OpType)`, in order of evaluation.
     pub provenance: Vec<String>,
-    /// What it computes.
+    /// Operation that computes the tensor from the operands.
     pub op: Op,
     /// Extents of the result, without the batch axis.
     pub shape: Vec<usize>,
 }
 
-/// What a node computes from its operands.
+/// Operation of a node on its operands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The sample that the client encrypts.
@@ -73,7 +73,7 @@ impl Node {
         self.shape.iter().product()
     }
 
-    /// Whether the result has no elements; never true in a verified network.
+    /// True if the result has no elements; never the case in a verified network.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -111,7 +111,8 @@ impl Network {
         edges.into_iter().map(|(_, source)| source).collect()
     }
 
-    /// Whether a value may have any scale: whether there are users, and all are linear.
+    /// True if the node has users and all of them are linear. The value may then be stored at any scale, because
+    /// constants of linear nodes absorb it.
     pub fn takes_any_scale(&self, node: NodeIndex) -> bool {
         let mut users = self.graph.neighbors(node).peekable();
         users.peek().is_some() && users.all(|u| matches!(self.graph[u].op, Op::Linear { .. }))
@@ -127,6 +128,9 @@ impl Network {
     }
 
     /// Checks every invariant listed in the module documentation.
+    ///
+    /// # Errors
+    /// [`NetworkError`], with the first node that breaks an invariant, in order of evaluation.
     pub fn verify(&self) -> Result<(), NetworkError> {
         if self.output.index() >= self.graph.node_count() {
             return Err(NetworkError::Output { index: self.output.index() });
@@ -205,7 +209,7 @@ fn verify_linear(
     }
 }
 
-/// Why a [`Network`] is not well formed.
+/// Reason why a [`Network`] is not well formed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NetworkError {
     /// A node breaks an invariant.
@@ -213,7 +217,7 @@ pub enum NetworkError {
     Node {
         /// Name of the node.
         name: String,
-        /// Which invariant.
+        /// The invariant that the node breaks.
         #[source]
         fault: Fault,
     },
@@ -225,7 +229,7 @@ pub enum NetworkError {
     },
 }
 
-/// The invariant that a node breaks.
+/// Invariant that a node breaks.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// Wrong number of operands.
@@ -242,7 +246,7 @@ pub enum Fault {
         /// The positions found, sorted.
         found: Vec<u32>,
     },
-    /// An operand is not older than its user.
+    /// An operand does not come before its user in order of evaluation.
     #[error("an operand is not older than the node")]
     Order,
     /// Two nodes share a name.

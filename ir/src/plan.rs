@@ -1,4 +1,4 @@
-//! The fourth product: where and at which level every tensor lives, and under which parameters.
+//! The fourth product: layout, level, scale and schedule of every tensor, and the CKKS parameters.
 //!
 //! # Invariants ([`Plan::verify`])
 //! - one entry per network node, names matching;
@@ -24,7 +24,7 @@ use crate::transform::Schedule;
 pub struct Plan {
     /// Ring, modulus chain and security.
     pub parameters: Parameters,
-    /// How values are bootstrapped, if any are.
+    /// Plan of all bootstraps; none if no value is bootstrapped.
     pub bootstrapping: Option<BootstrappingPlan>,
     /// One entry per node, by node index.
     pub nodes: Vec<NodePlan>,
@@ -35,7 +35,7 @@ pub struct Plan {
 pub struct NodePlan {
     /// Name of the node.
     pub name: String,
-    /// Where its elements lie.
+    /// Layout of the node's value.
     pub layout: Layout,
     /// Level of its value.
     pub level: usize,
@@ -45,14 +45,17 @@ pub struct NodePlan {
     pub center: f64,
     /// Difference of real values stored as 1.
     pub half_width: f64,
-    /// How a linear node is evaluated.
+    /// Schedule of a linear node's diagonals; none for other nodes.
     pub schedule: Option<Schedule>,
-    /// The level to which its value is bootstrapped for its users.
+    /// Level to which the node's value is bootstrapped before its users read it; none if it is not bootstrapped.
     pub bootstrapped: Option<usize>,
 }
 
 impl Plan {
     /// Checks every invariant listed in the module documentation.
+    ///
+    /// # Errors
+    /// [`PlanError`], with the first node whose entry breaks an invariant.
     pub fn verify(&self, network: &Network) -> Result<(), PlanError> {
         if self.nodes.len() != network.graph.node_count() {
             return Err(PlanError::Count {
@@ -78,7 +81,7 @@ impl Plan {
     }
 }
 
-/// Why a [`Plan`] does not fit its network.
+/// Reason why a [`Plan`] does not fit its network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Wrong number of nodes.
@@ -89,7 +92,7 @@ pub enum PlanError {
         /// Nodes planned.
         found: usize,
     },
-    /// A node's plan does not fit it.
+    /// The entry of a node breaks an invariant.
     #[error("the plan of node `{}` does not fit it", Escaped(name))]
     Node {
         /// Name of the node.

@@ -1,4 +1,4 @@
-//! How far the scheme's own error puts the stored values of a program off.
+//! Predicted variance of the scheme's error in every value of a program.
 //!
 //! Each operation adds an error of its own ([`pic_ckks_model::noise`]) and passes on those of its
 //! operands; errors are taken as independent, with zero mean, alike in all elements of a tensor.
@@ -15,19 +15,19 @@ use crate::transform::split_rotation;
 /// Points of [−1, 1] over which a polynomial's amplification of errors is averaged.
 const SAMPLES: usize = 65;
 
-/// Variances of the errors of one value's elements, in stored units.
+/// Error variances of one value, averaged over its elements, in stored units (half widths squared).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorVariance {
-    /// Of the error that the operation itself adds.
+    /// Variance of the error that the operation itself adds.
     pub own: f64,
-    /// Of the whole error.
+    /// Variance of the whole error, with the errors inherited from the operands.
     pub total: f64,
 }
 
-/// The errors of every value.
+/// Error variances of every value of a program, in order of evaluation.
 pub fn errors(program: &VerifiedProgram) -> Vec<ErrorVariance> {
     let model = NoiseModel::new(&program.parameters, 1 << program.log_slots);
-    // Of values that fill [−1, 1]: smaller ones lose no more.
+    // Error variance of bootstrapping for inputs uniform on [−1, 1], the worst case.
     let refreshed = program.bootstrapping.as_ref().map(|plan| plan.error(1.0 / 3.0).mean_square());
     let mut errors: Vec<ErrorVariance> = Vec::new();
     let mut signals: Vec<f64> = Vec::new();
@@ -102,7 +102,8 @@ pub fn errors(program: &VerifiedProgram) -> Vec<ErrorVariance> {
     errors
 }
 
-/// For each operand, the sum of squared weights that an output element gives it, on average.
+/// Gain of each operand's error variance: the sum of squared weights over the operand, averaged over output
+/// elements.
 fn gains(
     program: &VerifiedProgram,
     constants: &LinearConstants,
@@ -117,14 +118,14 @@ fn gains(
     gains
 }
 
-/// What the error of a linear value depends on.
+/// Properties of an operand that the error of a linear value depends on.
 struct Operand {
     mean_square: f64,
     /// Variance of the error in the imaginary parts, which pairs of diagonals mix with the real ones.
     imaginary: f64,
 }
 
-/// The error that a linear value itself adds.
+/// Variance of the error that a linear value itself adds, in stored units.
 fn linear(
     program: &VerifiedProgram,
     model: &NoiseModel,
@@ -193,7 +194,7 @@ fn first_ciphertexts(program: &VerifiedProgram, operands: &[ValueId]) -> Vec<u32
     operands.iter().map(next).collect()
 }
 
-/// The operand to which an input ciphertext belongs.
+/// Position of the operand to which an input ciphertext belongs.
 fn owner(firsts: &[u32], ciphertext: u32) -> usize {
     firsts.partition_point(|&f| f <= ciphertext) - 1
 }

@@ -1,27 +1,27 @@
-//! What the compiler predicts of a run: work, time, memory, precision.
+//! Predictions of the compiler for one run of a program: work, time, memory, precision.
 
 use pic_ckks_model::op_counts::OpCounts;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{CostModel, Target};
 
-/// What the compiler expects of a run.
+/// Predicted work, time, memory and precision of a run on one encrypted sample.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// What one encrypted sample takes, whatever the machine.
+    /// Elementary work for one encrypted sample. It does not depend on the machine.
     pub work: OpCounts,
-    /// The machine for which the program was chosen, and its prices.
+    /// Prices of the machine for which the program was chosen.
     pub cost: CostModel,
-    /// What the server holds, encoded constants in their fastest form.
+    /// Memory of the server, with encoded constants in the form that is fastest to use.
     pub memory: Memory,
-    /// −log2 of the standard deviation of the scheme's error in the stored output.
+    /// −log2 of the standard deviation of the scheme's error in the stored output, in bits.
     pub precision_bits: f64,
-    /// Accuracy lost on held-back calibration samples, as a fraction; none without labels.
+    /// Loss of accuracy on held-out calibration samples, as a fraction from 0 to 1; none without labels.
     pub accuracy_drop: Option<f64>,
 }
 
 impl Default for Prediction {
-    /// Of no work, for [`Target::REFERENCE`].
+    /// The prediction of a program that does nothing, for [`Target::REFERENCE`].
     fn default() -> Self {
         Self {
             work: OpCounts::default(),
@@ -34,13 +34,14 @@ impl Default for Prediction {
 }
 
 impl Prediction {
-    /// Wall-clock seconds of one encrypted sample on the machine for which the program was chosen. On
-    /// another they are [`CostModel::seconds`] of the work.
+    /// Wall-clock seconds for one encrypted sample on the machine for which the program was chosen. For another
+    /// machine, apply its [`CostModel::seconds`] to the work.
     pub fn seconds(&self) -> f64 {
         self.cost.seconds(self.work)
     }
 
-    /// Whether its figures can be those of a program.
+    /// True if all figures are values that a program can have: finite, not negative, and a sum of memory that fits
+    /// 64 bits.
     pub fn is_sound(&self) -> bool {
         let OpCounts { transforms, multiplications, conversions, words } = self.work;
         let counts = [transforms, multiplications, conversions, words];
@@ -50,7 +51,7 @@ impl Prediction {
     }
 }
 
-/// Memory of a server by what it is for, in bytes.
+/// Memory of a server by purpose, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// Evaluation keys.
@@ -59,19 +60,19 @@ pub struct Memory {
     pub diagonal_bytes: u64,
     /// Encoded matrices of bootstrapping.
     pub matrix_bytes: u64,
-    /// The most that the ciphertexts of values take at any time of a run.
+    /// Peak of the ciphertexts of values during a run.
     pub ciphertext_bytes: u64,
-    /// The most that an operation takes on top while it runs.
+    /// Largest workspace that an operation takes in addition while it runs.
     pub workspace_bytes: u64,
 }
 
 impl Memory {
-    /// All of it together: the peak of a run.
+    /// Sum of all parts: the peak of a run, in bytes.
     pub fn total_bytes(&self) -> u64 {
         self.checked_total_bytes().unwrap_or(u64::MAX)
     }
 
-    /// The same, unless it is more than a number can say.
+    /// Sum of all parts in bytes, as [`Memory::total_bytes`]; none if it overflows.
     pub fn checked_total_bytes(&self) -> Option<u64> {
         let Self { key_bytes, diagonal_bytes, matrix_bytes, ciphertext_bytes, workspace_bytes } =
             *self;
@@ -79,7 +80,8 @@ impl Memory {
         parts.into_iter().try_fold(key_bytes, u64::checked_add)
     }
 
-    /// Encoded constants: diagonals and matrices. They have smaller forms that take longer to use.
+    /// Bytes of encoded constants, diagonals and bootstrapping matrices. Smaller encodings exist, which take longer
+    /// to use.
     pub fn constant_bytes(&self) -> u64 {
         self.diagonal_bytes.saturating_add(self.matrix_bytes)
     }

@@ -1,11 +1,12 @@
-//! How raw inputs, for instance bytes of an image, become what the network expects.
+//! Preprocessing: the affine map from raw inputs, for instance bytes of an image, to the inputs that the network
+//! expects.
 //!
 //! Kept in the artifact and applied wherever raw inputs enter, so that every command takes the
 //! same files.
 
 use serde::{Deserialize, Serialize};
 
-/// `(scale · raw − mean[channel]) / std[channel]`, the channel being the first axis of a sample.
+/// The map `(scale · raw − mean[channel]) / std[channel]`; channels are the first axis of a sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Factor of every raw value, for instance 1/255.
@@ -17,7 +18,7 @@ pub struct Preprocessing {
 }
 
 impl Default for Preprocessing {
-    /// Leaves inputs as they are.
+    /// The identity.
     fn default() -> Self {
         Self { scale: 1.0, mean: vec![0.0], std: vec![1.0] }
     }
@@ -25,6 +26,9 @@ impl Default for Preprocessing {
 
 impl Preprocessing {
     /// Checks that the constants are usable and fit a sample of this shape.
+    ///
+    /// # Errors
+    /// [`PreprocessingError`].
     pub fn verify(&self, shape: &[usize]) -> Result<(), PreprocessingError> {
         let channels = shape.first().copied().unwrap_or(1);
         for (name, list) in [("mean", &self.mean), ("std", &self.std)] {
@@ -39,14 +43,14 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// Whether it leaves inputs as they are.
+    /// True if the map is the identity.
     pub fn is_identity(&self) -> bool {
         self.scale == 1.0
             && self.mean.iter().all(|&mean| mean == 0.0)
             && self.std.iter().all(|&std| std == 1.0)
     }
 
-    /// Flattened samples of the given shape, preprocessed.
+    /// Applies the map to flattened samples of the given shape.
     ///
     /// # Errors
     /// Those of [`Preprocessing::verify`].
@@ -61,7 +65,7 @@ impl Preprocessing {
         Ok(applied)
     }
 
-    /// Applies it to a flattened sample of the given shape.
+    /// Applies the map in place to a flattened sample of the given shape.
     pub fn apply(&self, shape: &[usize], sample: &mut [f32]) {
         let channels = shape.first().copied().unwrap_or(1);
         let area = (sample.len() / channels).max(1);
@@ -73,20 +77,20 @@ impl Preprocessing {
     }
 }
 
-/// Why preprocessing constants are refused.
+/// Reason why preprocessing constants are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreprocessingError {
-    /// Neither one constant nor one per channel.
+    /// The number of constants is neither one nor the number of channels.
     #[error("{found} values of {name} for {channels} channels: give one, or one per channel")]
     Channels {
-        /// `mean` or `std`.
+        /// Name of the constants: `mean` or `std`.
         name: &'static str,
-        /// Values given.
+        /// Number of constants given.
         found: usize,
-        /// Channels of the input.
+        /// Number of channels of the input.
         channels: usize,
     },
-    /// Not finite, or a standard deviation that is not positive.
+    /// A constant is not finite, or a standard deviation is not positive.
     #[error("scale, mean and std must be finite, std positive")]
     Values,
 }

@@ -1,4 +1,4 @@
-//! The second product: what the calibration inputs showed of each activation layer.
+//! The second product: statistics of every activation layer's input over the calibration samples.
 //!
 //! Layers are the activation nodes in order of evaluation ([`crate::network::Network::activations`]).
 
@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 /// Statistics of every activation layer's input over the calibration samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Calibration samples that were run.
+    /// Number of calibration samples that were run.
     pub samples: usize,
     /// One entry per activation layer.
     pub layers: Vec<LayerProfile>,
 }
 
-/// What was seen at the input of one activation layer.
+/// Statistics of the input of one activation layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerProfile {
     /// Name of the activation node.
     pub name: String,
-    /// Elements of the layer, per sample.
+    /// Number of elements of the layer's input, per sample.
     pub elements: usize,
     /// Statistics over all elements.
     pub overall: Statistics,
     /// Statistics of each channel (first axis of the tensor).
     pub channels: Vec<Statistics>,
-    /// Magnitude that the largest element exceeds in an estimated one of 10⁶ samples; at least the
-    /// largest magnitude seen.
+    /// Return level of the input's magnitude: the largest element exceeds it in an estimated one of 10⁶ samples. It
+    /// is at least the largest magnitude seen.
     pub extreme: f64,
-    /// How strongly the loss answers to errors of this layer.
+    /// Sensitivity of the loss to errors in this layer's output.
     pub sensitivity: Sensitivity,
 }
 
@@ -62,18 +62,18 @@ pub struct Histogram {
     pub counts: Vec<u64>,
 }
 
-/// `A = Σ_j E[(∂L/∂a_j)²]` of a layer, the factor between its approximation error and the variance
-/// of the loss (OLA's objective).
+/// Sensitivity `A = Σ_j E[(∂L/∂a_j)²]` of a layer: the factor between its approximation error and the variance of
+/// the loss (the objective of OLA, Lee et al. 2023).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sensitivity {
-    /// The estimate.
+    /// Estimate of `A`.
     pub value: f64,
     /// Standard error of the estimate.
     pub standard_error: f64,
 }
 
 impl Statistics {
-    /// The largest magnitude seen.
+    /// Largest magnitude seen.
     pub fn max_abs(&self) -> f64 {
         self.min.abs().max(self.max.abs())
     }

@@ -1,4 +1,4 @@
-//! Rotations of a convolution from its geometry.
+//! Rotations of a convolution, derived from its geometry without visiting its non-zeros.
 //!
 //! Where the channel and each coordinate of a pixel add to a position independently, as they do in
 //! almost every layout, the differences of positions that a convolution joins are sums of one
@@ -8,7 +8,8 @@
 use crate::layout::{Layout, split};
 use crate::matrix::Conv;
 
-/// What a convolution joins: every sum of a member of `channels` and one of `pixels`.
+/// Differences between output and input positions that a convolution joins: each is a member of `channels` plus a
+/// member of `pixels`.
 pub(crate) struct Differences {
     /// Output ciphertext, input ciphertext, and slot of the input less slot of the output.
     pub channels: Vec<(usize, usize, i64)>,

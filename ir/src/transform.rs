@@ -26,7 +26,7 @@ use crate::layout::{Layout, split};
 use crate::matrix::{Entry, Matrix};
 use crate::separable::{Differences, differences};
 
-/// One operand of a linear node: its matrix and where the operand lies.
+/// An operand of a linear node with its matrix and layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Term<'a> {
     /// The matrix.
@@ -37,7 +37,7 @@ pub struct Term<'a> {
     pub first_ciphertext: usize,
 }
 
-/// Which diagonal: output ciphertext, input ciphertext, rotation (positive to the left).
+/// Identity of a diagonal: output ciphertext, input ciphertext and rotation (positive to the left).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Diagonal {
     /// Index of the output ciphertext.
@@ -48,7 +48,7 @@ pub struct Diagonal {
     pub rotation: i32,
 }
 
-/// The geometry of a linear node between layouts.
+/// Lengths of a linear node between layouts, from which rotations and folds follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// log2 of the slots of a ciphertext.
@@ -60,26 +60,27 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a node with these operands and this output.
+    /// Geometry of a linear node, from the layouts of its operands and its output.
     pub fn new(terms: &[Term], output: &Layout, log_slots: u32) -> Self {
         let log_output = output.log_repeat(log_slots);
         let longest = terms.iter().map(|t| t.layout.log_repeat(log_slots)).max();
         Self { log_slots, log_length: longest.unwrap_or(0).max(log_output), log_output }
     }
 
-    /// The rotations that sum the blocks of the result, in order; empty where there is one block.
+    /// Rotations, in order, that sum the blocks of the result (the fold); empty if there is one block.
     pub fn folds(&self) -> impl Iterator<Item = i32> + use<> {
         (self.log_output..self.log_length).map(|k| 1 << k)
     }
 
-    /// The rotation that brings an input slot to an output slot, by their difference.
+    /// Rotation that brings an input slot to an output slot, from the difference of the two slots.
     fn rotation(&self, difference: i64, log_input: u32) -> i64 {
         let modulus = 1i64 << log_input.min(self.log_output);
         let distance = difference.rem_euclid(modulus);
         if distance >= modulus / 2 && modulus > 1 { distance - modulus } else { distance }
     }
 
-    /// The rotation and the slot at which an entry stands, for positions within ciphertexts.
+    /// Rotation of the diagonal that an entry belongs to, and the slot at which the entry stands in it, from the
+    /// positions of its row and its column within their ciphertexts.
     fn place(&self, out_slot: usize, in_slot: usize, log_input: u32) -> (i32, usize) {
         let rotation = self.rotation(in_slot as i64 - out_slot as i64, log_input);
         // A block of the output in which this rotation reaches the input; block 0 where it suffices.
@@ -119,7 +120,7 @@ fn visit(
     }
 }
 
-/// The diagonals that are not structurally zero.
+/// All diagonals of a linear node that are not structurally zero.
 pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Diagonal> {
     let geometry = Geometry::new(terms, output, log_slots);
     let mut found = BTreeSet::new();
@@ -129,7 +130,7 @@ pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Di
     found
 }
 
-/// The diagonals of one operand.
+/// Diagonals of one operand, sorted.
 fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diagonal> {
     let (inputs, log_slots) = (term.layout.ciphertexts(geometry.log_slots), geometry.log_slots);
     let mut rotations = vec![Rotations::default(); output.ciphertexts(log_slots) * inputs];
@@ -162,13 +163,14 @@ fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diago
     rotations.iter().enumerate().flat_map(of_pair).collect()
 }
 
-/// Rotations between two ciphertexts, which are in −slots/2..slots/2: a bit for each, as matrices have millions
-/// of non-zeros, and none before the first, as a file can name ciphertexts that no matrix joins.
+/// Set of rotations between two ciphertexts, in −slots/2..slots/2, as a bit set: matrices have millions of
+/// non-zeros. It allocates with the first member, because a file can name many pairs of ciphertexts that no matrix
+/// joins.
 #[derive(Clone, Default)]
 struct Rotations(Vec<u64>);
 
 impl Rotations {
-    /// There are two slots at least, so that the range has a middle.
+    /// Number of slots, at least 2, so that the range of rotations has a middle.
     fn slots(log_slots: u32) -> i64 {
         1 << log_slots.max(1)
     }
@@ -192,8 +194,8 @@ impl Rotations {
     }
 }
 
-/// The values of every diagonal, each of length `2^log_length`, with the weight of operand `k`
-/// multiplied by `factors[k]`.
+/// Values of every diagonal, each of length `2^log_length`, with the weights of operand `k` multiplied by
+/// `factors[k]`.
 pub fn diagonals(
     terms: &[Term],
     factors: &[f64],
@@ -211,25 +213,25 @@ pub fn diagonals(
     found
 }
 
-/// How a linear node is evaluated.
+/// Order in which the diagonals of a linear node are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Baby steps, giant steps and pairs.
     pub bsgs: BsgsSchedule,
-    /// Which rotations share their divisions by the special primes.
+    /// Form of hoisting: which key switches of rotations share their divisions by the special primes.
     pub hoisting: Hoisting,
 }
 
-/// In which order products and rotations are done: the baby-step/giant-step algorithm.
+/// Baby-step/giant-step schedule of products and rotations (Halevi and Shoup, 2014).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BsgsSchedule {
     /// Width of the giant steps, in slots.
     pub giant_width: u32,
-    /// How far the rotations of a pair are apart, in slots; 0 if there are no pairs.
+    /// Difference between the rotations of the two diagonals of a pair, in slots; 0 if there are no pairs.
     pub pair_shift: u32,
 }
 
-/// As in `giant width 64, pair shift 1, double hoisting`.
+/// For example `giant width 64, pair shift 1, double hoisting`.
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BsgsSchedule { giant_width, pair_shift } = self.bsgs;
@@ -241,8 +243,8 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// Diagonals, each with the one, if any, whose rotation is larger by the shift and that takes part in its
-/// products.
+/// Diagonals grouped for evaluation: each key takes one product, its value is the diagonal, if any, whose rotation
+/// is larger by `shift` and that takes part in that product.
 pub fn pairs<'a>(
     ascending: impl IntoIterator<Item = &'a Diagonal>,
     shift: u32,
@@ -260,28 +262,28 @@ pub fn pairs<'a>(
     pairs
 }
 
-/// The inputs that have pairs.
+/// Indices of the input ciphertexts that have pairs.
 pub fn paired_inputs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>) -> BTreeSet<u32> {
     pairs.iter().filter(|(_, second)| second.is_some()).map(|(first, _)| first.input).collect()
 }
 
-/// Giant and baby steps of a rotation for a step width.
+/// Splits a rotation into a giant step, a multiple of `step`, and a baby step.
 pub fn split_rotation(rotation: i32, step: u32) -> (i32, i32) {
     let step = step as i32;
     let giant = (rotation + step / 2).div_euclid(step) * step;
     (giant, rotation - giant)
 }
 
-/// What evaluating a set of diagonals takes.
+/// Products and rotations that evaluating a set of diagonals takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// In which order.
+    /// The baby-step/giant-step schedule.
     pub schedule: BsgsSchedule,
-    /// Products with a diagonal or a pair.
+    /// Number of products with a diagonal or a pair.
     pub products: usize,
     /// Input ciphertexts that have pairs.
     pub paired_inputs: BTreeSet<u32>,
-    /// Input ciphertexts that are rotated at all.
+    /// Number of input ciphertexts that are rotated by some baby step.
     pub rotated_inputs: usize,
     /// Pairs of input ciphertext and non-zero baby step.
     pub babies: BTreeSet<(u32, i32)>,
@@ -290,12 +292,12 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The steps of a schedule.
+    /// Steps for diagonals that are still to be paired.
     pub fn new(diagonals: &BTreeSet<Diagonal>, schedule: BsgsSchedule) -> Self {
         Self::of_pairs(&pairs(diagonals, schedule.pair_shift), schedule)
     }
 
-    /// The same for diagonals that have been paired.
+    /// Steps for diagonals that [`pairs`] has paired.
     pub fn of_pairs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>, schedule: BsgsSchedule) -> Self {
         let width = schedule.giant_width;
         let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, width));
@@ -309,7 +311,7 @@ impl Steps {
         Self { schedule, products: pairs.len(), paired_inputs, rotated_inputs, babies, giants }
     }
 
-    /// How many of each there are, for `outputs` ciphertexts and diagonals of a period.
+    /// Number of operations of each kind, for `outputs` output ciphertexts and diagonals of length `period`.
     pub fn counts(&self, outputs: usize, period: usize) -> TransformSteps {
         TransformSteps {
             inputs: self.rotated_inputs,
@@ -322,7 +324,7 @@ impl Steps {
         }
     }
 
-    /// The rotations needed, modulo the slots, without repetition.
+    /// Distinct rotations that need a key, modulo the number of slots.
     pub fn rotations(&self, log_slots: u32) -> BTreeSet<i64> {
         let slots = 1i64 << log_slots;
         let babies = self.babies.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));

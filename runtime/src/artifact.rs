@@ -24,6 +24,7 @@ use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
+use pic_ir::normalization::Normalization;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
@@ -390,7 +391,7 @@ impl ClientInfo {
                 encoding.layout.len == 1
                     && within(encoding.level)
                     && encoding.is_usable()
-                    && check.is_sound(encoding.center, encoding.half_width)
+                    && check.is_sound(encoding.normalization())
             })
             && self.preprocessing.verify(&self.input.shape).is_ok()
             && self.predicted.is_sound()
@@ -426,13 +427,16 @@ impl Encoding {
         }
     }
 
+    /// Map between the real and the stored elements.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { center: self.center, half_width: self.half_width }
+    }
+
     fn is_usable(&self) -> bool {
         self.layout.verify().is_ok()
             && self.scale.is_finite()
             && self.scale > 1.0
-            && self.center.is_finite()
-            && self.half_width.is_finite()
-            && self.half_width > 0.0
+            && self.normalization().is_sound()
     }
 }
 

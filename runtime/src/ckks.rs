@@ -29,7 +29,7 @@ pub struct Ckks {
 #[derive(Debug)]
 enum Constants {
     Input,
-    Linear(Linear),
+    Linear(EncodedLinear),
     Polynomial {
         plan: ChebyshevPlan,
         scale: f64,
@@ -44,7 +44,7 @@ enum Constants {
 }
 
 #[derive(Debug)]
-struct Linear {
+struct EncodedLinear {
     transform: LinearTransform,
     /// Inputs x that become x + i·rot(x), x rotated by the shift.
     paired: BTreeSet<u32>,
@@ -82,7 +82,7 @@ impl Ckks {
                     Constants::Polynomial { plan: plan.clone(), scale: value.scale }
                 }
                 Facts::Linear(facts) => {
-                    let linear = Linear::new(program, context, id as ValueId, facts, left)?;
+                    let linear = EncodedLinear::new(program, context, id as ValueId, facts, left)?;
                     left = left.saturating_sub(linear.transform.bytes());
                     Constants::Linear(linear)
                 }
@@ -121,7 +121,7 @@ impl Ckks {
         self.constants.iter().map(bytes).max().unwrap_or(0)
     }
 
-    fn linear(&self, id: ValueId) -> &Linear {
+    fn linear(&self, id: ValueId) -> &EncodedLinear {
         let Constants::Linear(linear) = &self.constants[id as usize] else {
             unreachable!("the value is linear")
         };
@@ -129,7 +129,7 @@ impl Ckks {
     }
 }
 
-impl Linear {
+impl EncodedLinear {
     fn new(
         program: &VerifiedProgram,
         context: &Context,
@@ -233,7 +233,7 @@ impl Engine for &Ckks {
         id: ValueId,
         mut inputs: Vec<Ciphertext>,
     ) -> Result<Vec<Ciphertext>, Error> {
-        let Linear { transform, paired, shift, .. } = self.linear(id);
+        let EncodedLinear { transform, paired, shift, .. } = self.linear(id);
         for (input, number) in inputs.iter_mut().zip(0..) {
             if paired.contains(&number) {
                 let mut rotated = self.evaluator.rotate(input, *shift)?;

@@ -21,11 +21,11 @@ use crate::sample::check_sample;
 pub struct Clear<'a> {
     program: &'a VerifiedProgram,
     /// For linear values only.
-    linear: Vec<Option<Linear>>,
+    linear: Vec<Option<ClearLinear>>,
 }
 
 #[derive(Debug)]
-struct Linear {
+struct ClearLinear {
     /// Length of a diagonal.
     length: usize,
     diagonals: Vec<(Diagonal, Vec<f32>)>,
@@ -61,7 +61,7 @@ impl<'a> Clear<'a> {
             let constants = program.linear_constants(id as ValueId)?;
             let geometry = program.linear(id as ValueId)?.geometry;
             let layout = &program.values[id].layout;
-            Some(Linear {
+            Some(ClearLinear {
                 length: 1 << geometry.log_length,
                 diagonals: constants.diagonals.into_iter().collect(),
                 bias: layout.pack(&constants.bias, program.log_slots),
@@ -115,13 +115,13 @@ impl<'a> Clear<'a> {
             noise: noise.map(|n| (n.std, generator(n.seed, index))),
             outside: vec![0; self.program.values.len()],
         };
-        let stored = sample.iter().map(|&v| (f64::from(v) - input.center) / input.half_width);
+        let stored = sample.iter().map(|&v| input.normalization().store(f64::from(v)));
         let slots = input.layout.pack(&stored.collect::<Vec<_>>(), self.program.log_slots);
         let slots = slots.into_iter().map(|x| run.with_noise(0, x)).collect();
         let Ok(answer) = execute(self.program, &mut run, slots, &mut |_| {});
         let read = |value: &Value, slots: &[Vec<f64>]| {
             let stored = value.layout.unpack(slots, self.program.log_slots);
-            stored.into_iter().map(|stored| stored * value.half_width + value.center).collect()
+            stored.into_iter().map(|stored| value.normalization().read(stored)).collect()
         };
         let output: Vec<f64> = read(self.program.output_value(), &answer.output);
         let check = self.program.range_check_value().zip(answer.range_check);
@@ -170,7 +170,7 @@ impl Run<'_> {
         &self.clear.program.values[id as usize]
     }
 
-    fn linear(&self, id: ValueId) -> &Linear {
+    fn linear(&self, id: ValueId) -> &ClearLinear {
         self.clear.linear[id as usize].as_ref().expect("the value is linear")
     }
 }

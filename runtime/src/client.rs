@@ -223,7 +223,7 @@ impl Client {
         encoding: &Encoding,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Vec<u8>>, Error> {
-        let stored = sample.iter().map(|&v| (f64::from(v) - encoding.center) / encoding.half_width);
+        let stored = sample.iter().map(|&v| encoding.normalization().store(f64::from(v)));
         let stored = Zeroizing::new(stored.collect::<Vec<_>>());
         let packed = Zeroizing::new(encoding.layout.pack(&stored, self.info.log_slots));
         let encrypt = |slots: &Vec<f64>| {
@@ -248,7 +248,7 @@ impl Client {
         let slots =
             Zeroizing::new(ciphertexts.iter().map(decrypt).collect::<Result<Vec<_>, Error>>()?);
         let mut values = Zeroizing::new(encoding.layout.unpack(&slots, self.info.log_slots));
-        values.iter_mut().for_each(|value| *value = *value * encoding.half_width + encoding.center);
+        values.iter_mut().for_each(|value| *value = encoding.normalization().read(*value));
         Ok(values)
     }
 

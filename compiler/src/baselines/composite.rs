@@ -77,7 +77,7 @@ pub fn rewrite(network: &Network) -> Result<Network, CompositeError> {
 /// The polynomial of each activation of a rewritten network, whose inputs are profiled in `layers`.
 pub fn candidates(network: &Network, layers: &[LayerProfile]) -> Vec<Vec<Candidate>> {
     let composition = Composition::new();
-    let margin = fit::Options::default().margins[0];
+    let margin = fit::FitOptions::default().margins[0];
     let stages = network.activations();
     let stages = stages.iter().zip(layers).enumerate();
     stages
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(outputs(&rewritten, &samples, &exact_layers(&rewritten)), plain);
 
         let data = Dataset::new(&rewritten, &samples, None).unwrap();
-        let options = profile::Options::default();
+        let options = profile::ProfileOptions::default();
         let layers = profile::inputs(&rewritten, &data, &options, &|_, _| {}).unwrap();
         let candidates = candidates(&rewritten, &layers);
         let layers: Vec<_> =

@@ -25,7 +25,7 @@ const WIDEST_FOLDING: f64 = 1.25;
 
 /// What is tried.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct FitOptions {
     /// Degrees to offer.
     pub degrees: Vec<usize>,
     /// Factors by which the normal part of the density is stretched (the r of OLA).
@@ -47,7 +47,7 @@ pub struct Options {
     pub any_scale: bool,
 }
 
-impl Default for Options {
+impl Default for FitOptions {
     fn default() -> Self {
         Self {
             degrees: (2..=64).collect(),
@@ -79,7 +79,7 @@ pub struct Candidate {
 pub fn candidates(
     function: Function,
     layer: &LayerProfile,
-    options: &Options,
+    options: &FitOptions,
 ) -> Result<Vec<Candidate>, FitError> {
     let degrees = &options.degrees;
     if degrees.is_empty() || degrees.iter().any(|d| !(1..=MAX_DEGREE).contains(d)) {
@@ -119,9 +119,9 @@ pub fn refit(
     degree: usize,
     form: Form,
     layer: &LayerProfile,
-    options: &Options,
+    options: &FitOptions,
 ) -> Result<Candidate, FitError> {
-    let only = Options { degrees: vec![degree], ..options.clone() };
+    let only = FitOptions { degrees: vec![degree], ..options.clone() };
     let found = of_form(function, form, layer, &only)?.pop();
     found.ok_or(FitError::Degrees(vec![degree]))
 }
@@ -147,7 +147,7 @@ fn of_form(
     function: Function,
     form: Form,
     layer: &LayerProfile,
-    options: &Options,
+    options: &FitOptions,
 ) -> Result<Vec<Candidate>, FitError> {
     let degrees: Vec<_> = options.degrees.iter().copied().filter(|&d| form.allows(d)).collect();
     let Some(&highest) = degrees.iter().max() else { return Ok(vec![]) };
@@ -187,7 +187,7 @@ fn trials(
     form: Form,
     layer: &LayerProfile,
     degree: usize,
-    options: &Options,
+    options: &FitOptions,
 ) -> Result<Vec<Trial>, FitError> {
     let statistics = &layer.overall;
     let (center, reach, std) = geometry(form, statistics)

@@ -192,12 +192,12 @@ fn errors_fall_with_the_degree_and_equal_the_error_of_the_series() {
     for function in [Function::Relu, Function::Gelu, Function::Sigmoid, Function::HardSwish] {
         for form in [Form::General, Form::of(function)] {
             // One setting, so that degrees differ in nothing else.
-            let options = Options {
+            let options = FitOptions {
                 stretches: vec![1.0],
                 margins: vec![1.1],
                 normal_share: 0.0,
                 uniform_share: 0.0,
-                ..Options::default()
+                ..FitOptions::default()
             };
             let degrees = (2..=31).filter(|&d| form.allows(d));
             let found: Vec<_> =
@@ -240,7 +240,7 @@ fn special_forms_cost_nothing_under_a_symmetric_density() {
 #[test]
 fn every_candidate_stays_near_the_function_within_reach() {
     let layer = layer();
-    let options = Options::default();
+    let options = FitOptions::default();
     for function in [Function::Relu, Function::Gelu, Function::Softplus] {
         let found = candidates(function, &layer, &options).unwrap();
         let s = &layer.overall;
@@ -273,7 +273,7 @@ fn every_candidate_stays_near_the_function_within_reach() {
 fn the_guard_changes_the_choice() {
     let layer = layer();
     let choose = |tail: f64| {
-        let options = Options { tail, ..Options::default() };
+        let options = FitOptions { tail, ..FitOptions::default() };
         refit(Function::Relu, 14, Form::of(Function::Relu), &layer, &options).unwrap().approximation
     };
     let (free, guarded) = (choose(1e9), choose(0.03));
@@ -292,9 +292,9 @@ fn unusable_input_is_refused() {
     assert_eq!(refused, Err(FitError::Degenerate { nodes: 0, degree: 3 }));
     let mut bad = layer();
     bad.overall.mean = f64::NAN;
-    let refused = candidates(Function::Relu, &bad, &Options::default());
+    let refused = candidates(Function::Relu, &bad, &FitOptions::default());
     assert_eq!(refused, Err(FitError::Statistics { layer: "relu".into() }));
-    let options = Options { degrees: vec![200], ..Options::default() };
+    let options = FitOptions { degrees: vec![200], ..FitOptions::default() };
     assert_eq!(candidates(Function::Relu, &layer(), &options), Err(FitError::Degrees(vec![200])));
 }
 
@@ -310,7 +310,7 @@ fn a_constant_input_can_be_fitted() {
         max: 0.7,
         histogram: Histogram { low: 0.6875, width: 0.03125, counts: vec![10] },
     };
-    for candidate in candidates(Function::Gelu, &layer, &Options::default()).unwrap() {
+    for candidate in candidates(Function::Gelu, &layer, &FitOptions::default()).unwrap() {
         let found = candidate.approximation.evaluate(0.7);
         assert!((found - Function::Gelu.evaluate(0.7)).abs() < 1e-2, "{found}");
     }

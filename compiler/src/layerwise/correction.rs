@@ -22,7 +22,7 @@ use crate::evaluate::{Batch, LANES, Repeated, add_row};
 
 /// How weights are corrected.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct CorrectionOptions {
     /// Equations that are formed, about; one is a position of a sample.
     pub equations: usize,
     /// Weights are only moved if there are this many equations for each weight of a row.
@@ -32,7 +32,7 @@ pub struct Options {
     pub ridge: f64,
 }
 
-impl Default for Options {
+impl Default for CorrectionOptions {
     fn default() -> Self {
         Self { equations: 20_000, equations_per_weight: 10, ridge: 1e-2 }
     }
@@ -52,7 +52,7 @@ pub(super) fn correct(
     network: &mut Network,
     node: NodeIndex,
     batches: &[Equations],
-    options: &Options,
+    options: &CorrectionOptions,
 ) {
     let shape = network.graph[node].shape.clone();
     let Op::Linear { matrices, bias } = &mut network.graph[node].op else { return };
@@ -222,7 +222,7 @@ mod tests {
         (mut network, node): (Network, NodeIndex),
         exact: &[Vec<f32>],
         found: &[Vec<f32>],
-        options: &Options,
+        options: &CorrectionOptions,
     ) -> (Vec<f32>, Vec<f32>) {
         let batches = |samples: &[Vec<f32>]| -> Vec<Batch> {
             views(samples).chunks(LANES).map(Batch::from_samples).collect()
@@ -263,7 +263,7 @@ mod tests {
         let weights: Vec<f32> = (0..12).map(|k| k as f32 - 5.0).collect();
         let dense =
             Matrix::Dense { outer: 1, rows: 2, cols: 6, inner: 1, weights: weights.clone() };
-        let options = Options { ridge: 0.0, ..Options::default() };
+        let options = CorrectionOptions { ridge: 0.0, ..CorrectionOptions::default() };
         let node = linear(vec![6], dense, vec![2]);
         let (moved, bias) = corrected(node, &exact, &found, &options);
         let expected: Vec<f32> =
@@ -289,7 +289,8 @@ mod tests {
         let Op::Linear { matrices, .. } = &network.graph[node].op else { panic!("linear") };
         let Matrix::Conv(conv) = matrices[0].clone() else { panic!("convolution") };
         // As many equations as there are: every position of every sample.
-        let options = Options { equations: 150 * 12, ridge: 0.1, ..Options::default() };
+        let options =
+            CorrectionOptions { equations: 150 * 12, ridge: 0.1, ..CorrectionOptions::default() };
         let (weights, bias) = corrected((network, node), &exact, &found, &options);
         assert!(weights[..].iter().zip(&conv.weights).any(|(a, b)| (a - b).abs() > 0.05));
         let row = |weights: Vec<f32>, row: usize, x: &[f32]| -> f64 {
@@ -323,7 +324,8 @@ mod tests {
         let (network, node) = convolution();
         let Op::Linear { matrices, .. } = &network.graph[node].op else { panic!("linear") };
         let matrix = matrices[0].clone();
-        let options = Options { equations_per_weight: 100, ..Options::default() };
+        let options =
+            CorrectionOptions { equations_per_weight: 100, ..CorrectionOptions::default() };
         let (_, bias) = corrected((network, node), &exact, &found, &options);
         let mut entries = vec![];
         let mut sums = [0.0; 2];

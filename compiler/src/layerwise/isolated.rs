@@ -9,7 +9,7 @@ use petgraph::graph::NodeIndex;
 use pic_ir::activations::Approximation;
 use pic_ir::network::{Network, Op};
 
-use super::correction::{self, Equations, correct};
+use super::correction::{CorrectionOptions, Equations, correct};
 use crate::dataset::{Dataset, Target};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers, value};
 use crate::progress::Advance;
@@ -33,7 +33,7 @@ pub(super) fn isolated_loss(
     network: &Network,
     data: &Dataset,
     polynomials: &[&Approximation],
-    options: &correction::Options,
+    options: &CorrectionOptions,
     progress: Advance,
 ) -> Vec<f64> {
     let layers = exact_layers(network);

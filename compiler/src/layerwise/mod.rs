@@ -10,7 +10,7 @@ mod isolated;
 mod products;
 mod refit;
 
-pub use correction::Options as CorrectionOptions;
+pub use correction::CorrectionOptions;
 pub use refit::{Refitted, refit};
 
 use pic_ckks_model::square;
@@ -28,11 +28,11 @@ use crate::sensitivity;
 
 /// How layers are refitted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options {
+pub struct RefitOptions {
     /// For the fits.
-    pub fit: fit::Options,
+    pub fit: fit::FitOptions,
     /// For the inputs of refitted layers.
-    pub profile: profile::Options,
+    pub profile: profile::ProfileOptions,
     /// For the linear nodes between refitted layers.
     pub correction: CorrectionOptions,
 }
@@ -89,12 +89,12 @@ pub struct Classification {
 pub fn candidates(
     network: &Network,
     profile: &Profile,
-    options: &fit::Options,
+    options: &fit::FitOptions,
 ) -> Result<Vec<Vec<Candidate>>, FitError> {
     let layers = network.activations();
     let fitted = |(&(node, function), layer)| {
         let any_scale = options.any_scale && network.takes_any_scale(node);
-        fit::candidates(function, layer, &fit::Options { any_scale, ..options.clone() })
+        fit::candidates(function, layer, &fit::FitOptions { any_scale, ..options.clone() })
     };
     layers.par_iter().zip(&profile.layers).map(fitted).collect()
 }
@@ -275,14 +275,15 @@ mod tests {
         dense(&[6, 16, 16, 16, 4], Function::Relu, 21)
     }
 
-    fn options() -> Options {
-        let fit = fit::Options { degrees: (2..=31).collect(), ..fit::Options::default() };
-        Options { fit, ..Options::default() }
+    fn options() -> RefitOptions {
+        let fit = fit::FitOptions { degrees: (2..=31).collect(), ..fit::FitOptions::default() };
+        RefitOptions { fit, ..RefitOptions::default() }
     }
 
     fn prepared(network: &Network, data: &Dataset) -> (Profile, Vec<Vec<Candidate>>) {
         let profile =
-            profile::profile(network, data, &profile::Options::default(), &|_, _| {}).unwrap();
+            profile::profile(network, data, &profile::ProfileOptions::default(), &|_, _| {})
+                .unwrap();
         let candidates = candidates(network, &profile, &options().fit).unwrap();
         (profile, candidates)
     }
@@ -423,7 +424,7 @@ mod tests {
         let (fitting, held) = samples.split_at(512);
         let fitting = Dataset::new(network, fitting, None).unwrap();
         let held = Dataset::new(network, held, None).unwrap();
-        let Options { correction, .. } = options();
+        let RefitOptions { correction, .. } = options();
         let mut candidates = candidates.clone();
         correct_losses(network, &held, &mut candidates, &correction, &|_, _| {});
         let front = instance(&candidates).front(0.0).unwrap();

@@ -12,7 +12,7 @@ use pic_ir::network::{Network, Op};
 use pic_ir::profile::Profile;
 
 use super::correction::{Equations, correct};
-use super::{Options, RefitError};
+use super::{RefitError, RefitOptions};
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
 use crate::fit::{self, Candidate};
@@ -37,7 +37,7 @@ pub fn refit(
     others: &Dataset,
     profile: &Profile,
     chosen: &[&Candidate],
-    options: &Options,
+    options: &RefitOptions,
     progress: Advance,
 ) -> Result<Refitted, RefitError> {
     let mut corrected = network.clone();

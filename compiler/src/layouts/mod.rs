@@ -58,7 +58,7 @@ pub struct LayoutPlanner {
     classes: Vec<Class>,
     /// Of each node.
     class_of: Vec<usize>,
-    linears: Vec<Linear>,
+    linears: Vec<LinearNode>,
     /// Matrices that differ by more than the weights of a convolution.
     matrices: Vec<Matrix>,
 }
@@ -71,7 +71,7 @@ struct Class {
 }
 
 /// What the cost of a linear node depends on.
-struct Linear {
+struct LinearNode {
     node: NodeIndex,
     /// Index of each matrix, and class of its operand.
     terms: Vec<(usize, usize)>,
@@ -96,14 +96,14 @@ impl LayoutPlanner {
             for class in touched.collect::<BTreeSet<_>>() {
                 classes[class].linears.push(linears.len());
             }
-            linears.push(Linear { node, terms, class });
+            linears.push(LinearNode { node, terms, class });
         }
         Self { cost: *cost, classes, class_of, linears, matrices: distinct }
     }
 
     /// Pairs of classes that a linear node reads and writes.
     fn neighbours(&self) -> BTreeSet<(usize, usize)> {
-        let pairs = |l: &Linear| l.terms.iter().map(|t| (t.1, l.class)).collect::<Vec<_>>();
+        let pairs = |l: &LinearNode| l.terms.iter().map(|t| (t.1, l.class)).collect::<Vec<_>>();
         self.linears.iter().flat_map(pairs).filter(|(a, b)| a != b).collect()
     }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::candidates::candidates;
 use super::pricing::{Price, Pricing};
-use super::{LayoutPlanner, Linear};
+use super::{LayoutPlanner, LinearNode};
 
 /// Sweeps over all moves before the search stops even if it still improves.
 const MAX_SWEEPS: usize = 6;
@@ -201,7 +201,7 @@ impl<'a> Search<'a> {
     }
 
     /// Seconds of a linear node; above `limit`, a lower bound.
-    fn price(&self, linear: &Linear, chosen: &[usize], limit: f64) -> f64 {
+    fn price(&self, linear: &LinearNode, chosen: &[usize], limit: f64) -> f64 {
         let terms = linear.terms.iter().map(|&(matrix, operand)| (matrix, chosen[operand]));
         let place: Place = (terms.collect(), chosen[linear.class]);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -276,7 +276,7 @@ mod tests {
         // Linear nodes whose last class this is.
         let linears = search.planner.linears.iter().enumerate();
         let is_last =
-            |l: &Linear| l.terms.iter().map(|t| t.1).chain([l.class]).max() == Some(class);
+            |l: &LinearNode| l.terms.iter().map(|t| t.1).chain([l.class]).max() == Some(class);
         let linears: BTreeSet<usize> =
             linears.filter(|(_, l)| is_last(l)).map(|(index, _)| index).collect();
         group.candidates.iter().fold(limit, |limit, &candidate| {

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, LANES, exact_layers};
 use crate::progress::Advance;
-use crate::sensitivity;
+use crate::sensitivity::{self, SensitivityOptions};
 use accumulator::Accumulator;
 
 /// Samples among which one exceeds [`LayerProfile::extreme`]. That of a ResNet-20 with degrees 15 and
@@ -26,18 +26,18 @@ const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
 
 /// How finely inputs are recorded, and how sensitivities are estimated.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct ProfileOptions {
     /// Most bins in the histogram of a layer.
     pub bins: usize,
     /// Most bins in the histogram of a channel.
     pub channel_bins: usize,
     /// For the sensitivities.
-    pub sensitivity: sensitivity::Options,
+    pub sensitivity: SensitivityOptions,
 }
 
-impl Default for Options {
+impl Default for ProfileOptions {
     fn default() -> Self {
-        Self { bins: 512, channel_bins: 128, sensitivity: sensitivity::Options::default() }
+        Self { bins: 512, channel_bins: 128, sensitivity: SensitivityOptions::default() }
     }
 }
 
@@ -62,7 +62,7 @@ pub enum ProfileError {
 pub fn profile(
     network: &Network,
     data: &Dataset,
-    options: &Options,
+    options: &ProfileOptions,
     progress: Advance,
 ) -> Result<Profile, ProfileError> {
     if data.len() < 2 {
@@ -85,7 +85,7 @@ pub fn profile(
 pub fn inputs(
     network: &Network,
     data: &Dataset,
-    options: &Options,
+    options: &ProfileOptions,
     progress: Advance,
 ) -> Result<Vec<LayerProfile>, ProfileError> {
     let exact = exact_layers(network);
@@ -107,7 +107,7 @@ pub fn inputs(
 pub(crate) struct Collector<'a> {
     name: &'a str,
     elements: usize,
-    options: &'a Options,
+    options: &'a ProfileOptions,
     channels: Vec<Accumulator>,
     /// The largest magnitude of each sample.
     maxima: Vec<f64>,
@@ -118,7 +118,7 @@ impl<'a> Collector<'a> {
     pub(crate) fn new(
         network: &'a Network,
         node: petgraph::graph::NodeIndex,
-        options: &'a Options,
+        options: &'a ProfileOptions,
     ) -> Self {
         let node = &network.graph[node];
         let channels = node.shape.first().copied().unwrap_or(1);
@@ -197,7 +197,7 @@ mod tests {
         let samples = normal_samples(150, 6, 11);
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
-        let profile = profile(&network, &data, &Options::default(), &|_, _| {}).unwrap();
+        let profile = profile(&network, &data, &ProfileOptions::default(), &|_, _| {}).unwrap();
         assert_eq!(profile.samples, 150);
 
         let (node, _) = network.activations()[0];
@@ -251,7 +251,7 @@ mod tests {
         let samples = normal_samples(1, 6, 1);
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
-        let refused = profile(&network, &data, &Options::default(), &|_, _| {});
+        let refused = profile(&network, &data, &ProfileOptions::default(), &|_, _| {});
         assert_eq!(refused, Err(ProfileError::TooFewSamples { samples: 1 }));
     }
 
@@ -261,7 +261,7 @@ mod tests {
         let samples = vec![vec![f32::MAX; 6]; 2];
         let samples = views(&samples);
         let data = Dataset::new(&network, &samples, None).unwrap();
-        let refused = profile(&network, &data, &Options::default(), &|_, _| {});
+        let refused = profile(&network, &data, &ProfileOptions::default(), &|_, _| {});
         assert_eq!(refused, Err(ProfileError::Overflow { layer: "act0".into() }));
     }
 }

@@ -74,12 +74,12 @@ mod tests {
     use super::*;
     use crate::dataset::Dataset;
     use crate::evaluate::{exact_layers, outputs};
-    use crate::profile::{Options, inputs};
+    use crate::profile::{ProfileOptions, inputs};
     use crate::sample_networks::{dense, normal_samples, views};
 
     fn profiled(network: &Network, samples: &[&[f32]]) -> Vec<LayerProfile> {
         let data = Dataset::new(network, samples, None).unwrap();
-        inputs(network, &data, &Options::default(), &|_, _| {}).unwrap()
+        inputs(network, &data, &ProfileOptions::default(), &|_, _| {}).unwrap()
     }
 
     #[test]

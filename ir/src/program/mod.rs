@@ -55,21 +55,22 @@ use serde::{Deserialize, Serialize};
 use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
+use crate::normalization::Normalization;
 use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::Schedule;
 
-/// Most ciphertexts of a value. A hundred times what images of 224 × 224 pixels take.
+/// Largest number of ciphertexts of a value: a hundred times what images of 224 × 224 pixels take.
 pub const MAX_CIPHERTEXTS: usize = 1 << 12;
 
-/// Most pairs of an input and an output ciphertext of a linear value.
+/// Largest number of pairs of an input and an output ciphertext of a linear value.
 pub const MAX_PAIRS: usize = 1 << 16;
 
-/// Most bytes that the diagonals of a linear value take while they are generated, in single precision: as much as all
-/// rotations from one ciphertext to another take for N = 2^16.
+/// Largest size of the diagonals of a linear value while they are generated, in bytes in single precision: as much
+/// as all rotations from one ciphertext to another take for N = 2^16.
 pub const MAX_DIAGONAL_BYTES: u64 = 1 << 32;
 
-/// Most diagonals of all linear values together: as many as the largest rings hold in terabytes.
+/// Largest number of diagonals of all linear values together: as many as the largest rings hold in terabytes.
 pub const MAX_DIAGONALS: usize = 1 << 24;
 
 /// A CKKS program over tensors. See the [module documentation](self).
@@ -80,22 +81,22 @@ pub struct Program {
     /// log2 of the slots that ciphertexts are taken to have: the longest period of any value. All
     /// N/2 slots repeat with it.
     pub log_slots: u32,
-    /// What the client encrypts.
+    /// Name and shape of the tensor that the client encrypts.
     pub input: Port,
-    /// What the client decrypts.
+    /// Name and shape of the tensor that the client decrypts.
     pub output: Port,
-    /// How raw inputs become the network's input.
+    /// Map from raw inputs to the network's input, applied by the client.
     pub preprocessing: Preprocessing,
     /// The values in order of evaluation; the last one is the output.
     pub values: Vec<Value>,
-    /// A second answer that says whether the first can be trusted.
+    /// Values of a second output that tells whether the first is in doubt; none if the program checks no ranges.
     pub range_check: Option<RangeCheck>,
-    /// How values are bootstrapped, if any are.
+    /// Plan of all bootstraps; none if no value is bootstrapped.
     pub bootstrapping: Option<BootstrappingPlan>,
-    /// The evaluation keys that running the program takes. Rotations are in `1..slots`, but for the
-    /// trace of bootstrapping, which rotates all N/2 slots.
+    /// Evaluation keys that the program uses. Rotations are in `1..slots`, except in the trace of bootstrapping,
+    /// which rotates all N/2 slots.
     pub keys: KeyRequest,
-    /// What the compiler expects of a run.
+    /// Predicted work, time, memory and precision of a run.
     pub predicted: Prediction,
 }
 
@@ -111,14 +112,14 @@ pub struct Port {
 /// Position of a value in [`Program::values`].
 pub type ValueId = u32;
 
-/// One tensor under encryption.
+/// A tensor under encryption.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Value {
     /// Name of the network node that it computes.
     pub name: String,
-    /// How it is computed.
+    /// Operation that computes the tensor.
     pub op: Op,
-    /// Where its elements lie.
+    /// Slot of each element.
     pub layout: Layout,
     /// Level of its ciphertexts: one less than their limbs.
     pub level: usize,
@@ -130,7 +131,7 @@ pub struct Value {
     pub half_width: f64,
 }
 
-/// How a value is computed.
+/// Operation that computes a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// Encrypted by the client.
@@ -143,7 +144,7 @@ pub enum Op {
         matrices: Vec<Matrix>,
         /// One constant per element, in real units.
         bias: Option<Vec<f32>>,
-        /// In which order its diagonals are evaluated.
+        /// Baby steps, giant steps, pairs and hoisting of the diagonals.
         schedule: Schedule,
     },
     /// A Chebyshev series from the stored operand to the stored result.
@@ -158,30 +159,39 @@ pub enum Op {
         /// The operands, which may be equal.
         operands: [ValueId; 2],
     },
-    /// The operand with levels restored.
+    /// The operand with levels restored by bootstrapping.
     Bootstrap {
         /// The operand.
         operand: ValueId,
     },
 }
 
-/// A sum of even powers of the stored inputs of activations: an input beyond its interval, where a polynomial
-/// approximates nothing, adds much more to it than all those within.
+/// Range check: a sum of even powers of the stored inputs of activations. An input outside the interval of its
+/// polynomial adds much more to the sum than all inputs within their intervals together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RangeCheck {
     /// The first of the values that compute it. They end before the output, and the last of them holds the sum.
     pub first: ValueId,
-    /// What the sum exceeds if some input is out of its interval, in real units.
+    /// Largest sum of inputs that are all within their intervals, in real units.
     pub limit: f64,
 }
 
+impl Value {
+    /// Map between the real and the stored elements.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { center: self.center, half_width: self.half_width }
+    }
+}
+
 impl RangeCheck {
-    /// Whether its limit can be that of a sum stored with a center and a half width: one that the sum can exceed.
-    pub fn is_sound(&self, center: f64, half_width: f64) -> bool {
-        self.limit.is_normal() && self.limit > 0.0 && center == 0.0 && self.limit <= half_width
+    /// True if the limit is positive and a sum that is stored by `sum` can reach it.
+    pub fn is_sound(&self, sum: Normalization) -> bool {
+        let reaches = sum.center == 0.0 && self.limit <= sum.half_width;
+        self.limit.is_normal() && self.limit > 0.0 && reaches
     }
 
-    /// Whether an answer is in doubt whose sum is this: too large, or none that a sum of even powers can be.
+    /// Returns whether a decrypted sum puts the answer in doubt: it exceeds the limit, lies below minus half the
+    /// limit, which no sum of even powers does, or is not a number.
     pub fn fails(&self, sum: f64) -> bool {
         // As much below zero as a sum that is too large for the last modulus may end, and more than errors are.
         !(-0.5 * self.limit..=self.limit).contains(&sum)
@@ -189,7 +199,7 @@ impl RangeCheck {
 }
 
 impl Op {
-    /// The kind of operation, as it is printed.
+    /// Kind of the operation as a word, for printing.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -200,7 +210,7 @@ impl Op {
         }
     }
 
-    /// The operands, in order.
+    /// The operands in order of position.
     pub fn operands(&self) -> &[ValueId] {
         match self {
             Self::Input => &[],
@@ -212,7 +222,7 @@ impl Op {
         }
     }
 
-    /// The operands that it asks for; a square asks for its operand once.
+    /// The operands without repetition: a square reads its operand once.
     pub fn distinct_operands(&self) -> &[ValueId] {
         match self {
             Self::Product { operands: [a, b] } if a == b => std::slice::from_ref(a),
@@ -220,7 +230,7 @@ impl Op {
         }
     }
 
-    /// Levels that it consumes; none in bootstrapping.
+    /// Number of levels that the operation consumes; 0 for bootstrapping.
     pub fn depth(&self) -> usize {
         match self {
             Self::Input | Self::Bootstrap { .. } => 0,
@@ -233,23 +243,23 @@ impl Op {
 }
 
 impl Program {
-    /// The value that the client decrypts.
+    /// The value that the client decrypts: the last one.
     pub fn output_value(&self) -> &Value {
         &self.values[self.values.len() - 1]
     }
 
-    /// The values of the range check; none without one.
+    /// Positions of the values that compute the range check; empty without one.
     pub fn range_check_values(&self) -> Range<usize> {
         let end = self.values.len() - 1;
         self.range_check.map_or(end, |check| check.first as usize)..end
     }
 
-    /// The value that holds the sum of the range check.
+    /// The value that holds the sum of the range check; none without one.
     pub fn range_check_value(&self) -> Option<&Value> {
         self.values[self.range_check_values()].last()
     }
 
-    /// The level to which a value's operands are dropped before they are used.
+    /// Level to which a value's operands are dropped before they are used.
     pub fn operand_level(&self, value: &Value) -> usize {
         match (&value.op, &self.bootstrapping) {
             (Op::Bootstrap { .. }, Some(plan)) => plan.input_level(),
@@ -258,13 +268,13 @@ impl Program {
     }
 }
 
-/// Why a [`Program`] is not well formed.
+/// Reason why a [`Program`] is not well formed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProgramError {
-    /// There are no values.
+    /// The program has no values.
     #[error("the program has no values")]
     Empty,
-    /// The number of slots is not the longest period, or N/2 where that is less.
+    /// `log_slots` is neither the longest period nor log2(N/2) where that is less.
     #[error("2^{log_slots} slots for a longest period of 2^{longest}")]
     Slots {
         /// log2 of the slots stated.
@@ -286,28 +296,28 @@ pub enum ProgramError {
     Value {
         /// Name of the value.
         name: String,
-        /// Which invariant.
+        /// The invariant that the value breaks.
         #[source]
         fault: Fault,
     },
-    /// A key is missing, or one is named that cannot exist.
+    /// A key that the values need is missing, or a key is named that cannot exist.
     #[error("the keys do not match the values")]
     Keys,
-    /// The range check is not what one can be.
+    /// The range check breaks an invariant.
     #[error("the range check has no limit, or no value of one element that can hold it")]
     RangeCheck,
-    /// The bootstrapping plan is one for other parameters or slots.
+    /// The bootstrapping plan is for other parameters or another number of slots.
     #[error("the bootstrapping plan has other parameters or slots than the program")]
     Bootstrapping,
-    /// A figure of the prediction is none that a program can have.
+    /// A figure of the prediction is not finite, is negative or overflows.
     #[error("the prediction has figures that no run can have")]
     Prediction,
 }
 
-/// The invariant that a value breaks.
+/// Invariant that a value breaks.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// An operand is not older than its user.
+    /// An operand does not come before its user.
     #[error("an operand is not older than the value")]
     Order,
     /// The input is not exactly the first value.
@@ -327,10 +337,10 @@ pub enum Fault {
     /// Lengths or layouts do not match.
     #[error("lengths, layouts or steps do not match")]
     Length,
-    /// More ciphertexts or diagonals than any sensible program has.
+    /// The number of ciphertexts or diagonals, or the bytes of diagonals, exceed the bounds of this module.
     #[error("it takes more ciphertexts or diagonals than are allowed")]
     Size,
-    /// A bootstrapped value is not what the plan yields, or there is no plan.
+    /// Level, scale or layout of a bootstrapped value are not those of the plan, or there is no plan.
     #[error("level, scale or normalisation are not what bootstrapping takes and yields")]
     Bootstrapping,
     /// Malformed polynomial.

@@ -1,4 +1,4 @@
-//! A program whose invariants hold, with the facts that follow from it, each computed once.
+//! Verified programs: a program whose invariants hold, with the facts that follow from it, each computed once.
 //!
 //! Engines, cost, memory and noise take nothing else, so that a program that was not verified cannot reach them,
 //! and none of them derives again what another one has derived.
@@ -23,36 +23,37 @@ pub struct VerifiedProgram {
     uses: Vec<usize>,
 }
 
-/// How the operation of a value is carried out.
+/// Facts about one value: how its operation is carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Facts {
-    /// Encrypted by the client.
+    /// An input, encrypted by the client.
     Input,
-    /// One product.
+    /// A product of two ciphertexts.
     Product,
-    /// How a Chebyshev series is evaluated.
+    /// Evaluation plan of a Chebyshev series.
     Polynomial(ChebyshevPlan),
-    /// How a matrix is applied.
+    /// Diagonals and rotations of a linear value.
     Linear(LinearFacts),
-    /// A bootstrap that leaves so many levels above those of SlotsToCoeffs.
+    /// A bootstrap.
     Bootstrap {
-        /// The levels.
+        /// Levels left afterwards, counted from above the primes of SlotsToCoeffs.
         levels: usize,
     },
 }
 
-/// How the matrices of a linear value are applied.
+/// Facts about a linear value: its diagonals, and the rotations that its schedule needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearFacts {
-    /// Lengths and folds.
+    /// Lengths of diagonals and periods, and the rotations of the final fold.
     pub geometry: Geometry,
     /// Baby steps, giant steps and hoisting.
     pub schedule: Schedule,
-    /// Every product: a diagonal, and the one, if any, that takes part in it.
+    /// Products of a ciphertext with a diagonal or a pair: each key is a diagonal, its value the second diagonal of
+    /// the pair, if there is one.
     pub pairs: BTreeMap<Diagonal, Option<Diagonal>>,
-    /// What the schedule makes of them.
+    /// Baby steps, giant steps and numbers of products under the schedule.
     pub steps: Steps,
-    /// Ciphertexts of the result.
+    /// Number of ciphertexts of the result.
     pub outputs: usize,
     /// Number of diagonals.
     diagonals: usize,
@@ -76,18 +77,18 @@ impl Deref for VerifiedProgram {
 }
 
 impl VerifiedProgram {
-    /// Puts a program and its facts together; that it is sound is the caller's to check.
+    /// Joins a program and its facts. The caller has checked the program.
     pub(super) fn new(program: Program, facts: Vec<Facts>) -> Self {
         let uses = count_uses(&program);
         Self { program, facts, uses }
     }
 
-    /// The program, to be changed and verified again.
+    /// Returns the program alone, to be changed and verified again.
     pub fn into_program(self) -> Program {
         self.program
     }
 
-    /// The same program with another prediction.
+    /// Replaces the prediction and keeps everything else.
     ///
     /// # Errors
     /// [`ProgramError::Prediction`] if its figures cannot be those of a program.
@@ -99,18 +100,18 @@ impl VerifiedProgram {
         Ok(self)
     }
 
-    /// The same program with the keys that it takes and no others.
+    /// Replaces the requested keys by exactly those that the values need.
     pub(super) fn with_required_keys(mut self) -> Self {
         self.program.keys = self.required_keys();
         self
     }
 
-    /// The values in order, each with its facts.
+    /// All values in order of evaluation, each with its facts.
     pub fn values_and_facts(&self) -> impl Iterator<Item = (&Value, &Facts)> {
         self.program.values.iter().zip(&self.facts)
     }
 
-    /// How the operation of a value is carried out.
+    /// Facts about a value.
     ///
     /// # Panics
     /// If there is no such value.
@@ -118,7 +119,7 @@ impl VerifiedProgram {
         &self.facts[id as usize]
     }
 
-    /// How a linear value is computed; none for other values.
+    /// Facts about a linear value; none for other values.
     pub fn linear(&self, id: ValueId) -> Option<&LinearFacts> {
         match self.facts(id) {
             Facts::Linear(linear) => Some(linear),
@@ -126,7 +127,8 @@ impl VerifiedProgram {
         }
     }
 
-    /// How often each value is used; being an answer of the program is a use, but for the last value.
+    /// Number of uses of each value, by position. Being the sum of the range check counts as a use, being the
+    /// output does not.
     pub fn uses(&self) -> &[usize] {
         &self.uses
     }
@@ -152,7 +154,7 @@ impl VerifiedProgram {
                 }
             }
         }
-        constants.iter_mut().for_each(|c| *c = (*c - value.center) / value.half_width);
+        constants.iter_mut().for_each(|c| *c = value.normalization().store(*c));
         let terms = terms(&self.program, operands, matrices);
         Some(LinearConstants {
             diagonals: diagonals(&terms, &factors, &value.layout, self.log_slots),
@@ -160,7 +162,7 @@ impl VerifiedProgram {
         })
     }
 
-    /// The keys that the values take, derived from them.
+    /// Evaluation keys that the values need, derived from their operations.
     pub fn required_keys(&self) -> KeyRequest {
         let slots = 1i64 << self.log_slots;
         let mut keys = KeyRequest::default();
@@ -242,12 +244,12 @@ impl LinearFacts {
         }
     }
 
-    /// How many operations of each kind there are, but for folds.
+    /// Numbers of operations of each kind in one evaluation, without the rotations of the final fold.
     pub fn counts(&self) -> TransformSteps {
         self.steps.counts(self.outputs, 1 << self.geometry.log_length)
     }
 
-    /// Number of diagonals, those that take part in the products of others included.
+    /// Number of diagonals, each diagonal of a pair counted.
     pub(super) fn diagonals(&self) -> usize {
         self.diagonals
     }
@@ -269,7 +271,7 @@ fn count_uses(program: &Program) -> Vec<usize> {
     uses
 }
 
-/// Whether a value is a Chebyshev series that takes no product of ciphertexts.
+/// Returns whether an operation is a Chebyshev series of degree at most 1, which takes no product of ciphertexts.
 fn is_affine(op: &Op) -> bool {
     match op {
         Op::Polynomial { coefficients, .. } => coefficients.iter().skip(2).all(|&c| c == 0.0),

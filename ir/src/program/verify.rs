@@ -27,7 +27,8 @@ impl Program {
         if sound { Ok(verified) } else { Err(ProgramError::Keys) }
     }
 
-    /// The same with the keys that the values take in place of those that are named.
+    /// Checks every invariant except those of the keys, and replaces the requested keys by exactly those that the
+    /// values need.
     ///
     /// # Errors
     /// The first invariant that is broken.
@@ -35,7 +36,7 @@ impl Program {
         Ok(self.verify_values()?.with_required_keys())
     }
 
-    /// Checks everything but keys.
+    /// Checks every invariant except those of the keys.
     fn verify_values(self) -> Result<VerifiedProgram, ProgramError> {
         let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
         let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
@@ -86,11 +87,12 @@ impl Program {
             && self.values[first..end].last().is_some_and(|sum| {
                 matches!(sum.op, Op::Linear { .. })
                     && sum.layout.len == 1
-                    && check.is_sound(sum.center, sum.half_width)
+                    && check.is_sound(sum.normalization())
             })
     }
 
-    /// Checks a value by itself and with its operands; the plan of a polynomial is a result of that.
+    /// Checks a value by itself and against its operands. Returns the evaluation plan of a polynomial, which the
+    /// check makes anyway; none for other values.
     fn verify_value(&self, index: usize, value: &Value) -> Result<Option<ChebyshevPlan>, Fault> {
         value.layout.verify()?;
         let ciphertexts = value.layout.ciphertexts(self.log_slots);
@@ -106,11 +108,8 @@ impl Program {
         if value.level > self.parameters.max_level() {
             return Err(Fault::Level { level: value.level, operand: self.parameters.max_level() });
         }
-        let usable = value.scale.is_finite()
-            && value.scale > 1.0
-            && value.center.is_finite()
-            && value.half_width.is_finite()
-            && value.half_width > 0.0;
+        let usable =
+            value.scale.is_finite() && value.scale > 1.0 && value.normalization().is_sound();
         if !usable {
             return Err(Fault::Scale);
         }
@@ -145,7 +144,7 @@ impl Program {
                 let sound = restored.contains(&value.level)
                     && value.scale == plan.output_scale()
                     && operand.scale <= plan.input_scale() * (1.0 + 1e-9)
-                    && (value.center, value.half_width) == (operand.center, operand.half_width);
+                    && value.normalization() == operand.normalization();
                 if !sound {
                     return Err(Fault::Bootstrapping);
                 }

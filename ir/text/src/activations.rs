@@ -1,4 +1,4 @@
-//! Polynomials of activations.
+//! Reader of the polynomials of activations.
 
 use pic_ir::activations::{Activations, Approximation};
 

@@ -1,10 +1,10 @@
-//! A place in a text, with the tokens that can be read there. Knows nothing of networks.
+//! A position in a text, from which tokens are read. It knows nothing of networks.
 
 use std::str::FromStr;
 
 use pic_ir::escape::Escaped;
 
-/// Most characters of the text that an error shows.
+/// Largest number of characters of the text that an error shows.
 const MOST_SHOWN: usize = 24;
 
 /// A text does not follow the grammar.
@@ -15,9 +15,9 @@ pub struct ParseError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What would have been read.
+    /// Description of what the grammar allows at this place.
     pub expected: String,
-    /// What is there instead.
+    /// Beginning of the text at this place.
     pub found: String,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
         Ok(items)
     }
 
-    /// An error for what is here.
+    /// Error at this place: `expected` was not found.
     pub fn error(&self, expected: impl Into<String>) -> ParseError {
         let is_delimiter = |c: char| c.is_whitespace() || ",;:·()[]{}".contains(c);
         let mut token: String =
@@ -127,7 +127,7 @@ impl<'a> Cursor<'a> {
         self.mismatch(expected, found)
     }
 
-    /// An error here, for something else than the next token.
+    /// Error at this place about something other than the next token, such as the length of a list.
     pub fn mismatch(&self, expected: impl Into<String>, found: impl Into<String>) -> ParseError {
         let before = &self.text[..self.position];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

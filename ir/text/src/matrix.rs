@@ -1,11 +1,11 @@
-//! Matrices, and the functions of activations.
+//! Readers of matrices and of functions.
 
 use pic_ir::function::Function;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 
 use crate::cursor::{Cursor, ParseError};
 
-/// Deepest nesting of products. The verifier refuses any.
+/// Deepest nesting of products that is read. The verifier refuses any nesting.
 const MOST_NESTED: usize = 8;
 
 pub(crate) fn reals(cursor: &mut Cursor) -> Result<Vec<f32>, ParseError> {

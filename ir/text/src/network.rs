@@ -1,4 +1,4 @@
-//! Nodes and their graph.
+//! Reader of nodes and their graph.
 
 use petgraph::graph::NodeIndex;
 use pic_ir::network::{Network, Node, Op};
@@ -33,7 +33,7 @@ pub(crate) fn network(cursor: &mut Cursor) -> Result<Network, ParseError> {
     Ok(network)
 }
 
-/// An operand as it is written.
+/// An operand as it is written, with its place for errors.
 struct Operand<'a> {
     index: usize,
     place: Cursor<'a>,
@@ -46,7 +46,7 @@ fn operand<'a>(cursor: &mut Cursor<'a>) -> Result<Operand<'a>, ParseError> {
     Ok(Operand { index: index as usize, place })
 }
 
-/// A node behind its number.
+/// Reads a node behind its number.
 fn node<'a>(cursor: &mut Cursor<'a>) -> Result<(Node, Vec<Operand<'a>>), ParseError> {
     cursor.expect(":")?;
     let shape = cursor.list(["[", "]"], Cursor::integer)?;

@@ -319,7 +319,7 @@ pub fn reference(program: &Program, sample: &[f32]) -> Vec<Vec<f64>> {
             Op::Polynomial { operand, coefficients } => {
                 let stored = &program.values[*operand as usize];
                 let series = |x: &f64| {
-                    let angle = ((x - stored.center) / stored.half_width).acos();
+                    let angle = stored.normalization().store(*x).acos();
                     (0u32..).zip(coefficients).map(|(k, c)| c * (f64::from(k) * angle).cos()).sum()
                 };
                 of(*operand).iter().map(series).collect()

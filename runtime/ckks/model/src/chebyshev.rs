@@ -41,7 +41,8 @@ use thiserror::Error;
 /// Highest supported degree; beyond it, f64 coefficients and scales lose more than they gain.
 pub const MAX_DEGREE: usize = 127;
 
-/// A schedule for evaluating one polynomial. See the [module documentation](self).
+/// A schedule for the evaluation of one polynomial on a ciphertext. See the [module
+/// documentation](self).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChebyshevPlan {
     degree: usize,
@@ -49,7 +50,7 @@ pub struct ChebyshevPlan {
     root: Node,
 }
 
-/// Which polynomials a plan combines.
+/// Basis in which the coefficients of a polynomial are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolynomialBasis {
     /// T_k, for inputs in \[−1, 1\].
@@ -59,38 +60,39 @@ pub enum PolynomialBasis {
 }
 
 impl PolynomialBasis {
-    /// r in T_{a+b} = 2·T_a·T_b + r·T_{a−b}, a ≥ b.
+    /// The factor r in T_{a+b} = 2·T_a·T_b + r·T_{a−b}, a ≥ b.
     fn rest(self, b: usize) -> f64 {
         if self == Self::Imaginary && b % 2 == 1 { 1.0 } else { -1.0 }
     }
 }
 
-/// How to compute one polynomial T_index of the basis: T_index = 2·T_a·T_b + rest·T_{a−b} with
-/// a + b = index and a ≥ b (T_0 = 1).
+/// The computation of one basis polynomial: T_index = 2·T_a·T_b + rest·T_{a−b} with a + b = index
+/// and a ≥ b (T_0 = 1).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Power {
-    /// The degree of the polynomial computed.
+    /// Degree of the computed polynomial.
     pub index: u32,
-    /// The larger factor.
+    /// Index of the larger factor.
     pub a: u32,
-    /// The smaller factor.
+    /// Index of the smaller factor.
     pub b: u32,
-    /// −1, or 1 for odd b in the imaginary basis.
+    /// Factor of T_{a−b}: −1, or 1 for odd b in the imaginary basis.
     pub rest: f64,
 }
 
-/// A sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are brought to one level and
-/// scale, then relinearised (if there are products) and rescaled once. The folded term is added
-/// behind that.
+/// A node of the schedule: the sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are
+/// brought to one level and scale, relinearised (if there are products) and rescaled once. The
+/// folded term, if any, is added after that.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// The coefficient of T_0.
     pub constant: f64,
-    /// Pairs (i, c_i), i ≥ 1, of scalar products.
+    /// Scalar products c_i·T_i, i ≥ 1, as pairs (i, c_i).
     pub linear: Vec<(u32, f64)>,
     /// Products of a power with the value of another node.
     pub products: Vec<Product>,
-    /// A pair (i, c) that stands for c·T_i, where the node's scale is that of T_i over |c|: ±T_i as it is.
+    /// Folded term c·T_i as the pair (i, c): the node's scale is that of T_i divided by |c|, so
+    /// that the term is ±T_i without a product.
     pub folded: Option<(u32, f64)>,
 }
 
@@ -99,16 +101,16 @@ pub struct Node {
 pub struct Product {
     /// The index of the power.
     pub power: u32,
-    /// What multiplies it.
+    /// The factor of the power, a sum of its own.
     pub quotient: Node,
 }
 
-/// Operation counts of a plan, for cost models.
+/// Numbers of ciphertext operations of a plan, for cost models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Counts {
     /// Products of two ciphertexts (squares included).
     pub products: usize,
-    /// Relinearisations: fewer than products, where sums of products share one.
+    /// Relinearisations: fewer than products where several products are summed first.
     pub relinearizations: usize,
     /// Products of a ciphertext with a scalar.
     pub scalar_products: usize,
@@ -116,10 +118,10 @@ pub struct Counts {
     pub rescales: usize,
 }
 
-/// Why no plan exists for some coefficients.
+/// Reasons for which a list of coefficients has no plan.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 pub enum ChebyshevError {
-    /// Nothing depends on the input, so there is nothing to evaluate.
+    /// The polynomial is constant, so that there is nothing to evaluate.
     #[error("the polynomial is a constant")]
     Constant,
     /// The degree is above [`MAX_DEGREE`].
@@ -142,7 +144,8 @@ pub fn depth(coefficients: &[f64]) -> u32 {
     length.next_power_of_two().trailing_zeros()
 }
 
-/// [`depth`] if the leading coefficient may be folded into the scale: ⌈log2 d⌉ for degree d > 1.
+/// The multiplicative depth if the leading coefficient may be folded into the scale of the result:
+/// ⌈log2 d⌉ for a degree d > 1 that is a power of two, otherwise [`depth`].
 pub fn folded_depth(coefficients: &[f64]) -> u32 {
     match coefficients.iter().rposition(|&c| c != 0.0) {
         Some(degree) if is_foldable(degree) => power_depth(degree as u32),
@@ -150,14 +153,14 @@ pub fn folded_depth(coefficients: &[f64]) -> u32 {
     }
 }
 
-/// What the scale of a folded polynomial is divided by: twice the leading coefficient, if its degree is one
-/// that is folded.
+/// The divisor of the result's scale when a polynomial is folded: twice the leading coefficient if
+/// the degree is a power of two above 1, otherwise `None`.
 pub fn folded_coefficient(coefficients: &[f64]) -> Option<f64> {
     let degree = coefficients.iter().rposition(|&c| c != 0.0)?;
     is_foldable(degree).then(|| 2.0 * coefficients[degree])
 }
 
-/// Whether folding saves a level.
+/// Returns whether folding saves a level at this degree.
 fn is_foldable(degree: usize) -> bool {
     degree > 1 && degree.is_power_of_two()
 }
@@ -168,13 +171,30 @@ pub fn power_depth(index: u32) -> u32 {
 }
 
 impl ChebyshevPlan {
-    /// Plans the evaluation of Σ coefficients\[i\]·T_i with the fewest ciphertext products found
-    /// at optimal depth.
+    /// Plans the evaluation of Σ coefficients\[i\]·T_i with the fewest ciphertext products found at
+    /// optimal depth.
+    ///
+    /// ```
+    /// use pic_ckks_model::ChebyshevPlan;
+    ///
+    /// // T_0/2 + T_3 = 4x³ − 3x + 1/2.
+    /// let plan = ChebyshevPlan::new(&[0.5, 0.0, 0.0, 1.0])?;
+    /// assert_eq!(plan.depth(), 2);
+    /// assert_eq!(plan.evaluate(0.5), -0.5);
+    /// # Ok::<(), pic_ckks_model::chebyshev::ChebyshevError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ChebyshevError::Constant`] if no coefficient but the first is nonzero,
+    /// [`ChebyshevError::Degree`] above [`MAX_DEGREE`], [`ChebyshevError::NotFinite`].
     pub fn new(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
         Self::in_basis(PolynomialBasis::Chebyshev, coefficients)
     }
 
-    /// [`ChebyshevPlan::new`] for the polynomials of another basis.
+    /// [`ChebyshevPlan::new`] for coefficients in the given basis.
+    ///
+    /// # Errors
+    /// The errors of [`ChebyshevPlan::new`].
     pub fn in_basis(basis: PolynomialBasis, coefficients: &[f64]) -> Result<Self, ChebyshevError> {
         let degree = checked_degree(coefficients)?;
         let polynomial = &coefficients[..=degree];
@@ -186,8 +206,12 @@ impl ChebyshevPlan {
         Ok(Self::best(basis, degree, budget, root))
     }
 
-    /// [`ChebyshevPlan::new`], but for degrees 2^D > 1 a plan of depth D whose result has the scale
-    /// [`ChebyshevPlan::output_scale`].
+    /// Plans the evaluation with the leading coefficient folded into the scale: for a degree 2^D >
+    /// 1 the plan has depth D and its result the scale [`ChebyshevPlan::output_scale`]. Other
+    /// degrees are planned as by [`ChebyshevPlan::new`].
+    ///
+    /// # Errors
+    /// The errors of [`ChebyshevPlan::new`].
     pub fn folded(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
         let degree = checked_degree(coefficients)?;
         if !is_foldable(degree) {
@@ -199,7 +223,7 @@ impl ChebyshevPlan {
         Ok(Self::best(PolynomialBasis::Chebyshev, degree, budget, root))
     }
 
-    /// The cheapest plan of those that dividing by different powers yields.
+    /// The plan with the fewest operations over all choices of divisors.
     fn best(
         basis: PolynomialBasis,
         degree: usize,
@@ -213,8 +237,8 @@ impl ChebyshevPlan {
             .expect("dividing by powers of two always fits the depth")
     }
 
-    /// The scale of the result for an input at a scale and level of a chain of `moduli`, if it is not
-    /// free: if a coefficient is folded.
+    /// The scale of the result if a coefficient is folded, for an input at a scale and level of the
+    /// chain `moduli`; `None` if the caller may choose the scale.
     pub fn output_scale(&self, input_scale: f64, level: usize, moduli: &[u64]) -> Option<f64> {
         let (power, coefficient) = self.folded_term()?;
         let square = |scale: f64, depth: usize| scale * scale / moduli[level - depth] as f64;
@@ -232,23 +256,24 @@ impl ChebyshevPlan {
         self.degree
     }
 
-    /// Levels consumed: exactly ⌈log2(degree + 1)⌉, or one less if a coefficient is folded.
+    /// Number of levels consumed: exactly ⌈log2(degree + 1)⌉, or one less if a coefficient is
+    /// folded at degree 2^D.
     pub fn depth(&self) -> u32 {
         power_depth(self.degree as u32 + u32::from(self.folded_term().is_none()))
     }
 
-    /// The powers to compute, in ascending order of index, T_1 excluded. Each has depth
-    /// [`power_depth`] and depends on earlier ones only.
+    /// The basis polynomials to compute, in ascending order of index, T_1 excluded. Each has depth
+    /// [`power_depth`] and depends only on earlier ones.
     pub fn powers(&self) -> &[Power] {
         &self.powers
     }
 
-    /// The sum whose value is the result.
+    /// The root node, whose value is the result.
     pub fn root(&self) -> &Node {
         &self.root
     }
 
-    /// Operation counts.
+    /// Numbers of ciphertext operations of the plan.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {
             products: self.powers.len(),
@@ -265,17 +290,18 @@ impl ChebyshevPlan {
         counts
     }
 
-    /// Executes the plan on a number, as an executor would on a ciphertext.
+    /// Evaluates the plan in plaintext on a real number, by the same steps as on a ciphertext.
     pub fn evaluate(&self, x: f64) -> f64 {
         self.evaluate_complex(x.into()).re
     }
 
-    /// [`ChebyshevPlan::evaluate`] on a complex number.
+    /// Evaluates the plan in plaintext on a complex number, by the same steps as on a ciphertext.
     pub fn evaluate_complex(&self, x: Complex64) -> Complex64 {
         self.root.evaluate(&self.power_values(x))
     }
 
-    /// T_i(x) by index i, for the powers of the plan, T_0 and T_1; other entries are zero.
+    /// Values T_i(x) by index i, for the powers of the plan, T_0 and T_1; all other entries are
+    /// zero.
     pub(crate) fn power_values(&self, x: Complex64) -> Vec<Complex64> {
         let mut values = vec![Complex64::ZERO; self.degree + 2];
         (values[0], values[1]) = (Complex64::ONE, x);
@@ -288,7 +314,8 @@ impl ChebyshevPlan {
 }
 
 impl Node {
-    /// Whether there is nothing but a folded term and a constant: nothing to rescale.
+    /// Returns whether the node consists of a folded term and a constant only, so that nothing is
+    /// rescaled.
     pub fn is_folded_alone(&self) -> bool {
         self.folded.is_some() && self.linear.is_empty() && self.products.is_empty()
     }
@@ -299,7 +326,7 @@ impl Node {
         self.products.iter().for_each(|product| product.quotient.visit(visit));
     }
 
-    /// The value, given those of the powers by index.
+    /// The value of the node, given the values of the powers by index.
     pub(crate) fn evaluate(&self, powers: &[Complex64]) -> Complex64 {
         let linear = self.linear.iter().chain(&self.folded);
         let linear = linear.map(|&(i, c)| c * powers[i as usize]);
@@ -312,17 +339,18 @@ impl Node {
 /// Divides polynomials by the powers at hand, with the fewest divisions.
 struct Divider {
     basis: PolynomialBasis,
-    /// Bit i: T_i is at hand.
+    /// Set of available powers: bit i stands for T_i.
     available: u128,
-    /// Where to divide, descending.
+    /// Degrees m of the divisors T_m, descending.
     giant_steps: Vec<u32>,
-    /// (support, depth budget) → fewest divisions, and where to divide first.
+    /// Memo of [`Divider::solve`]: (support, depth budget) → fewest divisions and the first
+    /// divisor.
     memo: HashMap<(u128, u32), Option<(u32, u32)>>,
 }
 
 impl Divider {
-    /// Every baby-step bound g, with the doublings of g up to some bound as giant_steps, and with or
-    /// without the powers of two.
+    /// All dividers to try: every baby-step bound g, with the giant steps g·2^k up to some bound,
+    /// with or without the powers of two.
     fn candidates(basis: PolynomialBasis, budget: u32) -> impl Iterator<Item = Self> {
         let highest = 1u32 << (budget - 1);
         let doublings = move |first: u32| (0..budget).map(move |k| first << k);
@@ -343,7 +371,7 @@ impl Divider {
         })
     }
 
-    /// Writes the polynomial as a node that fits the depth budget; the degree is below 2^budget.
+    /// The polynomial as a node that fits the depth budget; its degree must be below 2^budget.
     fn divide(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Node {
         let mut node = Node::default();
         loop {
@@ -366,7 +394,8 @@ impl Divider {
         }
     }
 
-    /// [`Divider::divide`] for degree 2^budget, the leading coefficient folded.
+    /// [`Divider::divide`] for degree 2^budget, with the leading coefficient folded; `None` if that
+    /// does not fit.
     fn divide_folded(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Option<Node> {
         let half = polynomial.len() / 2;
         let mut quotient = self.split(&mut polynomial, half);
@@ -384,7 +413,7 @@ impl Divider {
         Some(node)
     }
 
-    /// Divides by T_m: leaves the remainder and returns the quotient.
+    /// Divides the polynomial by T_m: leaves the remainder in place and returns the quotient.
     fn split(&self, polynomial: &mut [f64], m: usize) -> Vec<f64> {
         let top = polynomial.iter().rposition(|&c| c != 0.0).unwrap_or(0);
         let upper = polynomial[m..=top].to_vec();
@@ -395,7 +424,7 @@ impl Divider {
         upper.iter().enumerate().map(|(j, &c)| if j == 0 { c } else { 2.0 * c }).collect()
     }
 
-    /// Fewest divisions for a polynomial of this support, and the first divisor. `None` if no
+    /// Fewest divisions for a polynomial of this support, and the first divisor; `None` if no
     /// divisor fits the budget. The support must need a division.
     fn solve(&mut self, support: u128, budget: u32) -> Option<(u32, u32)> {
         if let Some(&known) = self.memo.get(&(support, budget)) {
@@ -431,13 +460,14 @@ impl Divider {
         if degree(support) == 0 { Some(0) } else { self.solve(support, budget).map(|(n, _)| n) }
     }
 
-    /// Whether c·T_i is a scalar product within the budget.
+    /// Returns whether c·T_i can be a scalar product within the depth budget.
     fn is_linear(&self, index: u32, budget: u32) -> bool {
         self.available & bit(index) != 0 && power_depth(index) < budget
     }
 }
 
-/// Finds products for the powers that a node uses, and for the powers which those need.
+/// Chooses the products that compute the powers used by a node, and the powers that these depend
+/// on.
 fn schedule_powers(basis: PolynomialBasis, root: &Node) -> Vec<Power> {
     let mut needed = BTreeSet::new();
     root.visit(&mut |node| {

@@ -1,12 +1,13 @@
-//! Arithmetic that has the same result on every processor.
+//! Floating-point arithmetic with the same result on every processor.
 //!
-//! What is decided by floating point here, in `pic-ir` and in `pic-compiler` ends up in artifacts, which are
-//! the same bytes wherever they are compiled. Sums, products, quotients, square roots and roundings are exact
-//! to the last bit by IEEE 754. Other functions are those of `libm`, in plain Rust: the standard library's are
-//! the system's, which differ between systems and choose their code by the processor, or are computed by the Rust
-//! compiler on whatever machine it runs. `clippy.toml` forbids them, and these crates hold themselves to it.
+//! Decisions by floating point in this crate, in `pic-ir` and in `pic-compiler` determine
+//! artifacts, which must be the same bytes wherever they are compiled. IEEE 754 fixes the last bit
+//! of sums, products, quotients, square roots and roundings. All other functions come from `libm`,
+//! in plain Rust: those of the standard library are the operating system's, which vary with system
+//! and processor, or are evaluated by the Rust compiler on its own machine. `clippy.toml` forbids
+//! them in these crates.
 
-/// `x²`, one product; the precision of [`f64::powi`] is unspecified.
+/// `x²` as one product; the precision of [`f64::powi`] is unspecified.
 pub fn square(x: f64) -> f64 {
     x * x
 }

@@ -1,42 +1,47 @@
-//! Giant steps one after the other, so that few keys do for all.
+//! Chains of giant steps: the giant-step rotations of a linear transform, ordered so that few
+//! rotation keys serve all of them.
 //!
-//! `Σ_g rot_g(s_g)` takes one rotation for each g ≠ 0, but not from s_g to its place at once: rotated by k
-//! and added to `s_{g−k}`, it goes on together with that (Horner's rule). If the g are the multiples of k,
-//! one key does for all of them, with as many rotations as before (Kim et al., "ARK", MICRO 2022, §4, do
-//! so for bootstrapping). Sums whose rotations do not depend on each other form *rounds*.
+//! `Σ_g rot_g(s_g)` over inner sums s_g takes one rotation for each giant step g ≠ 0. The sum s_g
+//! need not go to its place at once: rotated by k and added to `s_{g−k}`, it is rotated further
+//! together with that sum (Horner's rule). If all g are multiples of k, one key serves all of them,
+//! with as many rotations as before (Kim et al., "ARK", MICRO 2022, §4, for bootstrapping).
+//! Rotations that do not depend on each other form a *round*.
 //!
-//! Which rotations there are in all is [`GiantSteps::rotations`]; what they cost is not decided here.
+//! The rotations used are those of [`GiantSteps::rotations`]; their cost is not computed here.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The sum of an output that a giant step is to bring to its place, and that giant step.
+/// An inner sum: the index of its output and its giant step.
 pub type Sum = (usize, i64);
 
-/// A rotation of an inner sum, and of all that was added to it, to the place of another.
+/// Rotation of an inner sum, together with everything added to it, to the place of another inner
+/// sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SumRotation {
     /// Index of the output.
     pub output: usize,
-    /// Giant step of the sum to rotate.
+    /// Giant step of the sum that is rotated, modulo the slots.
     pub from: i64,
-    /// Giant step of the sum to add it to, zero for the output itself.
+    /// Giant step of the sum to which the result is added, modulo the slots; zero for the output
+    /// itself.
     pub to: i64,
-    /// What is left of `from`, modulo the slots.
+    /// Rotation to the left: `from − to`, modulo the slots.
     pub rotation: i64,
 }
 
-/// How the inner sums of a linear transform come to their places.
+/// Schedule of the giant-step rotations of a linear transform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GiantSteps {
-    /// All steps of a round come after those of the rounds before, in any order. They start from sums to
-    /// which no later step adds.
+    /// Rounds in order of execution. The rotations of one round are independent; each starts from a
+    /// sum to which no later rotation adds.
     pub rounds: Vec<Vec<SumRotation>>,
 }
 
 impl GiantSteps {
-    /// Few rotations for the giant steps of all outputs, vectors of a number of slots. Giant steps of the
-    /// result are modulo the slots.
+    /// Schedules the giant steps of all outputs with few distinct rotations. `sums` are pairs
+    /// (output, giant step) for vectors of `slots` slots; giant steps of the result are modulo the
+    /// slots.
     pub fn new(sums: impl IntoIterator<Item = Sum>, slots: i64) -> Self {
         let ascending: BTreeSet<Sum> =
             sums.into_iter().map(|(output, giant)| (output, giant.rem_euclid(slots))).collect();
@@ -51,13 +56,13 @@ impl GiantSteps {
         if ascending.rotations().len() < centered.rotations().len() { ascending } else { centered }
     }
 
-    /// The distinct rotations, modulo the slots.
+    /// The distinct rotations, modulo the slots: one rotation key for each.
     pub fn rotations(&self) -> BTreeSet<i64> {
         self.rounds.iter().flatten().map(|step| step.rotation).collect()
     }
 
-    /// Every step leads to a smaller absolute value, by one of few differences: always the one that does
-    /// for most of the sums that are left.
+    /// Greedy schedule: every rotation leads to a giant step of smaller absolute value, by one of
+    /// few differences, each time the difference that serves most of the remaining sums.
     fn from_representatives(sums: &BTreeSet<Sum>, slots: i64) -> Self {
         let leads = |&(output, giant): &Sum, difference: i64| {
             let to = giant - difference;
@@ -70,14 +75,14 @@ impl GiantSteps {
                 left.iter().flat_map(|sum| [sum.1, sum.1 - next(sums, sum)]).collect();
             let uses = |difference: i64| left.iter().filter(|sum| leads(sum, difference)).count();
             let best = candidates.into_iter().max_by_key(|&d| (uses(d), Reverse(d.abs()), d));
-            let best = best.expect("every sum that is left has a candidate");
+            let best = best.expect("each remaining sum is a candidate itself");
             let found = left.extract_if(.., |sum| leads(sum, best));
             differences.extend(found.map(|sum| (sum, best)));
         }
         Self::in_rounds(&differences, slots)
     }
 
-    /// Steps by how many follow, most first.
+    /// Groups rotations into rounds by the number of rotations that follow them, most first.
     fn in_rounds(differences: &BTreeMap<Sum, i64>, slots: i64) -> Self {
         let mut nearest_first: Vec<Sum> = differences.keys().copied().collect();
         nearest_first.sort_by_key(|(_, giant)| giant.abs());

@@ -1,15 +1,15 @@
-//! The names of the kernel sets: implementations of the ring's inner loops, by the instructions that they
-//! take.
+//! Names of the kernel sets: implementations of the ring's inner loops, one for each group of
+//! processor instructions.
 //!
-//! All give the same bits; they differ in speed, which is why prices of work are those of a set. Which of
-//! them a machine can run is the engine's business.
+//! All kernel sets compute the same bits and differ in speed only, which is why unit costs refer to
+//! a kernel set. Detection of the sets that a processor can run is in `pic_ckks::ring`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An implementation of the ring's inner loops.
+/// An implementation of the ring's inner loops for certain processor instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KernelSet {
@@ -18,7 +18,8 @@ pub enum KernelSet {
     /// Double precision with fused multiply-add in 256-bit vectors: AVX2 and FMA (Intel since Haswell,
     /// AMD since Zen).
     Fma256,
-    /// The same in 512-bit vectors: AVX-512 F, BW, DQ and VL (Intel since Skylake-X).
+    /// Double precision with fused multiply-add in 512-bit vectors: AVX-512 F, BW, DQ and VL (Intel
+    /// since Skylake-X).
     Fma512,
     /// 52-bit integer multiply-add in 512-bit vectors and byte permutations: AVX-512 IFMA and VBMI
     /// (Intel since Ice Lake, AMD since Zen 4).
@@ -26,10 +27,11 @@ pub enum KernelSet {
 }
 
 impl KernelSet {
-    /// All of them, the fastest first.
+    /// All kernel sets, the fastest first.
     pub const ALL: [Self; 4] = [Self::Ifma, Self::Fma512, Self::Fma256, Self::Portable];
 
-    /// The name by which commands and the environment know it; what [`KernelSet::from_str`] reads.
+    /// Name of the set on the command line and in the environment; the inverse of
+    /// [`KernelSet::from_str`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -46,11 +48,11 @@ impl fmt::Display for KernelSet {
     }
 }
 
-/// A name that is no kernel set's.
+/// Error of [`KernelSet::from_str`]: there is no kernel set of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is no kernel set; there are ifma, fma512, fma256 and portable")]
 pub struct UnknownKernelSet {
-    /// The name.
+    /// The unknown name.
     pub name: String,
 }
 

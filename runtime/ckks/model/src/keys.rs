@@ -1,4 +1,4 @@
-//! Which evaluation keys a computation takes.
+//! Requests for evaluation keys: the keys that a computation needs, with their levels and sizes.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,29 @@ use crate::bootstrapping::EphemeralWeight;
 use crate::op_counts::OpCounter;
 use crate::primes::residue_bytes;
 
-/// Which keys to make, each with the highest level at which it is used.
+/// A set of evaluation keys to generate, each with the highest level at which it is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRequest {
-    /// For products of ciphertexts.
+    /// Level of the relinearisation key, for products of ciphertexts.
     pub relinearization: Option<usize>,
-    /// For rotations of the slots to the left; negative ones are to the right. A rotation of n-slot
-    /// ciphertexts may be requested modulo n.
+    /// Rotation keys: level by rotation, in slots to the left; negative rotations are to the right.
+    /// A rotation of n-slot ciphertexts may be requested modulo n.
     pub rotations: BTreeMap<i64, usize>,
-    /// For complex conjugation.
+    /// Level of the key for complex conjugation.
     pub conjugation: Option<usize>,
-    /// For raising the modulus in bootstrapping: the weight of the ephemeral secret.
+    /// Hamming weight of the ephemeral secret whose encapsulation keys raise the modulus in
+    /// bootstrapping.
     pub encapsulation: Option<EphemeralWeight>,
 }
 
 impl KeyRequest {
-    /// Also requests a rotation.
+    /// Adds a rotation key, or raises the level of one already requested.
     pub fn rotate(&mut self, rotation: i64, level: usize) {
         let highest = self.rotations.entry(rotation).or_insert(level);
         *highest = level.max(*highest);
     }
 
-    /// Also requests everything that another asks for. Of two ephemeral secrets the heavier is made.
+    /// Adds everything that another request contains. Of two ephemeral secrets the heavier is kept.
     pub fn include(&mut self, other: &Self) {
         self.relinearization = self.relinearization.max(other.relinearization);
         self.conjugation = self.conjugation.max(other.conjugation);
@@ -40,7 +41,7 @@ impl KeyRequest {
         }
     }
 
-    /// Whether these keys do for everything that another request asks for.
+    /// Returns whether these keys suffice for every computation that the other request serves.
     pub fn covers(&self, other: &Self) -> bool {
         let mut both = self.clone();
         both.include(other);
@@ -49,13 +50,14 @@ impl KeyRequest {
         both == *self && (secrets[1].is_none() || secrets[0] == secrets[1])
     }
 
-    /// The highest level of any key.
+    /// The highest level over all keys; `None` if there is no relinearisation, rotation or
+    /// conjugation key.
     pub fn highest_level(&self) -> Option<usize> {
         let levels = self.rotations.values().copied();
         levels.chain(self.relinearization).chain(self.conjugation).max()
     }
 
-    /// Bytes of the keys in memory.
+    /// Bytes of the keys in memory, with packed residues.
     pub fn bytes(&self, parameters: &Parameters) -> u64 {
         let counter = OpCounter::new(parameters, 0..0);
         let levels = self.rotations.values().copied();
@@ -65,7 +67,7 @@ impl KeyRequest {
     }
 }
 
-/// Bytes of the keys to the sparse secret and back.
+/// Bytes of the key pair to the ephemeral secret and back.
 fn encapsulation_bytes(parameters: &Parameters) -> u64 {
     let (chain, special) =
         (parameters.moduli(), parameters.special()[parameters.encapsulation_prime()]);

@@ -1,8 +1,10 @@
-//! What can be known of a CKKS computation without running it: parameters and their security,
-//! primes, polynomial evaluation plans, noise, work, bootstrapping.
+//! The model of a CKKS computation: everything that can be computed without running it. Parameters
+//! and their security, primes, polynomial evaluation plans, noise, operation counts, bootstrapping
+//! plans.
 //!
-//! A compiler plans with these facts and `pic-ckks` executes by them, so that there is one truth.
-//! Nothing here encrypts, and nothing here depends on the ring arithmetic.
+//! A compiler plans with these functions and `pic-ckks` executes by the same plans, so that there
+//! is one description of the scheme. Nothing here encrypts, and nothing here depends on the ring
+//! arithmetic.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]

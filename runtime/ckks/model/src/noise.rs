@@ -1,4 +1,4 @@
-//! Analytic noise estimates.
+//! Analytic estimates of the noise of CKKS operations.
 //!
 //! Every function returns a *variance*: that of the real part (equally, of the imaginary part) of
 //! the error of one slot, in units of the value. Divide a signal's mean square by it for a
@@ -34,10 +34,10 @@ use crate::op_counts::Hoisting;
 use crate::security::ERROR_STD;
 use crate::{Parameters, square};
 
-/// Coefficient variance that counts for the real part when real values are encoded.
+/// Coefficient variance of rounding when real values are encoded, all of it in the real part.
 const ENCODING: f64 = 1.0 / 6.0;
 
-/// Estimates for ciphertexts with a number of slots under given parameters.
+/// Noise estimates for ciphertexts with a given number of slots under given parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct NoiseModel<'a> {
     parameters: &'a Parameters,
@@ -46,69 +46,72 @@ pub struct NoiseModel<'a> {
     encoding: f64,
 }
 
-/// What is known of a vector of slots.
+/// A vector of slots: the size of its values and of their error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Signal {
     /// Mean of the squared absolute values.
     pub mean_square: f64,
-    /// Variance of the error.
+    /// Variance of the error of the real part of a slot.
     pub variance: f64,
 }
 
-/// One inner sum of a linear transform.
+/// One inner sum of a linear transform, for [`NoiseModel::linear_transform`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct GiantStep {
-    /// Whether its result is rotated.
+    /// True if the inner sum is rotated (a nonzero giant step).
     pub rotated: bool,
-    /// For each diagonal: whether its input is rotated, and the mean square of its values.
+    /// For each diagonal: true if its input is rotated (a nonzero baby step), and the mean square
+    /// of the diagonal's values.
     pub terms: Vec<(bool, f64)>,
 }
 
 impl<'a> NoiseModel<'a> {
-    /// Estimates for vectors of `slots` slots.
+    /// Estimates for ciphertexts with `slots` slots and real plaintexts.
     pub fn new(parameters: &'a Parameters, slots: usize) -> Self {
         Self { parameters, slots, encoding: slots as f64 * ENCODING }
     }
 
-    /// The same with plaintexts that hold complex values and repeat with a period: all but
-    /// 2·period of their coefficients are zero, and not rounded.
+    /// Estimates for plaintexts that hold complex values and repeat with a period: all but
+    /// 2·`period` of their coefficients are zero and have no rounding error.
     pub fn with_complex_plaintexts(self, period: usize) -> Self {
         Self { encoding: period as f64 / 12.0, ..self }
     }
 
-    /// Rounding a plaintext to integers at a scale.
+    /// Variance of rounding a plaintext to integers at a scale.
     pub fn encoding(&self, scale: f64) -> f64 {
         self.encoding / square(scale)
     }
 
-    /// A fresh encryption with the secret key, encoding included.
+    /// Variance of a fresh secret-key encryption at a scale, rounding of the plaintext included.
     pub fn fresh_secret(&self, scale: f64) -> f64 {
         self.encoding(scale) + self.in_slots(square(ERROR_STD), scale)
     }
 
-    /// A fresh encryption with the public key, encoding included.
+    /// Variance of a fresh public-key encryption at a scale, rounding of the plaintext included.
     pub fn fresh_public(&self, scale: f64) -> f64 {
         let error = square(ERROR_STD) * (1.0 + 2.0 * self.secret_norm());
         self.encoding(scale) + self.in_slots(error, scale)
     }
 
-    /// The rounding of a rescaling to a scale; the error before it stays as it is.
+    /// Variance that a rescaling adds; `scale` is that of its result. The earlier error, in units
+    /// of the value, is unchanged.
     pub fn rescale(&self, scale: f64) -> f64 {
         self.in_slots(self.rounding(), scale)
     }
 
-    /// One key switching (rotation, conjugation, relinearisation) at a level and scale.
+    /// Variance that a key switch (rotation, conjugation, relinearisation) adds at a level and
+    /// scale.
     pub fn key_switch(&self, level: usize, scale: f64) -> f64 {
         self.in_slots(self.inner_key_switch(level) + self.rounding(), scale)
     }
 
-    /// A product with a plaintext encoded at a scale, not rescaled.
+    /// Variance of the error of a product with a plaintext encoded at `plain_scale`, not rescaled.
     pub fn plain_product(&self, a: Signal, plain_mean_square: f64, plain_scale: f64) -> f64 {
         plain_mean_square * a.variance + a.mean_square * self.encoding(plain_scale)
     }
 
-    /// A product of two different ciphertexts of a level, relinearised and rescaled in one step.
-    /// `scale` is the product of their scales.
+    /// Variance of the error of a product of two different ciphertexts of a level, relinearised and
+    /// rescaled in one step. `scale` is the product of their scales.
     pub fn product_rescaled(&self, a: Signal, b: Signal, level: usize, scale: f64) -> f64 {
         a.mean_square * b.variance
             + b.mean_square * a.variance
@@ -116,14 +119,14 @@ impl<'a> NoiseModel<'a> {
             + self.relinearize_rescale(level, scale)
     }
 
-    /// A square, relinearised and rescaled in one step: the two errors are the same, so they add up
-    /// in amplitude.
+    /// Variance of the error of a square, relinearised and rescaled in one step. The errors of both
+    /// factors are equal and add up in amplitude. `scale` is the squared scale of `a`.
     pub fn square_rescaled(&self, a: Signal, level: usize, scale: f64) -> f64 {
         4.0 * a.mean_square * a.variance + self.relinearize_rescale(level, scale)
     }
 
-    /// One output of a linear transform at a level: inputs at `input_scale`, the output at
-    /// `output_scale`.
+    /// Variance of the error of one output of a linear transform at a level, for inputs at
+    /// `input_scale` and an output at `output_scale`.
     pub fn linear_transform(
         &self,
         input: Signal,
@@ -154,8 +157,8 @@ impl<'a> NoiseModel<'a> {
         steps.iter().map(step).sum::<f64>() + self.rescale(output_scale)
     }
 
-    /// A polynomial evaluated by a plan on an input at a level and scale with the given error, on
-    /// average over the `samples` of input values.
+    /// Variance of the error of a polynomial evaluated by a plan on an input at a level and scale
+    /// with the given error variance, averaged over the input values `samples`.
     ///
     /// Errors are propagated to first order: each operation's own error, and that of the input, is
     /// multiplied by the derivative of the result with respect to the value it sits on, found by
@@ -183,12 +186,13 @@ impl<'a> NoiseModel<'a> {
         total / samples.len() as f64
     }
 
-    /// What relinearising and rescaling a product in one step adds; `scale` is that of the product.
+    /// Variance that relinearising and rescaling a product in one step adds; `scale` is that of the
+    /// product.
     pub fn relinearize_rescale(&self, level: usize, scale: f64) -> f64 {
         self.in_slots(self.inner_key_switch(level), scale) + self.rescale(scale / self.prime(level))
     }
 
-    /// Coefficient variance of Σ d_j·e_j / P.
+    /// Coefficient variance of Σ d_j·e_j / P over the digits d_j and key errors e_j.
     fn inner_key_switch(&self, level: usize) -> f64 {
         let moduli = self.parameters.moduli();
         let log_product =
@@ -199,12 +203,12 @@ impl<'a> NoiseModel<'a> {
         self.parameters.degree() as f64 * square(ERROR_STD) * ratios.sum::<f64>() / 12.0
     }
 
-    /// Coefficient variance of rounding both halves of a ciphertext.
+    /// Coefficient variance of rounding both halves of a ciphertext, seen through decryption.
     fn rounding(&self) -> f64 {
         (1.0 + self.secret_norm()) / 12.0
     }
 
-    /// Expected squared norm of the secret.
+    /// Expected squared norm 2N/3 of a ternary secret.
     fn secret_norm(&self) -> f64 {
         self.parameters.degree() as f64 * 2.0 / 3.0
     }
@@ -218,13 +222,13 @@ impl<'a> NoiseModel<'a> {
     }
 }
 
-/// Reverse differentiation of a plan.
+/// Reverse-mode differentiation of an evaluation plan.
 struct Backwards<'a> {
     noise: &'a NoiseModel<'a>,
     plan: &'a ChebyshevPlan,
     /// Level of the input.
     level: usize,
-    /// By index of power.
+    /// Scales of the powers, by index.
     scales: Vec<f64>,
 }
 
@@ -247,8 +251,8 @@ impl Backwards<'_> {
         total + derivatives[1].norm_sqr() * input_variance
     }
 
-    /// The contribution of a node with the given derivative and of the quotients below it; adds to
-    /// the derivatives of the powers.
+    /// Adds the noise contribution of a node with the given derivative and of the quotients below
+    /// it, and accumulates the derivatives with respect to the powers.
     fn node(
         &self,
         node: &Node,

@@ -1,7 +1,8 @@
-//! Elementary work of operations on ciphertexts; `prices` says what it costs.
+//! Counts of elementary operations of ciphertext operations; [`unit_costs`](crate::unit_costs)
+//! prices them.
 //!
-//! Counts follow what `pic_ckks` executes: hybrid key switching, hoisted linear transforms, one division
-//! for relinearising and rescaling. Of the memory traffic, what is counted is larger than caches:
+//! Counts follow the algorithms of `pic_ckks`: hybrid key switching, hoisted linear transforms, one
+//! division for relinearising and rescaling. Memory traffic is counted for data larger than caches:
 //! keys, diagonals and operands.
 
 use std::iter::Sum;
@@ -13,16 +14,16 @@ use crate::Parameters;
 use crate::chebyshev::{ChebyshevPlan, Node, power_depth};
 use crate::primes::residue_bytes;
 
-/// Elementary work of an operation.
+/// Numbers of elementary operations, on all limbs together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpCounts {
     /// Number-theoretic transforms, in coefficients × log2 N.
     pub transforms: f64,
     /// Modular multiplications, in coefficients.
     pub multiplications: f64,
-    /// Base conversion, in coefficients × (source × target limb).
+    /// Base conversions, in coefficients × source limbs × target limbs.
     pub conversions: f64,
-    /// Words read from memory or written to it.
+    /// 64-bit words read from memory or written to it.
     pub words: f64,
 }
 
@@ -65,47 +66,51 @@ impl Sum for OpCounts {
     }
 }
 
-/// Which rotations of a linear transform share their divisions by the special primes.
+/// Form of hoisting of a linear transform: which rotations share their divisions by the special
+/// primes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Hoisting {
-    /// Each rotated input is divided at once, and multiplied modulo the chain primes alone: diagonals have
-    /// no residues for the special primes. For many diagonals a rotation.
+    /// Single hoisting: each rotated input is divided by P at once and multiplied modulo the chain
+    /// primes only, so that diagonals need no residues for the special primes. Faster for many
+    /// diagonals per rotation.
     Single,
-    /// Inner sums are taken modulo the special primes too, and only they are divided (Bossuat et al.,
-    /// Eurocrypt 2021, §4). For few diagonals a rotation.
+    /// Double hoisting: inner sums are taken modulo QP, and only they are divided by P (Bossuat et
+    /// al., Eurocrypt 2021, §4). Faster for few diagonals per rotation.
     Double,
 }
 
-/// Operations of a linear transform.
+/// Numbers of operations of a baby-step/giant-step linear transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransformSteps {
-    /// Ciphertexts that are rotated before multiplication.
+    /// Number of input ciphertexts that are rotated, so that each is decomposed into digits once.
     pub inputs: usize,
-    /// Ciphertexts that come out.
+    /// Number of output ciphertexts.
     pub outputs: usize,
-    /// Rotations of inputs.
+    /// Number of baby-step rotations, zero steps excluded, over all inputs.
     pub baby_steps: usize,
-    /// Rotations of inner sums.
+    /// Number of giant-step rotations, zero steps excluded, over all outputs.
     pub giant_steps: usize,
-    /// Diagonals.
+    /// Number of diagonals, each a product with a plaintext.
     pub products: usize,
-    /// Inputs x that are replaced by x + i·rot(x), so that a diagonal does the work of two. If there are any,
-    /// outputs are real parts, found by a conjugation each.
+    /// Number of inputs x that real–imaginary packing replaces by x + i·rot(x), so that one complex
+    /// diagonal does the work of two real ones. If there are any, each output is a real part, which
+    /// takes a conjugation.
     pub packed_inputs: usize,
-    /// Slots after which they repeat: what is stored and read of them.
+    /// Period with which diagonals repeat, in slots; one period is stored and read.
     pub period: usize,
 }
 
-/// Of how many residues of a transformed vector one is stored: those of a vector that repeats with a period
-/// come in runs.
+/// Number of equal neighbouring residues of which one is stored, for a diagonal in the NTT domain
+/// that repeats with a period (in slots).
 pub fn stored_run(parameters: &Parameters, period: usize) -> usize {
     (parameters.max_slots() / period).min(parameters.degree() / MIN_RESIDUES)
 }
 
-/// Fewest residues that are stored of a polynomial modulo a prime: the smallest degree of rings.
+/// Fewest residues stored for a polynomial modulo one prime: the smallest supported ring degree.
 const MIN_RESIDUES: usize = 16;
 
-/// Counts the work of operations at a level, on all primes up to it but some.
+/// Counts the operations of ciphertexts at a level, on the primes {q0, …, q_level} without the
+/// omitted ones.
 #[derive(Debug, Clone)]
 pub struct OpCounter<'a> {
     parameters: &'a Parameters,
@@ -113,12 +118,13 @@ pub struct OpCounter<'a> {
 }
 
 impl<'a> OpCounter<'a> {
-    /// For ciphertexts without the `omitted` chain primes.
+    /// Counter for ciphertexts that lack the chain primes with the indices `omitted`.
     pub fn new(parameters: &'a Parameters, omitted: Range<usize>) -> Self {
         Self { parameters, omitted }
     }
 
-    /// OpCounts on whole limbs.
+    /// Operations on whole limbs: numbers of transforms, of elementwise multiplications, and of
+    /// base conversions (pairs of a source and a target limb).
     pub fn limbs(&self, transforms: usize, multiplications: usize, conversions: usize) -> OpCounts {
         let n = self.parameters.degree() as f64;
         OpCounts {
@@ -129,22 +135,22 @@ impl<'a> OpCounter<'a> {
         }
     }
 
-    /// Reading or writing whole limbs.
+    /// Memory traffic of reading or writing whole limbs.
     fn moved(&self, limbs: usize) -> OpCounts {
         OpCounts { words: (limbs * self.parameters.degree()) as f64, ..OpCounts::default() }
     }
 
-    /// Reading bytes.
+    /// Memory traffic of reading so many bytes.
     fn read(&self, bytes: u64) -> OpCounts {
         OpCounts { words: bytes as f64 / 8.0, ..OpCounts::default() }
     }
 
-    /// Chain primes of a ciphertext.
+    /// Number of chain primes of a ciphertext at a level.
     pub fn primes(&self, level: usize) -> usize {
         self.without_omitted(0..level + 1)
     }
 
-    /// Chain primes and special primes.
+    /// Number of chain primes and special primes of a ciphertext modulo QP.
     fn extended(&self, level: usize) -> usize {
         self.primes(level) + self.parameters.special().len()
     }
@@ -155,37 +161,38 @@ impl<'a> OpCounter<'a> {
         range.len() - overlap
     }
 
-    /// Sizes of the digits that a ciphertext touches.
+    /// Numbers of primes of the digits that a ciphertext at a level touches.
     fn digits(&self, level: usize) -> impl Iterator<Item = usize> {
         let sizes = self.parameters.digit_ranges(level).map(|range| self.without_omitted(range));
         sizes.filter(|&size| size > 0)
     }
 
-    /// Cutting a polynomial into digits and raising each to all primes.
+    /// Decomposition of a polynomial into digits, each raised to all primes (ModUp).
     fn decompose(&self, level: usize) -> OpCounts {
         let (all, own) = (self.extended(level), self.primes(level));
         let raise = |size| self.limbs(all - size, 0, size * (all - size));
         self.limbs(own, own, 0) + self.digits(level).map(raise).sum()
     }
 
-    /// Products of all digits with both halves of a key.
+    /// Inner product of all digits with both halves of a switching key.
     fn inner_product(&self, level: usize) -> OpCounts {
         let limbs = 2 * self.digits(level).count() * self.extended(level);
         self.limbs(0, limbs, 0) + self.read(self.key_bytes(level))
     }
 
-    /// Dividing one polynomial by `dropped` of its primes, with `left` remaining.
+    /// Division of one polynomial by the product of `dropped` primes, with `left` primes remaining
+    /// (ModDown, rescale).
     pub fn divide(&self, dropped: usize, left: usize) -> OpCounts {
         self.limbs(dropped + left, left, dropped * left)
     }
 
-    /// A rotation or conjugation.
+    /// A key switch at a level: rotation or conjugation.
     pub fn key_switch(&self, level: usize) -> OpCounts {
         let division = self.divide(self.parameters.special().len(), self.primes(level));
         self.decompose(level) + self.inner_product(level) + division * 2
     }
 
-    /// Dividing both halves by the special primes and the last prime of the chain.
+    /// Division of both halves by the special primes and the highest prime of the chain.
     fn divide_rescale(&self, level: usize) -> OpCounts {
         self.divide(self.parameters.special().len() + 1, self.primes(level) - 1) * 2
     }
@@ -198,23 +205,23 @@ impl<'a> OpCounter<'a> {
             + self.divide_rescale(level)
     }
 
-    /// Dropping the last prime of the chain.
+    /// Rescaling of a ciphertext at a level.
     pub fn rescale(&self, level: usize) -> OpCounts {
         self.divide(1, self.primes(level) - 1) * 2
     }
 
-    /// A product of ciphertexts, relinearised and rescaled.
+    /// A product of two ciphertexts at a level, relinearised and rescaled.
     pub fn product(&self, level: usize) -> OpCounts {
         self.tensor(level) + self.relinearize_rescale(level)
     }
 
-    /// Four products of polynomials that give three.
+    /// A product of two ciphertexts without relinearisation: four products of polynomials.
     fn tensor(&self, level: usize) -> OpCounts {
         let primes = self.primes(level);
         self.limbs(0, 4 * primes, 0) + self.moved(7 * primes)
     }
 
-    /// A linear transform, its diagonals held in transformed form.
+    /// A linear transform on inputs at a level, with its diagonals stored in the NTT domain.
     pub fn linear(&self, steps: &TransformSteps, level: usize, hoisting: Hoisting) -> OpCounts {
         let primes = self.primes(level);
         let divide = self.divide(self.parameters.special().len(), primes);
@@ -240,7 +247,8 @@ impl<'a> OpCounter<'a> {
             + self.divide_rescale(level) * steps.outputs
     }
 
-    /// Primes for which diagonals have residues.
+    /// The primes for which diagonals have residues: those of the chain and, with double hoisting,
+    /// the special ones.
     fn held(&self, level: usize, hoisting: Hoisting) -> impl Iterator<Item = u64> {
         let chain = self.parameters.moduli()[..=level].iter().enumerate();
         let present = chain.filter(|(i, _)| !self.omitted.contains(i)).map(|(_, &q)| q);
@@ -251,14 +259,14 @@ impl<'a> OpCounter<'a> {
         present.chain(special.iter().copied())
     }
 
-    /// A polynomial of an operand at a level.
+    /// Evaluation of a polynomial by its plan on an operand at a level.
     pub fn polynomial(&self, plan: &ChebyshevPlan, level: usize) -> OpCounts {
         let power = |index| self.product(level + 1 - power_depth(index) as usize);
         let powers: OpCounts = plan.powers().iter().map(|p| power(p.index)).sum();
         powers + self.node(plan.root(), level + 1 - plan.depth() as usize)
     }
 
-    /// A node whose terms are summed at a level.
+    /// A node of an evaluation plan whose terms are summed at a level.
     fn node(&self, node: &Node, level: usize) -> OpCounts {
         if node.is_folded_alone() {
             return OpCounts::default();
@@ -273,23 +281,24 @@ impl<'a> OpCounter<'a> {
             + quotients
     }
 
-    /// Bytes of a key-switching key for a level, both halves in memory.
+    /// Bytes in memory of one switching key for a level, both halves.
     pub fn key_bytes(&self, level: usize) -> u64 {
         let polynomials = 2 * self.digits(level).count() as u64;
         polynomials * self.diagonal_bytes(level, self.parameters.max_slots(), Hoisting::Double)
     }
 
-    /// Bytes of a ciphertext.
+    /// Bytes of a ciphertext at a level.
     pub fn ciphertext_bytes(&self, level: usize) -> u64 {
         16 * (self.primes(level) * self.parameters.degree()) as u64
     }
 
-    /// Bytes of a ciphertext that is not yet divided by the special primes.
+    /// Bytes of a ciphertext modulo QP, before its division by the special primes.
     pub fn extended_bytes(&self, level: usize) -> u64 {
         16 * (self.extended(level) * self.parameters.degree()) as u64
     }
 
-    /// Bytes of a transformed diagonal at a level, a vector that repeats with a period.
+    /// Bytes of a diagonal in the NTT domain at a level, for a vector that repeats with a period
+    /// (in slots).
     pub fn diagonal_bytes(&self, level: usize, period: usize, hoisting: Hoisting) -> u64 {
         let residues = self.parameters.degree() / stored_run(self.parameters, period);
         self.held(level, hoisting).map(|prime| (residue_bytes(prime) * residues) as u64).sum()

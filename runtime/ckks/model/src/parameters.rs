@@ -1,5 +1,5 @@
-//! The parameters of a CKKS instance: ring degree, modulus chain, special primes, digits, and the
-//! security they claim. Constructed only through validation, also when deserialised.
+//! Parameters of a CKKS instance: ring degree, modulus chain, special primes, digits, and the
+//! claimed security. They are validated on construction and on deserialisation.
 
 use crate::primes::{MAX_PRIME_BITS, PrimesError, is_prime, primes_near};
 use crate::security::{SecurityLevel, max_log_qp};
@@ -8,15 +8,15 @@ use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use thiserror::Error;
 
-/// Ring degrees that the arithmetic supports, log2.
+/// Range of log2 of the ring degrees that the arithmetic supports.
 pub const LOG_N_RANGE: RangeInclusive<u32> = 4..=17;
 
-/// Most primes, chain and special together.
+/// Most primes of a parameter set, chain and special primes together.
 pub const MAX_PRIMES: usize = 128;
 
-/// How far a digit of the chain may exceed the product of the special primes, in bits. Key
-/// switching noise grows by the excess; half a bit lets primes of one nominal size, picked on both
-/// sides of it, match each other.
+/// Bits by which the product of a digit may exceed the product of the special primes. The noise of
+/// key switching grows by the excess; half a bit allows for primes of one nominal size chosen on
+/// both sides of it.
 const DIGIT_SLACK_BITS: f64 = 0.5;
 
 /// Unchecked parameters, as written by hand or read from a file.
@@ -41,7 +41,7 @@ pub struct ParametersSpec {
 #[serde(try_from = "ParametersSpec", into = "ParametersSpec")]
 pub struct Parameters(ParametersSpec);
 
-/// Why parameters were refused.
+/// Reasons for refusing a [`ParametersSpec`].
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ParametersError {
     /// The ring degree is outside the supported range.
@@ -50,7 +50,7 @@ pub enum ParametersError {
     /// The chain or the set of special primes is empty.
     #[error("parameters need at least one modulus and one special prime")]
     NoPrimes,
-    /// More primes than a basis can name.
+    /// There are more than [`MAX_PRIMES`] primes.
     #[error("{0} primes, at most {MAX_PRIMES} are supported")]
     TooManyPrimes(usize),
     /// A modulus is not a prime ≡ 1 mod 2N below 2^50.
@@ -98,13 +98,19 @@ pub enum ParametersError {
         /// The security claimed.
         security: SecurityLevel,
     },
-    /// No chain of the wanted sizes exists.
+    /// There are not enough primes of the wanted sizes.
     #[error(transparent)]
     Primes(#[from] PrimesError),
 }
 
 impl Parameters {
-    /// Checks and takes a specification.
+    /// Validates a specification.
+    ///
+    /// # Errors
+    /// [`ParametersError::RingDegree`], [`ParametersError::NoPrimes`],
+    /// [`ParametersError::TooManyPrimes`], [`ParametersError::NotNttPrime`],
+    /// [`ParametersError::Duplicate`], [`ParametersError::Digits`], [`ParametersError::Insecure`]
+    /// if log2(QP) exceeds the table at the claimed security, [`ParametersError::DigitTooLarge`].
     pub fn new(spec: ParametersSpec) -> Result<Self, ParametersError> {
         let ParametersSpec { log_n, ref moduli, ref special, digits, security } = spec;
         if !LOG_N_RANGE.contains(&log_n) {
@@ -140,7 +146,23 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// Picks primes nearest to the wanted sizes in bits: `moduli` from q0 up, then `special`.
+    /// Chooses the primes nearest to the wanted sizes in bits: `moduli` from q0 up, then `special`.
+    /// `digits` is the number of digits (`dnum`) of the whole chain.
+    ///
+    /// ```
+    /// use pic_ckks_model::{Parameters, SecurityLevel};
+    ///
+    /// // N = 2^13: q0 of 45 bits and two levels of 30 bits, one special prime of 45 bits.
+    /// let chain = [45.0, 30.0, 30.0];
+    /// let parameters = Parameters::from_bits(13, &chain, &[45.0], 3, SecurityLevel::Bits128)?;
+    /// assert_eq!(parameters.max_level(), 2);
+    /// assert!((parameters.log_qp() - 150.0).abs() < 0.1);
+    /// # Ok::<(), pic_ckks_model::ParametersError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ParametersError::Primes`] if there are not enough primes near a size, and the errors of
+    /// [`Parameters::new`].
     pub fn from_bits(
         log_n: u32,
         moduli: &[f64],
@@ -177,7 +199,7 @@ impl Parameters {
         1 << self.0.log_n
     }
 
-    /// Most slots of a ciphertext, N/2.
+    /// Largest number of slots of a ciphertext, N/2.
     pub fn max_slots(&self) -> usize {
         self.degree() / 2
     }
@@ -192,8 +214,9 @@ impl Parameters {
         &self.0.special
     }
 
-    /// Index of the special prime that sparse-secret encapsulation uses: the smallest that is a few
-    /// times as large as q0, which keeps its noise small, or else the largest.
+    /// Index, among the special primes, of the encapsulation prime, by which key switches to and
+    /// from the ephemeral secret divide: the smallest that is a few times as large as q0, which
+    /// keeps the noise small, otherwise the largest.
     pub fn encapsulation_prime(&self) -> usize {
         let special = || self.special().iter().enumerate();
         let large_enough = special().filter(|(_, p)| **p / 8 >= self.moduli()[0]);
@@ -201,12 +224,13 @@ impl Parameters {
         chosen.expect("validated parameters have a special prime").0
     }
 
-    /// log2(q0·p), the modulus of the keys of the sparse secret, p being the encapsulation prime.
+    /// log2(q0·p), the size of the modulus of the ephemeral secret's keys, p being the
+    /// encapsulation prime.
     pub fn log_encapsulation_modulus(&self) -> f64 {
         log2_product(&[self.moduli()[0], self.special()[self.encapsulation_prime()]])
     }
 
-    /// Number of digits of the whole chain.
+    /// Number of key-switching digits of the whole chain.
     pub fn digits(&self) -> usize {
         self.0.digits
     }
@@ -221,20 +245,20 @@ impl Parameters {
         self.0.moduli.len() - 1
     }
 
-    /// Chain indices of each key-switching digit that a ciphertext of the given level touches:
-    /// consecutive groups of ⌈(L+1)/dnum⌉ primes, the last one cut at the level.
+    /// Chain indices of each key-switching digit of a ciphertext at a level: consecutive groups of
+    /// ⌈(L+1)/dnum⌉ primes, the last one cut at the level.
     pub fn digit_ranges(&self, level: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
         let limbs = level + 1;
         let size = self.digit_size();
         (0..limbs.div_ceil(size)).map(move |j| j * size..((j + 1) * size).min(limbs))
     }
 
-    /// Chain primes in a full digit.
+    /// Number of chain primes in a full digit.
     pub fn digit_size(&self) -> usize {
         self.0.moduli.len().div_ceil(self.0.digits)
     }
 
-    /// log2 of the whole modulus QP, which security depends on.
+    /// log2 of the whole modulus QP, on which security depends.
     pub fn log_qp(&self) -> f64 {
         log2_product(&self.0.moduli) + log2_product(&self.0.special)
     }

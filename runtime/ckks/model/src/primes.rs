@@ -5,19 +5,20 @@
 
 use thiserror::Error;
 
-/// Every prime is below 2 to this power: products of two lazily reduced residues then fit the
-/// 52-bit multipliers of AVX-512-IFMA.
+/// Upper bound on the bits of every prime: primes are below 2^50, so that products of two lazily
+/// reduced residues fit the 52-bit multipliers of AVX-512-IFMA.
 pub const MAX_PRIME_BITS: u32 = 50;
 
-/// Fewest bytes that a stored residue takes.
+/// Fewest bytes in which a residue is stored.
 pub const MIN_RESIDUE_BYTES: usize = 4;
 
-/// Bytes of each residue modulo a prime in keys and diagonals: as many as hold it, but four at least.
+/// Bytes in which a residue modulo `prime` is stored in keys and diagonals: the fewest whole bytes
+/// that hold it, at least four.
 pub fn residue_bytes(prime: u64) -> usize {
     MIN_RESIDUE_BYTES.max((prime.ilog2() as usize + 1).div_ceil(8))
 }
 
-/// Why a prime search failed.
+/// Reasons for which a search for primes fails.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PrimesError {
     /// The wanted size is not a number in the supported range.
@@ -40,9 +41,9 @@ pub enum PrimesError {
         log2_value: f64,
         /// log2 of the ring degree.
         log_n: u32,
-        /// How many were asked for.
+        /// Number of primes asked for.
         count: usize,
-        /// How many exist within a factor of two of the wanted size.
+        /// Number of primes within a factor of two of the wanted size.
         found: usize,
     },
 }
@@ -50,8 +51,12 @@ pub enum PrimesError {
 /// The `count` primes q ≡ 1 (mod 2^(log_n + 1)) closest to 2^`log2_value` (nearest first), below
 /// 2^50, within a factor of two of the wanted size, and not in `exclude`.
 ///
-/// Distances are taken on both sides, so that the product of the primes stays close to the
-/// product of the wanted sizes and scales drift little along a chain.
+/// Primes are taken on both sides of the wanted size, so that the product of the primes stays close
+/// to the product of the wanted sizes and scales drift little along a chain.
+///
+/// # Errors
+/// [`PrimesError::Size`] if the size is not above log2(2N) and at most 50 bits,
+/// [`PrimesError::NotEnough`] if the range holds fewer primes.
 pub fn primes_near(
     log2_value: f64,
     log_n: u32,
@@ -105,8 +110,8 @@ fn take(value: &mut u64, step: u64) -> u64 {
     taken
 }
 
-/// Deterministic Miller–Rabin test, right for every `u64`: the first twelve primes are witnesses
-/// enough below 3.3·10^24 (Sorenson and Webster, 2015).
+/// Returns whether `n` is prime, by a deterministic Miller–Rabin test: the first twelve primes as
+/// witnesses decide all numbers below 3.3·10^24 (Sorenson and Webster, 2015).
 pub fn is_prime(n: u64) -> bool {
     const WITNESSES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
     if n < 2 {
@@ -131,13 +136,13 @@ pub fn is_prime(n: u64) -> bool {
     })
 }
 
-/// Products modulo an odd number above 1 without division (Montgomery, 1985). A residue x is kept as
-/// x·2^64.
+/// Products modulo an odd n > 1 without division (Montgomery, 1985), for residues in Montgomery
+/// form x·2^64.
 struct Montgomery {
     n: u64,
-    /// Of n, modulo 2^64.
+    /// Inverse of n modulo 2^64.
     inverse: u64,
-    /// What 1 is kept as.
+    /// Montgomery form of 1.
     one: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How large a modulus a ring degree can carry: the published tables, as data.
+//! Largest secure moduli by ring degree: the published tables, as data.
 //!
 //! Source: Bossuat et al., "Security Guidelines for Implementing Homomorphic Encryption", 2024:
 //! classical attacks, ternary secret, σ = 3.2. The sparse secret that bootstrapping raises the
@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Standard deviation of encryption and key errors, in integer units, before rounding.
+/// Standard deviation σ of the discrete Gaussian from which the coefficients of the errors of
+/// encryption and keys are drawn: that of the security tables. `pic_ckks` samples with this constant.
 pub const ERROR_STD: f64 = 3.2;
 
-/// The bits of security that a parameter set claims against classical attacks.
+/// Bits of security against classical attacks that a parameter set claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SecurityLevel {
     /// 128 bits.
@@ -19,7 +20,7 @@ pub enum SecurityLevel {
     Bits192,
     /// 256 bits.
     Bits256,
-    /// No claim at all: any modulus for any ring. For tests only.
+    /// No security claim: any modulus for any ring, for tests only.
     Insecure,
 }
 
@@ -44,7 +45,7 @@ impl fmt::Display for SecurityLevel {
     }
 }
 
-/// The smallest ring degree, log2, for which the table holds an entry.
+/// log2 of the smallest ring degree in the table.
 pub const MIN_SECURE_LOG_N: u32 = 12;
 
 /// Largest log2(QP) for N = 2^12 … 2^17, one row per security level.
@@ -54,9 +55,9 @@ const MAX_LOG_QP: [(SecurityLevel, [u32; 6]); 3] = [
     (SecurityLevel::Bits256, [56, 114, 230, 462, 929, 1866]),
 ];
 
-/// The largest log2 of the whole modulus QP (special primes included) for a ring of degree
-/// 2^`log_n` with a uniform ternary secret. `None` where no ring of that degree has this security
-/// by the table; infinite for [`SecurityLevel::Insecure`].
+/// The largest log2 of the modulus QP (special primes included) for ring degree 2^`log_n` and a
+/// uniform ternary secret. `None` if the table has no modulus of this security; infinite for
+/// [`SecurityLevel::Insecure`].
 pub fn max_log_qp(log_n: u32, level: SecurityLevel) -> Option<f64> {
     if level == SecurityLevel::Insecure {
         return Some(f64::INFINITY);
@@ -92,16 +93,17 @@ pub fn max_log_qp(log_n: u32, level: SecurityLevel) -> Option<f64> {
 /// 90 bits: 190 found by the same estimator, not necessarily the least).
 const SPARSE_SECURITY: [(u32, f64, u32); 3] = [(15, 60.0, 157), (15, 80.0, 147), (16, 100.0, 160)];
 
-/// Bits of security, at least, of keys modulo 2^`log_modulus` under a ternary secret of Hamming weight 32 or more. `None`
-/// outside the table. A larger ring is at least as secure as a smaller one.
+/// Lower bound on the bits of security of keys modulo 2^`log_modulus` under a ternary secret of
+/// Hamming weight at least 32. `None` outside the table. A larger ring is at least as secure as a
+/// smaller one.
 pub fn sparse_security(log_n: u32, log_modulus: f64) -> Option<u32> {
     let covers =
         |&&(row_log_n, limit, _): &&(u32, f64, u32)| row_log_n <= log_n && log_modulus <= limit;
     SPARSE_SECURITY.iter().filter(covers).map(|&(_, _, bits)| bits).max()
 }
 
-/// The largest log2 of a modulus of keys under a ternary secret of Hamming weight 32 or more. `None` where the
-/// table has no modulus of this security; infinite for [`SecurityLevel::Insecure`].
+/// The largest log2 of the modulus of keys under a ternary secret of Hamming weight at least 32.
+/// `None` if the table has no modulus of this security; infinite for [`SecurityLevel::Insecure`].
 pub fn max_log_sparse_modulus(log_n: u32, level: SecurityLevel) -> Option<f64> {
     if level == SecurityLevel::Insecure {
         return Some(f64::INFINITY);

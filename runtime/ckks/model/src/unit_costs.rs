@@ -1,30 +1,31 @@
-//! What elementary work costs: seconds on one thread by kernel set, and how much more threads gain.
+//! Unit costs: seconds of elementary operations on one thread by kernel set, and the speedup by
+//! further threads.
 //!
-//! The figures of the table are those that `pic bench --output` fits to its measurements on a machine whose
-//! fastest kernels are of that set (`PIC_KERNELS` forces a slower one).
+//! The figures are fits of `pic bench --output` to measurements on machines whose fastest kernel
+//! set is the one listed (`PIC_KERNELS` selects a slower one).
 
 use serde::{Deserialize, Serialize};
 
 use crate::KernelSet;
 use crate::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
 
-/// UnitCosts of elementary work, in seconds on one thread.
+/// Seconds of elementary operations on one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitCosts {
-    /// Per coefficient × log2 N of a transform.
+    /// Number-theoretic transform, per coefficient × log2 N.
     pub transform: f64,
-    /// Per coefficient of a modular multiplication.
+    /// Modular multiplication, per coefficient.
     pub multiplication: f64,
-    /// Per coefficient and pair of limbs of a base conversion.
+    /// Base conversion, per coefficient, source limb and target limb.
     pub conversion: f64,
-    /// Per word read or written.
+    /// Memory traffic, per 64-bit word read or written.
     pub word: f64,
 }
 
-/// What is shipped for one kernel set.
+/// Built-in figures of one kernel set.
 struct Row {
     unit_costs: UnitCosts,
-    /// How many times faster two threads are than one.
+    /// Speedup by two threads over one.
     two_threads: f64,
 }
 
@@ -45,13 +46,14 @@ impl Row {
     }
 }
 
-/// UnitCosts of a transform, a multiplication, a conversion and a word, and the gain of two threads.
+/// A row from the seconds of a transform, a multiplication, a conversion and a word, and the
+/// speedup by two threads.
 const fn row([transform, multiplication, conversion, word]: [f64; 4], two_threads: f64) -> Row {
     Row { unit_costs: UnitCosts { transform, multiplication, conversion, word }, two_threads }
 }
 
-/// The hoisting that takes a linear transform the least time at [`UnitCosts::REFERENCE`]: the same whatever machine plans and
-/// whatever machine executes.
+/// The form of hoisting in which a linear transform takes least time at [`UnitCosts::REFERENCE`],
+/// independent of the machines that plan and execute.
 pub fn hoisting(counter: &OpCounter, steps: &TransformSteps, level: usize) -> Hoisting {
     let seconds = |hoisting| UnitCosts::REFERENCE.seconds(counter.linear(steps, level, hoisting));
     let is_single = seconds(Hoisting::Single) < seconds(Hoisting::Double);
@@ -59,16 +61,16 @@ pub fn hoisting(counter: &OpCounter, steps: &TransformSteps, level: usize) -> Ho
 }
 
 impl UnitCosts {
-    /// The prices by which everything is decided that has to come out the same on every machine that plans or
-    /// executes, as hoisting and bootstrapping.
+    /// Unit costs for all decisions that must not depend on the machine that plans or executes,
+    /// such as hoisting and bootstrapping plans.
     pub const REFERENCE: Self = Self::of(KernelSet::Ifma);
 
-    /// Of a machine that runs these kernels.
+    /// Built-in unit costs of a kernel set.
     pub const fn of(kernels: KernelSet) -> Self {
         Row::of(kernels).unit_costs
     }
 
-    /// Seconds on one thread.
+    /// Seconds of the given operations on one thread.
     pub fn seconds(&self, work: OpCounts) -> f64 {
         work.transforms * self.transform
             + work.multiplications * self.multiplication
@@ -76,7 +78,7 @@ impl UnitCosts {
             + work.words * self.word
     }
 
-    /// The prices of a machine that takes `factor` times as long.
+    /// Unit costs of a machine that takes `factor` times as long.
     pub fn scaled(self, factor: f64) -> Self {
         Self {
             transform: self.transform * factor,
@@ -86,7 +88,7 @@ impl UnitCosts {
         }
     }
 
-    /// Whether they are what a machine can have.
+    /// Returns whether all unit costs are finite and nonnegative, and at least one is positive.
     pub fn are_sound(&self) -> bool {
         let unit_costs = [self.transform, self.multiplication, self.conversion, self.word];
         unit_costs.iter().all(|cost| cost.is_finite() && *cost >= 0.0)
@@ -94,14 +96,15 @@ impl UnitCosts {
     }
 }
 
-/// How many times faster these kernels are on so many threads than on one.
+/// Speedup of a kernel set by `threads` threads over one.
 pub fn gain(kernels: KernelSet, threads: usize) -> f64 {
     amdahl(2, Row::of(kernels).two_threads, threads)
 }
 
-/// The gain of `threads` threads over one by Amdahl's law, where `measured` threads, more than one, gain
-/// `gain`: the share `p = (1 − 1/gain) / (1 − 1/measured)` of the time is divided among threads, the rest is not.
-/// Where memory is the bottleneck, as it mostly is, that is nearer to the truth than proportion.
+/// Speedup by `threads` threads over one by Amdahl's law, given the speedup `gain` by `measured` >
+/// 1 threads: the fraction `p = (1 − 1/gain) / (1 − 1/measured)` of the time is divided among
+/// threads, the rest is not. Where memory is the bottleneck, as is usual, this is closer to
+/// measurements than a proportional speedup.
 pub fn amdahl(measured: usize, gain: f64, threads: usize) -> f64 {
     let inverse = |x: f64| 1.0 / x;
     let share = (1.0 - inverse(gain)) / (1.0 - inverse(measured as f64));

@@ -83,7 +83,7 @@ pub struct LinearTransform {
     context: ContextId,
 }
 
-/// All terms with one output and one giant step: pairs of an index of the baby steps and a diagonal.
+/// All terms with one output and one giant step: pairs of an index of the baby_steps and a diagonal.
 type Group = Vec<(usize, Diagonal)>;
 
 /// A diagonal, with one residue for each run of equal ones.

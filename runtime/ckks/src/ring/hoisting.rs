@@ -81,10 +81,10 @@ impl Ring {
     ) -> Vec<[Poly; 2]> {
         let m = self.modulus(i);
         let limb = || self.scratch(Basis::single(i), Domain::Ntt);
-        let (mut lifted, mut switched) = (limb(), [limb(), limb()]);
+        let (mut times_p, mut switched) = (limb(), [limb(), limb()]);
         let mut rotated = Vec::new();
         for Prepared { operand, digits, rotations } in operands {
-            let lift = |poly: &Poly, out: &mut [u64]| {
+            let mul_by_special = |poly: &Poly, out: &mut [u64]| {
                 if poly.basis().contains(i) {
                     out.copy_from_slice(poly.limb(i));
                     self.kernels.mul_scalar(m, out, converter.product(i));
@@ -92,19 +92,19 @@ impl Ring {
                     out.fill(0);
                 }
             };
-            lift(operand.c0, lifted.limb_mut(i));
+            mul_by_special(operand.c0, times_p.limb_mut(i));
             for rotation in rotations {
                 let mut out = [limb(), limb()];
                 if let Some((key, permutation)) = rotation {
                     let [u0, u1] = switched.each_mut().map(|poly| poly.limb_mut(i));
                     let digits: Vec<&[u64]> = digits.iter().map(|digit| digit.limb(i)).collect();
                     self.multiply_key(i, [&mut *u0, &mut *u1], &digits, key);
-                    self.kernels.add(m, u0, lifted.limb(i));
+                    self.kernels.add(m, u0, times_p.limb(i));
                     permutation.apply(self.kernels, out[0].limb_mut(i), u0);
                     permutation.apply(self.kernels, out[1].limb_mut(i), u1);
                 } else {
-                    out[0].limb_mut(i).copy_from_slice(lifted.limb(i));
-                    lift(operand.c1, out[1].limb_mut(i));
+                    out[0].limb_mut(i).copy_from_slice(times_p.limb(i));
+                    mul_by_special(operand.c1, out[1].limb_mut(i));
                 }
                 rotated.push(out);
             }
@@ -148,10 +148,10 @@ mod tests {
                 let (c0, c1): &(Poly, Poly) = &inputs[input];
                 let Some(galois) = galois else {
                     let zero = || ring.zero(basis, Domain::Ntt);
-                    let mut lifted = (zero(), zero());
-                    ring.add_times_special_assign(&mut lifted.0, c0, special);
-                    ring.add_times_special_assign(&mut lifted.1, c1, special);
-                    return lifted;
+                    let mut times_p = (zero(), zero());
+                    ring.add_times_special_assign(&mut times_p.0, c0, special);
+                    ring.add_times_special_assign(&mut times_p.1, c1, special);
+                    return times_p;
                 };
                 let pairs: Vec<_> = key.iter().collect();
                 let (mut u0, u1) = ring.gadget_product(basis, Digits::Raised(&digits), &pairs);

@@ -95,9 +95,9 @@ impl Ring {
     /// # Panics
     /// If `x` has special primes, or `special` is empty.
     pub fn times_special(&self, poly: &Poly, special: Basis) -> Poly {
-        let mut lifted = self.zero(poly.basis().union(special), poly.domain());
-        self.add_times_special_assign(&mut lifted, poly, special);
-        lifted
+        let mut times_p = self.zero(poly.basis().union(special), poly.domain());
+        self.add_times_special_assign(&mut times_p, poly, special);
+        times_p
     }
 
     pub(super) fn converter(&self, sources: Basis) -> Arc<BaseConverter> {
@@ -336,17 +336,17 @@ mod tests {
         }
 
         #[test]
-        fn lift_is_undone((bits, special, rest) in split(), seed: u64) {
+        fn times_special_is_undone((bits, special, rest) in split(), seed: u64) {
             let ring = ring(4, &bits);
             let poly = random_poly(&ring, rest, Domain::Ntt, &mut rng(seed));
-            let mut lifted = ring.zero(ring.basis(), poly.domain());
-            ring.add_times_special_assign(&mut lifted, &poly, special);
+            let mut times_p = ring.zero(ring.basis(), poly.domain());
+            ring.add_times_special_assign(&mut times_p, &poly, special);
             let mut sum = random_poly(&ring, ring.basis(), Domain::Ntt, &mut rng(seed ^ 1));
             let mut expected = sum.clone();
-            ring.add_assign(&mut expected, &lifted);
+            ring.add_assign(&mut expected, &times_p);
             ring.add_times_special_assign(&mut sum, &poly, special);
             prop_assert_eq!(sum, expected);
-            prop_assert_eq!(ring.mod_down(lifted, special), poly);
+            prop_assert_eq!(ring.mod_down(times_p, special), poly);
         }
     }
 

@@ -51,7 +51,7 @@ impl Ring {
             ring: self,
             switch,
             digits: DigitSource::new(self, switch.digits, target),
-            lifting: self.converter(special),
+            special_converter: self.converter(special),
             division: self.converter(special.union(dropped)),
         };
         self.assert_key(key, pass.digits.len(), target);
@@ -79,7 +79,7 @@ struct KeySwitchPass<'a> {
     switch: &'a KeySwitch<'a>,
     digits: DigitSource<'a>,
     /// From the special primes.
-    lifting: Arc<BaseConverter>,
+    special_converter: Arc<BaseConverter>,
     /// From the special primes and those to be dropped.
     division: Arc<BaseConverter>,
 }
@@ -94,7 +94,12 @@ impl KeySwitchPass<'_> {
                 for (x, addend) in x.into_iter().zip(addends) {
                     // P is zero modulo the special primes.
                     if let (true, Some(addend)) = (dropped.contains(i), addend) {
-                        ring.add_scaled_limb(i, x, addend.limb(i), self.lifting.product(i));
+                        ring.add_scaled_limb(
+                            i,
+                            x,
+                            addend.limb(i),
+                            self.special_converter.product(i),
+                        );
                     }
                     ring.primes[i].ntt.inverse_scaled(x, self.division.cofactor_inverse(i));
                 }
@@ -121,7 +126,7 @@ impl KeySwitchPass<'_> {
             let Some(addend) = addend else { return };
             for (&i, x) in indices.iter().zip(x.iter_mut()) {
                 let inverse = self.division.product_inverse(i);
-                let factor = ring.modulus(i).mul(self.lifting.product(i), inverse);
+                let factor = ring.modulus(i).mul(self.special_converter.product(i), inverse);
                 ring.add_scaled_limb(i, x, addend.limb(i), factor);
             }
         };

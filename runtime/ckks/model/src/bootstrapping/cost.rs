@@ -1,4 +1,5 @@
-//! What bootstrapping costs: elementary work for each target level, keys and matrices.
+//! Cost of a bootstrapping plan: elementary operations per target level, evaluation keys, bytes of
+//! matrices.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +10,13 @@ use crate::giant_steps::GiantSteps;
 use crate::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
 
 impl BootstrappingPlan {
-    /// The work of bootstrapping to a number of application levels.
+    /// Elementary operations of one bootstrap to `target` application levels.
     pub fn cost(&self, target: usize) -> OpCounts {
         self.cost_with(&self.eval_mod().exponential(), target)
     }
 
-    /// [`BootstrappingPlan::cost`], given the plan of EvalMod's polynomial, which takes long to make.
+    /// [`BootstrappingPlan::cost`], given the evaluation plan of EvalMod's polynomial, which is
+    /// slow to compute.
     pub(super) fn cost_with(&self, exponential: &ChebyshevPlan, target: usize) -> OpCounts {
         let parameters = self.parameters();
         let counter = OpCounter::new(parameters, self.omitted(target));
@@ -48,9 +50,10 @@ impl BootstrappingPlan {
             + counter.key_switch(end)
     }
 
-    /// The keys that bootstrapping takes, each for the highest level at which it is used. Rotations
-    /// are modulo the slots, but for those of the trace, which only transforms of fewer slots than N/2 need. Its
-    /// first rotation also folds.
+    /// The evaluation keys of a bootstrap, each with the highest level at which it is used.
+    ///
+    /// Rotations are reduced modulo the slot count, except those of the trace (used only if the
+    /// transforms have fewer than N/2 slots), the first of which also folds real data.
     pub fn keys(&self) -> KeyRequest {
         let (slots, highest) = (self.slots() as i64, self.parameters().max_level());
         let mut keys = KeyRequest {
@@ -73,7 +76,7 @@ impl BootstrappingPlan {
         keys
     }
 
-    /// Bytes of the matrices in transformed form.
+    /// Bytes of the diagonals of both homomorphic transforms, in the NTT domain.
     pub fn matrix_bytes(&self) -> u64 {
         let counter = OpCounter::new(self.parameters(), 0..0);
         let steps = self.slots_to_coeffs().into_iter().chain(self.coeffs_to_slots());
@@ -90,7 +93,7 @@ impl BootstrappingPlan {
     }
 }
 
-/// The distinct rotations of baby and of giant steps, but for none.
+/// The distinct nonzero rotations of the baby steps and of the giant steps of a stage.
 fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
     let (mut giant_steps, mut baby_steps): (BTreeSet<_>, BTreeSet<_>) =
         stage.terms(stage.baby_steps()).unzip();
@@ -99,7 +102,7 @@ fn rotations_of(stage: &Stage) -> (BTreeSet<i64>, BTreeSet<i64>) {
     (baby_steps, giant_steps)
 }
 
-/// The work of a stage.
+/// Elementary operations of one stage with double hoisting.
 pub(super) fn linear(counter: &OpCounter<'_>, step: &StageStep) -> OpCounts {
     let (baby_steps, giant_steps) = rotations_of(&step.stage);
     let (baby_steps, giant_steps, products) =

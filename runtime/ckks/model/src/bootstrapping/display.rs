@@ -1,4 +1,4 @@
-//! A plan as text: what it spends its modulus on, what it promises, what it costs.
+//! Text form of a plan: use of the modulus, estimated precision and failure probability, cost.
 
 use std::fmt;
 use std::ops::Range;

@@ -4,26 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Nonzero coefficients of the sparse secret under which the modulus is raised.
+/// Hamming weight of the ephemeral secret: the number of nonzero coefficients of the sparse ternary
+/// secret under which the modulus is raised.
 ///
-/// The more there are, the larger grow the integers that EvalMod removes, about as the square root: its polynomial and
-/// with it the modulus and the time. A heavier secret is the harder to find for every published attack; the bits that
-/// [`sparse_security`](crate::security::sparse_security) states are those of 32, a lower bound for the others.
+/// The integers that EvalMod removes grow about as the square root of the weight, and with them the
+/// degree of its polynomial, the modulus and the time. No published attack is faster on a heavier
+/// secret. The bits of [`sparse_security`](crate::security::sparse_security) were estimated for
+/// weight 32 and are a lower bound for heavier secrets.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub enum EphemeralWeight {
-    /// 32, for which the attacks were estimated.
+    /// Weight 32, for which the attacks were estimated.
     #[default]
     W32,
-    /// 48.
+    /// Weight 48.
     W48,
-    /// 64.
+    /// Weight 64.
     W64,
 }
 
 impl EphemeralWeight {
-    /// All that are offered, in ascending order.
+    /// All supported weights, in ascending order.
     pub const ALL: [Self; 3] = [Self::W32, Self::W48, Self::W64];
 
     /// The weight as a number.

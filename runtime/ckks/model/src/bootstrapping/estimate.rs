@@ -1,29 +1,30 @@
-//! The estimated distribution of an error, and the bits of precision that it leaves.
+//! Estimated distribution of an error over the slots, and the bits of precision that it leaves.
 //!
-//! Errors that a linear transform has mixed are normally distributed over the slots. A rounding that has
-//! not been mixed is r·s in each slot, with r the rounded away part and s the secret: the same s
-//! every time, and normally distributed over the slots itself. A normal distribution whose variance is
-//! distributed exponentially, as |s|² is, is a Laplace distribution: largest errors are larger and mean
-//! errors smaller than those of a normal distribution of the same variance.
+//! Errors that a linear transform has mixed are normally distributed over the slots. A rounding
+//! error r (a polynomial) that no transform has mixed contributes r·s to each slot, where s is the
+//! secret: the same factor for every rounding, itself normally distributed over the slots. A normal
+//! distribution whose variance is exponentially distributed, as |s|² is, is a Laplace distribution:
+//! its maxima are larger and its means smaller than those of a normal distribution of equal
+//! variance.
 
 use std::f64::consts::SQRT_2;
 
 use crate::square;
 
-/// The estimated distribution of the error of the real part (equally, of the imaginary part) of one
-/// slot. Values in \[−1, 1\] with an error of 2^-b have b bits of precision.
+/// Estimated distribution of the error of the real part (equally, of the imaginary part) of one
+/// slot, in units of the value. Values in \[−1, 1\] with an error of 2^-b have b bits of precision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorEstimate {
     pub(super) components: Vec<Component>,
-    /// Real and imaginary parts that hold data.
+    /// Number of real and imaginary parts of a ciphertext that hold data.
     pub(super) parts: usize,
 }
 
-/// One of a mixture of distributions: a constant plus a normal plus a Laplace distribution.
+/// One component of a mixture distribution: a constant plus a normal plus a Laplace variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Component {
     pub weight: f64,
-    /// Which of the values it is for.
+    /// Index of the sample value to which the component belongs.
     pub value: usize,
     pub mean: f64,
     /// Variance of the normal part.
@@ -33,13 +34,14 @@ pub(super) struct Component {
 }
 
 impl ErrorEstimate {
-    /// Mean of the squared error.
+    /// Mean of the squared error, in units of the squared value.
     pub fn mean_square(&self) -> f64 {
         self.components.iter().map(|c| c.weight * (square(c.mean) + c.normal + c.laplace)).sum()
     }
 
-    /// Mean square of the systematic part: the value alone causes it, and it adds up in proportion when
-    /// the same value is bootstrapped again. The rest is new each time.
+    /// Mean square of the systematic part of the error: a function of the value alone, which adds
+    /// up in amplitude when the same value is bootstrapped repeatedly. The remaining part is fresh
+    /// in each bootstrap.
     pub fn systematic(&self) -> f64 {
         let values = self.components.iter().map(|c| c.value).max().map_or(0, |last| last + 1);
         let mut moments = vec![(0.0, 0.0); values];
@@ -50,7 +52,7 @@ impl ErrorEstimate {
         moments.iter().filter(|m| m.0 > 0.0).map(|(weight, sum)| sum * sum / weight).sum()
     }
 
-    /// Negative log2 of the mean of the absolute error.
+    /// Mean precision in bits: −log2 of the mean absolute error.
     pub fn mean_bits(&self) -> f64 {
         /// Steps of the integral of P(|e| > t) over log2 t, per octave, and octaves around the standard
         /// deviation.
@@ -67,7 +69,7 @@ impl ErrorEstimate {
         -libm::log2(integral)
     }
 
-    /// Negative log2 of the expected largest absolute error of all slots.
+    /// Minimum precision in bits: −log2 of the expected largest absolute error over all slots.
     pub fn minimum_bits(&self) -> f64 {
         /// e^-γ: as many values are expected beyond the expected maximum of many (Gumbel).
         const BEYOND: f64 = 0.561_459_483_566_885;
@@ -81,17 +83,17 @@ impl ErrorEstimate {
         fewest
     }
 
-    /// The probability of an absolute error above t > 0.
+    /// Probability of an absolute error above t > 0.
     fn exceeding(&self, t: f64) -> f64 {
         self.components.iter().map(|c| c.weight * (c.above(t - c.mean) + c.above(t + c.mean))).sum()
     }
 }
 
 impl Component {
-    /// The probability that the normal and the Laplace part add up to more than t.
+    /// Probability that the sum of the normal and the Laplace part exceeds t.
     fn above(&self, t: f64) -> f64 {
-        /// Where the Laplace part is this much narrower, it does not show; and standard deviations
-        /// beyond which nothing is. They keep the exponentials finite.
+        /// Ratio of widths above which the Laplace part is negligible, and number of standard
+        /// deviations beyond which a tail is zero. They keep the exponentials finite.
         const NARROW: f64 = 8.0;
         const FAR: f64 = 40.0;
         let total = (self.normal + self.laplace).sqrt();

@@ -1,4 +1,4 @@
-//! Reduction modulo one by a polynomial: an exponential and its squares.
+//! EvalMod: reduction modulo one by a polynomial that approximates an exponential, then squared.
 //!
 //! x = I + ε with an integer |I| and a small ε becomes sin(2πx)/2π ≈ ε, the imaginary part of
 //! exp(2πix)/2π. A polynomial approximates exp(2πix/2^r), and r squarings do the rest. Scaled cosines
@@ -17,51 +17,57 @@ use serde::{Deserialize, Serialize};
 use crate::chebyshev::{ChebyshevPlan, PolynomialBasis, power_depth};
 use crate::square;
 
-/// One over the share of the second harmonic that is subtracted: y·(4/3 − y/6).
+/// Reciprocal of the coefficient of the second harmonic in y·(4/3 − y/6), y = exp(2πix).
 pub const SECOND_HARMONIC: f64 = 6.0;
 
-/// An approximation of x mod 1 near the integers of an interval.
+/// Approximation of x mod 1 near the integers of \[−K, K\]: the imaginary part of exp(2πix)/2π, from a
+/// polynomial for exp(2πix/2^r) that is squared r times (after Han and Ki, "Better Bootstrapping for
+/// Approximate Homomorphic Encryption", CT-RSA 2020, §3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EvalMod {
-    /// Half-width K of the interval; the polynomial takes i·x/K.
+    /// Half-width K of the interval; the input of the polynomial is i·x/K.
     pub bound: f64,
-    /// Degree of the polynomial.
+    /// Degree of the polynomial in the Chebyshev basis.
     pub degree: usize,
-    /// Squarings after it.
+    /// Number r of squarings after the polynomial.
     pub squarings: u32,
-    /// 1 for the sine, 2 for the sine and its second harmonic.
+    /// Number of harmonics: 1 for the sine, 2 for the sine and its second harmonic.
     pub harmonics: u32,
 }
 
 impl EvalMod {
-    /// Levels consumed.
+    /// Number of levels consumed.
     pub fn depth(&self) -> usize {
         power_depth(self.degree as u32 + 1) as usize + (self.squarings + self.harmonics) as usize
             - 1
     }
 
-    /// Largest error for messages up to 1/ratio, relative to 1/ratio, that an exact exponential leaves.
+    /// Largest error of the sine for messages of magnitude up to 1/`ratio`, relative to 1/`ratio`,
+    /// if the exponential were exact.
     pub fn distortion(&self, ratio: f64) -> f64 {
         let theta = 2.0 * PI / ratio;
         if self.harmonics == 1 { square(theta) / 6.0 } else { square(square(theta)) / 30.0 }
     }
 
-    /// The polynomial for exp(2πix/2^r) as a plan for the input i·x/K.
+    /// Evaluation plan of the polynomial for exp(2πix/2^r), with input i·x/K.
     ///
     /// # Panics
-    /// If the degree is not one that checked plans have.
+    /// If the degree is zero or above [`MAX_DEGREE`](crate::chebyshev::MAX_DEGREE); a checked plan
+    /// has no such degree.
     pub fn exponential(&self) -> ChebyshevPlan {
         ChebyshevPlan::in_basis(PolynomialBasis::Imaginary, &self.coefficients())
             .expect("checked plans have polynomials of supported degrees")
     }
 
-    /// What comes out for sin 2πx, with or without the second harmonic, given the value of the polynomial.
+    /// Approximation of sin 2πx, with or without the second harmonic, given the polynomial's value
+    /// at x.
     pub(super) fn sine(&self, polynomial: Complex64) -> f64 {
         let y = (0..self.squarings).fold(polynomial, |y, _| y * y);
         if self.harmonics == 1 { y.im } else { (y * (4.0 / 3.0 - y / SECOND_HARMONIC)).im }
     }
 
-    /// The largest error of the sine at the integers of the interval, where it should be zero.
+    /// Largest absolute error of the sine at the integers of the interval, where the exact value is
+    /// zero.
     pub(super) fn largest_error(&self) -> f64 {
         let coefficients = self.coefficients();
         let value = |x: f64| {
@@ -76,7 +82,7 @@ impl EvalMod {
         (-largest..=largest).map(|integer| value(integer as f64).abs()).fold(0.0, f64::max)
     }
 
-    /// Coefficients of the polynomial in the imaginary basis: the interpolation of
+    /// Coefficients of the polynomial in [`PolynomialBasis::Imaginary`]: the interpolation of
     /// exp(iωu) = Σ (2 − δ_0k)·J_k(ω)·i^k·T_k(u) at the Chebyshev nodes.
     pub fn coefficients(&self) -> Vec<f64> {
         let nodes = self.degree + 1;

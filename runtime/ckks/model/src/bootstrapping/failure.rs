@@ -1,4 +1,5 @@
-//! How likely a raised coefficient leaves the interval of EvalMod.
+//! Failure probability of bootstrapping: that a raised coefficient lies outside the interval of
+//! EvalMod.
 //!
 //! Under a ternary secret of weight h, a raised coefficient is x = (c0 + Σ ±c1_i)/q0 with h terms
 //! uniform modulo q0 and c0 determined by the message: x = ε + I, where ε is the message and I the
@@ -7,13 +8,12 @@
 
 use super::{BootstrappingPlan, EphemeralWeight};
 
-/// Raised messages are taken to stay within this many times 1/ratio: values of \[−1, 1\] with an
-/// error of up to a quarter.
+/// Bound on raised messages in units of 1/ratio: values of \[−1, 1\] with an error of up to 1/4.
 const EXCESS: f64 = 1.25;
 
 impl BootstrappingPlan {
-    /// log2 of the probability (at most) that some coefficient of a raised ciphertext lies outside the
-    /// interval of EvalMod, so that bootstrapping returns a wrong value.
+    /// Upper bound on log2 of the probability that some coefficient of a raised ciphertext lies
+    /// outside the interval of EvalMod, so that one bootstrap returns a wrong value.
     pub fn log2_failure(&self) -> f64 {
         let evaluated = self.eval_mods() * self.slots();
         let (weight, bound) = (self.ephemeral_weight(), self.eval_mod().bound);
@@ -21,8 +21,12 @@ impl BootstrappingPlan {
     }
 }
 
-/// The smallest bound K of EvalMod with which none of `evaluated` coefficients exceeds it, up to a
-/// probability of 2^`log2_failure`.
+/// The smallest half-width K of EvalMod such that, with probability at least 1 − 2^`log2_failure`,
+/// none of `evaluated` raised coefficients exceeds it in magnitude. `ratio` is q0 over the scale at
+/// which the modulus is raised.
+///
+/// # Panics
+/// If `ratio` is not a finite number above zero, or `log2_failure` is not a number.
 pub fn smallest_bound(
     weight: EphemeralWeight,
     evaluated: usize,
@@ -37,7 +41,7 @@ pub fn smallest_bound(
     bounds.find(suffices).expect("no sum of h uniforms exceeds h/2")
 }
 
-/// The probability of I = `integer` when the message is zero.
+/// Probability that the integer part I of a raised coefficient is `integer`, for message zero.
 pub fn probability(weight: EphemeralWeight, integer: i64) -> f64 {
     let tail = |from: f64| libm::exp2(log2_tail(weight.get(), from));
     match integer.unsigned_abs() as f64 {
@@ -46,12 +50,14 @@ pub fn probability(weight: EphemeralWeight, integer: i64) -> f64 {
     }
 }
 
-/// Variance of I plus a uniform on (−1/2, 1/2], close to that of I: h + 1 uniforms.
+/// Variance of I plus an independent uniform on (−1/2, 1/2]: that of a sum of h + 1 uniforms, close
+/// to the variance of I.
 pub fn variance(weight: EphemeralWeight) -> f64 {
     (weight.get() + 1) as f64 / 12.0
 }
 
-/// log2 of the probability (at most) of |x| > bound, x = I + ε with |ε| ≤ deviation.
+/// Upper bound on log2 of the probability that |x| > `bound`, where x = I + ε with |ε| ≤
+/// `deviation`.
 fn log2_exceeding(weight: EphemeralWeight, bound: f64, deviation: f64) -> f64 {
     // The small number keeps I + deviation = bound inside, whatever the rounding.
     let inside = (bound - deviation + 1e-9).floor();
@@ -59,7 +65,8 @@ fn log2_exceeding(weight: EphemeralWeight, bound: f64, deviation: f64) -> f64 {
     if from <= 0.0 { 0.0 } else { (1.0 + log2_tail(weight.get(), from)).min(0.0) }
 }
 
-/// log2 of the probability that a sum of `count` uniforms on (−1/2, 1/2] is above `from` ≥ 0.
+/// log2 of the probability that a sum of `count` independent uniforms on (−1/2, 1/2] exceeds `from`
+/// ≥ 0.
 ///
 /// With t = count/2 − from that is Σ_j B(t − j), where B is the B-spline of degree `count` on 0, 1, …, found by the
 /// recursion of Cox and de Boor ("On calculating with B-splines", Journal of Approximation Theory 6, 1972). Its terms are

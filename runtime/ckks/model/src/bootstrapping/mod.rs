@@ -1,4 +1,4 @@
-//! Bootstrapping as a plan: what parameters, engine and estimates must agree on.
+//! Bootstrapping plans: the data on which parameters, execution and estimates agree.
 //!
 //! A ciphertext that has used up its levels is raised to a larger modulus, where it encrypts
 //! m + q0·I for a small integer polynomial I, and I is removed by evaluating x mod 1:
@@ -51,13 +51,14 @@ pub use eval_mod::{EvalMod, SECOND_HARMONIC};
 pub use planner::{BootstrappingRequest, LOG2_FAILURE, PlanningError};
 pub use stage::Stage;
 
-/// Fewest slots that are bootstrapped.
+/// Fewest slots of a ciphertext that can be bootstrapped.
 pub const LEAST_SLOTS: usize = 4;
 
-/// Most butterflies that are merged in one stage: their diagonals, twice 2^radix of them, are all held at once.
+/// Most butterflies merged into one stage. A stage of radix r has about 2·2^r diagonals, all in
+/// memory at once while the transform is prepared.
 pub const LARGEST_RADIX: u32 = 8;
 
-/// What the slots hold.
+/// Type of the numbers in the slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SlotData {
     /// Real numbers.
@@ -66,7 +67,7 @@ pub enum SlotData {
     Complex,
 }
 
-/// The order of the steps.
+/// Order of the steps of a bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Order {
     /// SlotsToCoeffs on the lowest levels, before raising.
@@ -75,22 +76,23 @@ pub enum Order {
     Conventional,
 }
 
-/// An unchecked plan.
+/// Specification of a bootstrapping plan, unchecked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BootstrappingSpec {
     /// The parameters; their chain is laid out as the [module](self) says.
     pub parameters: Parameters,
     /// Slots of the ciphertexts, a power of two from 4 to N/2.
     pub slots: usize,
-    /// What they hold.
+    /// Type of the numbers in the slots.
     pub data: SlotData,
     /// The order of the steps.
     pub order: Order,
-    /// Number of application primes.
+    /// Number of application primes: the most levels that a bootstrap can restore.
     pub levels: usize,
-    /// log2 of the scale at which ciphertexts come, for values in \[−1, 1\].
+    /// log2 of the scale of input ciphertexts, for values in \[−1, 1\].
     pub log_input_scale: f64,
-    /// log2 of the scale at which they go. Rounding in EvalMod counts in proportion to it.
+    /// log2 of the scale of output ciphertexts. The error from rounding in EvalMod is inversely
+    /// proportional to this scale.
     pub log_output_scale: f64,
     /// Hamming weight of the ephemeral secret.
     pub ephemeral_weight: EphemeralWeight,
@@ -100,18 +102,19 @@ pub struct BootstrappingSpec {
     pub slots_to_coeffs: Vec<u32>,
     /// Butterflies merged in each stage of CoeffsToSlots, in the order of application.
     pub coeffs_to_slots: Vec<u32>,
-    /// Reduction modulo one.
+    /// The approximation of x mod 1.
     pub eval_mod: EvalMod,
-    /// log2 of the scale of its input, in units of x/K. Rounding there counts K·ratio times.
+    /// log2 of the scale of EvalMod's input x/K. The error from rounding there is multiplied by
+    /// K·ratio.
     pub log_eval_mod_scale: f64,
 }
 
-/// A checked plan.
+/// A bootstrapping plan that has been checked against its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "BootstrappingSpec", into = "BootstrappingSpec")]
 pub struct BootstrappingPlan(BootstrappingSpec);
 
-/// Why a plan was refused.
+/// Reasons for refusing a [`BootstrappingSpec`].
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum BootstrappingError {
     /// The slot count is not a power of two from 4 to N/2.
@@ -122,27 +125,28 @@ pub enum BootstrappingError {
         /// N/2.
         highest: usize,
     },
-    /// The stages do not make up the transform of the slot count, or are too large.
+    /// The radices of the stages do not add up to log2 of the transform's slots, or one is too
+    /// large.
     #[error(
         "{name} stages of {radices:?} butterflies, of at most {LARGEST_RADIX}, do not make up a transform of 2^{log_slots}"
     )]
     Stages {
-        /// Which transform.
+        /// Name of the transform.
         name: &'static str,
-        /// What was given.
+        /// Radices given.
         radices: Vec<u32>,
-        /// What their sum should be.
+        /// log2 of the transform's slots, the required sum of the radices.
         log_slots: u32,
     },
-    /// The chain has another length than the parts of the plan need.
+    /// The chain is not as long as the parts of the plan require.
     #[error("the chain has {actual} primes, the plan needs {needed}")]
     Chain {
-        /// 1 + SlotsToCoeffs + application + EvalMod + CoeffsToSlots.
+        /// Required length: 1 + SlotsToCoeffs + application + EvalMod + CoeffsToSlots.
         needed: usize,
         /// Length of the chain.
         actual: usize,
     },
-    /// The keys of the ephemeral secret have too large a modulus for the claimed security.
+    /// The modulus q0·p of the ephemeral secret's keys is too large for the claimed security.
     #[error(
         "the ephemeral secret has keys of {log_modulus:.1} bits, above the {limit} bits that N = 2^{log_n} carries at {security} security"
     )]
@@ -151,7 +155,7 @@ pub enum BootstrappingError {
         log_n: u32,
         /// log2(q0·p).
         log_modulus: f64,
-        /// Largest log2 that the table of sparse secrets allows, 0 if none.
+        /// Largest log2(q0·p) in the table of sparse secrets; 0 if the table has no entry.
         limit: f64,
         /// The security claimed.
         security: SecurityLevel,
@@ -159,24 +163,25 @@ pub enum BootstrappingError {
     /// A number is outside its domain.
     #[error("{name} is {value}, outside {domain}")]
     Number {
-        /// Which number.
+        /// Name of the number.
         name: &'static str,
         /// Its value.
         value: f64,
-        /// Where it must be.
+        /// Its domain, as text.
         domain: &'static str,
     },
 }
 
-/// A step that is a linear transform: the stage, the index of the prime it consumes, and the scales
-/// of its input and output.
+/// One linear-transform step of a plan: the stage, the level at which it runs (and whose prime it
+/// consumes), and the scales of its input and output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StageStep {
-    /// The diagonals.
+    /// The stage, which determines the diagonals.
     pub stage: Stage,
-    /// The diagonals repeat with this period: that of the stage, or all slots if it folds.
+    /// Period with which the diagonals repeat: that of the stage, or the slot count of the
+    /// ciphertext if the stage folds.
     pub period: usize,
-    /// The level of its input.
+    /// Level of the input.
     pub level: usize,
     /// Scale of the input.
     pub input_scale: f64,
@@ -185,10 +190,11 @@ pub struct StageStep {
 }
 
 impl BootstrappingPlan {
-    /// Checks and takes a specification.
+    /// Checks a specification.
     ///
     /// # Errors
-    /// [`BootstrappingError`].
+    /// [`BootstrappingError`] with the first violated condition: slot count, stages, length of the
+    /// chain, security of the ephemeral secret's keys, domains of the numbers.
     pub fn new(spec: BootstrappingSpec) -> Result<Self, BootstrappingError> {
         let highest = spec.parameters.max_slots();
         let slots = spec.slots;
@@ -236,17 +242,17 @@ impl BootstrappingPlan {
         Ok(plan)
     }
 
-    /// The parameters.
+    /// The CKKS parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.0.parameters
     }
 
-    /// Slots of the ciphertexts.
+    /// Number of slots of the ciphertexts.
     pub fn slots(&self) -> usize {
         self.0.slots
     }
 
-    /// What the slots hold.
+    /// Type of the numbers in the slots.
     pub fn data(&self) -> SlotData {
         self.0.data
     }
@@ -261,53 +267,56 @@ impl BootstrappingPlan {
         self.0.ephemeral_weight
     }
 
-    /// Slots of the transforms.
+    /// Number of slots of the homomorphic transforms: half the slots of the ciphertexts if the plan
+    /// folds.
     pub fn transform_slots(&self) -> usize {
         transform_slots(self.0.slots, self.0.data, self.0.order)
     }
 
-    /// By what the values are multiplied in SlotsToCoeffs: a number and its conjugate add up to twice the real
-    /// part.
+    /// Constant factor of the SlotsToCoeffs matrices: 1/2 where the sum of a number and its
+    /// conjugate, twice the real part, follows.
     pub fn slots_to_coeffs_constant(&self) -> f64 {
         if self.folds() { 0.5 } else { 1.0 }
     }
 
-    /// Whether the halves of the slots are real and imaginary parts in the transforms.
+    /// Returns whether the halves of the slots are the real and imaginary parts of half as many
+    /// numbers within the transforms.
     pub fn folds(&self) -> bool {
         self.transform_slots() < self.slots()
     }
 
-    /// How often EvalMod runs: once for real parts and once for imaginary parts, or once for both in one.
+    /// Number of EvalMods in a bootstrap: two (real parts, imaginary parts) for complex data, one
+    /// for real data.
     pub fn eval_mods(&self) -> usize {
         if self.folds() { 1 } else { 2 }
     }
 
-    /// Most application levels that bootstrapping can restore.
+    /// Most application levels that a bootstrap can restore.
     pub fn levels(&self) -> usize {
         self.0.levels
     }
 
-    /// Reduction modulo one.
+    /// The approximation of x mod 1.
     pub fn eval_mod(&self) -> &EvalMod {
         &self.0.eval_mod
     }
 
-    /// The scale at which ciphertexts come.
+    /// Scale of input ciphertexts.
     pub fn input_scale(&self) -> f64 {
         libm::exp2(self.0.log_input_scale)
     }
 
-    /// The scale at which they go.
+    /// Scale of output ciphertexts.
     pub fn output_scale(&self) -> f64 {
         libm::exp2(self.0.log_output_scale)
     }
 
-    /// q0 over the scale at which the modulus is raised.
+    /// Ratio of q0 to the scale at which the modulus is raised.
     pub fn ratio(&self) -> f64 {
         libm::exp2(self.0.log_ratio)
     }
 
-    /// The level at which ciphertexts are bootstrapped; what they have above is given away.
+    /// Level of the input of a bootstrap; a ciphertext's higher levels are dropped.
     pub fn input_level(&self) -> usize {
         match self.0.order {
             Order::SlotsToCoeffsFirst => self.0.slots_to_coeffs.len(),
@@ -315,29 +324,31 @@ impl BootstrappingPlan {
         }
     }
 
-    /// The level of the result of bootstrapping to a number of application levels.
+    /// Level of the output of a bootstrap to `target` application levels.
     pub fn output_level(&self, target: usize) -> usize {
         self.input_level() + target
     }
 
-    /// The level at which EvalMod begins; it ends so many primes below.
+    /// Level of EvalMod's input; its output is [`EvalMod::depth`] primes lower.
     pub fn eval_mod_level(&self) -> usize {
         self.0.parameters.max_level() - self.0.coeffs_to_slots.len()
     }
 
-    /// The primes left out when bootstrapping to a target: application primes above it.
+    /// Chain indices of the primes left out of a bootstrap to `target` application levels: the
+    /// application primes above the target.
     pub fn omitted(&self, target: usize) -> Range<usize> {
         self.output_level(target) + 1..self.output_level(self.0.levels) + 1
     }
 
-    /// The scale of EvalMod's input.
+    /// Scale of EvalMod's input x/K.
     pub fn eval_mod_scale(&self) -> f64 {
         libm::exp2(self.0.log_eval_mod_scale)
     }
 
-    /// The scales after the polynomial of EvalMod and after each product that follows: such that with the
-    /// last one, twice the imaginary part of exp(2πix) is the message at the output scale, given q0 over
-    /// the scale at which the modulus was raised ([`BootstrappingPlan::ratio`], or nearly).
+    /// Scales after the polynomial of EvalMod and after each product that follows it. With the last
+    /// one, twice the imaginary part of exp(2πix) is the message at the output scale, where `ratio`
+    /// is q0 over the scale at which the modulus was raised ([`BootstrappingPlan::ratio`], or close
+    /// to it).
     pub fn eval_mod_scales(&self, ratio: f64) -> Vec<f64> {
         let EvalMod { squarings, harmonics, .. } = self.0.eval_mod;
         let products = (squarings + harmonics - 1) as usize;
@@ -377,7 +388,7 @@ impl BootstrappingPlan {
         stages.into_iter().enumerate().map(step).collect()
     }
 
-    /// The steps of CoeffsToSlots, in the order of application. Scales are per unit of x, which is
+    /// The steps of CoeffsToSlots, in the order of application. Scales refer to x, which is one at
     /// q0 in the raised ciphertext.
     pub fn coeffs_to_slots(&self) -> Vec<StageStep> {
         let ascending: Vec<u32> = self.0.coeffs_to_slots.iter().rev().copied().collect();
@@ -398,7 +409,7 @@ impl BootstrappingPlan {
     }
 }
 
-/// Slots of the transforms for data in some slots.
+/// Slot count of the transforms for data in `slots` slots.
 fn transform_slots(slots: usize, data: SlotData, order: Order) -> usize {
     match (data, order) {
         (SlotData::Real, Order::SlotsToCoeffsFirst) => slots / 2,

@@ -1,4 +1,4 @@
-//! How precise bootstrapping is: an analytic estimate, built on [`NoiseModel`].
+//! Precision of bootstrapping: an analytic estimate, built on [`NoiseModel`].
 //!
 //! Errors are followed through the steps in the unit that each step works on:
 //!
@@ -28,22 +28,25 @@ use crate::op_counts::Hoisting;
 use crate::security::ERROR_STD;
 use crate::square;
 
-/// Values at which errors of real data are estimated: above zero, where they are those below with
-/// the other sign.
+/// Number of sample values at which errors of real data are estimated. All are positive: the error
+/// at −v is that at v with the opposite sign.
 const VALUES: usize = 16;
 
-/// Integers that are less likely than this in a slot are left out.
+/// Probability per slot below which an integer I is neglected.
 const NEGLIGIBLE: f64 = 1e-10;
 
 impl BootstrappingPlan {
-    /// Estimates the error that bootstrapping adds to values whose parts have a mean square (1/3 if they
-    /// fill \[−1, 1\]). With SlotsToCoeffs first, parts are uniform on an interval around zero; in the
-    /// conventional order, what is lost to the sine is bounded for any data of this mean square.
+    /// Estimated error of one bootstrap. `mean_square` is that of the real parts (and imaginary
+    /// parts) of the values: 1/3 for values uniform on \[−1, 1\].
+    ///
+    /// With SlotsToCoeffs first, the parts are taken as uniform on an interval around zero. In the
+    /// conventional order, the error of the sine is bounded for any data of this mean square.
     pub fn error(&self, mean_square: f64) -> ErrorEstimate {
         self.error_with(&self.eval_mod().exponential(), mean_square)
     }
 
-    /// [`BootstrappingPlan::error`], given the plan of EvalMod's polynomial, which takes long to make.
+    /// [`BootstrappingPlan::error`], given the evaluation plan of EvalMod's polynomial, which is
+    /// slow to compute.
     pub(super) fn error_with(&self, polynomial: &ChebyshevPlan, mean_square: f64) -> ErrorEstimate {
         let eval_mod = EvalModNoise::new(self, polynomial);
         let noise = NoiseModel::new(self.parameters(), self.slots());
@@ -98,7 +101,7 @@ impl BootstrappingPlan {
         }
     }
 
-    /// Variance of a coefficient's error before the modulus is raised.
+    /// Error variance of a coefficient before the modulus is raised, in units of the value.
     fn message_variance(&self, mean_square: f64) -> f64 {
         let q0 = self.parameters().moduli()[0] as f64;
         let slots = self.transform_slots();
@@ -122,7 +125,7 @@ impl BootstrappingPlan {
         before + (self.encapsulation_key_variance() + rounding) * square(self.ratio() / q0)
     }
 
-    /// The integers that EvalMod removes, with their probabilities.
+    /// The integers I that EvalMod removes, with their probabilities, without the negligible ones.
     fn integers(&self) -> impl Iterator<Item = (i64, f64)> {
         let (weight, largest) = (self.ephemeral_weight(), self.eval_mod().bound as i64);
         let with_probability = move |integer| (integer, failure::probability(weight, integer));
@@ -130,7 +133,7 @@ impl BootstrappingPlan {
         (-largest..=largest).map(with_probability).filter(counts)
     }
 
-    /// Coefficient variance of a switch to or from the ephemeral secret, without its rounding.
+    /// Coefficient variance of a key switch to or from the ephemeral secret, without its rounding.
     fn encapsulation_key_variance(&self) -> f64 {
         let parameters = self.parameters();
         let p = parameters.special()[parameters.encapsulation_prime()];
@@ -138,7 +141,7 @@ impl BootstrappingPlan {
         parameters.degree() as f64 * square(ERROR_STD) * square(ratio) / 12.0
     }
 
-    /// Errors of x between CoeffsToSlots and EvalMod.
+    /// Error variances of x between CoeffsToSlots and EvalMod.
     fn raised_errors(&self) -> RaisedErrors {
         let parameters = self.parameters();
         let q0 = parameters.moduli()[0] as f64;
@@ -170,7 +173,8 @@ impl BootstrappingPlan {
         steps.iter().fold(input, |signal, step| self.stage_noise(signal, step, entry))
     }
 
-    /// The output of a stage with entries of the given modulus.
+    /// Mean square and error variance of the output of a stage whose entries have the modulus
+    /// `entry`.
     fn stage_noise(&self, input: Signal, step: &StageStep, entry: f64) -> Signal {
         let StageStep { stage, period, level, input_scale, output_scale } = *step;
         let noise =
@@ -201,7 +205,7 @@ impl BootstrappingPlan {
     }
 }
 
-/// Variances of errors that later stages have mixed, and of the last rounding.
+/// Variances of the errors that later stages have mixed, and of the last rounding.
 struct RaisedErrors {
     normal: f64,
     laplace: f64,
@@ -213,12 +217,12 @@ impl RaisedErrors {
     }
 }
 
-/// Estimates for EvalMod.
+/// Error estimates within EvalMod.
 struct EvalModNoise<'a> {
     plan: &'a BootstrappingPlan,
     noise: NoiseModel<'a>,
     polynomial: &'a ChebyshevPlan,
-    /// Scale of the polynomial's value, then of each product's.
+    /// Scale of the polynomial's value, then of each product that follows.
     scales: Vec<f64>,
 }
 
@@ -228,7 +232,7 @@ impl<'a> EvalModNoise<'a> {
         Self { plan, noise, polynomial, scales: plan.eval_mod_scales(plan.ratio()) }
     }
 
-    /// Variance of the error of Im y that conjugation and EvalMod cause.
+    /// Variance of the error of Im y caused by the conjugation and by EvalMod.
     fn variance(&self, integer: i64) -> f64 {
         let EvalMod { bound, squarings, .. } = *self.plan.eval_mod();
         let (level, scale) = (self.plan.eval_mod_level(), self.plan.eval_mod_scale());
@@ -251,7 +255,7 @@ impl<'a> EvalModNoise<'a> {
         polynomial * amplification(0) + products.sum::<f64>()
     }
 
-    /// The error of a value without noise: that of the polynomial, and of the sine.
+    /// Systematic error of a value: that of the polynomial and that of the sine.
     fn bias(&self, integer: i64, value: f64) -> f64 {
         let (eval_mod, ratio) = (self.plan.eval_mod(), self.plan.ratio());
         let x = integer as f64 + value / ratio;

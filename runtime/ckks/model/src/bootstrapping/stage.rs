@@ -1,24 +1,25 @@
-//! The factors of the homomorphic discrete Fourier transform: which diagonals each has.
+//! Stages: the factors of the homomorphic discrete Fourier transform, by the offsets of their
+//! diagonals.
 //!
 //! The map from coefficients to slots is, up to a bit reversal, a product of log2 n butterfly
 //! matrices of spans 2, 4, …, n; that of span 2h has the generalised diagonals 0, h and −h. Merging
 //! those of neighbouring spans trades levels for diagonals (Chen, Chillotti and Song, "Improved
 //! Bootstrapping for Approximate Homomorphic Encryption", Eurocrypt 2019, §3).
 
-/// The product of the butterflies of spans 2^(first + 1) to 2^(first + radix).
+/// One stage: the product of the butterfly matrices of spans 2^(first + 1) to 2^(first + radix).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
     /// log2 of the number of slots of the transform.
     pub log_slots: u32,
     /// log2 of the shortest distance of two slots that the stage combines.
     pub first: u32,
-    /// Number of butterflies merged.
+    /// log2 of the radix: the number of butterflies merged.
     pub radix: u32,
 }
 
 impl Stage {
-    /// The stages of a transform with these radices, spans ascending: the order of SlotsToCoeffs.
-    /// CoeffsToSlots undoes them in the opposite order.
+    /// The stages of a transform with the given radices in ascending order of spans, the order of
+    /// SlotsToCoeffs. CoeffsToSlots applies the inverses in the opposite order.
     pub fn ascending(log_slots: u32, radices: &[u32]) -> Vec<Self> {
         let first = |i: usize| radices[..i].iter().sum();
         radices
@@ -28,18 +29,19 @@ impl Stage {
             .collect()
     }
 
-    /// The diagonals repeat with this period, a divisor of the slot count.
+    /// Period with which the diagonals repeat, in slots; a divisor of the slot count.
     pub fn period(&self) -> usize {
         1 << (self.first + self.radix)
     }
 
-    /// Whether it has the longest span, n, so that offsets ±h coincide modulo n.
+    /// Returns whether the stage has the longest span n, so that the offsets h and −h coincide
+    /// modulo n.
     pub fn wraps(&self) -> bool {
         self.first + self.radix == self.log_slots
     }
 
-    /// The offsets of the generalised diagonals, as (giant, baby) with giant + baby the offset, for
-    /// a number of baby steps, zero among them. Giant steps are as few as possible.
+    /// The offsets of the generalised diagonals as pairs (giant step, baby step) whose sum is the
+    /// offset, for a given number of baby steps, zero included, and the fewest giant steps.
     pub fn terms(&self, baby_steps: usize) -> impl Iterator<Item = (i64, i64)> {
         let (radix, step, baby_steps) = (1i64 << self.radix, 1i64 << self.first, baby_steps as i64);
         let lowest = if self.wraps() { 0 } else { 1 - radix };
@@ -51,23 +53,24 @@ impl Stage {
         })
     }
 
-    /// The share of a diagonal's entries that are not zero; each row has 2^radix of them in all.
+    /// Fraction of nonzero entries of the diagonal at `offset`; each row of the matrix has 2^radix
+    /// nonzero entries in all.
     pub fn density(&self, offset: i64) -> f64 {
         let distance = (offset.unsigned_abs() >> self.first) as f64;
         if self.wraps() { 1.0 } else { 1.0 - distance / f64::from(1u32 << self.radix) }
     }
 
-    /// Number of diagonals.
+    /// Number of generalised diagonals.
     pub fn diagonals(&self) -> usize {
         if self.wraps() { 1 << self.radix } else { (2 << self.radix) - 1 }
     }
 
-    /// The number of baby steps. A giant step takes a little over twice as long as one of them, which are
-    /// hoisted.
+    /// Number of baby steps of least time, zero included. A giant step is taken to cost twice a
+    /// baby step, because baby steps share their decomposition (hoisting).
     pub fn baby_steps(&self) -> usize {
         let time = |&baby_steps: &usize| baby_steps + 2 * self.diagonals().div_ceil(baby_steps);
         // The fewest, as each has a key of its own.
-        (1..=self.diagonals()).min_by_key(time).expect("a stage has diagonals")
+        (1..=self.diagonals()).min_by_key(time).expect("stages have at least one diagonal")
     }
 }
 

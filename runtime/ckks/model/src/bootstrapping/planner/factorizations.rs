@@ -1,4 +1,5 @@
-//! Which stages and digits a plan may have, what modulus they need and what they cost.
+//! Candidate factorizations of a plan: stages of the transforms and digits of key switching, with
+//! the modulus and the time that each takes.
 
 use std::ops::RangeInclusive;
 
@@ -16,38 +17,41 @@ use crate::primes::primes_near;
 use crate::security::ERROR_STD;
 use crate::{Parameters, SecurityLevel, UnitCosts, square};
 
-/// Stages of a transform.
+/// Numbers of stages tried for each transform.
 const STAGES: RangeInclusive<usize> = 1..=4;
 
-/// Special primes, at most.
+/// Most special primes of a candidate.
 const MOST_SPECIAL: usize = 12;
 
-/// Chain primes, at most.
+/// Most chain primes of a candidate.
 const MOST_CHAIN: usize = 1 + MOST_LEVELS + 2 * *STAGES.end() + MOST_EVAL_MOD_LEVELS as usize;
 
-/// What costs.
+/// Radices of the stages and size of the digits: what the cost of a plan depends on, given prime
+/// sizes.
 #[derive(Debug, Clone)]
 pub(super) struct StageFactorization {
     pub(super) slots_to_coeffs: Vec<u32>,
     pub(super) coeffs_to_slots: Vec<u32>,
-    /// Chain primes in a digit.
+    /// Number of chain primes in a digit.
     pub(super) digit: usize,
 }
 
-/// PrimeSizes with a structure.
+/// Prime sizes with a factorization, the resulting log2(QP) and the estimated seconds on one
+/// thread.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) sizes: PrimeSizes,
     pub(super) factorization: StageFactorization,
-    /// PrimeSizes of the special primes.
+    /// Sizes of the special primes, in bits.
     pub(super) special: Vec<f64>,
     pub(super) log_qp: f64,
     pub(super) seconds: f64,
 }
 
 impl BootstrappingRequest {
-    /// PrimeSizes of the special primes: together a little larger than the largest digit, so that key
-    /// switching adds little to rounding; as few as possible; one that serves encapsulation.
+    /// Sizes of the special primes in bits: as few primes as possible, together slightly larger
+    /// than the largest digit, so that key switching adds little to the error of rounding, and one
+    /// of them suitable for encapsulation.
     pub(super) fn special(&self, chain: &[f64], digit: usize) -> Option<Vec<f64>> {
         let q0 = chain[0];
         let largest = chain.chunks(digit).map(|digit| digit.iter().sum()).fold(0.0, f64::max);
@@ -66,7 +70,8 @@ impl BootstrappingRequest {
         })
     }
 
-    /// All structures for the sizes; those too large for the ring without their cost.
+    /// All candidates for the given prime sizes; the cost of those whose modulus is too large for
+    /// the ring is not computed.
     pub(super) fn candidates(
         &self,
         sizes: PrimeSizes,
@@ -78,7 +83,9 @@ impl BootstrappingRequest {
         let stages = || STAGES.filter(|&parts| splits(log_slots, parts).next().is_some());
         let mut candidates = Vec::new();
         for (forth, back) in stages().flat_map(|forth| stages().map(move |back| (forth, back))) {
-            let any = |parts| splits(log_slots, parts).next().expect("there is one");
+            let any = |parts| {
+                splits(log_slots, parts).next().expect("a split into this many stages exists")
+            };
             let mut factorization = StageFactorization {
                 slots_to_coeffs: any(forth),
                 coeffs_to_slots: any(back),
@@ -109,7 +116,7 @@ impl BootstrappingRequest {
         Ok(candidates)
     }
 
-    /// The radices that cost least in the given structure, and what the plan then costs.
+    /// The radices of least cost for the given numbers of stages and size of digits, and that cost.
     fn choose_radices(
         &self,
         candidate: &mut Candidate,
@@ -152,7 +159,7 @@ impl BootstrappingRequest {
     }
 }
 
-/// Primes for plans whose cost alone matters, found once.
+/// Primes for plans of which only the cost is needed, searched once.
 struct Pool {
     log_n: u32,
     chain: Vec<u64>,
@@ -182,7 +189,7 @@ impl Pool {
     }
 }
 
-/// All ways to merge butterflies into so many stages of nearly equal radix.
+/// All ways to merge log2 n butterflies into `parts` stages of nearly equal radix.
 pub(super) fn splits(log_slots: u32, parts: usize) -> impl Iterator<Item = Vec<u32>> {
     const UNEVEN: u32 = 2;
     fn extend(rest: u32, parts: usize, radices: &mut Vec<u32>, found: &mut Vec<Vec<u32>>) {

@@ -1,10 +1,11 @@
-//! Finds the cheapest plan that is precise, secure and reliable enough.
+//! Planner: finds the cheapest bootstrapping plan that meets requirements of precision, security
+//! and failure probability.
 //!
-//! The two halves of the question hardly depend on each other. *PrimeSizes* of primes, ratio and polynomial
-//! follow from the precision wanted: each is made as small as it may be when everything else is
-//! generous. *Structures*, how many stages the transforms have and how keys are cut into digits,
-//! decide what a plan costs; those whose modulus fits the ring are tried in the order of cost, and the
-//! first that keeps what it must is taken.
+//! The search has two nearly independent parts. *Prime sizes*, message ratio and polynomial follow
+//! from the precision wanted: each is made as small as the precision allows while all others are
+//! generous. *Factorizations* (the numbers of stages of the transforms and of digits of key
+//! switching) determine the cost; those whose modulus fits the ring are tried in ascending order of
+//! cost, and the first that meets all requirements is returned.
 //!
 //! SlotsToCoeffs always comes first: the conventional order spreads the error of a coefficient over all
 //! slots, and its SlotsToCoeffs works on more limbs.
@@ -26,58 +27,60 @@ use crate::{Parameters, SecurityLevel};
 use factorizations::{Candidate, StageFactorization};
 use prime_sizes::{PrimeSizes, STEP};
 
-/// The order of the steps of all plans that are found.
+/// Order of the steps of every plan that is searched.
 const ORDER: Order = Order::SlotsToCoeffsFirst;
 
-/// A usual bound on log2 of the probability of a failure: 2^-36 for a million images with sixteen bootstraps each.
-/// Where failures could be provoked and seen, it is -128.
+/// Usual bound on log2 of the failure probability of one bootstrap: 2^-60 gives 2^-36 for a million
+/// images with sixteen bootstraps each. Where an adversary could provoke and observe failures, -128
+/// is used.
 pub const LOG2_FAILURE: f64 = -60.0;
 
-/// By how many bits the estimated minimum precision exceeds the one wanted: the largest error of a
-/// ciphertext varies by about as much.
+/// Bits by which the estimated minimum precision must exceed the wanted one: about the variation of
+/// the largest error from ciphertext to ciphertext.
 const MARGIN: f64 = 0.7;
 
 /// Mean square of values that are uniform in \[−1, 1\].
 const UNIFORM: f64 = 1.0 / 3.0;
 
-/// Largest primes, in bits, with room for many near them.
+/// Largest prime size in bits that leaves many primes near it below 2^50.
 const LARGEST: f64 = 49.9;
 
-/// Smallest primes but for the application's, in bits: there are few below that suit large rings.
+/// Smallest prime size in bits outside the application levels: large rings have few smaller primes.
 const SMALLEST: f64 = 25.0;
 
-/// Levels of EvalMod, at most.
+/// Most levels of EvalMod.
 const MOST_EVAL_MOD_LEVELS: u32 = 9;
 
-/// Application levels, at most.
+/// Most application levels.
 const MOST_LEVELS: usize = 60;
 
-/// What bootstrapping is wanted for.
+/// Requirements on a bootstrapping plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BootstrappingRequest {
     /// log2 of the ring degree.
     pub log_n: u32,
     /// Slots of the ciphertexts, a power of two from 4 to N/2.
     pub slots: usize,
-    /// What they hold.
+    /// Type of the numbers in the slots.
     pub data: SlotData,
-    /// Application levels.
+    /// Number of application levels.
     pub levels: usize,
-    /// Size of the application primes in bits, and of the scale at which ciphertexts come.
+    /// Size of the application primes and log2 of the scale of input ciphertexts, in bits.
     pub log_scale: f64,
-    /// log2 of the scale at which they go. A few bits more than the primes have make rounding count less.
+    /// log2 of the scale of output ciphertexts. A few bits above the size of the application primes
+    /// reduce the error of rounding.
     pub log_output_scale: f64,
     /// Bits of precision wanted of the least precise slot, for values in \[−1, 1\].
     pub precision: f64,
-    /// log2 of the probability that bootstrapping a ciphertext fails, at most; usually [`LOG2_FAILURE`].
+    /// Largest log2 of the probability that one bootstrap fails; usually [`LOG2_FAILURE`].
     pub log2_failure: f64,
     /// Hamming weight of the ephemeral secret.
     pub ephemeral_weight: EphemeralWeight,
-    /// Security of both secrets.
+    /// Security level of both the main and the ephemeral secret.
     pub security: SecurityLevel,
 }
 
-/// Why there is no plan.
+/// Reasons for which no plan meets a [`BootstrappingRequest`].
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PlanningError {
     /// The ring has no modulus of this security, or none for the ephemeral secret.
@@ -88,37 +91,41 @@ pub enum PlanningError {
         /// The security wanted.
         security: SecurityLevel,
     },
-    /// More precise than bootstrapping can be with primes below 2^50.
+    /// The precision wanted cannot be reached with primes below 2^50.
     #[error("{wanted:.1} bits of precision wanted, at most about {best:.1} are possible")]
     Precision {
-        /// Minimum bits wanted.
+        /// Minimum precision wanted, in bits.
         wanted: f64,
-        /// Minimum bits, estimated, with the largest primes and any modulus.
+        /// Estimated minimum precision with the largest primes and an unlimited modulus, in bits.
         best: f64,
     },
-    /// The modulus of all plans that would be precise enough is too large for the ring.
+    /// All plans of sufficient precision need a larger modulus than the ring allows.
     #[error(
         "bootstrapping needs log2 QP = {needed:.0}, above the {limit} bits of the ring: choose a larger ring, fewer levels or less precision"
     )]
     Modulus {
-        /// The smallest log2(QP) found.
+        /// Smallest log2(QP) of these plans.
         needed: f64,
-        /// Largest log2(QP) of the ring.
+        /// Largest log2(QP) of the ring at this security.
         limit: f64,
     },
-    /// The request makes no sense for any plan.
+    /// The request is invalid for every plan, for example its slot count.
     #[error(transparent)]
     Bootstrapping(#[from] BootstrappingError),
-    /// Primes of the wanted sizes do not exist.
+    /// There are not enough primes of the sizes needed.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
 }
 
 impl BootstrappingRequest {
-    /// The cheapest plan, by the estimated seconds of one thread, that meets the request.
+    /// The plan of least estimated time on one thread (at
+    /// [`UnitCosts::REFERENCE`](crate::UnitCosts::REFERENCE)) that meets the request.
     ///
     /// # Errors
-    /// [`PlanningError`].
+    /// [`PlanningError::Security`] if the ring has no modulus of this security,
+    /// [`PlanningError::Precision`] and [`PlanningError::Modulus`] if no plan is precise enough or
+    /// small enough, [`PlanningError::Bootstrapping`] if the request is invalid,
+    /// [`PlanningError::Parameters`] if primes are lacking.
     pub fn plan(&self) -> Result<BootstrappingPlan, PlanningError> {
         self.check()?;
         let limit = max_log_qp(self.log_n, self.security).unwrap_or(0.0);
@@ -168,7 +175,8 @@ impl BootstrappingRequest {
         self.precision + MARGIN
     }
 
-    /// The candidate as a plan, if that keeps what it must, with slightly larger primes if need be.
+    /// The candidate as a plan, with slightly larger primes if needed, or `None` if it misses a
+    /// requirement.
     fn verified(&self, candidate: &Candidate) -> Option<BootstrappingPlan> {
         const TRIES: usize = 4;
         let Candidate { mut sizes, factorization, .. } = candidate.clone();
@@ -222,7 +230,7 @@ impl BootstrappingRequest {
         })?)
     }
 
-    /// PrimeSizes of the chain's primes.
+    /// Sizes of the chain's primes in bits, from q0 up.
     fn chain(&self, sizes: &PrimeSizes, factorization: &StageFactorization) -> Vec<f64> {
         let slots_to_coeffs = vec![sizes.slots_to_coeffs; factorization.slots_to_coeffs.len()];
         let application = vec![self.log_scale; self.levels];
@@ -373,7 +381,7 @@ mod tests {
         assert!(times.is_sorted() && times[0] < times[2] && times[2] < 1.3 * times[0], "{times:?}");
     }
 
-    /// What an engineer would write down by hand is no cheaper.
+    /// Factorizations that an engineer would choose by hand are no cheaper.
     #[test]
     fn the_plan_is_no_dearer_than_one_by_hand() {
         let eval_mod =

@@ -1,4 +1,4 @@
-//! How large primes, message ratio and polynomial must be for a precision.
+//! Sizes of primes, message ratio and EvalMod polynomial for a wanted precision.
 
 use std::f64::consts::PI;
 
@@ -11,37 +11,37 @@ use crate::bootstrapping::failure::smallest_bound;
 use crate::bootstrapping::{EvalMod, SlotData};
 use crate::chebyshev::{ChebyshevPlan, MAX_DEGREE};
 
-/// PrimeSizes are searched in steps of this many bits.
+/// Step of the search over sizes, in bits.
 pub(super) const STEP: f64 = 0.5;
 
 type Field = fn(&mut PrimeSizes) -> &mut f64;
 
-/// Bits that each size but that of EvalMod may cost.
+/// Bits of precision that the reduction of each size, other than EvalMod's, may cost.
 const LOSS: f64 = 0.1;
 
-/// By how many bits the scale of EvalMod's input, and that of the second power, may exceed the later
-/// ones. Rounding counts most in these two, and there is only one prime to pay for each.
+/// Tried excesses, in bits, of the scale of EvalMod's input and of the second power over the later
+/// scales. Rounding has the largest effect in these two, and each takes one prime only.
 const EXCESSES: [[f64; 2]; 3] = [[0.0, 0.0], [1.5, 2.5], [2.5, 4.5]];
 
-/// q0 is generous if it takes more than half of what the keys of the ephemeral secret may have, by half of so many
-/// bits; the special prime that has the rest is chosen when q0 is small.
+/// A generous q0 takes half of the largest modulus of the ephemeral secret's keys plus half of this
+/// many bits; the special prime, which has the rest, is chosen when q0 is small.
 const OVER_HALF: f64 = 9.0;
 
-/// Largest q0, in bits, a whole number of steps from the sizes that are usual.
+/// Largest size of q0 in bits, a whole number of steps from the usual sizes.
 const LARGEST_Q0: f64 = 49.5;
 
-/// Squarings in EvalMod, at most.
+/// Most squarings in EvalMod.
 const MOST_SQUARINGS: u32 = 4;
 
-/// PrimeSizes in bits, and the polynomial.
+/// Sizes of the primes in bits, log2 of the message ratio, and the polynomial of EvalMod.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PrimeSizes {
     pub(super) ratio: f64,
     pub(super) q0: f64,
     pub(super) slots_to_coeffs: f64,
-    /// Of the primes of EvalMod, but for the first two.
+    /// Size of the primes of EvalMod, except the first two.
     pub(super) eval_mod: f64,
-    /// Of [`EXCESSES`].
+    /// One of [`EXCESSES`].
     pub(super) excess: [f64; 2],
     pub(super) coeffs_to_slots: f64,
     pub(super) polynomial: EvalMod,
@@ -53,7 +53,8 @@ impl PrimeSizes {
         self.eval_mod + self.excess[0]
     }
 
-    /// PrimeSizes of the primes of EvalMod, the first one last: squaring brings one scale to the next.
+    /// Sizes of the primes of EvalMod, the first one consumed last in the list: each squaring leads
+    /// from one scale to the next.
     pub(super) fn eval_mod_primes(&self) -> Vec<f64> {
         let [first, second] = self.excess;
         let mut primes = vec![self.eval_mod; self.polynomial.depth()];
@@ -65,7 +66,7 @@ impl PrimeSizes {
 }
 
 impl BootstrappingRequest {
-    /// For each number of squarings and harmonics, the smallest sizes that are precise enough.
+    /// For each number of squarings and harmonics, the smallest sizes of sufficient precision.
     pub(super) fn sizes(&self) -> Result<Vec<PrimeSizes>, PlanningError> {
         let mut best = f64::NEG_INFINITY;
         let mut found = Vec::new();
@@ -83,8 +84,9 @@ impl BootstrappingRequest {
         Ok(found)
     }
 
-    /// log2 of the message ratio. Noise grows with it, and the error of the sine falls with its k-th
-    /// power, so that most noise is allowed where the sine's error is 1/(k + 1) of what is allowed in all.
+    /// log2 of the message ratio. The noise grows in proportion to it and the error of the sine
+    /// falls with its k-th power, so that most noise is allowed where the sine has 1/(k + 1) of the
+    /// total error.
     fn log_ratio(&self, harmonics: u32) -> f64 {
         let power = f64::from(2 * harmonics);
         let eval_mod = EvalMod { bound: 1.0, degree: 1, squarings: 0, harmonics };
@@ -92,7 +94,7 @@ impl BootstrappingRequest {
         ((self.wanted() + sine + libm::log2(power + 1.0)) / power).max(2.0)
     }
 
-    /// The largest sizes, with the smallest polynomial that is good enough.
+    /// The largest sizes, with the smallest polynomial of sufficient accuracy.
     fn generous(&self, harmonics: u32, squarings: u32) -> Option<PrimeSizes> {
         /// The polynomial's error is this many bits below the error wanted.
         const BELOW: f64 = 3.0;
@@ -121,7 +123,8 @@ impl BootstrappingRequest {
         })
     }
 
-    /// Each size made as small as it may be, those of EvalMod first, of which there are most primes.
+    /// The sizes reduced one after the other as far as precision allows, those of EvalMod first,
+    /// which has most primes.
     fn shrunk(
         &self,
         generous: PrimeSizes,
@@ -153,7 +156,7 @@ impl BootstrappingRequest {
         Ok(Some(sizes))
     }
 
-    /// One size made as small as it may be with `floor` bits, which its present value gives.
+    /// One size reduced as far as a precision of `floor` bits allows, which its present value has.
     fn smallest(
         &self,
         mut sizes: PrimeSizes,
@@ -174,7 +177,7 @@ impl BootstrappingRequest {
         Ok(sizes)
     }
 
-    /// Estimated minimum bits with these sizes and a generous structure.
+    /// Estimated minimum precision in bits with these sizes and a generous factorization.
     fn bits(&self, sizes: &PrimeSizes, polynomial: &ChebyshevPlan) -> Result<f64, PlanningError> {
         let log_slots = self.transform_slots().trailing_zeros();
         let halves = |parts| splits(log_slots, parts).next().unwrap_or_else(|| vec![log_slots]);

@@ -22,7 +22,7 @@ const HOISTED: RangeInclusive<i64> = 1..=8;
 /// 8 × 8 baby and giant steps.
 const DIAGONALS: i64 = 64;
 
-/// What the operations of one size need; made when the first of them runs.
+/// Context, keys and operands for the operations of one size, made when the first of them runs.
 struct Setup {
     context: Arc<Context>,
     secret: SecretKey,

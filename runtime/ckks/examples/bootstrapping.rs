@@ -19,7 +19,7 @@ use pic_ckks::{
 const PRODUCTS: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // What is wanted; the plan then chooses primes, transforms and polynomial. The slots bootstrapped
+    // The requirements; the plan then chooses primes, transforms and polynomial. The slots bootstrapped
     // have to be in [−1, 1].
     let request = BootstrappingRequest {
         log_n: 15,

@@ -1,4 +1,4 @@
-//! Ciphertexts: data and what can be said of them without a key.
+//! Ciphertexts: their data, and operations that need no key.
 
 use crate::context::{ContextId, lowered, top};
 use crate::ring::{Basis, Poly, sample};
@@ -6,8 +6,8 @@ use crate::{Context, Error};
 
 /// An encryption `(c0, c1)` of `m = c0 + c1·s`, in the NTT domain.
 ///
-/// The value of a slot is that of m divided by the scale. The basis is a set of primes; where it is
-/// {q0, …, ql}, the level is l.
+/// The value of a slot is that of m divided by the scale. The basis is a set of primes of the
+/// chain; a ciphertext on {q0, …, ql} is at level l.
 #[derive(Debug, Clone)]
 pub struct Ciphertext {
     pub(crate) c0: Poly,
@@ -23,22 +23,22 @@ impl Ciphertext {
         top(self.basis())
     }
 
-    /// The primes it has residues for.
+    /// The set of primes for which the ciphertext has limbs.
     pub fn basis(&self) -> Basis {
         self.c0.basis()
     }
 
-    /// The exact factor between values and integers.
+    /// The exact factor between values and encoded integers.
     pub fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// The number of slots; the N/2 slots of the ring repeat them periodically.
+    /// The number of slots n; the N/2 slots of the ring repeat their values with period n.
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// Removes the highest primes until the level is reached. Value and scale stay.
+    /// Drops the highest primes until the ciphertext is at `level`. Values and scale are unchanged.
     ///
     /// # Errors
     /// [`Error::LevelsExhausted`] if the ciphertext is below that level already.
@@ -52,10 +52,11 @@ impl Ciphertext {
         Ok(())
     }
 
-    /// States another scale, which multiplies all values by old/new at no cost.
+    /// Replaces the scale, which multiplies all values by old scale over new scale without an
+    /// operation.
     ///
     /// # Errors
-    /// [`Error::InvalidScale`].
+    /// [`Error::InvalidScale`] if the scale is not a finite number above zero.
     pub fn set_scale(&mut self, scale: f64) -> Result<(), Error> {
         crate::context::check_scale(scale)?;
         self.scale = scale;
@@ -67,7 +68,7 @@ impl Ciphertext {
         self.c1.restrict(basis);
     }
 
-    /// The basis after losing `count` levels.
+    /// The basis after `count` levels have been consumed.
     pub(crate) fn basis_below(
         &self,
         count: usize,
@@ -81,7 +82,8 @@ impl Ciphertext {
     }
 }
 
-/// A fresh secret-key encryption whose uniform half is a seed: half the size of a [`Ciphertext`].
+/// A fresh secret-key encryption whose uniform half c1 is stored as a seed: half the size of a
+/// [`Ciphertext`].
 #[derive(Debug, Clone)]
 pub struct SeededCiphertext {
     pub(crate) c0: Poly,
@@ -92,10 +94,10 @@ pub struct SeededCiphertext {
 }
 
 impl SeededCiphertext {
-    /// Expands the seed.
+    /// Expands the seed to the uniform polynomial c1.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the ciphertext was made under another context.
     pub fn expand(self, context: &Context) -> Result<Ciphertext, Error> {
         context.check_own(self.context)?;
         let Self { c0, seed, scale, slots, context: id } = self;

@@ -1,4 +1,5 @@
-//! The context: parameters with everything precomputed that operations under them share.
+//! The context of a CKKS instance: its parameters with the precomputations shared by all
+//! operations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,8 @@ use crate::model::Parameters;
 use crate::model::op_counts::stored_run;
 use crate::ring::{Basis, Ring};
 
-/// A CKKS instance. Every object made under it can only be used under it.
+/// A CKKS instance: ring, precomputed tables and parameters. Keys, plaintexts and ciphertexts can
+/// be used only under the context that made them.
 #[derive(Debug)]
 pub struct Context {
     parameters: Parameters,
@@ -23,10 +25,24 @@ pub struct Context {
 pub(crate) struct ContextId(u64);
 
 impl Context {
-    /// Precomputes for the given parameters.
+    /// Precomputes the tables of the ring for the given parameters.
+    ///
+    /// ```
+    /// use pic_ckks::Context;
+    /// use pic_ckks::model::{Parameters, SecurityLevel};
+    ///
+    /// // N = 2^13, q0 of 45 bits, two levels of 30 bits, one special prime of 45 bits.
+    /// let chain = [45.0, 30.0, 30.0];
+    /// let parameters = Parameters::from_bits(13, &chain, &[45.0], 3, SecurityLevel::Bits128)?;
+    /// let context = Context::new(parameters)?;
+    /// assert_eq!(context.parameters().max_slots(), 4096);
+    /// assert_eq!(context.parameters().max_level(), 2);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Ring::new`]; none for validated parameters in practice.
+    /// [`Error::Ring`] if the environment variable `PIC_KERNELS` names a kernel set that does not
+    /// exist or that this processor cannot run. Validated parameters cause no error.
     pub fn new(parameters: Parameters) -> Result<Arc<Self>, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let primes: Vec<u64> =
@@ -39,17 +55,18 @@ impl Context {
         }))
     }
 
-    /// The parameters.
+    /// The parameters of the instance.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The ring. Prime indices are those of the chain, then the special primes.
+    /// The ring. Its prime indices count the chain from q0 up, then the special primes.
     pub fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// The ring in which vectors that repeat with a period have as few residues as are stored.
+    /// The subring in which a polynomial of a vector with the given period (in slots) has one
+    /// residue for each stored one.
     pub(crate) fn ring_of_period(&self, period: usize) -> Arc<Ring> {
         match stored_run(&self.parameters, period) {
             1 => Arc::clone(&self.ring),
@@ -60,7 +77,7 @@ impl Context {
     /// The basis {q0, …, q_level} of a level.
     ///
     /// # Errors
-    /// [`Error::LevelTooHigh`].
+    /// [`Error::LevelTooHigh`] if the chain has no such level.
     pub fn basis_at(&self, level: usize) -> Result<Basis, Error> {
         let highest = self.parameters.max_level();
         if level > highest {
@@ -69,13 +86,13 @@ impl Context {
         Ok(Basis::from_indices(0..=level))
     }
 
-    /// The special primes.
+    /// The basis of all special primes.
     pub fn special_basis(&self) -> Basis {
         let chain = self.parameters.moduli().len();
         Basis::from_indices(chain..chain + self.parameters.special().len())
     }
 
-    /// The special prime of sparse-secret encapsulation.
+    /// The basis of the special prime that sparse-secret encapsulation uses.
     pub(crate) fn encapsulation_basis(&self) -> Basis {
         Basis::single(self.parameters.moduli().len() + self.parameters.encapsulation_prime())
     }
@@ -85,12 +102,12 @@ impl Context {
         basis.iter().map(|i| self.prime(i).log2()).sum()
     }
 
-    /// The prime with this index as a real number.
+    /// The prime with this index, as a floating-point number.
     pub(crate) fn prime(&self, index: usize) -> f64 {
         self.ring.modulus(index).value() as f64
     }
 
-    /// Residues of a number for each prime of a basis.
+    /// Residues of an integer modulo each prime of a basis, ascending.
     pub(crate) fn residues(&self, value: i128, basis: Basis) -> Vec<u64> {
         basis.iter().map(|i| self.ring.modulus(i).reduce_i128(value)).collect()
     }
@@ -107,7 +124,7 @@ impl Context {
         &self.slot_transforms
     }
 
-    /// Identifies the parameters in serialised objects.
+    /// Fingerprint of the parameters, by which serialised objects are matched.
     pub(crate) fn fingerprint(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"pic-ckks parameters v1");
@@ -124,17 +141,17 @@ impl Context {
     }
 }
 
-/// A scale that makes sense: finite and above zero.
+/// Refuses a scale that is not a finite number above zero.
 pub(crate) fn check_scale(scale: f64) -> Result<(), Error> {
     if scale.is_finite() && scale > 0.0 { Ok(()) } else { Err(Error::InvalidScale(scale)) }
 }
 
-/// The prime that rescaling drops first: the one with the highest index.
+/// The index of the prime that rescaling drops: the highest of the basis.
 pub(crate) fn top(basis: Basis) -> usize {
     basis.iter().next_back().expect("a basis of a ciphertext is never empty")
 }
 
-/// Without its `count` highest primes.
+/// The basis without its `count` highest primes.
 pub(crate) fn lowered(basis: Basis, count: usize) -> Basis {
     Basis::from_indices(basis.iter().take(basis.len() - count))
 }

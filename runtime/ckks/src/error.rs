@@ -1,11 +1,11 @@
-//! What can go wrong when the library is used, or fed.
+//! Errors of the scheme: refused operations and refused serialised data.
 
 use crate::keys::KeySetFault;
 use crate::model::{ParametersError, SecurityLevel};
 use crate::ring::RingError;
 use thiserror::Error;
 
-/// A refused operation. Operands are described, never changed.
+/// Error of an operation that was refused; its operands are unchanged.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Error {
     /// Two operands, or an operand and a key, were made under different contexts.
@@ -40,7 +40,7 @@ pub enum Error {
     LevelsExhausted {
         /// The operation.
         operation: &'static str,
-        /// Levels it consumes, or the level it was asked to reach.
+        /// Number of levels consumed, or the level that was to be reached.
         needed: usize,
         /// Level of the operand.
         level: usize,
@@ -64,18 +64,18 @@ pub enum Error {
     /// A value to encode is infinite or not a number.
     #[error("value {index} is not finite")]
     NotFinite {
-        /// Its position.
+        /// Position of the value.
         index: usize,
     },
     /// A scale is not a finite number above zero.
     #[error("scale {0} is not a finite positive number")]
     InvalidScale(f64),
-    /// A value times its scale does not fit.
+    /// A value times its scale exceeds the capacity of the modulus or of the integer type.
     #[error("an encoded coefficient has {bits:.1} bits, {capacity:.1} fit")]
     CoefficientOverflow {
         /// log2 of the largest coefficient.
         bits: f64,
-        /// log2 of what the modulus, or the integer type, can hold.
+        /// log2 of the largest coefficient that the modulus, or the integer type, can hold.
         capacity: f64,
     },
     /// The scale of a result is not below its modulus.
@@ -101,7 +101,7 @@ pub enum Error {
     /// There are no encapsulation keys.
     #[error("the evaluation keys have no encapsulation keys, which bootstrapping needs")]
     MissingEncapsulationKeys,
-    /// A key was generated for lower levels than it is used at.
+    /// A key was generated for lower levels than that of the operand.
     #[error("the key was generated for level {key}, the operand is at level {operand}")]
     KeyLevel {
         /// Highest level of the key.
@@ -129,10 +129,10 @@ pub enum Error {
         /// The levels of the plan.
         highest: usize,
     },
-    /// A list that must not be empty is.
+    /// A list that must have elements is empty.
     #[error("{0} needs at least one operand")]
     NoOperands(&'static str),
-    /// The number of input ciphertexts differs from what a transform was made for.
+    /// The number of input ciphertexts is not that of the transform.
     #[error("the transform takes {expected} inputs, {actual} were given")]
     InputCount {
         /// Inputs of the transform.
@@ -154,24 +154,25 @@ pub enum Error {
         /// Outputs of the transform.
         outputs: usize,
     },
-    /// An output of a linear transform has no term, so that its ciphertext would hide nothing.
+    /// An output of a linear transform has no term, so that its ciphertext would be a transparent
+    /// zero.
     #[error("output {0} of the transform has no terms")]
     EmptyOutput(usize),
-    /// Keys are not exactly those asked for.
+    /// A set of keys differs from the request.
     #[error("the evaluation keys are not those needed: {0}")]
     KeySet(KeySetFault),
-    /// Bytes from outside are not what they should be.
+    /// Serialised data was refused.
     #[error(transparent)]
     Format(#[from] FormatError),
     /// The parameters were refused.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
-    /// The ring refused its data.
+    /// The ring refused parameters or data.
     #[error(transparent)]
     Ring(#[from] RingError),
 }
 
-/// Why serialised data was refused.
+/// Reasons for refusing serialised data.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum FormatError {
     /// The bytes do not start with the mark of the expected object.

@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 use crate::Complex64;
 use crate::model::bootstrapping::Stage;
 
-/// Which of the two transforms.
+/// Direction of the homomorphic transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// Butterflies `(a, b) → (a + w·b, a − w·b)`, spans ascending.
@@ -20,11 +20,11 @@ pub(super) enum Direction {
     CoeffsToSlots,
 }
 
-/// The generalised diagonals of a matrix, by offset modulo the number of slots:
-/// `out[p] = Σ_o diagonals[o][p]·in[p + o]`. Each is one period of values.
+/// The generalised diagonals of a matrix, by offset modulo the number of slots: `out[p] = Σ_o
+/// diagonals[o][p]·in[p + o]`. Each diagonal is stored as one period of values.
 pub(super) type Diagonals = BTreeMap<usize, Vec<Complex64>>;
 
-/// The product of the butterflies of a stage, times a constant.
+/// The diagonals of a stage: the product of its butterfly matrices, times a constant.
 pub(super) fn diagonals(stage: Stage, direction: Direction, constant: f64) -> Diagonals {
     let (slots, period) = (1 << stage.log_slots, stage.period());
     let identity = Diagonals::from([(0, vec![constant.into(); period])]);
@@ -38,13 +38,14 @@ pub(super) fn diagonals(stage: Stage, direction: Direction, constant: f64) -> Di
     }
 }
 
-/// The diagonal, at an offset, of a stage with the longest span that also folds: twice as long, for vectors of
-/// twice the slots. Let u = (1, …, 1, i, …, i).
+/// The diagonal at an offset of a folding stage, the one with the longest span: twice as long as
+/// without folding, for vectors of twice the slots. Let u = (1, …, 1, i, …, i).
 ///
-/// - SlotsToCoeffs is applied to u ⊙ x. The halves of the result add up to that for the complex vector whose
-///   real parts are the first half of x and whose imaginary parts are the second.
-/// - The result y of CoeffsToSlots, which is there twice over, is multiplied by ū. The halves of 2·Re(ū ⊙ y)
-///   are twice its real and imaginary parts.
+/// - SlotsToCoeffs is applied to u ⊙ x. The two halves of the result sum to the result for the
+///   complex vector whose real parts are the first half of x and whose imaginary parts are the
+///   second.
+/// - The result y of CoeffsToSlots, which is repeated twice, is multiplied by ū. The halves of
+///   2·Re(ū ⊙ y) are twice the real and the imaginary parts of y.
 pub(super) fn folding(
     diagonal: &[Complex64],
     offset: usize,

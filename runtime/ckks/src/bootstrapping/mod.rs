@@ -1,7 +1,7 @@
-//! Bootstrapping: giving levels back to a ciphertext that has used them up.
+//! Bootstrapping: gives a ciphertext new levels without decrypting it.
 //!
-//! What is done in which order, with which primes and scales, is the plan's business
-//! ([`crate::model::bootstrapping`]); here it is executed.
+//! Executes the steps of a [`BootstrappingPlan`], which fixes their order, the primes and the
+//! scales; the method and its sources are described in [`crate::model::bootstrapping`].
 
 mod dft;
 
@@ -17,11 +17,57 @@ use crate::{
 };
 use dft::Direction;
 
-/// How far the scale of a ciphertext may be above that of the plan: values are then larger than the
-/// plan counts with by this factor.
+/// Largest ratio of the scale of an input ciphertext to the plan's input scale. Values are then
+/// larger by this factor than the plan assumes.
 const SCALE_EXCESS: f64 = 1.05;
 
-/// A plan with its matrices encoded.
+/// A bootstrapping plan with the matrices of both homomorphic transforms encoded.
+///
+/// ```
+/// use pic_ckks::{Bootstrapper, Context, EvaluationKeys, Evaluator, SecretKey, secret_rng};
+/// use std::sync::Arc;
+/// # use pic_ckks::model::bootstrapping::{
+/// #     BootstrappingPlan, BootstrappingSpec, EphemeralWeight, EvalMod, Order, SlotData,
+/// # };
+/// # use pic_ckks::model::{Parameters, SecurityLevel};
+/// # // q0, SlotsToCoeffs, application, EvalMod and CoeffsToSlots.
+/// # let chain = [vec![48.0], vec![38.0; 2], vec![38.0; 3], vec![48.0; 8 + 3]].concat();
+/// # let plan = BootstrappingPlan::new(BootstrappingSpec {
+/// #     parameters: Parameters::from_bits(10, &chain, &[49.5; 4], 5, SecurityLevel::Insecure)?,
+/// #     slots: 16,
+/// #     data: SlotData::Real,
+/// #     order: Order::SlotsToCoeffsFirst,
+/// #     levels: 3,
+/// #     log_input_scale: 38.0,
+/// #     log_output_scale: 38.0,
+/// #     ephemeral_weight: EphemeralWeight::W32,
+/// #     log_ratio: 10.0,
+/// #     slots_to_coeffs: vec![2, 1],
+/// #     coeffs_to_slots: vec![1, 1, 1],
+/// #     eval_mod: EvalMod { bound: 14.0, degree: 28, squarings: 3, harmonics: 1 },
+/// #     log_eval_mod_scale: 48.0,
+/// # })?;
+///
+/// // `plan` is a toy for 16 real slots; `BootstrappingRequest::plan` finds secure ones, as in
+/// // `examples/bootstrapping.rs`.
+/// let context = Context::new(plan.parameters().clone())?;
+/// let bootstrapper = Bootstrapper::new(&context, plan.clone(), usize::MAX)?;
+///
+/// let mut rng = secret_rng()?;
+/// let secret = SecretKey::generate(&context, &mut rng);
+/// let keys = EvaluationKeys::generate(&secret, &plan.keys(), &mut rng)?;
+/// let evaluator = Evaluator::new(Arc::clone(&context), Arc::new(keys))?;
+///
+/// // An encryption at the lowest level from which the plan can bootstrap.
+/// let message = context.encode(&[0.5; 16], plan.input_scale(), plan.input_level())?;
+/// let used_up = secret.encrypt(&message, &mut rng)?.expand(&context)?;
+///
+/// let fresh = bootstrapper.bootstrap(&evaluator, &used_up, 2)?;
+/// assert_eq!(fresh.level(), plan.output_level(2));
+/// let result = context.decode(&secret.decrypt(&fresh)?)?;
+/// assert!((result[0] - 0.5).abs() < 1e-3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Bootstrapper {
     plan: BootstrappingPlan,
@@ -32,12 +78,13 @@ pub struct Bootstrapper {
 }
 
 impl Bootstrapper {
-    /// Encodes the matrices of a plan. They take up to `ntt_budget` bytes in fast form, and a fraction
-    /// of their size beyond it.
+    /// Encodes the matrices of a plan. Diagonals are stored in the NTT domain up to `ntt_budget`
+    /// bytes, the others as integer coefficients, which take a fraction of the memory and a
+    /// transform at each use.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`] if the context has other parameters than the plan; those of
-    /// [`LinearTransform::new`].
+    /// [`Error::ContextMismatch`] if the parameters of the context are not those of the plan, and
+    /// the errors of [`LinearTransform::new`].
     pub fn new(
         context: &Arc<Context>,
         plan: BootstrappingPlan,
@@ -70,27 +117,30 @@ impl Bootstrapper {
         Ok(Self { plan, context, slots_to_coeffs, coeffs_to_slots, exponential })
     }
 
-    /// The plan.
+    /// The plan that is executed.
     pub fn plan(&self) -> &BootstrappingPlan {
         &self.plan
     }
 
-    /// Memory that the matrices hold, in bytes.
+    /// Bytes of memory held by the matrices.
     pub fn bytes(&self) -> usize {
         self.slots_to_coeffs.iter().chain(&self.coeffs_to_slots).map(LinearTransform::bytes).sum()
     }
 
-    /// Bootstraps: the result has `target` application levels, the level
-    /// [`BootstrappingPlan::output_level`] and the plan's output scale.
+    /// Bootstraps a ciphertext. The result has `target` application levels, that is the level
+    /// [`BootstrappingPlan::output_level`], and the plan's output scale.
     ///
-    /// Values must be in \[−1, 1\]; beyond, they come out wrong. Of real data, SlotsToCoeffs first, real
-    /// parts alone are bootstrapped. The level must be at least
-    /// [`BootstrappingPlan::input_level`]; what is above it is given away.
+    /// The slots must hold values in \[−1, 1\]; others give wrong results. For a plan of real data
+    /// with SlotsToCoeffs first, only the real parts are bootstrapped. The level of `a` must be at
+    /// least [`BootstrappingPlan::input_level`]; higher levels are dropped.
     ///
     /// # Errors
-    /// [`Error::BootstrappingTarget`], [`Error::ContextMismatch`], [`Error::SlotsMismatch`],
-    /// [`Error::ScaleMismatch`] if the scale is above the plan's input scale,
-    /// [`Error::LevelsExhausted`], and those of missing keys.
+    /// [`Error::BootstrappingTarget`] if the plan has fewer levels than `target`,
+    /// [`Error::ContextMismatch`], [`Error::SlotsMismatch`], [`Error::ScaleMismatch`] if the scale
+    /// exceeds the plan's input scale, [`Error::LevelsExhausted`] below the input level, and
+    /// [`Error::MissingRelinearizationKey`], [`Error::MissingRotationKey`],
+    /// [`Error::MissingConjugationKey`], [`Error::MissingEncapsulationKeys`] or [`Error::KeyLevel`]
+    /// if the evaluator lacks keys of [`BootstrappingPlan::keys`].
     pub fn bootstrap(
         &self,
         evaluator: &Evaluator,
@@ -147,7 +197,7 @@ impl Bootstrapper {
         }
     }
 
-    /// SlotsToCoeffs, whatever the scale of the operand.
+    /// SlotsToCoeffs of an operand at any scale.
     fn slots_to_coeffs(
         &self,
         evaluator: &Evaluator,
@@ -165,8 +215,9 @@ impl Bootstrapper {
         Ok(in_coefficients)
     }
 
-    /// From m modulo q0 to m + q0·I modulo the primes that the target needs, at the scale q0; with
-    /// fewer slots than N/2, projected to the coefficients that they have.
+    /// Raises m modulo q0 to m + q0·I modulo the primes that the target needs, at scale q0. If the
+    /// transforms have fewer than N/2 slots, the trace then projects to the coefficients of their
+    /// subring.
     fn mod_raise(
         &self,
         evaluator: &Evaluator,
@@ -189,7 +240,8 @@ impl Bootstrapper {
         Ok(raised)
     }
 
-    /// The rotations of full vectors that fix vectors with the transforms' number of slots: n, 2n, ….
+    /// The rotations of the trace: of the N/2 slots by n, 2n, 4n, …, which fix vectors with the n
+    /// slots of the transforms.
     fn trace_rotations(&self) -> impl Iterator<Item = i64> {
         let all = self.plan.parameters().max_slots();
         std::iter::successors(Some(self.plan.transform_slots()), |n| Some(2 * n))
@@ -197,8 +249,9 @@ impl Bootstrapper {
             .map(|n| n as i64)
     }
 
-    /// From i·x/K, x = I + m/q0, to exp(2πix), or 4/3·exp(2πix) − 1/6·exp(4πix), given q0 over the scale
-    /// of the message. Its scale is the plan's output scale, if twice the sine is to be the message.
+    /// EvalMod: from i·x/K, x = I + m/q0, to exp(2πix) or 4/3·exp(2πix) − 1/6·exp(4πix). `ratio` is
+    /// q0 over the scale of the message. The result has the plan's output scale if twice the sine
+    /// is read as the message.
     fn eval_mod(
         &self,
         evaluator: &Evaluator,

@@ -1,4 +1,4 @@
-//! Encoding: vectors of numbers to plaintext polynomials and back.
+//! Encoding of vectors of numbers as plaintext polynomials, and decoding.
 //!
 //! A vector of n = 2^k ≤ N/2 values is encoded as a polynomial in X^(N/2n), whose N/2 slots repeat
 //! the vector periodically. Rotation of the slots by r to the left is the Galois element 5^r.
@@ -14,22 +14,35 @@ use crate::ring::SecretPoly;
 use crate::{Context, Error};
 
 impl Context {
-    /// Encodes real values at a scale, for operands at a level.
+    /// Encodes real values at a scale, as a plaintext at a level.
     ///
-    /// The number of values is the slot count. Rounding to integers gives each slot a
-    /// real error of standard deviation √(n/6) / scale.
+    /// The number of values n is the slot count. Rounding to integers gives each slot a real error
+    /// of standard deviation √(n/6) / scale.
+    ///
+    /// ```
+    /// # use pic_ckks::Context;
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    /// let plaintext = context.encode(&[0.5, -1.0, 2.0, 3.0], 2f64.powi(40), 1)?;
+    /// assert_eq!(plaintext.slots(), 4);
+    /// assert!((context.decode(&plaintext)?[2] - 2.0).abs() < 1e-9);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::SlotCount`], [`Error::NotFinite`], [`Error::InvalidScale`], [`Error::LevelTooHigh`],
-    /// and [`Error::CoefficientOverflow`] if the values do not fit the modulus at this scale.
+    /// [`Error::SlotCount`] if the number of values is not a power of two up to N/2,
+    /// [`Error::NotFinite`], [`Error::InvalidScale`], [`Error::LevelTooHigh`], and
+    /// [`Error::CoefficientOverflow`] if the values do not fit the modulus at this scale.
     pub fn encode(&self, values: &[f64], scale: f64, level: usize) -> Result<Plaintext, Error> {
         self.encode_compact(values, scale)?.at_level(self, level)
     }
 
-    /// [`Context::encode`] for complex values.
+    /// Encodes complex values at a scale, as a plaintext at a level; see [`Context::encode`].
     ///
     /// # Errors
-    /// Those of [`Context::encode`].
+    /// The errors of [`Context::encode`].
     pub fn encode_complex(
         &self,
         values: &[Complex64],
@@ -39,19 +52,21 @@ impl Context {
         self.encode_compact_complex(values, scale)?.at_level(self, level)
     }
 
-    /// Encodes real values as small integers, to be brought to a level later.
+    /// Encodes real values as integer coefficients, from which a plaintext at any level can be made
+    /// later.
     ///
     /// # Errors
-    /// Those of [`Context::encode`] that do not depend on the level.
+    /// [`Error::SlotCount`], [`Error::NotFinite`], [`Error::InvalidScale`], and
+    /// [`Error::CoefficientOverflow`] if a coefficient has more than 62 bits.
     pub fn encode_compact(&self, values: &[f64], scale: f64) -> Result<CompactPlaintext, Error> {
         self.check_values(values, |v| v.is_finite())?;
         self.encode_iter(values.iter().map(|&v| v.into()), scale)
     }
 
-    /// [`Context::encode_compact`] for complex values.
+    /// Encodes complex values as integer coefficients; see [`Context::encode_compact`].
     ///
     /// # Errors
-    /// Those of [`Context::encode_compact`].
+    /// The errors of [`Context::encode_compact`].
     pub fn encode_compact_complex(
         &self,
         values: &[Complex64],
@@ -61,18 +76,18 @@ impl Context {
         self.encode_iter(values.iter().copied(), scale)
     }
 
-    /// The real parts of the slots.
+    /// Decodes the real parts of all slots.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the plaintext was made under another context.
     pub fn decode(&self, plaintext: &Plaintext) -> Result<Vec<f64>, Error> {
         Ok(self.decode_complex(plaintext)?.into_iter().map(|v| v.re).collect())
     }
 
-    /// The slots.
+    /// Decodes all slots as complex numbers.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the plaintext was made under another context.
     pub fn decode_complex(&self, plaintext: &Plaintext) -> Result<Vec<Complex64>, Error> {
         self.check_own(plaintext.context)?;
         let gap = self.parameters().max_slots() / plaintext.slots;

@@ -1,5 +1,5 @@
-//! Plaintext polynomials: ready for arithmetic, or compact. They may be what ciphertexts hide, so both are
-//! zeroised on drop.
+//! Plaintext polynomials: in the NTT domain, ready for arithmetic, or compact as integer
+//! coefficients. They may hold the message of a ciphertext, so both are zeroised on drop.
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -7,7 +7,7 @@ use crate::context::ContextId;
 use crate::ring::{Basis, PackedPoly, Poly, Ring, SecretPoly};
 use crate::{Context, Error};
 
-/// An encoded vector in the NTT domain on some basis.
+/// A vector encoded as a polynomial in the NTT domain on a basis.
 #[derive(Debug, Clone)]
 pub struct Plaintext {
     pub(crate) poly: SecretPoly,
@@ -17,7 +17,7 @@ pub struct Plaintext {
 }
 
 impl Plaintext {
-    /// The factor between values and integers.
+    /// The exact factor between values and encoded integers.
     pub fn scale(&self) -> f64 {
         self.scale
     }
@@ -27,13 +27,14 @@ impl Plaintext {
         self.slots
     }
 
-    /// The primes it has residues for.
+    /// The set of primes for which the plaintext has limbs.
     pub fn basis(&self) -> Basis {
         self.poly.basis()
     }
 }
 
-/// An encoded vector as its 2n integer coefficients: 4 or 8 bytes for each, whatever the modulus.
+/// A vector of n slots encoded as 2n integer coefficients of 4 or 8 bytes each, independent of the
+/// modulus.
 #[derive(Debug, Clone)]
 pub struct CompactPlaintext {
     coefficients: Coefficients,
@@ -49,7 +50,7 @@ enum Coefficients {
     Wide(Box<[i64]>),
 }
 
-/// Coefficients stay below 2 to this power, safely inside an `i64`.
+/// Coefficients are below 2 to this power in magnitude, well within the range of `i64`.
 const MAX_COEFFICIENT_BITS: f64 = 62.0;
 
 impl CompactPlaintext {
@@ -74,7 +75,7 @@ impl CompactPlaintext {
         Ok(Self { coefficients, largest, scale, slots, context: context.id() })
     }
 
-    /// The factor between values and integers.
+    /// The exact factor between values and encoded integers.
     pub fn scale(&self) -> f64 {
         self.scale
     }
@@ -84,7 +85,7 @@ impl CompactPlaintext {
         self.slots
     }
 
-    /// Memory held, in bytes.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         match &self.coefficients {
             Coefficients::Narrow(c) => size_of_val(&**c),
@@ -92,15 +93,16 @@ impl CompactPlaintext {
         }
     }
 
-    /// The NTT form at a level.
+    /// The plaintext in the NTT domain at a level.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`], [`Error::LevelTooHigh`], [`Error::CoefficientOverflow`].
+    /// [`Error::ContextMismatch`], [`Error::LevelTooHigh`], and [`Error::CoefficientOverflow`] if a
+    /// coefficient does not fit the modulus of the level.
     pub fn at_level(&self, context: &Context, level: usize) -> Result<Plaintext, Error> {
         self.on_basis(context, context.basis_at(level)?)
     }
 
-    /// The NTT form on any basis of the context.
+    /// The plaintext in the NTT domain on any basis of the context.
     pub(crate) fn on_basis(&self, context: &Context, basis: Basis) -> Result<Plaintext, Error> {
         context.check_own(self.context)?;
         self.check_capacity(context, basis)?;
@@ -108,26 +110,26 @@ impl CompactPlaintext {
         Ok(Plaintext { poly, scale: self.scale, slots: self.slots, context: self.context })
     }
 
-    /// Whether the coefficients fit a basis.
+    /// Refuses a basis that the coefficients do not fit.
     pub(crate) fn check_capacity(&self, context: &Context, basis: Basis) -> Result<(), Error> {
         let (bits, capacity) = (self.largest.log2(), context.log_modulus(basis) - 1.0);
         if bits < capacity { Ok(()) } else { Err(Error::CoefficientOverflow { bits, capacity }) }
     }
 
-    /// The polynomial in the NTT domain modulo any primes, for a context that is its own, with one residue
-    /// for each run of equal ones.
+    /// The polynomial in the NTT domain modulo the primes of a basis, in the subring that has one
+    /// residue for each run of equal ones. The context must be the one that encoded it.
     pub(crate) fn runs(&self, context: &Context, basis: Basis) -> Poly {
         self.residues(&context.ring_of_period(self.slots), basis)
     }
 
-    /// The same, packed.
+    /// [`CompactPlaintext::runs`] as a packed polynomial.
     pub(crate) fn packed_runs(&self, context: &Context, basis: Basis) -> PackedPoly {
         let ring = context.ring_of_period(self.slots);
         ring.pack(&self.residues(&ring, basis))
     }
 
-    /// The polynomial in the NTT domain modulo any primes, as one of the ring of its context or of a
-    /// subring that has it.
+    /// The polynomial in the NTT domain on a basis, as an element of `ring`: the ring of the
+    /// context or a subring that contains it.
     fn residues(&self, ring: &Ring, basis: Basis) -> Poly {
         let gap = ring.degree() / self.coefficients.len();
         let mut poly = match &self.coefficients {

@@ -1,4 +1,5 @@
-//! The canonical embedding: between n complex slots and the 2n real coefficients of a polynomial.
+//! The canonical embedding: the map between n complex slots and the 2n real coefficients of a
+//! polynomial.
 //!
 //! With ζ = exp(iπ/2n), slot j is the value at ζ^(5^j). The powers 5^j run through all exponents
 //! ≡ 1 mod 4, and there X^n = i, so for exponent 4k + 1 the value is
@@ -14,7 +15,7 @@ use num_complex::Complex64;
 use rustfft::{Fft, FftPlanner};
 use zeroize::{Zeroize, Zeroizing};
 
-/// The transforms for each slot count, made at first use.
+/// The transforms by slot count, each computed at first use.
 #[derive(Default)]
 pub(crate) struct SlotTransforms(Mutex<HashMap<usize, Arc<SlotTransform>>>);
 
@@ -33,7 +34,7 @@ impl std::fmt::Debug for SlotTransforms {
 }
 
 pub(crate) struct SlotTransform {
-    /// k for each slot j, where 4k + 1 = 5^j mod 4n.
+    /// The number k of each slot j, where 4k + 1 = 5^j mod 4n.
     order: Vec<u32>,
     /// ζ^t for t < n.
     twist: Vec<Complex64>,
@@ -90,7 +91,7 @@ impl SlotTransform {
     }
 }
 
-/// Numbers on their way through a transform, zeroised on drop.
+/// Intermediate values of a transform, zeroised on drop.
 struct Buffer(Vec<Complex64>);
 
 impl Buffer {

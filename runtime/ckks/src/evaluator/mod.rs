@@ -8,7 +8,8 @@
 //! | `transform` | linear transforms |
 //! | `polynomial` | polynomials in the Chebyshev basis |
 //!
-//! Operands are checked first: context, basis, scale, slots. Nothing is adjusted silently.
+//! Operands are checked first: context, basis, scale, slots. Levels and scales are never adjusted
+//! implicitly.
 
 mod polynomial;
 mod products;
@@ -24,11 +25,11 @@ use std::sync::Arc;
 use crate::ring::Basis;
 use crate::{Ciphertext, Context, Error, EvaluationKeys};
 
-/// Relative difference up to which two scales are the same: what some hundred roundings of f64
-/// arithmetic can do, and far below any noise.
+/// Relative difference up to which two scales count as equal: the effect of some hundred roundings
+/// in f64 arithmetic, and far below any noise.
 const SCALE_TOLERANCE: f64 = 1e-12;
 
-/// Evaluates on ciphertexts with public keys only.
+/// Executes operations on ciphertexts, with evaluation keys and no secret.
 #[derive(Debug, Clone)]
 pub struct Evaluator {
     pub(crate) context: Arc<Context>,
@@ -36,21 +37,36 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// An evaluator with the given keys.
+    /// An evaluator that uses the given keys; operations whose key is missing return an error.
+    ///
+    /// ```
+    /// use pic_ckks::{EvaluationKeys, Evaluator};
+    /// use std::sync::Arc;
+    /// # use pic_ckks::Context;
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    ///
+    /// // Sums and plaintext products need no keys.
+    /// let keys = Arc::new(EvaluationKeys::none(&context));
+    /// let evaluator = Evaluator::new(Arc::clone(&context), keys)?;
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the keys were made under another context.
     pub fn new(context: Arc<Context>, keys: Arc<EvaluationKeys>) -> Result<Self, Error> {
         context.check_own(keys.context)?;
         Ok(Self { context, keys })
     }
 
-    /// The context.
+    /// The context of the evaluator.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    /// Two ciphertexts under this context, on one basis, with equally many slots.
+    /// Refuses two ciphertexts that differ in context, basis or slot count.
     fn check_pair(&self, a: &Ciphertext, b: &Ciphertext) -> Result<(), Error> {
         self.context.check_own(a.context)?;
         self.context.check_own(b.context)?;
@@ -62,7 +78,7 @@ impl Evaluator {
         }
     }
 
-    /// The scale of a product must stay below the modulus.
+    /// Refuses a scale that is not below the modulus of the basis.
     fn check_capacity(&self, scale: f64, basis: Basis) -> Result<(), Error> {
         crate::context::check_scale(scale)?;
         let (log_scale, log_q) = (scale.log2(), self.context.log_modulus(basis));

@@ -1,10 +1,11 @@
-//! Polynomials in the Chebyshev basis, by the plans of [`crate::model::chebyshev`].
+//! Evaluation of polynomials in the Chebyshev basis by the plans of [`crate::model::chebyshev`].
 //!
-//! Scales are chosen from the result backwards: a node that must come out with scale S after
-//! rescaling by q sums its terms at S·q. Constants are encoded at S·q over the true scale of the
-//! power they multiply, and a quotient is asked for at that scale itself, so that every sum is of
-//! exactly equal scales and the result has exactly the scale asked for. A folded term is a power at
-//! another scale; the plan says which scale of the result makes them meet.
+//! Scales are determined from the result backwards: a node whose scale after rescaling by q must be
+//! S sums its terms at S·q. Constants are encoded at S·q over the exact scale of the power that
+//! they multiply, and a quotient is computed at that scale itself, so that every sum is of exactly
+//! equal scales and the result has exactly the requested scale. A folded term is a power at another
+//! scale; the plan states the scale of the result at which the two agree
+//! ([`ChebyshevPlan::output_scale`]).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::model::ChebyshevPlan;
 use crate::model::chebyshev::{Node, Power, power_depth};
 use crate::{Ciphertext, Error};
 
-/// T_i of the input, by i.
+/// The powers T_i of the input computed so far, by index i.
 struct Powers<'a> {
     input: &'a Ciphertext,
     higher: BTreeMap<u32, Ciphertext>,
@@ -27,17 +28,32 @@ impl Powers<'_> {
 }
 
 impl Evaluator {
-    /// Evaluates a polynomial on every slot; the slots must hold values in \[-1, 1\], or in i·\[-1, 1\]
-    /// with [`PolynomialBasis::Imaginary`](crate::model::chebyshev::PolynomialBasis).
+    /// Evaluates a polynomial in every slot. The slots must hold values in \[−1, 1\], or in i·\[−1,
+    /// 1\] for plans in [`PolynomialBasis::Imaginary`](crate::model::chebyshev::PolynomialBasis).
     ///
     /// The result has exactly `target_scale` and is exactly `plan.depth()` levels below `x`. The
-    /// scale of `x` should be close to the primes it loses (within a few percent): the scale of T_i
-    /// departs from it by that ratio to the power i. Where a coefficient is folded, `target_scale` must be
-    /// [`ChebyshevPlan::output_scale`].
+    /// scale of `x` should be within a few percent of the primes consumed: the scale of T_i
+    /// deviates from it by that ratio to the power i. If the plan folds a coefficient,
+    /// `target_scale` must be [`ChebyshevPlan::output_scale`].
+    ///
+    /// ```
+    /// use pic_ckks::model::ChebyshevPlan;
+    /// # let (_context, evaluator, encrypt, decrypt) =
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest_setup.rs"));
+    ///
+    /// // T_3(x) = 4x³ − 3x, two levels deep.
+    /// let plan = ChebyshevPlan::new(&[0.0, 0.0, 0.0, 1.0])?;
+    /// let x = encrypt(&[0.5, -0.5, 1.0, 0.0]);
+    /// let y = evaluator.evaluate_chebyshev(&x, &plan, x.scale())?;
+    /// assert_eq!(y.level(), x.level() - 2);
+    /// assert!((decrypt(&y)[0] + 1.0).abs() < 1e-5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`], [`Error::InvalidScale`],
-    /// [`Error::ScaleMismatch`], [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
+    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`] if `x` has fewer levels than the plan
+    /// needs, [`Error::InvalidScale`], [`Error::ScaleMismatch`] if a folded plan has another output
+    /// scale, [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
     pub fn evaluate_chebyshev(
         &self,
         x: &Ciphertext,
@@ -117,7 +133,8 @@ impl Evaluator {
         Ok(value)
     }
 
-    /// Adds the folded term of a node, if there is one: ±T_i, whose scale is c times that of the value.
+    /// Adds the folded term of a node, if any: ±T_i, whose scale is |c| times that of the node's
+    /// value.
     fn add_folded(
         &self,
         node: &Node,

@@ -1,13 +1,14 @@
-//! Products: with plaintexts, scalars and ciphertexts; relinearisation and rescaling.
+//! Products of ciphertexts with plaintexts, scalars and ciphertexts; relinearisation and rescaling.
 
 use super::{Evaluator, check_scales, check_slots};
 use crate::context::{ContextId, check_scale, top};
 use crate::ring::{Basis, Domain, Poly};
 use crate::{Ciphertext, Error, Plaintext};
 
-/// A product of ciphertexts before relinearisation: `d0 + d1·s + d2·s²`.
+/// A product of two ciphertexts before relinearisation, of degree 2 in the secret: `d0 + d1·s +
+/// d2·s²`.
 ///
-/// Sums of products are cheaper added in this form and relinearised once.
+/// A sum of products is cheapest if it is added in this form and relinearised once.
 #[derive(Debug, Clone)]
 pub struct Degree2Ciphertext {
     d0: Poly,
@@ -19,11 +20,12 @@ pub struct Degree2Ciphertext {
 }
 
 impl Evaluator {
-    /// `a · plaintext`, at the product of the scales. The plaintext may be at a higher level.
+    /// Returns `a · plaintext` at the product of the scales, not rescaled. The plaintext may be at
+    /// a higher level.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::SlotsMismatch`],
-    /// [`Error::ScaleOverflow`].
+    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`] if the plaintext is at a lower level,
+    /// [`Error::SlotsMismatch`], [`Error::ScaleOverflow`].
     pub fn multiply_plain(
         &self,
         a: &Ciphertext,
@@ -38,8 +40,8 @@ impl Evaluator {
         Ok(product)
     }
 
-    /// `a · scalar`, the scalar rounded to an integer at the given scale, which multiplies the
-    /// scale of a. An integer has scale 1.
+    /// Returns `a · scalar`, not rescaled. The scalar is rounded to an integer at `scale`,
+    /// by which the scale of `a` is multiplied; an integer scalar can have scale 1.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::InvalidScale`], [`Error::NotFinite`],
@@ -60,7 +62,7 @@ impl Evaluator {
         Ok(product)
     }
 
-    /// `a · b`, relinearised but not rescaled, at the product of the scales.
+    /// Returns `a · b`, relinearised but not rescaled, at the product of the scales.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::SlotsMismatch`],
@@ -69,24 +71,36 @@ impl Evaluator {
         self.relinearize(&self.tensor(a, b)?)
     }
 
-    /// `a · b`, relinearised and rescaled, at scale `a.scale·b.scale/q` for the highest prime q.
+    /// Returns `a · b`, relinearised and rescaled with one division, at scale `a.scale·b.scale/q`
+    /// for the highest prime q, one level lower.
+    ///
+    /// ```
+    /// # let (_context, evaluator, encrypt, decrypt) =
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest_setup.rs"));
+    /// let (a, b) = (encrypt(&[1.0, 2.0, 3.0, 4.0]), encrypt(&[0.5, 0.5, 2.0, -1.0]));
+    /// let product = evaluator.multiply_rescale(&a, &b)?;
+    /// assert_eq!(product.level(), a.level() - 1);
+    /// assert!((decrypt(&product)[2] - 6.0).abs() < 1e-5);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Evaluator::multiply`], and [`Error::LevelsExhausted`].
+    /// The errors of [`Evaluator::multiply`], and [`Error::LevelsExhausted`] at level 0.
     pub fn multiply_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
         self.relinearize_rescale(&self.tensor(a, b)?)
     }
 
-    /// `a · b` before relinearisation.
+    /// Returns `a · b` before relinearisation, at the product of the scales.
     ///
     /// # Errors
-    /// Those of [`Evaluator::multiply`] that do not concern keys.
+    /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::SlotsMismatch`],
+    /// [`Error::ScaleOverflow`].
     pub fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Degree2Ciphertext, Error> {
         self.check_pair(a, b)?;
         self.tensor_on(a.basis(), a, b)
     }
 
-    /// [`Evaluator::tensor`] on a basis; the operands may have more primes.
+    /// [`Evaluator::tensor`] on the primes of a basis; the operands may have more primes.
     pub(super) fn tensor_on(
         &self,
         basis: Basis,
@@ -99,7 +113,7 @@ impl Evaluator {
         Ok(Degree2Ciphertext { d0, d1, d2, scale, slots: a.slots, context: a.context })
     }
 
-    /// `a *= 2` for a product, exactly.
+    /// Doubles a degree-2 ciphertext, exactly.
     pub(super) fn double_degree2_assign(&self, a: &mut Degree2Ciphertext) {
         let two = vec![2; a.d0.basis().len()];
         for poly in [&mut a.d0, &mut a.d1, &mut a.d2] {
@@ -107,7 +121,7 @@ impl Evaluator {
         }
     }
 
-    /// `a += b` for products.
+    /// Adds `b` to `a`, both degree-2 ciphertexts.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::ScaleMismatch`],
@@ -131,7 +145,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Brings a product back to two polynomials.
+    /// Relinearises a product: a key switch brings it back to degree 1 in the secret, without
+    /// rescaling.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
@@ -139,10 +154,10 @@ impl Evaluator {
         self.relinearize_and_drop(product, Basis::EMPTY)
     }
 
-    /// [`Evaluator::relinearize`] and [`Evaluator::rescale`] with one division for both.
+    /// Relinearises and rescales a product, with one division for both.
     ///
     /// # Errors
-    /// Those of [`Evaluator::relinearize`], and [`Error::LevelsExhausted`].
+    /// The errors of [`Evaluator::relinearize`], and [`Error::LevelsExhausted`] at level 0.
     pub fn relinearize_rescale(&self, product: &Degree2Ciphertext) -> Result<Ciphertext, Error> {
         let basis = product.d0.basis();
         if basis.len() < 2 {
@@ -171,10 +186,11 @@ impl Evaluator {
         })
     }
 
-    /// Divides by the highest prime and drops it; the value stays, the scale is divided.
+    /// Divides a ciphertext by its highest prime q and drops q: values are unchanged, the scale is
+    /// divided by q, the level is one lower.
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`].
+    /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`] at level 0.
     pub fn rescale(&self, a: Ciphertext) -> Result<Ciphertext, Error> {
         self.context.check_own(a.context)?;
         a.basis_below(1, "rescaling")?;
@@ -185,7 +201,7 @@ impl Evaluator {
         Ok(Ciphertext { c0, c1, scale, slots, context })
     }
 
-    /// Every slot times the imaginary unit, exactly.
+    /// Multiplies every slot by the imaginary unit, exactly.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`].
@@ -196,8 +212,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `sum += Σ coefficient·a`, the coefficients encoded at the ratio of the scales. The terms may be at
-    /// higher levels.
+    /// Adds `Σ coefficient·a` to `sum`, with each coefficient encoded at the scale of the sum over
+    /// that of its ciphertext. The terms may be at higher levels.
     pub(super) fn add_combination_assign(
         &self,
         sum: &mut Ciphertext,
@@ -206,7 +222,7 @@ impl Evaluator {
         self.add_combined_polys([&mut sum.c0, &mut sum.c1], sum.scale, terms)
     }
 
-    /// [`Evaluator::add_combination_assign`] to a product.
+    /// [`Evaluator::add_combination_assign`] for a sum of degree 2.
     pub(super) fn add_combination_to_tensor(
         &self,
         sum: &mut Degree2Ciphertext,
@@ -232,7 +248,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `sum += constant` for a product.
+    /// Adds a constant to every slot of a degree-2 ciphertext.
     pub(super) fn add_constant_to_tensor(
         &self,
         sum: &mut Degree2Ciphertext,
@@ -243,15 +259,16 @@ impl Evaluator {
         Ok(())
     }
 
-    /// An encryption of zero that hides nothing, to add terms to.
+    /// A transparent encryption of zero, as the start of a sum.
     pub(super) fn zero(&self, like: &Ciphertext, basis: Basis, scale: f64) -> Ciphertext {
         let zero = || self.context.ring().zero(basis, Domain::Ntt);
         Ciphertext { c0: zero(), c1: zero(), scale, ..*like }
     }
 
-    /// Residues of round(value·scale), which must fit the basis.
+    /// Residues of round(value·scale) modulo each prime of a basis, whose modulus must hold the
+    /// integer.
     pub(super) fn scalar(&self, value: f64, scale: f64, basis: Basis) -> Result<Vec<u64>, Error> {
-        /// Below the range of `i128`.
+        /// Largest log2 of the integer, below the range of `i128`.
         const MAX_BITS: f64 = 126.0;
         if !value.is_finite() {
             return Err(Error::NotFinite { index: 0 });

@@ -1,4 +1,4 @@
-//! Rotations and conjugation: Galois automorphisms followed by key switching.
+//! Rotations and conjugation of the slots: a key switch followed by a Galois automorphism.
 
 use rayon::prelude::*;
 
@@ -8,8 +8,18 @@ use crate::ring::Basis;
 use crate::{Ciphertext, Error};
 
 impl Evaluator {
-    /// Rotates the slots to the left by r, to the right if r is negative: slot j of the result is
-    /// slot j + r of the operand.
+    /// Rotates the slots by `rotation` to the left, or to the right if it is negative: slot j of
+    /// the result is slot j + `rotation` of the operand.
+    ///
+    /// ```
+    /// # let (_context, evaluator, encrypt, decrypt) =
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest_setup.rs"));
+    /// let a = encrypt(&[1.0, 2.0, 3.0, 4.0]);
+    /// let rotated = evaluator.rotate(&a, 1)?;
+    /// let values = decrypt(&rotated);
+    /// assert!((values[0] - 2.0).abs() < 1e-5 && (values[3] - 1.0).abs() < 1e-5);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::MissingRotationKey`], [`Error::KeyLevel`].
@@ -21,11 +31,11 @@ impl Evaluator {
         }
     }
 
-    /// Many rotations of one ciphertext, decomposed once (hoisting: Halevi and Shoup, "Faster
-    /// Homomorphic Linear Transformations in HElib", 2018).
+    /// Rotates one ciphertext by several steps, with one decomposition into digits for all of them
+    /// (hoisting: Halevi and Shoup, "Faster Homomorphic Linear Transformations in HElib", 2018).
     ///
     /// # Errors
-    /// Those of [`Evaluator::rotate`].
+    /// The errors of [`Evaluator::rotate`].
     pub fn rotate_hoisted(
         &self,
         a: &Ciphertext,
@@ -46,7 +56,7 @@ impl Evaluator {
         keys.into_par_iter().map(rotate).collect()
     }
 
-    /// The complex conjugate of every slot.
+    /// Returns the complex conjugate of every slot.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::MissingConjugationKey`], [`Error::KeyLevel`].
@@ -56,13 +66,14 @@ impl Evaluator {
         self.automorphism(a, element, key)
     }
 
-    /// Σ_{i < count} of a rotated by i·step: log2(count) rotations when count is a power of two.
+    /// Returns Σ_{i < count} of `a` rotated by i·step: log2(count) rotations if `count` is a power
+    /// of two.
     ///
-    /// Rotations by step·2^k are used, and, for other counts, by step times the sums of the lower
-    /// binary digits of count.
+    /// It needs keys for the rotations step·2^k and, if `count` is not a power of two, for step
+    /// times the sums of the lower binary digits of `count`.
     ///
     /// # Errors
-    /// Those of [`Evaluator::rotate`], and [`Error::NoOperands`] if count is zero.
+    /// The errors of [`Evaluator::rotate`], and [`Error::NoOperands`] if `count` is zero.
     pub fn rotate_and_sum(
         &self,
         a: &Ciphertext,

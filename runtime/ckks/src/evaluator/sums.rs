@@ -1,10 +1,19 @@
-//! Sums and differences. They cost no level and keep the scale.
+//! Sums and differences of ciphertexts. They consume no level and keep the scale.
 
 use super::{Evaluator, check_scales, check_slots};
 use crate::{Ciphertext, Error, Plaintext};
 
 impl Evaluator {
-    /// `a + b`.
+    /// Returns `a + b`.
+    ///
+    /// ```
+    /// # let (_context, evaluator, encrypt, decrypt) =
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest_setup.rs"));
+    /// let (a, b) = (encrypt(&[1.0, 2.0, 3.0, 4.0]), encrypt(&[0.5, 0.5, 0.5, 0.5]));
+    /// let sum = evaluator.add(&a, &b)?;
+    /// assert!((decrypt(&sum)[3] - 4.5).abs() < 1e-5);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelMismatch`], [`Error::ScaleMismatch`],
@@ -15,10 +24,10 @@ impl Evaluator {
         Ok(sum)
     }
 
-    /// `a += b`.
+    /// Adds `b` to `a`.
     ///
     /// # Errors
-    /// Those of [`Evaluator::add`].
+    /// The errors of [`Evaluator::add`].
     pub fn add_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<(), Error> {
         self.check_pair(a, b)?;
         check_scales(a.scale, b.scale)?;
@@ -27,20 +36,20 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `a − b`.
+    /// Returns `a − b`.
     ///
     /// # Errors
-    /// Those of [`Evaluator::add`].
+    /// The errors of [`Evaluator::add`].
     pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, Error> {
         let mut difference = a.clone();
         self.sub_assign(&mut difference, b)?;
         Ok(difference)
     }
 
-    /// `a -= b`.
+    /// Subtracts `b` from `a`.
     ///
     /// # Errors
-    /// Those of [`Evaluator::add`].
+    /// The errors of [`Evaluator::add`].
     pub fn sub_assign(&self, a: &mut Ciphertext, b: &Ciphertext) -> Result<(), Error> {
         self.check_pair(a, b)?;
         check_scales(a.scale, b.scale)?;
@@ -49,7 +58,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `−a`.
+    /// Returns `−a`.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`].
@@ -61,10 +70,10 @@ impl Evaluator {
         Ok(negated)
     }
 
-    /// `a += plaintext`. The plaintext may be at a higher level.
+    /// Adds a plaintext to `a`. The plaintext may be at a higher level.
     ///
     /// # Errors
-    /// Those of [`Evaluator::add`].
+    /// The errors of [`Evaluator::add`].
     pub fn add_plain_assign(&self, a: &mut Ciphertext, plaintext: &Plaintext) -> Result<(), Error> {
         self.check_plain(a, plaintext)?;
         check_scales(a.scale, plaintext.scale)?;
@@ -72,10 +81,10 @@ impl Evaluator {
         Ok(())
     }
 
-    /// `a -= plaintext`. The plaintext may be at a higher level.
+    /// Subtracts a plaintext from `a`. The plaintext may be at a higher level.
     ///
     /// # Errors
-    /// Those of [`Evaluator::add`].
+    /// The errors of [`Evaluator::add`].
     pub fn sub_plain_assign(&self, a: &mut Ciphertext, plaintext: &Plaintext) -> Result<(), Error> {
         self.check_plain(a, plaintext)?;
         check_scales(a.scale, plaintext.scale)?;
@@ -94,7 +103,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// A plaintext that a ciphertext can be combined with.
+    /// Refuses a plaintext that differs from the ciphertext in context, scale or slots, or lacks
+    /// primes of it.
     pub(super) fn check_plain(&self, a: &Ciphertext, plaintext: &Plaintext) -> Result<(), Error> {
         self.context.check_own(a.context)?;
         self.context.check_own(plaintext.context)?;

@@ -1,16 +1,20 @@
-//! Linear transforms: sums of plaintext diagonals times rotations, in one level.
+//! Linear transforms on slots: sums of plaintext diagonals times rotations, in one level.
 //!
 //! `out[o] = Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(in[i]) )`: a matrix by its generalised
-//! diagonals, split in baby steps and giant steps. All baby rotations of an input share one
-//! decomposition, all giant steps of an output one division, by P together with the prime of its level.
-//! Giant steps follow each other, so that few keys do for all ([`crate::model::giant_steps`]).
-//! Double hoisting (Bossuat et al., Eurocrypt 2021, §4) takes the inner sums modulo QP and divides one
-//! polynomial by P before each giant step; single hoisting divides each baby rotation and takes the inner
-//! sums modulo Q, so that diagonals are shorter. How to split a matrix, and which of the two it is, is
-//! the caller's choice.
+//! diagonals, with rotations split into baby steps and giant steps (Halevi and Shoup, "Faster
+//! Homomorphic Linear Transformations in HElib", 2018). All baby-step rotations of an input share
+//! one decomposition into digits; all giant steps of an output share one division, by P and the
+//! prime of its level. Giant-step rotations are chained, so that few keys serve all of them
+//! ([`crate::model::giant_steps`]).
 //!
-//! The real part of the sums costs a conjugation, another giant step. With inputs x + i·rot_s(x) a complex
-//! diagonal a − i·b then does the work of two real ones, a for x and b for x rotated by s.
+//! Double hoisting (Bossuat et al., Eurocrypt 2021, §4) takes the inner sums modulo QP and divides
+//! one polynomial by P before each giant step. Single hoisting divides each baby-step rotation and
+//! takes the inner sums modulo Q, so that diagonals have fewer limbs. The caller chooses the
+//! splitting of a matrix and the form of hoisting.
+//!
+//! The real part of an output takes a conjugation, which costs another giant step. With inputs x +
+//! i·rot_s(x) (real–imaginary packing) a complex diagonal a − i·b does the work of two real ones: a
+//! for x and b for x rotated by s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +28,10 @@ use crate::model::op_counts::OpCounter;
 use crate::ring::{Basis, Operand, PackedPoly, Poly, Residues, Rotation};
 use crate::{Ciphertext, CompactPlaintext, Complex64, Context, Error, Hoisting};
 
-/// Diagonals whose values are in memory together while they are encoded.
+/// Number of diagonals that are encoded in parallel, with their values in memory together.
 const ENCODED_TOGETHER: usize = 64;
 
-/// What a transform maps to what.
+/// Shape of a linear transform: numbers of ciphertexts, slots, level and scales.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TransformShape {
     /// Number of input ciphertexts.
@@ -42,55 +46,57 @@ pub struct TransformShape {
     pub input_scale: f64,
     /// Exact scale of the outputs.
     pub output_scale: f64,
-    /// Whether diagonals are encoded modulo the special primes, too; [`hoisting`](crate::model::unit_costs::hoisting) says what is
-    /// faster.
+    /// Form of hoisting, which determines whether diagonals are also encoded modulo the special
+    /// primes; [`hoisting`](crate::model::unit_costs::hoisting) chooses the faster one.
     pub hoisting: Hoisting,
-    /// What of the sums is the output.
+    /// Part of the complex sums that the outputs hold.
     pub part: ComplexPart,
 }
 
-/// What of complex values is wanted.
+/// Part of a complex result that a linear transform returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComplexPart {
-    /// All.
+    /// The complex numbers themselves.
     Whole,
-    /// The real part, found by a conjugation.
+    /// The real parts, by a conjugation of each output.
     Real,
 }
 
-/// Where one diagonal stands in the double sum.
+/// Position of one diagonal in the sum `Σ_giant rot_giant( Σ_baby diagonal ⊙ rot_baby(input) )` of
+/// an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
     /// Index of the output ciphertext.
     pub output: usize,
     /// Index of the input ciphertext.
     pub input: usize,
-    /// Rotation after multiplication.
+    /// Giant step: rotation, in slots to the left, after the multiplication.
     pub giant: i64,
-    /// Rotation before multiplication.
+    /// Baby step: rotation, in slots to the left, before the multiplication.
     pub baby: i64,
 }
 
-/// A linear transform with its diagonals encoded.
+/// A linear transform whose diagonals are encoded.
 #[derive(Debug)]
 pub struct LinearTransform {
     shape: TransformShape,
-    /// The distinct rotated inputs, (input, baby).
+    /// The distinct rotated inputs, as pairs (index of the input, baby step), sorted.
     baby_steps: Vec<(usize, i64)>,
-    /// By output and giant step.
+    /// The inner sums, by output and giant step.
     groups: BTreeMap<(usize, i64), Group>,
     giant_steps: GiantSteps,
     context: ContextId,
 }
 
-/// All terms with one output and one giant step: pairs of an index of the baby_steps and a diagonal.
+/// The terms of one inner sum, that is of one output and one giant step, as pairs of an index into
+/// `baby_steps` and a diagonal.
 type Group = Vec<(usize, Diagonal)>;
 
-/// A diagonal, with one residue for each run of equal ones.
+/// An encoded diagonal, with one residue for each run of equal residues.
 #[derive(Debug)]
 enum Diagonal {
     Ntt(PackedPoly),
-    /// Transformed each time it is used.
+    /// Integer coefficients, transformed to the NTT domain at each use.
     Compact(CompactPlaintext),
 }
 
@@ -111,22 +117,22 @@ impl Diagonal {
 }
 
 impl TransformShape {
-    /// Memory that the diagonals of a transform with this many terms will hold, in bytes, given the
-    /// budget for NTT forms. Beyond the budget, diagonals are counted at 4 bytes a coefficient, as
-    /// long as values and scale keep their coefficients within 31 bits.
+    /// Bytes of memory that the diagonals of a transform with `terms` terms will hold, given the
+    /// budget for NTT forms. Diagonals beyond the budget are counted at 4 bytes a coefficient,
+    /// which is exact as long as coefficients have at most 31 bits.
     pub fn estimate_bytes(&self, context: &Context, terms: usize, ntt_budget: usize) -> usize {
         let ntt_bytes = self.diagonal_bytes(context, self.slots);
         let as_ntt = terms.min(ntt_budget / ntt_bytes);
         as_ntt * ntt_bytes + (terms - as_ntt) * 4 * 2 * self.slots
     }
 
-    /// Memory of the NTT form of a diagonal that repeats with a period.
+    /// Bytes of the NTT form of a diagonal that repeats with a period (in slots).
     fn diagonal_bytes(&self, context: &Context, period: usize) -> usize {
         let counter = OpCounter::new(context.parameters(), 0..0);
         counter.diagonal_bytes(self.level, period, self.hoisting) as usize
     }
 
-    /// The primes modulo which inner sums are taken.
+    /// The basis on which inner sums are computed: Q or QP.
     fn inner_basis(&self, context: &Context) -> Result<Basis, Error> {
         let basis = context.basis_at(self.level)?;
         Ok(match self.hoisting {
@@ -135,8 +141,8 @@ impl TransformShape {
         })
     }
 
-    /// The scale at which diagonals are encoded, so that rescaling gives exactly `output_scale`. A number
-    /// and its conjugate add up to twice the real part.
+    /// The scale at which diagonals are encoded, such that rescaling gives exactly `output_scale`.
+    /// It is halved for real parts: a number plus its conjugate is twice the real part.
     fn diagonal_scale(&self, context: &Context) -> f64 {
         let scale = context.prime(self.level) * self.output_scale / self.input_scale;
         match self.part {
@@ -145,7 +151,7 @@ impl TransformShape {
         }
     }
 
-    /// A diagonal, in NTT form or as integers.
+    /// Encodes a diagonal, in the NTT domain or as integer coefficients.
     fn encode<V: Copy + Into<Complex64>>(
         &self,
         context: &Context,
@@ -177,14 +183,18 @@ impl TransformShape {
 }
 
 impl LinearTransform {
-    /// Encodes the diagonals: each a vector of `shape.slots` values, or of a period of them. The first
-    /// ones are held in NTT form, up to `ntt_budget` bytes; the others are held as integers. Diagonals
-    /// that repeat take that much less memory.
+    /// Encodes the diagonals. Each is a vector of `shape.slots` values, or one period of them,
+    /// which takes proportionally less memory. The first diagonals are stored in the NTT domain, up
+    /// to `ntt_budget` bytes, the others as integer coefficients.
+    ///
+    /// The diagonal of a [`Term`] is multiplied before the giant step: entry j of the result of the
+    /// term is `diagonal[j + giant]·input[j + giant + baby]`, indices modulo the slots.
     ///
     /// # Errors
-    /// [`Error::SlotCount`], [`Error::SlotsMismatch`], [`Error::InvalidScale`],
-    /// [`Error::LevelTooHigh`], [`Error::LevelsExhausted`], [`Error::NotFinite`],
-    /// [`Error::CoefficientOverflow`], [`Error::TermOutOfRange`], [`Error::EmptyOutput`].
+    /// [`Error::SlotCount`], [`Error::SlotsMismatch`] if the length of a diagonal does not divide
+    /// the slot count, [`Error::InvalidScale`], [`Error::LevelTooHigh`], [`Error::LevelsExhausted`]
+    /// at level 0, [`Error::NotFinite`], [`Error::CoefficientOverflow`], [`Error::TermOutOfRange`],
+    /// [`Error::EmptyOutput`].
     pub fn new<V: Copy + Into<Complex64> + Sync>(
         context: &Context,
         shape: TransformShape,
@@ -228,7 +238,9 @@ impl LinearTransform {
         }
         let baby_steps: BTreeSet<_> = groups.values().flatten().map(|(baby, _)| *baby).collect();
         let baby_steps: Vec<_> = baby_steps.into_iter().collect();
-        let index = |baby| baby_steps.binary_search(&baby).expect("every baby step was collected");
+        let index = |baby| {
+            baby_steps.binary_search(&baby).expect("baby steps of all terms are in the list")
+        };
         let giant_steps = GiantSteps::new(groups.keys().copied(), slots as i64);
         let indexed = |terms: Vec<_>| -> Group {
             terms.into_iter().map(|(baby, diagonal)| (index(baby), diagonal)).collect()
@@ -237,18 +249,18 @@ impl LinearTransform {
         Ok(Self { shape, baby_steps, groups, giant_steps, context: context.id() })
     }
 
-    /// Its shape.
+    /// The shape of the transform.
     pub fn shape(&self) -> &TransformShape {
         &self.shape
     }
 
-    /// The rotations it needs, modulo the slot count.
+    /// The distinct rotations, modulo the slot count, for which the evaluator needs keys.
     pub fn rotations(&self) -> BTreeSet<i64> {
         let baby_steps = self.baby_steps.iter().map(|&(_, baby)| baby).filter(|&baby| baby != 0);
         baby_steps.chain(self.giant_steps.rotations()).collect()
     }
 
-    /// Memory that the diagonals hold, in bytes.
+    /// Bytes of memory held by the diagonals.
     pub fn bytes(&self) -> usize {
         let diagonals = self.groups.values().flatten();
         diagonals.map(|(_, diagonal)| diagonal.bytes()).sum()
@@ -256,7 +268,34 @@ impl LinearTransform {
 }
 
 impl Evaluator {
-    /// Applies a linear transform. The outputs have its output scale and are one level lower.
+    /// Applies a linear transform. The outputs have its output scale and are one level lower than
+    /// the inputs.
+    ///
+    /// ```
+    /// use pic_ckks::{ComplexPart, Hoisting, LinearTransform, Term, TransformShape};
+    /// # let (context, evaluator, encrypt, decrypt) =
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctest_setup.rs"));
+    /// let x = encrypt(&[1.0, 2.0, 3.0, 4.0]);
+    ///
+    /// // y[j] = 0.5·x[j] + x[j + 1]: the main diagonal and the one above it, one baby step.
+    /// let shape = TransformShape {
+    ///     inputs: 1,
+    ///     outputs: 1,
+    ///     slots: 4,
+    ///     level: x.level(),
+    ///     input_scale: x.scale(),
+    ///     output_scale: x.scale(),
+    ///     hoisting: Hoisting::Double,
+    ///     part: ComplexPart::Whole,
+    /// };
+    /// let term = |baby| Term { output: 0, input: 0, giant: 0, baby };
+    /// let diagonals = [(term(0), vec![0.5; 4]), (term(1), vec![1.0; 4])];
+    /// let transform = LinearTransform::new(&context, shape, diagonals, usize::MAX)?;
+    ///
+    /// let y = evaluator.linear_transform(&[x], &transform)?;
+    /// assert!((decrypt(&y[0])[1] - 4.0).abs() < 1e-5);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::InputCount`], [`Error::LevelMismatch`],
@@ -310,7 +349,7 @@ impl Evaluator {
         Ok(())
     }
 
-    /// For each group, Σ diagonal ⊙ rotated input: modulo Q, or times P and modulo QP.
+    /// The inner sum Σ diagonal ⊙ rotated input of each group: modulo Q, or times P and modulo QP.
     fn inner_sums(
         &self,
         inputs: &[Ciphertext],
@@ -319,7 +358,7 @@ impl Evaluator {
         let (context, ring) = (&*self.context, self.context.ring());
         let Some(first) = inputs.first() else { return Ok(Vec::new()) };
         let groups: Vec<_> = transform.groups.values().map(Vec::as_slice).collect();
-        // Babies are sorted by input.
+        // Baby steps are sorted by input.
         let by_input: Vec<_> = transform.baby_steps.chunk_by(|a, b| a.0 == b.0).collect();
         Ok(match transform.shape.hoisting {
             Hoisting::Single => {
@@ -352,7 +391,7 @@ impl Evaluator {
         })
     }
 
-    /// What to do with an input whose rotations stay modulo QP.
+    /// An input with the keys of its baby steps, for rotations that stay modulo QP.
     fn operand<'a>(
         &'a self,
         Ciphertext { c0, c1, slots, .. }: &'a Ciphertext,
@@ -372,8 +411,8 @@ impl Evaluator {
         Ok(Operand { c0, c1, digits: digits.map(Decomposition::raised), rotations })
     }
 
-    /// For each output, the sum of the rotated inner sums: as an inner sum if it is one alone, otherwise
-    /// times P and modulo QP.
+    /// The sum of the rotated inner sums of each output. An inner sum that is alone is returned as
+    /// it is, others times P and modulo QP.
     fn in_place(
         &self,
         inner_sums: Vec<(Poly, Poly)>,
@@ -384,12 +423,12 @@ impl Evaluator {
         for round in &transform.giant_steps.rounds {
             let leaving = round.iter().map(|step| {
                 let sum = sums.remove(&(step.output, step.from));
-                (sum.expect("a sum takes one step"), step.rotation)
+                (sum.expect("each inner sum is rotated at most once"), step.rotation)
             });
             let leaving: Vec<_> = leaving.collect();
             let rotate = |((u0, u1), rotation)| {
                 let key = self.keys.rotation(&self.context, rotation, slots)?;
-                self.giant_step(&u0, u1, key.expect("no step is by nothing"))
+                self.giant_step(&u0, u1, key.expect("giant steps after the first rotate"))
             };
             let arriving =
                 leaving.into_par_iter().map(rotate).collect::<Result<Vec<_>, Error>>()?;
@@ -402,11 +441,11 @@ impl Evaluator {
                 sums.insert(place, (u0, u1));
             }
         }
-        // One sum is left of each output, in order.
+        // One sum is left for each output, in ascending order of outputs.
         Ok(sums.into_values().collect())
     }
 
-    /// P times the sum of a sum and its conjugate, modulo QP.
+    /// P times the sum of `sum` and its conjugate, modulo QP.
     fn twice_real(&self, sum: (Poly, Poly)) -> Result<(Poly, Poly), Error> {
         let conjugation = self.keys.conjugation(&self.context)?;
         let (mut u0, mut u1) = self.giant_step(&sum.0, sum.1.clone(), conjugation)?;
@@ -415,7 +454,8 @@ impl Evaluator {
         Ok((u0, u1))
     }
 
-    /// P times the image of a sum (u0, u1) under an automorphism, modulo QP.
+    /// P times the image of a sum (u0, u1) under an automorphism, modulo QP, after the key switch
+    /// back to the secret.
     fn giant_step(
         &self,
         u0: &Poly,
@@ -430,7 +470,7 @@ impl Evaluator {
         Ok((ring.automorphism(&v0, galois_element), ring.automorphism(&v1, galois_element)))
     }
 
-    /// Adds a sum, times P unless it is that already, to one modulo QP.
+    /// Adds P·`sum` to a polynomial modulo QP; a sum modulo QP has the factor P already.
     fn add_to_extended(&self, extended: &mut Poly, sum: &Poly) {
         let ring = self.context.ring();
         if self.is_extended(sum) {
@@ -440,7 +480,7 @@ impl Evaluator {
         }
     }
 
-    /// Whether a sum is modulo QP and times P.
+    /// Returns whether a sum is modulo QP and has the factor P.
     fn is_extended(&self, sum: &Poly) -> bool {
         self.context.special_basis().is_subset(sum.basis())
     }

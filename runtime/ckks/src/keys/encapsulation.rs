@@ -1,28 +1,29 @@
-//! Keys for sparse-secret encapsulation: to an ephemeral sparse secret at the lowest modulus, and back.
+//! Keys of sparse-secret encapsulation: to an ephemeral sparse secret at the lowest modulus, and
+//! back.
 //!
 //! After Bossuat, Troncoso-Pastoriza and Hubaux, "Bootstrapping for Approximate Homomorphic
 //! Encryption with Negligible Failure-Probability by Using Sparse-Secret Encapsulation" (ACNS 2022).
-//! The sparse secret s̃ masks data modulo q0·p only, which it is secure for. The way back is under the
-//! main secret s. What is switched back has coefficients below q0, whatever its modulus, so that one
-//! pair modulo Q·p is key enough: no digits.
+//! The sparse secret s̃ masks data modulo q0·p only, for which it is secure. The key back is under
+//! the main secret s. A switched polynomial has coefficients below q0, whatever its modulus, so
+//! that one pair modulo Q·p suffices, without digits.
 
 use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, sample};
 use crate::{Ciphertext, Context};
 
-/// Keys from the main secret to a sparse one and back.
+/// The key pair from the main secret to a sparse one and back.
 #[derive(Debug, Clone)]
 pub(crate) struct EncapsulationKeys {
-    /// Modulo q0·p only: a larger modulus would break the sparse secret.
+    /// Key to the sparse secret, modulo q0·p only: a larger modulus would break the sparse secret.
     pub(crate) to_sparse: Pair,
-    /// Modulo Q·p.
+    /// Key back to the main secret, modulo Q·p.
     pub(crate) from_sparse: Pair,
 }
 
-/// `(b, a)` with `b + a·to = e + p·from`.
+/// A switching key of one digit: `(b, a)` with `b + a·to = e + p·from`.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
     pub(crate) polys: (PackedPoly, PackedPoly),
-    /// What a expands from.
+    /// Seed from which a is expanded.
     pub(crate) seed: [u8; sample::SEED_BYTES],
 }
 
@@ -43,7 +44,7 @@ impl EncapsulationKeys {
         Ciphertext { c0, c1, ..*a }
     }
 
-    /// Memory held, in bytes.
+    /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
         let pairs = [&self.to_sparse, &self.from_sparse];
         pairs.into_iter().map(|Pair { polys: (b, a), .. }| b.bytes() + a.bytes()).sum()

@@ -1,4 +1,4 @@
-//! Evaluation keys: what the evaluator may know.
+//! Evaluation keys: the public keys that an evaluator works with.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,27 @@ use crate::context::ContextId;
 use crate::model::KeyRequest;
 use crate::{Context, Error};
 
-/// Keys for evaluation. They reveal nothing, but they are bound to one secret.
+/// A set of evaluation keys: relinearisation, Galois and encapsulation keys under one secret. They
+/// reveal nothing of messages or the secret, under the usual circular-security assumption.
 #[derive(Debug, Clone)]
 pub struct EvaluationKeys {
     pub(crate) relinearization: Option<SwitchingKey>,
-    /// By Galois element g: the key from s to σ_g⁻¹(s). The evaluator switches first and applies
-    /// σ_g to the two results, rather than to every digit before.
+    /// Galois keys by Galois element g: the switching key from s to σ_g⁻¹(s). The evaluator
+    /// switches first and applies σ_g to the two results, rather than to every digit before the
+    /// switch.
     pub(crate) galois: BTreeMap<u64, SwitchingKey>,
     pub(crate) encapsulation: Option<EncapsulationKeys>,
     pub(crate) context: ContextId,
 }
 
 impl EvaluationKeys {
-    /// No keys at all, for an evaluator that needs none.
+    /// The empty set of keys, for operations that need none.
     pub fn none(context: &Context) -> Self {
         let context = context.id();
         Self { relinearization: None, galois: BTreeMap::new(), encapsulation: None, context }
     }
 
-    /// Memory held, in bytes.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         let switching = self.galois.values().chain(&self.relinearization).map(SwitchingKey::bytes);
         let encapsulation = self.encapsulation.iter().map(EncapsulationKeys::bytes);
@@ -40,8 +42,8 @@ impl EvaluationKeys {
         self.relinearization.as_ref().ok_or(Error::MissingRelinearizationKey)
     }
 
-    /// The Galois element and key that rotate an n-slot ciphertext by r: any rotation ≡ r mod n
-    /// does, and r modulo N/2 and modulo n are looked for. `None` if nothing has to be done.
+    /// The Galois element and key that rotate an n-slot ciphertext by r. Any rotation ≡ r mod n is
+    /// suitable; r modulo N/2 and r modulo n are tried. `None` if r is zero modulo n.
     pub(crate) fn rotation(
         &self,
         context: &Context,
@@ -79,13 +81,13 @@ pub(crate) fn galois_keys(context: &Context, request: &KeyRequest) -> BTreeMap<u
     levels
 }
 
-/// 5^r mod 2N.
+/// Galois element of a rotation by r to the left: 5^r mod 2N.
 pub(crate) fn rotation_element(context: &Context, rotation: i64) -> u64 {
     let order = context.parameters().max_slots() as i64;
     power(context, 5, rotation.rem_euclid(order) as u64)
 }
 
-/// −1 mod 2N.
+/// Galois element of the conjugation: −1 mod 2N.
 pub(crate) fn conjugation_element(context: &Context) -> u64 {
     2 * context.ring().degree() as u64 - 1
 }

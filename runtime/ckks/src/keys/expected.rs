@@ -1,4 +1,4 @@
-//! Whether the keys of a file are exactly those asked for.
+//! Comparison of the keys of a file with the keys requested.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use super::names::{KeyName, KeySetFault, RELINEARIZATION};
 use crate::model::KeyRequest;
 use crate::{Context, Error};
 
-/// What a reader of keys meets.
+/// An item of a stream of keys.
 #[derive(Clone, Copy)]
 pub(crate) enum Found {
-    /// A key, by its Galois element or [`RELINEARIZATION`]; they come in ascending order.
+    /// A key, by its Galois element or [`RELINEARIZATION`]; elements ascend.
     Key { element: u64, level: usize },
-    /// The end of the keys, and whether those of the sparse secret follow.
+    /// The end of the switching keys; true if encapsulation keys follow.
     End { has_encapsulation: bool },
 }
 
-/// The keys that are still to come.
+/// The requested keys that have not been read yet.
 pub(crate) struct Expected {
-    /// Levels by Galois element.
+    /// Levels of the keys by Galois element.
     levels: BTreeMap<u64, usize>,
     names: BTreeMap<u64, KeyName>,
     encapsulation: bool,
@@ -38,7 +38,7 @@ impl Expected {
         Self { levels, names, encapsulation: request.encapsulation.is_some() }
     }
 
-    /// Compares the next key.
+    /// Compares the next item with the request.
     pub(crate) fn check(&mut self, found: Found) -> Result<(), Error> {
         let next = self.levels.pop_first();
         match (found, next) {

@@ -1,4 +1,4 @@
-//! Making the keys that an evaluator gets, from the secret.
+//! Generation of evaluation keys from the secret.
 
 use std::io::{self, Write};
 
@@ -18,8 +18,8 @@ use crate::ring::{Basis, Poly, SecretPoly};
 use crate::serialization;
 use crate::{Context, Error};
 
-/// Evaluation keys that are about to be made: a request that has been checked, with a stream of random numbers for each
-/// key.
+/// A generation of evaluation keys: a checked request, with an independent stream of random numbers
+/// for each key, so that keys can be generated in parallel and written one by one.
 ///
 /// ```
 /// use pic_ckks::model::{Parameters, SecurityLevel};
@@ -37,23 +37,43 @@ use crate::{Context, Error};
 /// ```
 pub struct KeyGeneration<'a> {
     secret: &'a SecretKey,
-    /// Of all generators: they are made where their numbers are drawn, as what is moved leaves copies in memory.
+    /// Seed of all generators. Each generator is created where it is used, because moving one would
+    /// leave copies of its state in memory.
     seed: Zeroizing<[u8; SEED_BYTES]>,
     relinearization: Option<usize>,
-    /// The levels by Galois element, in ascending order.
+    /// Levels of the Galois keys by element, in ascending order.
     galois: Vec<(u64, usize)>,
     encapsulation: Option<EphemeralWeight>,
 }
 
-/// Streams of keys that have no Galois element, which is odd.
+/// Numbers of the random streams of keys without a Galois element; even, as Galois elements are
+/// odd.
 const RELINEARIZATION_STREAM: u64 = 0;
 const ENCAPSULATION_STREAM: u64 = 2;
 
 impl EvaluationKeys {
-    /// Makes the requested keys. [`KeyGeneration`] writes them without holding them all.
+    /// Generates the requested keys in memory; [`KeyGeneration::write_to`] writes them without
+    /// holding them all.
+    ///
+    /// ```
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # use pic_ckks::{Context, EvaluationKeys, KeyRequest, SecretKey, secret_rng};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    /// # let mut rng = secret_rng()?;
+    /// # let secret = SecretKey::generate(&context, &mut rng);
+    /// // A relinearisation key for products at level 1, a key for rotations by one slot.
+    /// let mut request = KeyRequest { relinearization: Some(1), ..KeyRequest::default() };
+    /// request.rotate(1, 1);
+    /// let keys = EvaluationKeys::generate(&secret, &request, &mut rng)?;
+    /// assert_eq!(keys.bytes() as u64, request.bytes(context.parameters()));
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::LevelTooHigh`], [`Error::SparseSecret`].
+    /// [`Error::LevelTooHigh`] if a key is requested for a level that the chain does not have,
+    /// [`Error::SparseSecret`] if the parameters are not secure for the ephemeral secret.
     pub fn generate(
         secret: &SecretKey,
         request: &KeyRequest,
@@ -64,10 +84,11 @@ impl EvaluationKeys {
 }
 
 impl<'a> KeyGeneration<'a> {
-    /// Checks a request.
+    /// Checks a request and draws the seed of all keys.
     ///
     /// # Errors
-    /// [`Error::LevelTooHigh`], [`Error::SparseSecret`].
+    /// [`Error::LevelTooHigh`] if a key is requested for a level that the chain does not have,
+    /// [`Error::SparseSecret`] if the parameters are not secure for the ephemeral secret.
     pub fn new(
         secret: &'a SecretKey,
         request: &KeyRequest,
@@ -93,7 +114,7 @@ impl<'a> KeyGeneration<'a> {
         })
     }
 
-    /// Makes the keys.
+    /// Generates all keys in memory.
     fn keys(self) -> EvaluationKeys {
         let galois = self.galois.par_iter();
         EvaluationKeys {
@@ -106,11 +127,11 @@ impl<'a> KeyGeneration<'a> {
         }
     }
 
-    /// Makes the keys, as many at once as there are threads, and writes each as [`EvaluationKeys::write_to`] would,
-    /// without holding the others.
+    /// Generates the keys, as many in parallel as there are threads, and writes each in the format
+    /// of [`EvaluationKeys::write_to`], without holding the others.
     ///
     /// # Errors
-    /// Whatever the writer reports.
+    /// The errors of `writer`.
     pub fn write_to(self, writer: &mut impl Write) -> io::Result<()> {
         let count = usize::from(self.relinearization.is_some()) + self.galois.len();
         serialization::write_head(self.secret.context(), count, writer)?;
@@ -154,13 +175,13 @@ impl<'a> KeyGeneration<'a> {
     }
 }
 
-/// The unit group modulo 2N has exponent N/2.
+/// Inverse of a Galois element modulo 2N; the unit group has exponent N/2.
 fn inverse(context: &Context, element: u64) -> u64 {
     power(context, element, context.parameters().max_slots() as u64 - 1)
 }
 
 impl SwitchingKey {
-    /// Both secrets are in the NTT domain, on all primes.
+    /// Generates a switching key. Both secrets are in the NTT domain, on all primes.
     fn generate(
         context: &Context,
         from: &Poly,
@@ -170,7 +191,8 @@ impl SwitchingKey {
     ) -> Self {
         let ring = context.ring();
         let special = context.special_basis();
-        let basis = context.basis_at(level).expect("a level that was checked").union(special);
+        let basis =
+            context.basis_at(level).expect("levels were checked with the request").union(special);
         let (mut parts, mut seeds) = (Vec::new(), Vec::new());
         for digit in context.parameters().digit_ranges(level) {
             let (seed, a) = uniform(ring, basis, rng);
@@ -200,7 +222,7 @@ impl EncapsulationKeys {
         }
     }
 
-    /// Refuses parameters under which the sparse secret would be less secure than the main one.
+    /// Refuses parameters under which the sparse secret would be less secure than the main secret.
     fn check_security(context: &Context) -> Result<(), Error> {
         let parameters = context.parameters();
         let security = parameters.security();
@@ -215,7 +237,8 @@ impl EncapsulationKeys {
 }
 
 impl Pair {
-    /// Both secrets are in the NTT domain, on the primes of the basis at least.
+    /// Generates a pair. Both secrets are in the NTT domain and have at least the primes of the
+    /// basis.
     fn generate(
         context: &Context,
         from: &Poly,

@@ -1,4 +1,4 @@
-//! What hides a message: a fresh error, a uniform mask, and its product with the secret.
+//! Masking of messages: a fresh error, a uniform polynomial, and its product with the secret.
 
 use rand_core::Rng;
 
@@ -11,7 +11,7 @@ pub(super) fn error(ring: &Ring, basis: Basis, rng: &mut impl Rng) -> Poly {
     error
 }
 
-/// A fresh seed and the uniform polynomial that belongs to it.
+/// A fresh seed and the uniform polynomial expanded from it.
 pub(super) fn uniform(
     ring: &Ring,
     basis: Basis,

@@ -1,7 +1,7 @@
-//! Keys: the secret, the public one, and those that let an evaluator work.
+//! Keys: the secret key, the public key, and evaluation keys.
 //!
-//! What holds a secret, or needs one, is there with feature `client` only: `generation`, `masking`, `public` and
-//! `secret`.
+//! Types and functions that hold or need a secret exist with feature `client` only: `generation`,
+//! `masking`, `public` and `secret`.
 
 mod encapsulation;
 mod evaluation;

@@ -1,43 +1,43 @@
-//! Names of evaluation keys, and how a set of them differs from another.
+//! Names of evaluation keys, and differences between two sets of keys.
 
 use std::fmt;
 
-/// Stands in for a Galois element, which is odd.
+/// Number of the relinearisation key where others have their Galois element, which is odd.
 pub(crate) const RELINEARIZATION: u64 = 0;
 
-/// How a set of keys differs from the one asked for.
+/// First difference between a set of keys and the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetFault {
-    /// A key is not there.
+    /// A requested key is missing.
     #[error("{0} is missing")]
     Missing(KeyName),
-    /// There is a key too many.
+    /// The set has a key that was not requested.
     #[error("{0} is there, which was not asked for")]
     NotAskedFor(KeyName),
-    /// A key is for another level.
+    /// A key was generated for another level than the requested one.
     #[error("{key} is for level {found}, and level {expected} was asked for")]
     Level {
         /// The key.
         key: KeyName,
-        /// Level asked for.
+        /// Level requested.
         expected: usize,
-        /// Its level.
+        /// Level of the key.
         found: usize,
     },
 }
 
-/// Which evaluation key.
+/// Name of an evaluation key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyName {
-    /// For products of ciphertexts.
+    /// The relinearisation key, for products of ciphertexts.
     Relinearization,
-    /// For rotations by so many slots to the left.
+    /// The key for rotations by this number of slots to the left.
     Rotation(i64),
-    /// For complex conjugation.
+    /// The key for complex conjugation.
     Conjugation,
-    /// For an automorphism that has no other name.
+    /// The key for an automorphism, by its Galois element, that is no rotation or conjugation.
     Galois(u64),
-    /// The pair of keys to the sparse secret of bootstrapping and back.
+    /// The pair of encapsulation keys, to the sparse secret of bootstrapping and back.
     Encapsulation,
 }
 

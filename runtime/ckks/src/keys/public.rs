@@ -1,4 +1,4 @@
-//! The public key: anyone can encrypt with it.
+//! The public key: encryption without the secret.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::masking::{error, mask, uniform};
 use crate::ring::{Poly, SecretPoly, sample};
 use crate::{Ciphertext, Context, Error, Plaintext};
 
-/// An encryption of zero, `(e − a·s, a)`, on the whole chain.
+/// The public key: an encryption of zero `(e − a·s, a)` on the whole chain.
 #[derive(Debug, Clone)]
 pub struct PublicKey {
     pub(crate) context: Arc<Context>,
@@ -19,7 +19,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Makes the public key of a secret.
+    /// Generates a public key of a secret.
     pub fn generate(secret: &SecretKey, rng: &mut impl CryptoRng) -> Self {
         let context = Arc::clone(secret.context());
         let ring = context.ring();
@@ -29,10 +29,27 @@ impl PublicKey {
         Self { b, a, seed, context }
     }
 
-    /// Encrypts: `(b·u + e0 + m, a·u + e1)` with a fresh ternary u.
+    /// Encrypts a plaintext as `(b·u + e0 + m, a·u + e1)` with a fresh ternary u, at the level and
+    /// scale of the plaintext.
+    ///
+    /// ```
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # use pic_ckks::{Context, PublicKey, SecretKey, secret_rng};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    /// # let mut rng = secret_rng()?;
+    /// # let secret = SecretKey::generate(&context, &mut rng);
+    /// let public = PublicKey::generate(&secret, &mut rng);
+    /// let message = context.encode(&[0.5, -1.0], 2f64.powi(40), 1)?;
+    /// let encrypted = public.encrypt(&message, &mut rng)?;
+    /// let decrypted = context.decode(&secret.decrypt(&encrypted)?)?;
+    /// assert!((decrypted[1] + 1.0).abs() < 1e-5);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the plaintext was made under another context.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext,

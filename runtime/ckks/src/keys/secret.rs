@@ -1,4 +1,4 @@
-//! The secret key, and what only its owner can do.
+//! The secret key: key generation, encryption and decryption.
 
 use std::sync::Arc;
 
@@ -9,16 +9,28 @@ use super::masking::{error, mask, uniform};
 use crate::ring::{SecretPoly, sample};
 use crate::{Ciphertext, Context, Error, Plaintext, SeededCiphertext};
 
-/// A uniform ternary secret. Zeroised on drop; never printed, never serialised by derive.
+/// A uniform ternary secret s. It is zeroised on drop, never formatted, and serialised only by
+/// [`SecretKey::to_bytes`].
 pub struct SecretKey {
     context: Arc<Context>,
     coefficients: Zeroizing<Vec<i8>>,
-    /// NTT domain, on all primes.
+    /// The secret in the NTT domain, on all primes of chain and special primes.
     poly: SecretPoly,
 }
 
 impl SecretKey {
-    /// Draws a secret.
+    /// Draws a uniform ternary secret.
+    ///
+    /// ```
+    /// use pic_ckks::model::{Parameters, SecurityLevel};
+    /// use pic_ckks::{Context, SecretKey, secret_rng};
+    ///
+    /// let chain = [45.0, 30.0, 30.0];
+    /// let parameters = Parameters::from_bits(13, &chain, &[45.0], 3, SecurityLevel::Bits128)?;
+    /// let context = Context::new(parameters)?;
+    /// let secret = SecretKey::generate(&context, &mut secret_rng()?);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     pub fn generate(context: &Arc<Context>, rng: &mut impl CryptoRng) -> Self {
         let coefficients = sample::ternary(rng, context.ring().degree());
         Self::from_coefficients(context, coefficients)
@@ -34,15 +46,30 @@ impl SecretKey {
         Self { context: Arc::clone(context), coefficients, poly }
     }
 
-    /// The context it was made under.
+    /// The context under which the secret was drawn.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    /// Encrypts: `(m + e − a·s, a)`, the uniform a kept as a seed.
+    /// Encrypts a plaintext as `(m + e − a·s, a)`, with the uniform a kept as a seed, at the level
+    /// and scale of the plaintext.
+    ///
+    /// ```
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # use pic_ckks::{Context, SecretKey, secret_rng};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    /// # let mut rng = secret_rng()?;
+    /// # let secret = SecretKey::generate(&context, &mut rng);
+    /// let message = context.encode(&[0.5, -1.0], 2f64.powi(40), 1)?;
+    /// let encrypted = secret.encrypt(&message, &mut rng)?.expand(&context)?;
+    /// assert_eq!(encrypted.level(), 1);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the plaintext was made under another context.
     pub fn encrypt(
         &self,
         plaintext: &Plaintext,
@@ -58,10 +85,27 @@ impl SecretKey {
         Ok(SeededCiphertext { c0, seed, scale, slots, context })
     }
 
-    /// Decrypts: `c0 + c1·s`, the message with its noise.
+    /// Decrypts a ciphertext to `c0 + c1·s`, the message with its noise. The noise reveals the
+    /// secret to whoever also knows the ciphertext: see [the crate
+    /// documentation](crate#decryptions-are-not-to-be-shared).
+    ///
+    /// ```
+    /// # use pic_ckks::model::{Parameters, SecurityLevel};
+    /// # use pic_ckks::{Context, SecretKey, secret_rng};
+    /// # let parameters =
+    /// #     Parameters::from_bits(10, &[48.0, 40.0], &[49.0], 2, SecurityLevel::Insecure)?;
+    /// # let context = Context::new(parameters)?;
+    /// # let mut rng = secret_rng()?;
+    /// # let secret = SecretKey::generate(&context, &mut rng);
+    /// # let message = context.encode(&[0.5, -1.0], 2f64.powi(40), 1)?;
+    /// # let encrypted = secret.encrypt(&message, &mut rng)?.expand(&context)?;
+    /// let decrypted = context.decode(&secret.decrypt(&encrypted)?)?;
+    /// assert!((decrypted[0] - 0.5).abs() < 1e-6);
+    /// # Ok::<(), pic_ckks::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::ContextMismatch`].
+    /// [`Error::ContextMismatch`] if the ciphertext was made under another context.
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Plaintext, Error> {
         self.context.check_own(ciphertext.context)?;
         let mut poly = SecretPoly::from(ciphertext.c0.clone());
@@ -86,7 +130,7 @@ mod tests {
     use crate::ring::sample::secret_rng;
     use crate::test_support::context;
 
-    /// What was decrypted must not come to light in a polynomial that is sent to someone.
+    /// Decrypted data must not reappear in a polynomial that is sent to someone.
     #[test]
     fn decryption_leaves_nothing_in_recycled_memory() {
         let context = context(10, 3);

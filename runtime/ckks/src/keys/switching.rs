@@ -1,4 +1,4 @@
-//! Hybrid key switching: keys and the decomposition of what they are applied to.
+//! Hybrid key switching: switching keys and the decomposition of polynomials into digits.
 //!
 //! After Han and Ki, "Better Bootstrapping for Approximate Homomorphic Encryption" (CT-RSA 2020):
 //! the chain is cut in digits; with g_j ≡ 1 modulo the primes of digit j and 0 modulo the other
@@ -11,18 +11,19 @@ use crate::context::top;
 use crate::ring::{Basis, Digits, KeySwitch, PackedPoly, Poly, sample};
 use crate::{Context, Error};
 
-/// A key from one secret to another, for operands up to a level.
+/// A switching key from one secret to another, for operands up to a level.
 #[derive(Debug, Clone)]
 pub(crate) struct SwitchingKey {
     pub(crate) level: usize,
     /// The pairs (b_j, a_j), in the NTT domain on {q0, …, q_level} ∪ P.
     pub(crate) parts: Vec<(PackedPoly, PackedPoly)>,
-    /// What the a_j expand from.
+    /// Seeds from which the a_j are expanded.
     pub(crate) seeds: Vec<[u8; sample::SEED_BYTES]>,
 }
 
 impl SwitchingKey {
-    /// `(u0, u1)` modulo QP, an encryption of P·c·s' for a polynomial c on chain primes.
+    /// Returns `(u0, u1)` modulo QP, an encryption of P·c·s' under s, for a polynomial c on chain
+    /// primes.
     pub(crate) fn apply(&self, context: &Context, c: &Poly) -> Result<(Poly, Poly), Error> {
         let (indices, digits): (Vec<_>, Vec<_>) = digits(context, c.basis()).unzip();
         let parts = self.parts(&indices, c.basis())?;
@@ -30,8 +31,8 @@ impl SwitchingKey {
         Ok(context.ring().gadget_product(target, Digits::Of(c, &digits), &parts))
     }
 
-    /// `addends + c·s'` for a polynomial c on chain primes, divided by the primes to be dropped and
-    /// under an automorphism; the element is 1 for none.
+    /// Key switch with what follows it: `addends + c·s'` for a polynomial c on chain primes,
+    /// divided by the primes `dropped`, under an automorphism (Galois element 1 for none).
     pub(crate) fn switch(
         &self,
         context: &Context,
@@ -53,7 +54,8 @@ impl SwitchingKey {
         }))
     }
 
-    /// The automorphism of `addend + c·s'` for one of several keys applied to the same c.
+    /// The image of `addend + c·s'` under an automorphism, for one of several keys applied to the
+    /// same decomposed c.
     pub(crate) fn switch_decomposed(
         &self,
         context: &Context,
@@ -72,7 +74,7 @@ impl SwitchingKey {
         }))
     }
 
-    /// The parts of the key that meet the digits of a decomposed operand.
+    /// The parts of the key that correspond to the digits of a decomposed operand.
     pub(crate) fn parts_for(
         &self,
         c: &Decomposition,
@@ -92,16 +94,17 @@ impl SwitchingKey {
         Ok(indices.iter().map(|&j| &self.parts[j]).collect())
     }
 
-    /// Memory held, in bytes.
+    /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
         self.parts.iter().map(|(b, a)| b.bytes() + a.bytes()).sum()
     }
 }
 
-/// The digits of a polynomial, raised to its basis and the special primes.
+/// The digits of a polynomial, each raised to the polynomial's basis and the special primes
+/// (ModUp).
 pub(crate) struct Decomposition {
     basis: Basis,
-    /// Which digit each is.
+    /// Index of each digit within the whole chain.
     indices: Vec<usize>,
     raised: Vec<Poly>,
 }

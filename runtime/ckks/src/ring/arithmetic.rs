@@ -1,4 +1,4 @@
-//! Operations that leave the basis alone: transforms, sums, products, automorphisms.
+//! Operations of the ring that keep the basis: transforms, sums, products, automorphisms.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use super::kernels::{CHUNK, ConversionTarget};
 use super::{Basis, Domain, Poly, Ring};
 
 impl Ring {
-    /// Brings a polynomial to the NTT domain, in place.
+    /// Transforms a polynomial from the coefficient to the NTT domain, in place.
     ///
     /// # Panics
-    /// If it is there already.
+    /// If the polynomial is in the NTT domain already.
     pub fn ntt(&self, poly: &mut Poly) {
         self.assert_domain(poly, Domain::Coefficient);
         poly.for_each_limb(|i, limb| self.primes[i].ntt.forward(limb));
         poly.set_domain(Domain::Ntt);
     }
 
-    /// Brings a polynomial to the coefficient domain, in place.
+    /// Transforms a polynomial from the NTT to the coefficient domain, in place.
     ///
     /// # Panics
-    /// If it is there already.
+    /// If the polynomial is in the coefficient domain already.
     pub fn intt(&self, poly: &mut Poly) {
         self.assert_domain(poly, Domain::Ntt);
         poly.for_each_limb(|i, limb| self.primes[i].ntt.inverse_scaled(limb, 1));
         poly.set_domain(Domain::Coefficient);
     }
 
-    /// The same polynomial in the coefficient domain: [`Ring::intt`] out of place.
+    /// The polynomial in the coefficient domain: [`Ring::intt`] out of place.
     ///
     /// # Panics
-    /// If it is there already.
+    /// If the polynomial is in the coefficient domain already.
     pub fn coefficients(&self, poly: &Poly) -> Poly {
         self.assert_domain(poly, Domain::Ntt);
         let mut coefficients = self.scratch(poly.basis(), Domain::Coefficient);
@@ -40,7 +40,7 @@ impl Ring {
         coefficients
     }
 
-    /// `a += b`, in either domain. `b` may have more primes than `a`; they are ignored.
+    /// Adds `b` to `a`, in either domain. `b` may have more primes than `a`, which are ignored.
     ///
     /// # Panics
     /// If the domains differ or `b` lacks primes of `a`.
@@ -49,7 +49,8 @@ impl Ring {
         a.for_each_limb(|i, a| self.kernels.add(self.modulus(i), a, b.limb(i)));
     }
 
-    /// `a -= b`, in either domain. `b` may have more primes than `a`; they are ignored.
+    /// Subtracts `b` from `a`, in either domain. `b` may have more primes than `a`, which are
+    /// ignored.
     ///
     /// # Panics
     /// If the domains differ or `b` lacks primes of `a`.
@@ -58,26 +59,27 @@ impl Ring {
         a.for_each_limb(|i, a| self.kernels.sub(self.modulus(i), a, b.limb(i)));
     }
 
-    /// `a = -a`, in either domain.
+    /// Negates a polynomial in place, in either domain.
     pub fn neg_assign(&self, a: &mut Poly) {
         self.assert_own(a);
         a.for_each_limb(|i, a| self.kernels.neg(self.modulus(i), a));
     }
 
-    /// `a *= b` in the NTT domain. `b` may have more primes than `a`; they are ignored.
+    /// Multiplies `a` by `b` in the NTT domain. `b` may have more primes than `a`, which are
+    /// ignored.
     ///
     /// # Panics
-    /// If one of them is not in the NTT domain or `b` lacks primes of `a`.
+    /// If a polynomial is not in the NTT domain or `b` lacks primes of `a`.
     pub fn mul_assign(&self, a: &mut Poly, b: &Poly) {
         self.assert_domain(a, Domain::Ntt);
         self.assert_fits(a, b);
         a.for_each_limb(|i, a| self.kernels.mul(self.modulus(i), a, b.limb(i)));
     }
 
-    /// `a · b` in the NTT domain, on the primes that both have.
+    /// Returns `a · b` in the NTT domain, on the primes common to both.
     ///
     /// # Panics
-    /// If one of them is not in the NTT domain.
+    /// If a polynomial is not in the NTT domain.
     pub fn mul(&self, a: &Poly, b: &Poly) -> Poly {
         self.mul_on(a.basis().intersection(b.basis()), a, b)
     }
@@ -97,11 +99,11 @@ impl Ring {
         product
     }
 
-    /// `(a0 + a1·Y)(b0 + b1·Y)` in the NTT domain and on a basis, by powers of `Y`. The factors may have
-    /// more primes; they are ignored.
+    /// The tensor product `(a0 + a1·Y)(b0 + b1·Y)` in the NTT domain on a basis, as its three
+    /// coefficients by powers of `Y`. The factors may have more primes, which are ignored.
     ///
     /// # Panics
-    /// If they are not all in the NTT domain, or lack primes of the basis.
+    /// If a factor is not in the NTT domain or lacks primes of the basis.
     pub fn tensor(
         &self,
         basis: Basis,
@@ -132,11 +134,11 @@ impl Ring {
         [d0, d1, self.mul_on(basis, a1, b1)]
     }
 
-    /// `acc += a · b` in the NTT domain. `a` and `b` may have more primes than `acc`; they are
-    /// ignored.
+    /// Adds `a · b` to `acc` in the NTT domain. `a` and `b` may have more primes than `acc`, which
+    /// are ignored.
     ///
     /// # Panics
-    /// If one of them is not in the NTT domain, or `a` or `b` lacks primes of `acc`.
+    /// If a polynomial is not in the NTT domain, or `a` or `b` lacks primes of `acc`.
     pub fn mul_add_assign(&self, acc: &mut Poly, a: &Poly, b: &Poly) {
         self.assert_domain(acc, Domain::Ntt);
         self.assert_fits(acc, a);
@@ -150,7 +152,7 @@ impl Ring {
     /// the `j`-th prime of the basis, ascending.
     ///
     /// # Panics
-    /// If there is not one reduced scalar for every prime.
+    /// If there is not exactly one reduced scalar for each prime.
     pub fn mul_scalars_assign(&self, a: &mut Poly, scalars: &[u64]) {
         let basis = self.assert_scalars(a, scalars);
         a.for_each_limb(|i, a| {
@@ -158,8 +160,8 @@ impl Ring {
         });
     }
 
-    /// `acc += a` times a constant for each limb, in either domain, on the primes that both have:
-    /// `scalars[j]` is the residue for the `j`-th of those, ascending.
+    /// Adds `a` times a constant for each limb to `acc`, in either domain, on the primes common to
+    /// both: `scalars[j]` is the residue for the `j`-th common prime, ascending.
     ///
     /// # Panics
     /// If the domains differ or there are not as many scalars as common primes.
@@ -176,7 +178,7 @@ impl Ring {
         });
     }
 
-    /// `acc += scalar · a` modulo prime i, for limbs or equal parts of them.
+    /// Adds `scalar · a` to `acc` modulo prime i; both are limbs, or equal parts of limbs.
     pub(super) fn add_scaled_limb(&self, i: usize, acc: &mut [u64], a: &[u64], scalar: u64) {
         if scalar == 1 {
             return self.kernels.add(self.modulus(i), acc, a);
@@ -190,8 +192,9 @@ impl Ring {
         }
     }
 
-    /// `acc += Σ a` times a constant for each limb, in either domain: with each polynomial come the residues
-    /// for the primes of `acc`, ascending. The polynomials may have more primes; they are ignored.
+    /// Adds a linear combination of polynomials to `acc`, in either domain: each term is a
+    /// polynomial with the residues of its coefficient for the primes of `acc`, ascending. The
+    /// polynomials may have more primes, which are ignored.
     ///
     /// # Panics
     /// If the domains differ, a polynomial lacks primes or scalars, or there are more than 128 terms.
@@ -223,11 +226,11 @@ impl Ring {
         });
     }
 
-    /// Adds a constant polynomial: `scalars[j]` is the residue for the `j`-th prime of the basis,
-    /// ascending.
+    /// Adds a constant polynomial, in either domain: `scalars[j]` is the residue for the `j`-th
+    /// prime of the basis, ascending.
     ///
     /// # Panics
-    /// If there is not one reduced scalar for every prime.
+    /// If there is not exactly one reduced scalar for each prime.
     pub fn add_scalars_assign(&self, a: &mut Poly, scalars: &[u64]) {
         let basis = self.assert_scalars(a, scalars);
         let domain = a.domain();
@@ -238,7 +241,8 @@ impl Ring {
         });
     }
 
-    /// `a · X^(N/2)` in the NTT domain, in place: every slot times the imaginary unit.
+    /// Multiplies a polynomial by X^(N/2) in the NTT domain, in place: every slot times the
+    /// imaginary unit.
     ///
     /// # Panics
     /// If the polynomial is not in the NTT domain.
@@ -256,7 +260,8 @@ impl Ring {
         });
     }
 
-    /// `p(X) → p(X^g)` for an odd Galois element `g`, taken modulo `2N`, in either domain.
+    /// The image of a polynomial under the automorphism `X → X^g` for an odd Galois element `g`,
+    /// taken modulo `2N`, in either domain.
     ///
     /// # Panics
     /// If `g` is even.

@@ -1,14 +1,15 @@
-//! Which primes of a ring a polynomial has limbs for, and in which domain the limbs are.
+//! The basis of a polynomial (the set of primes for which it has limbs) and the domain of its
+//! limbs.
 
 /// A **set** of prime indices of one [`Ring`](super::Ring), at most 128.
 ///
-/// Not a prefix of a chain: any subset is a basis, which is what lets a modulus be raised to only
-/// the primes that are needed.
+/// Any subset of the primes is a basis, not only a prefix of the chain, so that a modulus can be
+/// raised to just the primes that are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Basis(u128);
 
 impl Basis {
-    /// Number of distinct indices a basis can hold: they run from 0 to 127.
+    /// Number of distinct indices in a basis: they range from 0 to 127.
     pub const CAPACITY: usize = 128;
 
     /// The empty basis.
@@ -48,12 +49,12 @@ impl Basis {
         self.0.count_ones() as usize
     }
 
-    /// Whether there is no prime.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether `index` is in the set.
+    /// Returns whether `index` is in the set.
     pub fn contains(self, index: usize) -> bool {
         index < Self::CAPACITY && self.0 >> index & 1 == 1
     }
@@ -63,32 +64,32 @@ impl Basis {
         (0..Self::CAPACITY).filter(move |&i| self.contains(i))
     }
 
-    /// Primes in either.
+    /// The primes that are in at least one of the sets.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Primes of `self` that are not in `other`.
+    /// The primes of `self` that are not in `other`.
     pub fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Primes in both.
+    /// The primes that are in both sets.
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether every prime of `self` is in `other`.
+    /// Returns whether every prime of `self` is in `other`.
     pub fn is_subset(self, other: Self) -> bool {
         self.difference(other).is_empty()
     }
 
-    /// Whether no prime is in both.
+    /// Returns whether the sets have no prime in common.
     pub fn is_disjoint(self, other: Self) -> bool {
         self.intersection(other).is_empty()
     }
 
-    /// How many primes of the set come before `index`: the position of its limb.
+    /// Number of primes of the set below `index`: the position of its limb.
     pub(super) fn position(self, index: usize) -> usize {
         (self.0 & ((1 << index) - 1)).count_ones() as usize
     }
@@ -100,7 +101,7 @@ impl std::fmt::Debug for Basis {
     }
 }
 
-/// What the numbers of a limb are.
+/// Domain of a polynomial: the meaning of the numbers of a limb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// Coefficients of `1, X, …, X^(N-1)`.

@@ -1,10 +1,10 @@
-//! What can be wrong with the data a ring is given.
+//! Errors of the ring: refused parameters and refused outside data.
 //!
 //! Mismatched operands (basis, domain, ring) are bugs of the caller and panic instead.
 
 use super::Basis;
 
-/// Refusal of parameters or of outside data.
+/// Reasons for refusing parameters or outside data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
     /// The degree is not supported.
@@ -31,7 +31,7 @@ pub enum RingError {
         /// The value.
         value: u64,
     },
-    /// A modulus does not leave the slack that lazy reduction needs.
+    /// A modulus is not below 2^50, the bound of lazy reduction.
     #[error("prime {prime} is not below 2^50")]
     PrimeTooLarge {
         /// The prime.
@@ -51,10 +51,10 @@ pub enum RingError {
         /// The kernels asked for.
         kernels: super::KernelSet,
     },
-    /// The environment names kernels that do not exist.
+    /// The environment variable `PIC_KERNELS` names an unknown kernel set.
     #[error("PIC_KERNELS: {0}")]
     UnknownKernels(#[from] pic_ckks_model::kernels::UnknownKernelSet),
-    /// A basis names primes that the ring does not have.
+    /// A basis contains primes that the ring does not have.
     #[error("basis {basis:?} is not a set of primes of this ring")]
     UnknownBasis {
         /// The basis.
@@ -78,7 +78,7 @@ pub enum RingError {
         /// The residue.
         value: u64,
     },
-    /// The operating system gave no randomness.
+    /// The operating system's random number generator failed.
     #[cfg(feature = "client")]
     #[error("the operating system gave no randomness: {0}")]
     Entropy(getrandom::Error),

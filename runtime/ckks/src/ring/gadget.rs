@@ -1,6 +1,6 @@
-//! The inner product of a decomposed polynomial with a key: the heart of key switching.
+//! The gadget product of key switching: the inner product of the digits of a polynomial with a key.
 //!
-//! What the digits and the key mean is the business of the scheme.
+//! The meaning of digits and key (secrets, errors) is defined in `keys`.
 
 use rayon::prelude::*;
 
@@ -9,21 +9,21 @@ use super::poly::LimbBlock;
 use super::rns::{CrtDigits, TARGET_BLOCK};
 use super::{Basis, Domain, PackedPoly, Poly, Ring};
 
-/// The digits of a polynomial in the NTT domain.
+/// Digits of a polynomial in the NTT domain, for a gadget product.
 #[derive(Clone, Copy)]
 pub enum Digits<'a> {
-    /// The polynomial and the primes of each digit. What [`Ring::mod_up`] would give exists for a few
-    /// primes at a time only.
+    /// A polynomial and the primes of each digit. The raised digits ([`Ring::mod_up`]) are computed
+    /// for a few primes at a time.
     Of(&'a Poly, &'a [Basis]),
-    /// Raised before, for digits that are used several times (hoisting).
+    /// Digits raised beforehand, for use with several keys (hoisting).
     Raised(&'a [Poly]),
 }
 
 impl Ring {
-    /// `(Σ digits[i]·key[i].0, Σ digits[i]·key[i].1)` in the NTT domain, on the given basis, reduced once
-    /// at the end.
+    /// The gadget product `(Σ digits[i]·key[i].0, Σ digits[i]·key[i].1)` in the NTT domain, on the
+    /// given basis, reduced once at the end.
     ///
-    /// All may have more primes than the basis; they are ignored.
+    /// Digits and key may have more primes than the basis, which are ignored.
     ///
     /// # Panics
     /// If there are no digits or more than there are key pairs, if domains or bases do not fit, or if a
@@ -72,15 +72,15 @@ impl Ring {
     }
 }
 
-/// Digits, ready to be raised.
+/// The digits of a gadget product, ready to be raised block by block.
 pub(super) struct DigitSource<'a> {
     digits: Digits<'a>,
-    /// Of each digit that is not raised yet.
+    /// CRT digits of each digit that is not raised yet.
     terms: Vec<CrtDigits>,
 }
 
 impl<'a> DigitSource<'a> {
-    /// For blocks within the given basis.
+    /// Prepares digits for blocks of primes within `basis`.
     pub(super) fn new(ring: &Ring, digits: Digits<'a>, basis: Basis) -> Self {
         let terms = match digits {
             Digits::Of(poly, digits) => {
@@ -106,8 +106,8 @@ impl<'a> DigitSource<'a> {
         }
     }
 
-    /// The inner products with a key modulo the primes of a block. `then` gets those of each prime
-    /// while they are near.
+    /// The inner products with a key modulo the primes of a block. `then` receives the products of
+    /// each prime while they are in cache.
     pub(super) fn inner_products(
         &self,
         ring: &Ring,

@@ -1,8 +1,9 @@
-//! Sums of products with many rotations of a few operands, not divided by P.
+//! Sums of products of factors with many rotations of a few operands, times P and modulo QP.
 //!
-//! Double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, Eurocrypt 2021, §4) needs every
-//! rotation modulo QP. Here they exist for one prime at a time only: its limbs of all rotations are made
-//! and used up while they are near, so that keys and factors are read once and nothing else moves.
+//! Double hoisting (Bossuat, Mouchet, Troncoso-Pastoriza and Hubaux, Eurocrypt 2021, §4) needs
+//! every rotation modulo QP. Here only one prime's limbs of all rotations exist at a time: they are
+//! computed and used while in cache, so that keys and factors are read once and intermediate
+//! results never reach memory.
 
 use std::sync::Arc;
 
@@ -10,31 +11,32 @@ use super::arithmetic::SlotPermutation;
 use super::rns::BaseConverter;
 use super::{Basis, Domain, PackedPoly, Poly, Residues, Ring};
 
-/// An operand (c0, c1) modulo Q in the NTT domain and what to do with it.
+/// An operand (c0, c1) modulo Q in the NTT domain, with the rotations to compute.
 pub struct Operand<'a> {
     /// The polynomial c0.
     pub c0: &'a Poly,
     /// The polynomial c1.
     pub c1: &'a Poly,
-    /// The digits of c1, raised to QP; not needed if nothing is rotated.
+    /// The digits of c1, raised to QP; not needed if no rotation is computed.
     pub digits: Option<&'a [Poly]>,
-    /// The rotations to make, `None` for the operand itself.
+    /// The rotations to compute; `None` stands for the operand itself.
     pub rotations: Vec<Option<Rotation<'a>>>,
 }
 
-/// A key for the preimage of an automorphism, and the automorphism.
+/// One rotation of an operand: the automorphism and the switching key for its preimage of the
+/// secret.
 pub struct Rotation<'a> {
-    /// As many pairs as the operand has digits.
+    /// One key pair for each digit of the operand.
     pub key: Vec<&'a (PackedPoly, PackedPoly)>,
     /// The odd exponent g of X → X^g.
     pub galois_element: u64,
 }
 
 impl Ring {
-    /// For each group of pairs (index of a rotation, factor): the sum of the factors times P times the
-    /// rotated operands, modulo QP. Rotations are counted through all operands.
+    /// For each group of pairs (index of a rotation, factor): P times the sum of the factors times
+    /// the rotated operands, modulo QP. Rotations are numbered through all operands.
     ///
-    /// `residues(factor, i)` gives those of a factor modulo prime i.
+    /// `residues(factor, i)` returns the residues of a factor modulo prime i.
     ///
     /// # Panics
     /// If a group is empty, or if operands, digits or keys lack primes or are not in the NTT domain.
@@ -113,14 +115,14 @@ impl Ring {
     }
 }
 
-/// An operand that fits, with its permutations.
+/// A checked operand, with the permutations of its rotations.
 struct Prepared<'a> {
     operand: &'a Operand<'a>,
     digits: &'a [Poly],
     rotations: Vec<Option<PreparedRotation<'a>>>,
 }
 
-/// A key and the permutation that follows it.
+/// The key pairs of a rotation and the permutation that follows the key switch.
 type PreparedRotation<'a> = (&'a [&'a (PackedPoly, PackedPoly)], Arc<SlotPermutation>);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Between polynomials and the world outside: signed integers, real numbers, raw bytes.
+//! Conversion of polynomials from signed integers, to real numbers, and from raw bytes.
 
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -30,7 +30,8 @@ impl Ring {
         poly
     }
 
-    /// Like [`Ring::from_signed`], for coefficients of up to 127 bits.
+    /// The polynomial with the given `N` signed coefficients of up to 127 bits, in the coefficient
+    /// domain.
     ///
     /// # Panics
     /// If there are not `N` coefficients.
@@ -46,11 +47,12 @@ impl Ring {
         poly
     }
 
-    /// Reads what [`Poly::write_to`] wrote.
+    /// Reads a polynomial in the format of [`Poly::write_to`].
     ///
     /// # Errors
-    /// [`RingError::UnknownBasis`], [`RingError::Length`] or [`RingError::Residue`] if the bytes are
-    /// not canonical limbs of that basis. Nothing is allocated before the length is known to fit.
+    /// [`RingError::UnknownBasis`], [`RingError::Length`] or [`RingError::Residue`] if the bytes
+    /// are not canonical limbs of that basis. Memory is allocated only after the length has been
+    /// checked.
     pub fn read(&self, bytes: &[u8], basis: Basis, domain: Domain) -> Result<Poly, RingError> {
         if !basis.is_subset(self.basis()) {
             return Err(RingError::UnknownBasis { basis });
@@ -75,11 +77,12 @@ impl Ring {
         Ok(poly)
     }
 
-    /// The centered coefficients divided by `2^log_scale`, to double precision: the relative error of
-    /// each is below 2^-51 whatever its size, from 1 to half the modulus.
+    /// The centered coefficients divided by `2^log_scale`, in double precision: the relative error
+    /// of each is below 2^-51 at any magnitude from 1 to half the modulus.
     ///
     /// Garner's mixed-radix method with balanced digits (Knuth, TAOCP 2, 4.3.2), so that the digits
-    /// above the size of a coefficient vanish; it stops at the last digit that any of a group of
+    /// above the size of a coefficient are zero; it stops at the highest digit that is nonzero in a
+    /// group of coefficients. Intermediate values are zeroised.
     /// coefficients needs. What it keeps on the way is zeroised.
     ///
     /// # Panics
@@ -131,8 +134,8 @@ impl Radix {
     }
 }
 
-/// Turns the residues of a group of coefficients, by prime, into mixed-radix digits, in place;
-/// returns how many can be other than zero. The buffers are as long as the group.
+/// Turns the residues of a group of coefficients, by prime, into mixed-radix digits, in place, and
+/// returns how many digits can be nonzero. The buffers are as long as the group.
 fn to_mixed_radix(
     kernels: Kernels,
     residues: &mut [Vec<u64>],

@@ -17,8 +17,8 @@
 //! | `sample` | random polynomials |
 //! | `kernels` | the inner loops |
 //!
-//! Nothing here knows of ciphertexts, keys, scales or levels. Operands that do not fit together
-//! (basis, domain, ring) are bugs of the caller and panic; data from outside is refused with a
+//! Nothing here depends on ciphertexts, keys, scales or levels. Operands that do not fit together
+//! (basis, domain, ring) are bugs of the caller and panic; outside data is refused with a
 //! [`RingError`].
 
 mod arithmetic;
@@ -60,18 +60,19 @@ use kernels::{Kernels, Ntt};
 use pool::Pool;
 use rns::BaseConverter;
 
-/// How many sizes packed residues have.
+/// Number of different sizes, in bytes, of packed residues.
 const RESIDUE_SIZES: usize = MAX_PRIME_BITS.div_ceil(8) as usize + 1 - MIN_RESIDUE_BYTES;
 
-/// `Z_q[X]/(X^N + 1)` for each prime `q` of a list, with everything precomputed that operations need.
+/// The ring `Z_q[X]/(X^N + 1)` for each prime `q` of a list, with all precomputed tables.
 ///
-/// Costs about 0.2 (SIMD) to 2 (portable) MiB a prime at `N = 2^16`; made once and shared.
+/// Tables take about 0.2 (SIMD) to 2 (portable) MiB a prime at `N = 2^16`; a ring is made once and
+/// shared.
 pub struct Ring {
     log_n: u32,
     kernels: Kernels,
     primes: Vec<Prime>,
     pool: Arc<Pool>,
-    /// Of packed limbs, by the bytes of a residue.
+    /// Pools of packed limbs, by the bytes of a residue.
     packed_pools: [Arc<Pool>; RESIDUE_SIZES],
     permutations: Cache<u64, SlotPermutation>,
     converters: Cache<Basis, BaseConverter>,
@@ -88,20 +89,22 @@ impl Ring {
     /// log2 of the smallest degree.
     const MIN_LOG_DEGREE: u32 = 4;
 
-    /// The ring of degree `2^log_n` over the given primes, which are then known by their index in
+    /// The ring of degree `2^log_n` over the given primes, which are identified by their index in
     /// the list. Uses the kernels of [`detect_kernels`].
     ///
     /// # Errors
-    /// If the degree is outside `2^4 … 2^17`, or if the primes are not 1 to 128 distinct primes
-    /// below 2^50 that are 1 modulo `2N`, and those of [`detect_kernels`].
+    /// [`RingError::Degree`] if the degree is outside `2^4 … 2^17`, [`RingError::PrimeCount`],
+    /// [`RingError::DuplicatePrime`], [`RingError::NotPrime`], [`RingError::PrimeTooLarge`] or
+    /// [`RingError::NotNttFriendly`] if the primes are not 1 to 128 distinct primes below 2^50 that
+    /// are 1 modulo `2N`, and the errors of [`detect_kernels`].
     pub fn new(log_n: u32, primes: &[u64]) -> Result<Self, RingError> {
         Self::with_kernels(log_n, primes, detect_kernels()?)
     }
 
-    /// Like [`Ring::new`], with the kernels of choice; for comparing them.
+    /// [`Ring::new`] with a given kernel set, for comparisons.
     ///
     /// # Errors
-    /// Those of [`Ring::new`], and [`RingError::KernelsUnavailable`].
+    /// The errors of [`Ring::new`], and [`RingError::KernelsUnavailable`].
     pub fn with_kernels(log_n: u32, primes: &[u64], kernels: KernelSet) -> Result<Self, RingError> {
         if !(Self::MIN_LOG_DEGREE..=17).contains(&log_n) {
             return Err(RingError::Degree { log_n });
@@ -149,13 +152,14 @@ impl Ring {
     /// The prime with this index.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the ring has no prime with this index.
     pub fn modulus(&self, index: usize) -> &Modulus {
         &self.primes[index].modulus
     }
 
-    /// The primitive 2N-th root of unity `ψ` that the transform of this prime uses: `g^((q-1)/2N)`
-    /// for the smallest `g ≥ 2` that gives a primitive one. Part of the meaning of stored residues.
+    /// The primitive 2N-th root of unity `ψ` of the transform modulo this prime: `g^((q-1)/2N)` for
+    /// the smallest `g ≥ 2` for which it is primitive. The meaning of stored residues depends on
+    /// it.
     ///
     /// # Panics
     /// If there is no prime with this index.
@@ -163,7 +167,7 @@ impl Ring {
         self.primes[index].root
     }
 
-    /// The kernels in use.
+    /// The kernel set in use.
     pub fn kernels(&self) -> KernelSet {
         self.kernels.set()
     }
@@ -171,22 +175,23 @@ impl Ring {
     /// The zero polynomial.
     ///
     /// # Panics
-    /// If the basis is not one of this ring.
+    /// If the basis contains primes that the ring does not have.
     pub fn zero(&self, basis: Basis, domain: Domain) -> Poly {
         let mut zero = self.scratch(basis, domain);
         zero.for_each_limb(|_, limb| limb.fill(0));
         zero
     }
 
-    /// Gives memory of dropped polynomials back to the operating system, as far as no polynomial in
-    /// use lies next to it.
+    /// Returns memory of dropped polynomials to the operating system: the slabs without a
+    /// polynomial in use.
     pub fn trim(&self) {
         self.pool.trim();
         self.packed_pools.iter().for_each(|pool| pool.trim());
         self.subrings.values().iter().for_each(|ring| ring.trim());
     }
 
-    /// A polynomial with what an earlier user of its memory left there, to be overwritten.
+    /// A polynomial with arbitrary contents, left by an earlier user of its memory, to be
+    /// overwritten.
     pub(crate) fn scratch(&self, basis: Basis, domain: Domain) -> Poly {
         assert!(basis.is_subset(self.basis()), "{basis:?} has primes that the ring lacks");
         Poly::scratch(&self.pool, basis, domain)
@@ -222,7 +227,7 @@ impl Prime {
     }
 }
 
-/// Tables computed at first use and kept as long as the ring.
+/// Tables computed at first use and kept for the lifetime of the ring.
 struct Cache<K, V>(Mutex<HashMap<K, Arc<V>>>);
 
 impl<K, V> Default for Cache<K, V> {

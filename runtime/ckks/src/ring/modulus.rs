@@ -10,8 +10,7 @@ use super::RingError;
 
 /// An odd prime `q < 2^50` with its reduction constants.
 ///
-/// Residues passed in are canonical, in `[0, q)`, unless a method says otherwise; residues that come
-/// out always are.
+/// Arguments are canonical residues in `[0, q)` unless a method says otherwise; results always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modulus {
     value: u64,
@@ -23,10 +22,11 @@ pub struct Modulus {
 }
 
 impl Modulus {
-    /// Prepares the constants of `q`.
+    /// Computes the constants of `q`.
     ///
     /// # Errors
-    /// [`RingError::PrimeTooLarge`] from 2^50 on, [`RingError::NotPrime`] if `q` is not an odd prime.
+    /// [`RingError::PrimeTooLarge`] if `q` is not below 2^50, [`RingError::NotPrime`] if `q` is not
+    /// an odd prime.
     pub fn new(q: u64) -> Result<Self, RingError> {
         if q >> MAX_PRIME_BITS != 0 {
             return Err(RingError::PrimeTooLarge { prime: q });

@@ -1,7 +1,9 @@
-//! Polynomials kept to be multiplied with again and again: residues take as few whole bytes as their prime.
+//! Packed polynomials, for factors that are used many times: each residue takes as few whole bytes
+//! as its prime allows.
 //!
-//! Keys and diagonals are read from memory with every use, and take most of it. Only storage; what
-//! multiplies with it are [`Ring::gadget_product`] and its like and [`Ring::sums_of_products`].
+//! Keys and diagonals are read from memory at every use and take most of it. This file has their
+//! storage only; products with packed polynomials are [`Ring::gadget_product`],
+//! [`Ring::switch_key`], [`Ring::hoisted_sums`] and [`Ring::sums_of_products`].
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use super::kernels::{Form, pack};
 use super::pool::{Limbs, Pool};
 use super::{Basis, Domain, Poly, Ring};
 
-/// A polynomial in the NTT domain, possibly of a subring, each residue at the
-/// [`residue_bytes`] of its prime.
+/// A polynomial in the NTT domain, possibly of a subring, with each residue in [`residue_bytes`] of
+/// its prime.
 pub struct PackedPoly {
     /// A limb for each prime of the basis, ascending.
     limbs: Vec<Limbs>,
@@ -23,7 +25,7 @@ pub struct PackedPoly {
     degree: usize,
 }
 
-/// Residues modulo one prime.
+/// The packed residues of a polynomial modulo one prime.
 #[derive(Clone, Copy)]
 pub struct PackedLimb<'a> {
     pub(super) words: &'a [u64],
@@ -32,30 +34,30 @@ pub struct PackedLimb<'a> {
 }
 
 impl PackedPoly {
-    /// The primes it has limbs for.
+    /// The set of primes for which the polynomial has limbs.
     pub fn basis(&self) -> Basis {
         self.basis
     }
 
-    /// Memory held, in bytes.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.limbs.iter().map(|limb| size_of_val(&*limb[0])).sum()
     }
 
-    /// The residues modulo the prime with this index.
+    /// The packed residues modulo the prime with this index.
     ///
     /// # Panics
-    /// If there are none.
+    /// If the basis does not contain the index.
     pub fn limb(&self, index: usize) -> PackedLimb<'_> {
         assert!(self.basis.contains(index), "no limb {index} in basis {:?}", self.basis);
         let words = &*self.limbs[self.basis.position(index)][0];
         PackedLimb { words, bytes: words.len() * 8 / self.degree }
     }
 
-    /// Writes what [`Poly::write_to`] would, a limb at a time.
+    /// Writes the polynomial in the format of [`Poly::write_to`], unpacking one limb at a time.
     ///
     /// # Errors
-    /// Whatever the writer reports.
+    /// The errors of `writer`.
     pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(8 * self.degree);
         for i in self.basis.iter() {
@@ -80,10 +82,10 @@ impl<'a> PackedLimb<'a> {
 }
 
 impl Ring {
-    /// The polynomial, packed.
+    /// Packs a polynomial.
     ///
     /// # Panics
-    /// If it is not in the NTT domain.
+    /// If the polynomial is not in the NTT domain.
     pub fn pack(&self, poly: &Poly) -> PackedPoly {
         self.assert_domain(poly, Domain::Ntt);
         let pack = |(i, residues): (usize, &[u64])| {
@@ -101,7 +103,7 @@ impl Ring {
         assert!(limbs.all(is_own), "the polynomial belongs to another ring");
     }
 
-    /// Where packed limbs modulo the prime with this index come from.
+    /// The pool of packed limbs modulo the prime with this index.
     fn packed_pool(&self, index: usize) -> &Arc<Pool> {
         &self.packed_pools[self.modulus(index).residue_bytes() - MIN_RESIDUE_BYTES]
     }

@@ -1,6 +1,6 @@
 //! Polynomials: pooled limbs with their basis and domain.
 //!
-//! Only storage, access and raw bytes; arithmetic belongs to [`super::Ring`].
+//! Storage, access and raw bytes only; arithmetic is in [`super::Ring`].
 
 use std::io::{self, Write};
 use std::ops::{Deref, DerefMut};
@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 use super::pool::{Limb, Limbs, Pool};
 use super::{Basis, Domain};
 
-/// Parallel loops are worth their start only above this number of residues.
+/// Number of residues above which a loop is run in parallel.
 const PARALLEL_THRESHOLD: usize = 1 << 16;
 
 /// A polynomial of degree below `N` modulo the primes of a basis.
@@ -32,12 +32,12 @@ impl Poly {
         Self { limbs: pool.take(basis.len()), basis, domain }
     }
 
-    /// The primes it has limbs for.
+    /// The set of primes for which the polynomial has limbs.
     pub fn basis(&self) -> Basis {
         self.basis
     }
 
-    /// What its residues are.
+    /// The domain of the limbs.
     pub fn domain(&self) -> Domain {
         self.domain
     }
@@ -55,7 +55,8 @@ impl Poly {
         &self.limbs[self.position(index)]
     }
 
-    /// The `N` residues modulo the prime with this index; what is written must be below the prime.
+    /// The `N` residues modulo the prime with this index, mutable; values written must be below the
+    /// prime.
     ///
     /// # Panics
     /// If the basis does not contain the index.
@@ -79,10 +80,11 @@ impl Poly {
         LimbBlock(&mut self.limbs)
     }
 
-    /// Writes the limbs, ascending, each residue as eight little-endian bytes.
+    /// Writes the limbs in ascending order of prime index, each residue as eight little-endian
+    /// bytes.
     ///
     /// # Errors
-    /// Whatever the writer reports.
+    /// The errors of `writer`.
     pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(8 * self.degree());
         for (_, limb) in self.limbs() {
@@ -149,7 +151,7 @@ impl Poly {
         self.basis = basis;
     }
 
-    /// A copy of the limbs in `basis` alone.
+    /// A copy with only the limbs in `basis`.
     ///
     /// # Panics
     /// If `basis` is not a subset of the polynomial's.
@@ -168,8 +170,8 @@ impl Poly {
         Arc::ptr_eq(self.limbs.pool(), pool)
     }
 
-    /// How many limbs to give to a task, at most `largest`, and whether to run tasks in parallel:
-    /// then the number of tasks is a multiple of the number of threads where possible.
+    /// Number of limbs for a task, at most `largest`, and whether tasks run in parallel; if so, the
+    /// number of tasks is a multiple of the number of threads where possible.
     fn tasks(&self, largest: usize) -> (usize, bool) {
         let (limbs, threads) = (self.basis.len(), rayon::current_num_threads());
         if threads == 1 || limbs < 2 || limbs * self.degree() < PARALLEL_THRESHOLD {
@@ -224,9 +226,10 @@ impl LimbBlock<'_> {
     }
 }
 
-/// A polynomial that must not outlive its use in memory: overwritten with zeros on drop.
+/// A polynomial that holds secret data: overwritten with zeros on drop.
 ///
-/// Copies made by arithmetic are the caller's to wrap again; formatting shows the shape only.
+/// Copies made by arithmetic are plain polynomials, which the caller must wrap again. Formatting
+/// shows the shape only.
 #[derive(Clone, Debug)]
 pub struct SecretPoly(Poly);
 

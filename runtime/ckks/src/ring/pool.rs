@@ -34,7 +34,7 @@ struct Memory {
 }
 
 impl Pool {
-    /// For limbs of `length` words.
+    /// A pool of limbs of `length` words.
     pub(super) fn new(length: usize) -> Self {
         Self { length, memory: Mutex::default() }
     }
@@ -112,7 +112,7 @@ impl Slab {
         (0..self.count).map(move |i| {
             // SAFETY: `count` strides fit the map behind its start.
             let words = unsafe { start.add(i * stride_bytes(length)) }.cast();
-            let words = NonNull::new(words).expect("maps are not at address zero");
+            let words = NonNull::new(words).expect("mappings never start at address zero");
             Limb(NonNull::slice_from_raw_parts(words, length))
         })
     }
@@ -199,7 +199,7 @@ impl Drop for Limbs {
 mod tests {
     use super::*;
 
-    /// How many limbs there are, and how many of them are free.
+    /// Number of limbs, and number of free limbs.
     fn size(pool: &Pool) -> (usize, usize) {
         let memory = pool.lock();
         (memory.slabs.iter().map(|slab| slab.count).sum(), memory.free.len())

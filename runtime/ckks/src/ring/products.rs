@@ -1,6 +1,7 @@
 //! Sums of products of many factors with a few operands: the inner loops of linear transforms.
 //!
-//! What the operands are, and how they come about, is the business of the caller.
+//! The meaning of the operands (rotated ciphertexts) and their computation are defined by the
+//! caller.
 
 use std::borrow::Borrow;
 
@@ -9,30 +10,31 @@ use rayon::prelude::*;
 use super::kernels::{Form, Packing};
 use super::{Basis, Domain, PackedLimb, Poly, Ring};
 
-/// Residues of a factor modulo one prime: all N, or one for each run of equal ones, as those of a
+/// Residues of a factor modulo one prime: all N, or one for each run of equal residues, as in a
 /// polynomial of [`Ring::subring`].
 pub enum Residues<'a> {
-    /// Kept between uses.
+    /// Packed residues, stored between uses.
     Stored(PackedLimb<'a>),
-    /// On the basis of that prime, made for this use.
+    /// Residues computed for this use, a polynomial on the basis of that prime.
     Made(Poly),
 }
 
-/// Residues handled at a time: those of some dozen operands fit in the second level of cache.
+/// Number of residues handled at a time: tiles of some dozen operands fit the second-level cache.
 const TILE: usize = 1 << 10;
 
-/// Factors made on the spot, rather than stored, that are kept at a time.
+/// Number of factors computed for one use that are held at a time.
 const MADE_FACTORS: usize = 64;
 
 /// Most terms that the kernel for sums of products takes.
 const MAX_TERMS: usize = 128;
 
 impl Ring {
-    /// For each group of pairs (index of an operand, factor): the sum of the factors times both halves of
-    /// the operands, in the NTT domain.
+    /// For each group of pairs (index of an operand, factor): the sum of the factors times both
+    /// halves of the operands, in the NTT domain.
     ///
-    /// `operands(i)` gives polynomials that have the prime i, asked once for each prime of the basis;
-    /// `residues(factor, i)` gives those of a factor modulo prime i.
+    /// `operands(i)` returns the operands, which must have a limb for prime i, and is called once
+    /// for each prime of the basis; `residues(factor, i)` returns the residues of a factor modulo
+    /// prime i.
     ///
     /// # Panics
     /// If a group is empty, or an operand lacks primes of the basis.
@@ -100,7 +102,7 @@ impl Ring {
         }
     }
 
-    /// A tile of an inner product of any number of terms, with factors of all kinds of runs.
+    /// One tile of a sum of any number of products, with factors of all forms.
     fn sum_of_products(
         &self,
         i: usize,

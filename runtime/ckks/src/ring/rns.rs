@@ -1,4 +1,4 @@
-//! Changing the basis of a polynomial: base conversion, ModUp, ModDown, rescaling.
+//! Changes of the basis of a polynomial: base conversion, ModUp, ModDown, rescaling.
 //!
 //! One method serves all of them. With `Q = Π q_i` and `y_i = [x · (Q/q_i)^-1]_{q_i}`, the integer
 //! `Σ y_i · Q/q_i` is `x` plus a multiple `v·Q`, and `v = round(Σ y_i / q_i)` makes the remainder the
@@ -45,8 +45,11 @@ impl Ring {
         raised
     }
 
-    /// [`Ring::mod_up`] from the whole basis of the polynomial: the same centered integers on another
-    /// basis, in the same domain.
+    /// Converts a polynomial to another basis, in the same domain: the same centered integers as
+    /// [`Ring::mod_up`] from the polynomial's whole basis.
+    ///
+    /// # Panics
+    /// If the polynomial has no primes.
     pub fn convert(&self, poly: &Poly, target: Basis) -> Poly {
         self.mod_up(poly, poly.basis(), target)
     }
@@ -69,7 +72,7 @@ impl Ring {
         poly
     }
 
-    /// Divides by one prime and rounds: [`Ring::mod_down`] by `{dropped}`.
+    /// Divides a polynomial by one prime and rounds: [`Ring::mod_down`] by `{dropped}`.
     ///
     /// # Panics
     /// If the polynomial has no limb for that prime.
@@ -77,8 +80,8 @@ impl Ring {
         self.mod_down(poly, Basis::single(dropped))
     }
 
-    /// `acc += P · x`, `P` being the product of the special primes: what [`Ring::mod_down`] undoes without
-    /// error.
+    /// Adds `P · x` to `acc`, `P` being the product of the special primes; [`Ring::mod_down`]
+    /// undoes the factor exactly.
     ///
     /// # Panics
     /// If `acc` lacks primes of `x`, or `x` has special primes, or `special` is empty.
@@ -90,7 +93,8 @@ impl Ring {
         self.add_scaled_assign(acc, poly, &products);
     }
 
-    /// `P · x` modulo the special primes, too: [`Ring::add_times_special_assign`] to zero.
+    /// Returns `P · x` on the basis of `x` and the special primes; see
+    /// [`Ring::add_times_special_assign`].
     ///
     /// # Panics
     /// If `x` has special primes, or `special` is empty.
@@ -112,7 +116,7 @@ pub(super) struct BaseConverter {
     cofactor_inverses: Vec<u64>,
     /// `1 / q_i`.
     reciprocals: Vec<f64>,
-    /// By prime index; unused at the sources.
+    /// Constants by index of the target prime; unused for the source primes.
     targets: Vec<Target>,
 }
 
@@ -126,7 +130,7 @@ struct Target {
 }
 
 impl BaseConverter {
-    /// The primes to convert from.
+    /// The basis of the source primes.
     pub(super) fn sources(&self) -> Basis {
         self.sources
     }
@@ -177,17 +181,17 @@ impl BaseConverter {
     }
 }
 
-/// The `y_i` and `v` of one polynomial.
+/// The CRT digits `y_i` and the quotient `v` of a polynomial; see the [module](self).
 pub(super) struct CrtDigits {
     converter: Arc<BaseConverter>,
     /// `y_i`, in the coefficient domain.
     residues: Poly,
-    /// `v`, as the only limb.
+    /// The quotient `v`, as the only limb.
     quotient: Poly,
 }
 
 impl CrtDigits {
-    /// Those of a polynomial, for its limbs in `sources`.
+    /// The CRT digits of a polynomial, from its limbs in `sources`.
     pub(super) fn new(ring: &Ring, poly: &Poly, sources: Basis) -> Self {
         ring.assert_own(poly);
         let converter = ring.converter(sources);
@@ -205,7 +209,7 @@ impl CrtDigits {
         Self::from_residues(ring, converter, residues)
     }
 
-    /// Those with the given `y_i`.
+    /// The CRT digits with the given `y_i`.
     pub(super) fn from_residues(
         ring: &Ring,
         converter: Arc<BaseConverter>,
@@ -235,8 +239,8 @@ impl CrtDigits {
         }
     }
 
-    /// The centered integers modulo those of the given primes that are not sources, in the coefficient
-    /// domain.
+    /// The centered integers modulo those of the given primes that are not sources, in the
+    /// coefficient domain.
     pub(super) fn modulo(&self, ring: &Ring, indices: &[usize]) -> Poly {
         let basis = Basis::from_indices(indices.iter().copied()).difference(self.converter.sources);
         let mut integers = ring.scratch(basis, Domain::Coefficient);

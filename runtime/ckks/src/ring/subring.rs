@@ -1,4 +1,4 @@
-//! Polynomials in a power of X, as polynomials of a smaller ring.
+//! Subrings: polynomials in a power of X as polynomials of a smaller degree.
 //!
 //! In bit-reversed order, position i of a transform holds the value at ψ^(2·brv(i) + 1). A polynomial in
 //! X^g, g = 2^k, takes its value from the g-th power of that, which depends on the low bits of brv(i)
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use super::Ring;
 
 impl Ring {
-    /// The longest run of equal residues that a polynomial can be stored without.
+    /// The longest run of equal residues that can be stored as one: N divided by the smallest
+    /// degree.
     pub fn longest_run(&self) -> usize {
         self.degree() >> Self::MIN_LOG_DEGREE
     }
 
-    /// The ring of the polynomials in X^run, a power of two, over the same primes. In the NTT domain, each
-    /// of its residues stands for a run of equal ones.
+    /// The ring of degree N/`run` of the polynomials in X^run over the same primes. In the NTT
+    /// domain, each of its residues stands for a run of `run` equal ones.
     ///
     /// # Panics
     /// If the run is not a power of two up to [`Ring::longest_run`].

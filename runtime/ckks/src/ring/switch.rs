@@ -1,9 +1,10 @@
-//! Whole key switches, a few primes at a time: products of digits and key, division, automorphism.
+//! Whole key switches, a few primes at a time: gadget product, division by P, automorphism.
 //!
-//! Products modulo the primes to divide by come first and yield the remainders of the division. Those
-//! modulo the other primes never exist all together: the remainders are taken off block by block. One
-//! key at a time, also where several share their digits: remainders of more would have to be kept. What
-//! the operands mean is the business of the scheme.
+//! Products modulo the primes to divide by are computed first and give the remainders of the
+//! division. Products modulo the other primes are computed block by block, and the remainders
+//! subtracted at once, so that no whole product is ever stored. Keys are applied one at a time even
+//! where they share digits, because each key has remainders of its own. The meaning of the operands
+//! is defined in `keys`.
 
 use std::sync::Arc;
 
@@ -12,32 +13,34 @@ use super::poly::LimbBlock;
 use super::rns::{BaseConverter, CrtDigits, TARGET_BLOCK};
 use super::{Basis, Digits, Domain, PackedPoly, Poly, Ring};
 
-/// What to multiply with a key, and what to do on the way. Polynomials are in the NTT domain.
+/// Operands of one key switch. All polynomials are in the NTT domain.
 #[derive(Clone, Copy)]
 pub struct KeySwitch<'a> {
-    /// The digits.
+    /// The digits of the polynomial that is switched.
     pub digits: Digits<'a>,
-    /// A pair for each digit.
+    /// The switching key: a pair for each digit.
     pub key: &'a [&'a (PackedPoly, PackedPoly)],
-    /// The primes of the result, and those to be dropped.
+    /// The primes of the result together with those dropped by rescaling.
     pub basis: Basis,
     /// The special primes, whose product is P.
     pub special: Basis,
-    /// Primes of the basis to divide by together with the special ones: rescaling. D is their product.
+    /// Primes of the basis by which the result is also divided (rescaling). D is their product.
     pub dropped: Basis,
-    /// What P times is added before the division.
+    /// Polynomials that are added to the two halves, times P before the division.
     pub addends: [Option<&'a Poly>; 2],
-    /// The odd exponent g of X → X^g, 1 for no automorphism.
+    /// The odd exponent g of the automorphism X → X^g of the result; 1 for none.
     pub galois_element: u64,
 }
 
 impl Ring {
-    /// The images of `round((P·addends[h] + Σ digits[i]·key[i].h) / (P·D))` for both halves h of the
-    /// key: bit for bit what [`Ring::gadget_product`], [`Ring::add_times_special_assign`], [`Ring::mod_down`]
-    /// and [`Ring::automorphism`] do in turn.
+    /// Switches a key: the images of `round((P·addends[h] + Σ digits[i]·key[i].h) / (P·D))` under
+    /// the automorphism, for both halves h of the key. The result is bit-equal to
+    /// [`Ring::gadget_product`], [`Ring::add_times_special_assign`], [`Ring::mod_down`] and
+    /// [`Ring::automorphism`] in turn.
     ///
     /// # Panics
-    /// Those of the four, and if `dropped` is not a part of `basis` or `special` meets it.
+    /// If one of these would panic, if `dropped` is not a subset of `basis`, or if `special` is not
+    /// disjoint from it.
     pub fn switch_key(&self, switch: &KeySwitch<'_>) -> (Poly, Poly) {
         let KeySwitch { key, basis, special, dropped, galois_element, .. } = *switch;
         assert!(basis.is_disjoint(special), "{special:?} is in the basis already");
@@ -73,14 +76,14 @@ impl Ring {
     }
 }
 
-/// A key switch under way.
+/// State of a key switch.
 struct KeySwitchPass<'a> {
     ring: &'a Ring,
     switch: &'a KeySwitch<'a>,
     digits: DigitSource<'a>,
-    /// From the special primes.
+    /// Conversion from the special primes.
     special_converter: Arc<BaseConverter>,
-    /// From the special primes and those to be dropped.
+    /// Conversion from the special primes and the dropped primes.
     division: Arc<BaseConverter>,
 }
 
@@ -146,7 +149,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The same by whole polynomials.
+    /// The key switch by operations on whole polynomials.
     fn composed(ring: &Ring, switch: &KeySwitch<'_>) -> (Poly, Poly) {
         let KeySwitch { digits, key, basis, special, dropped, addends, galois_element } = *switch;
         let (u0, u1) = ring.gadget_product(basis.union(special), digits, key);
@@ -160,7 +163,7 @@ mod tests {
         (c0, c1)
     }
 
-    /// What each of the primes of a random ring is: absent, in one of three digits, in none, to be
+    /// Role of each prime of a random ring: absent, in one of three digits, in none, to be
     /// dropped, special.
     fn roles() -> impl Strategy<Value = (Vec<u32>, [Basis; 7])> {
         prop::collection::vec((20u32..=50, 0usize..7), 2..=14).prop_map(|primes| {

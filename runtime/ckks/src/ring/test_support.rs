@@ -1,4 +1,4 @@
-//! What the tests of several files need: rings and random polynomials.
+//! Rings and random polynomials shared by the unit tests of several files.
 
 use chacha20::ChaCha20Rng;
 use num_bigint::BigInt;
@@ -20,7 +20,7 @@ pub(super) fn primes(log_n: u32, bits: &[u32]) -> Vec<u64> {
                 .take_while(|q| *q >= 1 << (bits - 1))
                 .find(|q| !primes.contains(q))
         });
-        primes.push(fresh.expect("there are plenty of 50-bit primes"));
+        primes.push(fresh.expect("rings have many 50-bit primes"));
     }
     primes
 }

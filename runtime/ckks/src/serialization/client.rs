@@ -1,4 +1,4 @@
-//! Serialisation of the keys that only clients have.
+//! Serialisation of the keys of clients: secret and public key.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ const SECRET_KEY: Kind = Kind { mark: 1, name: "secret key" };
 const PUBLIC_KEY: Kind = Kind { mark: 2, name: "public key" };
 
 impl SecretKey {
-    /// The secret as bytes, zeroised when dropped. Whoever has them can decrypt.
+    /// Serialises the secret key, into bytes that are zeroised on drop. They allow decryption and
+    /// must be kept secret.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(header(self.context(), SECRET_KEY));
         bytes.reserve_exact(self.coefficients().len());
@@ -20,10 +21,10 @@ impl SecretKey {
         bytes
     }
 
-    /// Reads what [`SecretKey::to_bytes`] wrote.
+    /// Deserialises a secret key written by [`SecretKey::to_bytes`].
     ///
     /// # Errors
-    /// [`Error::Format`].
+    /// [`Error::Format`] if the bytes are not a secret key of these parameters.
     pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(context, SECRET_KEY, bytes)?;
         let bytes = reader.take(context.ring().degree())?;
@@ -38,7 +39,7 @@ impl SecretKey {
 }
 
 impl PublicKey {
-    /// The key as bytes.
+    /// Serialises the public key.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = header(&self.context, PUBLIC_KEY);
         bytes.extend(self.seed);
@@ -46,10 +47,11 @@ impl PublicKey {
         bytes
     }
 
-    /// Reads what [`PublicKey::to_bytes`] wrote.
+    /// Deserialises a public key written by [`PublicKey::to_bytes`].
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Ring`].
+    /// [`Error::Format`] if the bytes are not a public key of these parameters, [`Error::Ring`] if
+    /// limbs are invalid.
     pub fn from_bytes(context: &Arc<Context>, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(context, PUBLIC_KEY, bytes)?;
         let seed = reader.seed()?;

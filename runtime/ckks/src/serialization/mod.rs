@@ -1,10 +1,10 @@
-//! Bytes: writing objects, and reading them from strangers.
+//! Serialisation of ciphertexts and keys, and deserialisation of untrusted bytes.
 //!
-//! Each object is one kind byte after a magic, a version, the fingerprint of the parameters, fields,
-//! and raw limbs (8 little-endian bytes a residue, also of keys, which are packed in memory only).
-//! Uniform halves of keys are stored as seeds. A reader checks everything against the context: sizes
-//! before allocating, bases, residues below their primes, scales, slot counts. Containers, compression
-//! and checksums are left to the caller.
+//! An object is a magic, one byte for its kind, a version, the fingerprint of the parameters,
+//! fields, and raw limbs (8 little-endian bytes a residue, also of keys, which are packed only in
+//! memory). Uniform halves of keys are stored as seeds. A reader checks everything against the
+//! context: sizes before allocating, bases, residues below their primes, scales, slot counts.
+//! Containers, compression and checksums are left to the caller.
 
 #[cfg(feature = "client")]
 mod client;
@@ -21,7 +21,7 @@ use crate::{Ciphertext, Context, Error, EvaluationKeys, FormatError, SeededCiphe
 const MAGIC: &[u8; 4] = b"PICK";
 const VERSION: u8 = 2;
 
-/// Magic, kind, version and fingerprint.
+/// Bytes of the header: magic, kind, version and fingerprint.
 const HEADER_BYTES: u64 = 4 + 1 + 1 + 16;
 
 type Seed = [u8; sample::SEED_BYTES];
@@ -30,7 +30,7 @@ type Seed = [u8; sample::SEED_BYTES];
 struct Kind {
     /// The byte that marks it; 1 and 2 are those of the `client` module.
     mark: u8,
-    /// Its name in errors.
+    /// Name of the kind in errors.
     name: &'static str,
 }
 
@@ -38,7 +38,7 @@ const EVALUATION_KEYS: Kind = Kind { mark: 3, name: "set of evaluation keys" };
 const CIPHERTEXT: Kind = Kind { mark: 4, name: "ciphertext" };
 const SEEDED_CIPHERTEXT: Kind = Kind { mark: 5, name: "seeded ciphertext" };
 
-/// Writes what comes before so many switching keys.
+/// Writes the header and the number of switching keys.
 pub(crate) fn write_head(
     context: &Context,
     count: usize,
@@ -48,7 +48,7 @@ pub(crate) fn write_head(
     writer.write_all(&(count as u32).to_le_bytes())
 }
 
-/// Writes one switching key: that for a Galois element, or [`RELINEARIZATION`].
+/// Writes one switching key, preceded by its Galois element or [`RELINEARIZATION`].
 pub(crate) fn write_key(
     element: u64,
     key: &SwitchingKey,
@@ -63,7 +63,7 @@ pub(crate) fn write_key(
     Ok(())
 }
 
-/// Writes what comes after the switching keys.
+/// Writes the encapsulation keys, if any, which follow the switching keys.
 pub(crate) fn write_end(
     encapsulation: Option<&EncapsulationKeys>,
     writer: &mut impl Write,
@@ -79,10 +79,10 @@ pub(crate) fn write_end(
 }
 
 impl EvaluationKeys {
-    /// Writes the keys, one after the other.
+    /// Serialises the keys to a writer, one after the other.
     ///
     /// # Errors
-    /// Those of the writer; [`Error::ContextMismatch`] as [`io::ErrorKind::InvalidInput`].
+    /// The errors of `writer`, and [`Error::ContextMismatch`] as [`io::ErrorKind::InvalidInput`].
     pub fn write_to(&self, context: &Context, writer: &mut impl Write) -> io::Result<()> {
         let own = context.check_own(self.context);
         own.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -96,8 +96,8 @@ impl EvaluationKeys {
         write_end(self.encapsulation.as_ref(), writer)
     }
 
-    /// Bytes that [`EvaluationKeys::write_to`] writes of the keys of a request, whose rotations are all different
-    /// modulo N/2.
+    /// Number of bytes that [`EvaluationKeys::write_to`] writes for the keys of a request whose
+    /// rotations are distinct modulo N/2.
     pub fn serialized_bytes(parameters: &Parameters, request: &KeyRequest) -> u64 {
         let poly = |primes: usize| 8 * (parameters.degree() * primes) as u64;
         let seed = sample::SEED_BYTES as u64;
@@ -115,19 +115,21 @@ impl EvaluationKeys {
         HEADER_BYTES + 4 + levels.map(key).sum::<u64>() + encapsulation
     }
 
-    /// Reads what [`EvaluationKeys::write_to`] wrote.
+    /// Deserialises keys written by [`EvaluationKeys::write_to`].
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Ring`], [`Error::LevelTooHigh`].
+    /// [`Error::Format`] if the bytes are not keys of these parameters, [`Error::Ring`] if limbs
+    /// are invalid, [`Error::LevelTooHigh`] if a key has a level that the chain does not have.
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
         Self::read(Reader::new(context, EVALUATION_KEYS, bytes)?, |_| Ok(()))
     }
 
-    /// Reads keys as [`EvaluationKeys::from_bytes`] does, a polynomial at a time, if they are exactly those that
-    /// a request asks for: each is compared before its memory is taken.
+    /// Deserialises keys from a reader, a polynomial at a time, if they are exactly the keys of a
+    /// request. Each key is compared with the request before its memory is allocated.
     ///
     /// # Errors
-    /// [`Error::KeySet`], and those of [`EvaluationKeys::from_bytes`].
+    /// [`Error::KeySet`] if a key is missing, not requested, or for another level, and the errors
+    /// of [`EvaluationKeys::from_bytes`].
     pub fn read_requested(
         context: &Context,
         request: &KeyRequest,
@@ -138,7 +140,7 @@ impl EvaluationKeys {
         Self::read(Reader::new(context, EVALUATION_KEYS, stream)?, |found| expected.check(found))
     }
 
-    /// Before each key is expanded, and at the end, `check` sees what it is.
+    /// Deserialises keys; `check` sees the name of each key before it is expanded, and the end.
     fn read<S: Source>(
         mut reader: Reader<S>,
         mut check: impl FnMut(Found) -> Result<(), Error>,
@@ -177,7 +179,7 @@ impl EvaluationKeys {
 }
 
 impl Ciphertext {
-    /// The ciphertext as bytes.
+    /// Serialises the ciphertext.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`].
@@ -190,10 +192,11 @@ impl Ciphertext {
         Ok(bytes)
     }
 
-    /// Reads what [`Ciphertext::to_bytes`] wrote.
+    /// Deserialises a ciphertext written by [`Ciphertext::to_bytes`].
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
+    /// [`Error::Format`], [`Error::Ring`] if limbs are invalid, [`Error::InvalidScale`],
+    /// [`Error::SlotCount`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(context, CIPHERTEXT, bytes)?;
         let (basis, scale, slots) = reader.shape()?;
@@ -204,7 +207,7 @@ impl Ciphertext {
 }
 
 impl SeededCiphertext {
-    /// The ciphertext as bytes.
+    /// Serialises the ciphertext, with its seed in place of the uniform half.
     ///
     /// # Errors
     /// [`Error::ContextMismatch`].
@@ -217,10 +220,11 @@ impl SeededCiphertext {
         Ok(bytes)
     }
 
-    /// Reads what [`SeededCiphertext::to_bytes`] wrote.
+    /// Deserialises a ciphertext written by [`SeededCiphertext::to_bytes`].
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Ring`], [`Error::InvalidScale`], [`Error::SlotCount`].
+    /// [`Error::Format`], [`Error::Ring`] if limbs are invalid, [`Error::InvalidScale`],
+    /// [`Error::SlotCount`].
     pub fn from_bytes(context: &Context, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(context, SEEDED_CIPHERTEXT, bytes)?;
         let (basis, scale, slots) = reader.shape()?;
@@ -246,7 +250,7 @@ fn append_shape(bytes: &mut Vec<u8>, basis: Basis, scale: f64, slots: usize) {
     bytes.extend((slots as u64).to_le_bytes());
 }
 
-/// An object's bytes.
+/// A reader of the bytes of one object.
 struct Reader<'a, S> {
     context: &'a Context,
     source: S,
@@ -274,7 +278,7 @@ impl<'a, S: Source> Reader<'a, S> {
 
     fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], FormatError> {
         let taken = self.take(LENGTH)?;
-        Ok(taken.try_into().expect("take gives exactly the length asked for"))
+        Ok(taken.try_into().expect("take returns exactly the requested length"))
     }
 
     fn u32(&mut self) -> Result<u32, FormatError> {
@@ -339,12 +343,12 @@ impl<'a, S: Source> Reader<'a, S> {
     }
 }
 
-/// Where an object's bytes come from.
+/// A source of the bytes of an object.
 trait Source {
-    /// The next bytes.
+    /// The next `length` bytes.
     fn take(&mut self, length: usize) -> Result<&[u8], FormatError>;
 
-    /// How many are left, at least: none only at the end.
+    /// A lower bound on the number of bytes left; zero only at the end.
     fn left(&mut self) -> Result<usize, FormatError>;
 }
 
@@ -359,7 +363,7 @@ impl Source for &[u8] {
     }
 }
 
-/// Bytes that come as they are asked for, in pieces as large as the largest polynomial.
+/// A source that reads bytes on demand, in pieces as large as the largest polynomial.
 struct Stream<R> {
     source: R,
     buffer: Vec<u8>,

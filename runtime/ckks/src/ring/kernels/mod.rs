@@ -20,13 +20,13 @@ use super::{Modulus, RingError};
 #[cfg(target_arch = "x86_64")]
 use fma::{fma256, fma512};
 
-/// Words that several kernels should work on in turn, while they are in the nearest cache.
+/// Number of words on which several kernels work in turn, while they are in the nearest cache.
 pub(super) const CHUNK: usize = 512;
 
 /// The environment variable that names the kernel set to use.
 const VARIABLE: &str = "PIC_KERNELS";
 
-/// Whether this processor can run a kernel set.
+/// Returns whether this processor can run a kernel set.
 pub fn is_available(set: KernelSet) -> bool {
     match set {
         KernelSet::Portable => true,
@@ -41,11 +41,12 @@ pub fn is_available(set: KernelSet) -> bool {
     }
 }
 
-/// The kernel set to use: the one that the environment variable `PIC_KERNELS` names, or the fastest that
-/// this processor can run.
+/// The kernel set to use: the one named by the environment variable `PIC_KERNELS`, otherwise the
+/// fastest that this processor can run.
 ///
 /// # Errors
-/// If there is no kernel set of the name, or this processor cannot run it.
+/// [`RingError::UnknownKernels`] if the variable names no kernel set,
+/// [`RingError::KernelsUnavailable`] if this processor cannot run it.
 pub fn detect() -> Result<KernelSet, RingError> {
     let Some(name) = env::var_os(VARIABLE).filter(|name| !name.is_empty()) else {
         let fastest = KernelSet::ALL.into_iter().find(|&set| is_available(set));
@@ -80,10 +81,11 @@ macro_rules! dispatch {
 }
 
 impl Kernels {
-    /// What to use of a set in a ring of degree `2^log_n`: vectors do not fit the smallest.
+    /// The kernels of a set for a ring of degree `2^log_n`: portable ones where vectors do not fit
+    /// the degree.
     ///
     /// # Errors
-    /// If this processor cannot run it.
+    /// [`RingError::KernelsUnavailable`] if this processor cannot run the set.
     pub(super) fn new(set: KernelSet, log_n: u32) -> Result<Self, RingError> {
         if !is_available(set) {
             return Err(RingError::KernelsUnavailable { kernels: set });

@@ -1,4 +1,4 @@
-//! Where residues lie in words: each in its own, or packed.
+//! Layout of residues in words: one residue a word, or packed.
 //!
 //! Eight residues of k bytes each are k words. They follow each other from the low bytes of the first word
 //! to the high bytes of the last; in memory of a little-endian machine, that is 8k bytes in order.
@@ -6,7 +6,7 @@
 /// Residues that are packed together.
 const GROUP: usize = 8;
 
-/// How words hold the residues of a limb.
+/// Layout of the residues of a limb in words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::ring) struct Form {
     /// Bytes of a residue, 4 to 8.
@@ -15,12 +15,12 @@ pub(in crate::ring) struct Form {
     pub(in crate::ring) log_run: u32,
 }
 
-/// Which operands of an inner product of terms `(a, b0, b1)` are packed; the others are plain.
+/// The packed operands of an inner product of terms `(a, b0, b1)` are packed; the others are plain.
 #[derive(Clone, Copy)]
 pub(in crate::ring) enum Packing {
-    /// The a.
+    /// The operands a.
     First(Form),
-    /// The b0 and b1: with this many bytes a residue.
+    /// The operands b0 and b1, with this many bytes a residue.
     Pairs(usize),
 }
 

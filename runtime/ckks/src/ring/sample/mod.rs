@@ -1,4 +1,5 @@
-//! Random polynomials: public uniform ones from a seed, and what only a client draws (feature `client`).
+//! Random polynomials: public uniform ones expanded from a seed and, with feature `client`, secrets
+//! and errors.
 
 #[cfg(feature = "client")]
 mod secret;
@@ -8,13 +9,13 @@ pub use secret::*;
 
 use super::{Basis, Domain, Modulus, Poly, Ring};
 
-/// Bytes of a seed of public randomness.
+/// Bytes of a public seed.
 pub const SEED_BYTES: usize = 32;
 
 const UNIFORM_CONTEXT: &[u8] = b"pic-ckks uniform limb v1";
 
 impl Ring {
-    /// The uniform polynomial that belongs to a public seed, in the domain asked for.
+    /// The uniform polynomial expanded from a public seed, in the given domain.
     ///
     /// The limb of a prime depends on seed, degree and prime alone, so that a restricted basis gives
     /// the same limbs. The stream is part of the file format: BLAKE3 keyed with the seed, over the

@@ -1,36 +1,35 @@
-//! Secrets and errors, from ChaCha20.
+//! Sampling of secrets and errors with ChaCha20.
 //!
-//! Samplers give coefficient vectors that are zeroised on drop, for [`Ring::from_signed`]. They are not
-//! constant-time where rejection or a permutation is involved (ternary, sparse ternary); the Gaussian one
-//! is, in its comparisons.
+//! Samplers return coefficient vectors that are zeroised on drop, for [`Ring::from_signed`]. The
+//! ternary samplers are not constant-time (rejection, random positions); the Gaussian one makes the
+//! same comparisons for every sample.
 //!
 //! [`Ring::from_signed`]: crate::ring::Ring::from_signed
 
 use std::sync::LazyLock;
 
 pub use chacha20::ChaCha20Rng;
+pub use pic_ckks_model::security::ERROR_STD;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
 use crate::ring::RingError;
 
-/// Standard deviation of errors.
-pub const ERROR_SIGMA: f64 = 3.2;
-
-/// Errors are truncated to this magnitude, about 6σ.
+/// Largest magnitude of a sampled error, about 6σ.
 pub const ERROR_BOUND: i8 = 19;
 
-/// A generator for secrets and errors, seeded by the operating system. Its state is zeroised on drop.
+/// A generator for secrets and errors, seeded by the operating system. Its state is zeroised on
+/// drop.
 ///
 /// # Errors
-/// [`RingError::Entropy`] if that gives no randomness.
+/// [`RingError::Entropy`] if the operating system provides no randomness.
 pub fn secret_rng() -> Result<ChaCha20Rng, RingError> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *seed).map_err(RingError::Entropy)?;
     Ok(ChaCha20Rng::from_seed(*seed))
 }
 
-/// `n` coefficients, independent and uniform in {-1, 0, 1}.
+/// Draws `n` independent coefficients, uniform in {−1, 0, 1}.
 pub fn ternary(rng: &mut impl Rng, n: usize) -> Zeroizing<Vec<i8>> {
     let mut coefficients = Zeroizing::new(Vec::with_capacity(n));
     while coefficients.len() < n {
@@ -45,7 +44,8 @@ pub fn ternary(rng: &mut impl Rng, n: usize) -> Zeroizing<Vec<i8>> {
     coefficients
 }
 
-/// `n` coefficients of which exactly `weight`, at uniform positions, are -1 or 1 and the rest zero.
+/// Draws `n` coefficients of which exactly `weight`, at uniformly random positions, are −1 or 1 and
+/// all others zero.
 ///
 /// # Panics
 /// If `weight` exceeds `n`.
@@ -63,8 +63,8 @@ pub fn sparse_ternary(rng: &mut impl Rng, n: usize, weight: usize) -> Zeroizing<
     coefficients
 }
 
-/// `n` coefficients from the discrete Gaussian on the integers with standard deviation
-/// [`ERROR_SIGMA`], truncated at [`ERROR_BOUND`].
+/// Draws `n` coefficients from the discrete Gaussian on the integers with standard deviation
+/// [`ERROR_STD`], truncated at [`ERROR_BOUND`].
 ///
 /// By inversion of the cumulative distribution, tabulated to 53 bits: the statistical distance to
 /// the exact distribution is below 2^-29 from truncation (two tails beyond 6σ) and 2^-47 from
@@ -80,7 +80,7 @@ pub fn gaussian(rng: &mut impl Rng, n: usize) -> Zeroizing<Vec<i8>> {
 
 /// `2^63 · P(X ≤ k)` for `k` from `-ERROR_BOUND` to `ERROR_BOUND - 1`.
 static CUMULATIVE: LazyLock<[u64; 2 * ERROR_BOUND as usize]> = LazyLock::new(|| {
-    let weight = |k: i8| (-f64::from(k).powi(2) / (2.0 * ERROR_SIGMA * ERROR_SIGMA)).exp();
+    let weight = |k: i8| (-f64::from(k).powi(2) / (2.0 * ERROR_STD * ERROR_STD)).exp();
     let total: f64 = (-ERROR_BOUND..=ERROR_BOUND).map(weight).sum();
     let mut sum = 0.0;
     std::array::from_fn(|i| {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::ring::test_support::rng;
 
-    /// Whoever finds the state of a generator in memory knows all that it has made.
+    /// The state of a generator in memory would reveal everything that it has drawn.
     #[test]
     fn the_generator_is_zeroised() {
         fn assert_zeroised<T: zeroize::ZeroizeOnDrop>(_: T) {}

@@ -35,7 +35,7 @@ pub(super) fn centered(m: &Modulus, w: u64) -> f64 {
     m.centered(w) as f64
 }
 
-/// Whether transforms need no reduction on the way.
+/// Returns whether transforms need no reduction on the way.
 pub(super) fn has_wide_window(m: &Modulus) -> bool {
     m.bits() <= WIDE_WINDOW_BITS
 }

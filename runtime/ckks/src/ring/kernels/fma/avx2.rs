@@ -17,11 +17,11 @@ impl Avx2 {
     }
 }
 
-/// Where four words of each half of a result come from.
+/// Sources of the four words of each half of a result.
 pub(super) struct Permutation {
     /// The half of the eight words that they are in: 0 or 4.
     starts: [usize; 2],
-    /// Of each 32-bit part, the part of that half.
+    /// Source of each 32-bit part, as an index within that half.
     parts: [[u32; 8]; 2],
 }
 
@@ -42,21 +42,21 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load(self, words: &[u64]) -> __m256i {
-        let words: &[u64; 4] = words.first_chunk().expect("vectors are whole");
+        let words: &[u64; 4] = words.first_chunk().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 32 readable bytes; no alignment is needed.
         unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn load_floats(self, numbers: &[f64]) -> __m256d {
-        let numbers: &[f64; 4] = numbers.first_chunk().expect("vectors are whole");
+        let numbers: &[f64; 4] = numbers.first_chunk().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 32 readable bytes; no alignment is needed.
         unsafe { _mm256_loadu_pd(numbers.as_ptr()) }
     }
 
     #[inline(always)]
     fn store(self, words: &mut [u64], x: __m256i) {
-        let words: &mut [u64; 4] = words.first_chunk_mut().expect("vectors are whole");
+        let words: &mut [u64; 4] = words.first_chunk_mut().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 32 writable bytes; no alignment is needed.
         unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), x) }
     }
@@ -164,7 +164,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn unpack<const BYTES: usize>(self, group: &[u64], part: usize) -> __m256i {
         const { assert!(4 <= BYTES && BYTES <= 8) };
-        let group: &[u64; BYTES] = group.first_chunk().expect("operands are whole groups");
+        let group: &[u64; BYTES] = group.first_chunk().expect("packed operands of whole groups");
         if BYTES == 8 {
             return self.load(&group[4 * part..]);
         }

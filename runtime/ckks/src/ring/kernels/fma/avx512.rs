@@ -36,21 +36,21 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn load(self, words: &[u64]) -> __m512i {
-        let words: &[u64; 8] = words.first_chunk().expect("vectors are whole");
+        let words: &[u64; 8] = words.first_chunk().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 64 readable bytes; no alignment is needed.
         unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn load_floats(self, numbers: &[f64]) -> __m512d {
-        let numbers: &[f64; 8] = numbers.first_chunk().expect("vectors are whole");
+        let numbers: &[f64; 8] = numbers.first_chunk().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 64 readable bytes; no alignment is needed.
         unsafe { _mm512_loadu_pd(numbers.as_ptr()) }
     }
 
     #[inline(always)]
     fn store(self, words: &mut [u64], x: __m512i) {
-        let words: &mut [u64; 8] = words.first_chunk_mut().expect("vectors are whole");
+        let words: &mut [u64; 8] = words.first_chunk_mut().expect("slices of whole vectors");
         // SAFETY: as in `call`, and the reference covers 64 writable bytes; no alignment is needed.
         unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), x) }
     }
@@ -172,7 +172,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn unpack<const BYTES: usize>(self, group: &[u64], _: usize) -> __m512i {
         const { assert!(4 <= BYTES && BYTES <= 8) };
-        let group: &[u64; BYTES] = group.first_chunk().expect("operands are whole groups");
+        let group: &[u64; BYTES] = group.first_chunk().expect("packed operands of whole groups");
         let lanes = const { [unpacking(BYTES, false), unpacking(BYTES, true)] };
         let bytes = group.as_ptr().cast::<u8>();
         // SAFETY: as in `call`, and from every address 16 bytes are in the group, which has 8·BYTES: two

@@ -108,7 +108,7 @@ impl<const L: usize> Simd for Emulated<L> {
     }
 }
 
-/// What residues a test takes.
+/// Kind of residues in a test.
 #[derive(Clone, Copy, Debug)]
 enum Residues {
     Random,

@@ -301,7 +301,7 @@ fn sums_of_products<S: Simd>(
     }
 }
 
-/// How an operand of inner products lies in its words.
+/// Layout of an operand of inner products in its words.
 trait Operand<S: Simd>: Copy {
     /// Its residues for the row at a position.
     fn row(self, s: S, words: &[u64], position: usize) -> [S::Words; ROW];

@@ -31,7 +31,7 @@ macro_rules! vector_unit {
             /// log2 of the smallest degree.
             pub(in crate::ring) const MIN_LOG_DEGREE: u32 = ntt::min_log_degree(<$simd>::LANES);
 
-            /// Whether this processor has the instructions.
+            /// Returns whether this processor has the instructions.
             pub(in crate::ring::kernels) fn is_available() -> bool {
                 true $(&& is_x86_feature_detected!($feature))*
             }

@@ -11,7 +11,7 @@
 //! the last layer but one are kept, the others are products (as in the kernels for IFMA): N/2 (L = 4) or N/4
 //! (L = 8) numbers in all.
 //!
-//! What bounds values, in multiples of q (`r(x) = 1/2 + 0.1875·x` for a product by an entry of the table,
+//! Bounds of values, in multiples of q (`r(x) = 1/2 + 0.1875·x` for a product by an entry of the table,
 //! `r'(x) = 1/2 + 0.225·x` by a product of entries; see [`super::arithmetic`]):
 //! - Forward, `(x, y) → (x + w·y, x − w·y)`. In the first layer of every pass x is reduced to 1/2: values
 //!   below 3.5 become `1/2 + r(3.5) = 1.66`, `1.66 + r(1.66) = 2.47`, and 3.44 after the third. In the last
@@ -230,7 +230,7 @@ impl<S: Simd> Passes<'_, S> {
         }
     }
 
-    /// The same backward.
+    /// A pass backward over the block with heap index k.
     #[inline(always)]
     fn inverse_passes<const WIDE: bool>(
         self,
@@ -430,7 +430,7 @@ impl<S: Simd> Passes<'_, S> {
         }
     }
 
-    /// The same for the whole limb, with the scaling, to canonical residues.
+    /// The last layers backward of the whole limb, with the scaling, to canonical residues.
     #[inline(always)]
     fn last_pass<const LAYERS: usize, const RADIX: usize, const WIDE: bool>(
         self,

@@ -1,4 +1,4 @@
-//! What the loops of this folder ask of a vector unit, and nothing more.
+//! Interface of a vector unit: the operations that the loops of this folder use.
 //!
 //! Words and numbers in double precision share registers. A value of a type that implements [`Simd`]
 //! proves that the processor has its instructions, so its methods are safe. They and all generic code
@@ -16,9 +16,9 @@ pub(super) trait Simd: Copy {
     type Words: Copy;
     /// Numbers in double precision.
     type Floats: Copy;
-    /// As many registers as a register has lanes.
+    /// A square block: as many registers as a register has lanes.
     type Block: Copy + AsRef<[Self::Floats]> + AsMut<[Self::Floats]>;
-    /// Where each of eight words goes, as [`Simd::permute`] wants it.
+    /// A permutation of eight words, in the form of [`Simd::permute`].
     type Permutation;
 
     /// The first words of a slice.
@@ -27,7 +27,7 @@ pub(super) trait Simd: Copy {
     fn load_floats(self, numbers: &[f64]) -> Self::Floats;
     /// To the first words of a slice.
     fn store(self, words: &mut [u64], x: Self::Words);
-    /// The same word in every lane.
+    /// One word in all lanes.
     fn splat_word(self, x: u64) -> Self::Words;
     /// Sums modulo 2^64.
     fn add_words(self, x: Self::Words, y: Self::Words) -> Self::Words;
@@ -42,7 +42,7 @@ pub(super) trait Simd: Copy {
     fn as_floats(self, x: Self::Words) -> Self::Floats;
     /// The bits of numbers.
     fn as_words(self, x: Self::Floats) -> Self::Words;
-    /// The same number in every lane.
+    /// One number in all lanes.
     fn splat(self, x: f64) -> Self::Floats;
     /// x + y.
     fn add(self, x: Self::Floats, y: Self::Floats) -> Self::Floats;

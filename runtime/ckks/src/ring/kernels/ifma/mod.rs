@@ -24,7 +24,7 @@ const ROW: usize = 4 * LANES;
 
 type Row = [Vector; ROW / LANES];
 
-/// Whether this processor has the instructions.
+/// Returns whether this processor has the instructions.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512ifma")
@@ -241,7 +241,7 @@ fn packed_first<const BYTES: usize>(
     }
 }
 
-/// The same for runs of at most four.
+/// Inner products with the first operand packed, in runs of at most four.
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 fn packed_run_first<const BYTES: usize, const LOG_RUN: u32>(
     m: &Modulus,
@@ -260,7 +260,7 @@ fn packed_run_first<const BYTES: usize, const LOG_RUN: u32>(
     );
 }
 
-/// The same for runs that fill vectors.
+/// Inner products with the first operand packed, in runs that fill vectors.
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 fn repeated_first<const BYTES: usize>(
     m: &Modulus,
@@ -319,7 +319,7 @@ fn plain_row(words: &[u64], position: usize) -> Row {
     [load(&words[0]), load(&words[1]), load(&words[2]), load(&words[3])]
 }
 
-/// The same, asking for those to come.
+/// The row at a position of a plain operand, with a prefetch of later rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 fn plain_row_ahead(words: &[u64], position: usize) -> Row {
@@ -347,7 +347,7 @@ fn packed_row<const BYTES: usize, const LOG_RUN: u32>(
     ]
 }
 
-/// What unpacks each vector of such a row: vector v has residues of group `v >> LOG_RUN`.
+/// Byte permutations that unpack the vectors of a row: vector v has residues of group `v >> LOG_RUN`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl,avx512vbmi")]
 fn row_lanes<const BYTES: usize, const LOG_RUN: u32>() -> Row {
@@ -427,7 +427,7 @@ struct SumReduction {
 }
 
 impl SumReduction {
-    /// For folded sums below `bound · q`, `bound` at most 256. Each product `x·y` with `x < 2^52` and
+    /// A reduction of folded sums below `bound · q`, `bound` at most 256. Each product `x·y` with `x < 2^52` and
     /// `y < q` contributes less than q, the folding another.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]

@@ -149,13 +149,13 @@ fn has_wide_window(m: &Modulus) -> bool {
     m.bits() <= WIDE_WINDOW_BITS
 }
 
-/// What values of [`Ntt::forward_lazy`] are below, in multiples of q: 4 or, after 17 layers, 35.
+/// Upper bound of the values of [`Ntt::forward_lazy`], in multiples of q: 4 or, after 17 layers, 35.
 /// That is at most `2^52`.
 pub(super) fn lazy_bound(m: &Modulus) -> u64 {
     if has_wide_window(m) { 35 } else { 4 }
 }
 
-/// How many layers to do in one pass over a block of `2^log_len`.
+/// Number of layers done in one pass over a block of `2^log_len`.
 fn layers_of_pass(log_len: u32) -> u32 {
     match log_len - LOG_BLOCK {
         left @ 1..=4 => left,
@@ -163,12 +163,12 @@ fn layers_of_pass(log_len: u32) -> u32 {
     }
 }
 
-/// Where in the seven factors of three layers those of layer `l` start.
+/// Index of the first factor of layer `l` among the seven factors of three layers.
 const fn first_factor(l: usize) -> usize {
     (1 << l) - 1
 }
 
-/// What the butterflies of both directions need from the tables.
+/// Factors of the butterflies of both directions, from the tables.
 struct Twiddles<'a> {
     c: Constants,
     heads: &'a [[u64; 2]],
@@ -404,9 +404,9 @@ struct Inverse<'a> {
     twiddles: Twiddles<'a>,
     /// The factor of all results, with the inverse of the degree.
     scale: Factor,
-    /// The same times the twiddle of the last layer.
+    /// `scale` times the twiddle of the last layer.
     scaled_twiddle: Factor,
-    /// For each layer of a group, a multiple of q that what it subtracts is below in a wide window.
+    /// For each layer of a group, a multiple of q above every value subtracted in a wide window.
     offsets: [Vector; 4],
 }
 

@@ -159,7 +159,7 @@ pub(super) fn load(x: &[u64; LANES]) -> Vector {
 #[target_feature(enable = "avx512f,avx512ifma,avx512dq,avx512vl")]
 pub(super) fn load_group<const BYTES: usize>(words: &[u64]) -> Vector {
     const { assert!(0 < BYTES && BYTES <= LANES) };
-    let group: &[u64; BYTES] = words.first_chunk().expect("operands are whole groups");
+    let group: &[u64; BYTES] = words.first_chunk().expect("packed operands of whole groups");
     // SAFETY: of the eight words at the address only those of the reference are read.
     unsafe { _mm512_maskz_loadu_epi64(u8::MAX >> (LANES - BYTES), group.as_ptr().cast()) }
 }

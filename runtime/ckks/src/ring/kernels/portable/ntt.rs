@@ -179,7 +179,7 @@ impl Ntt {
         }
     }
 
-    /// The same two layers as [`Self::forward_passes`], backward.
+    /// The two layers of [`Self::forward_passes`], backward.
     fn inverse_passes(&self, words: &mut [u64], len: usize, k: usize) {
         for (block, k) in blocks(words, len, k) {
             let w = self.powers[mirrored(k)];

@@ -26,7 +26,7 @@
 //!   coefficients alternate between real and imaginary, is a real combination of H_k(iu)
 //!   ([`PolynomialBasis::Imaginary`]).
 //! - *Choice*: which T_i to compute and where to divide is searched: for each baby-step bound g the
-//!   powers up to g, the giant_steps g·2^k and perhaps the powers of two are at hand, and the divisions
+//!   powers up to g, the giant steps g·2^k and perhaps the powers of two are at hand, and the divisions
 //!   with the fewest products are found by dynamic programming on the *support* of the polynomial.
 //!   Parity needs no special case: an even polynomial never asks for odd powers, an odd one divided
 //!   by an even T_m stays odd, and even + c·T_1 costs no more products than its even part. Powers

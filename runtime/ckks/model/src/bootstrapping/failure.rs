@@ -50,8 +50,8 @@ pub fn probability(weight: EphemeralWeight, integer: i64) -> f64 {
     }
 }
 
-/// Variance of I plus an independent uniform on (−1/2, 1/2], close to the variance of I: that of h
-/// + 1 uniforms.
+/// Variance of I plus an independent uniform on (−1/2, 1/2]: that of a sum of h + 1 uniforms, close
+/// to the variance of I.
 pub fn variance(weight: EphemeralWeight) -> f64 {
     (weight.get() + 1) as f64 / 12.0
 }

@@ -381,7 +381,7 @@ mod tests {
         assert!(times.is_sorted() && times[0] < times[2] && times[2] < 1.3 * times[0], "{times:?}");
     }
 
-    /// What an engineer would write down by hand is no cheaper.
+    /// Factorizations that an engineer would choose by hand are no cheaper.
     #[test]
     fn the_plan_is_no_dearer_than_one_by_hand() {
         let eval_mod =

@@ -16,7 +16,7 @@ pub(super) trait Simd: Copy {
     type Words: Copy;
     /// Numbers in double precision.
     type Floats: Copy;
-    /// As many registers as a register has lanes.
+    /// A square block: as many registers as a register has lanes.
     type Block: Copy + AsRef<[Self::Floats]> + AsMut<[Self::Floats]>;
     /// A permutation of eight words, in the form of [`Simd::permute`].
     type Permutation;

@@ -1,4 +1,4 @@
-//! From a planned network to the program that runs it.
+//! Lowering: network, polynomials and plan become the program that runs them.
 //!
 //! Every decision has been made; this pass only puts network, polynomials and plan together.
 
@@ -11,7 +11,7 @@ use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, Port, Program, Value};
 
-/// Puts a program together. Its keys and its prediction are left empty.
+/// Builds the program, with empty keys and prediction.
 ///
 /// The network must be isolated ([`crate::rewrite::isolate`]), its output the last node, and plan and
 /// activations must fit it; the result is verified by the caller.

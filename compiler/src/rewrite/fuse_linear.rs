@@ -16,8 +16,8 @@ use pic_ir::network::{Network, Op};
 use super::eliminate_dead::eliminate_dead;
 use super::matrices::{add, longest_row, multiply, non_zeros};
 
-/// Non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots,
-/// which cost less than the level that is saved.
+/// Number of non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots, which
+/// cost less than the level that is saved.
 const SMALL: usize = 1 << 17;
 
 /// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
@@ -54,9 +54,9 @@ struct Linear {
 }
 
 impl Linear {
-    /// Takes over `terms`, each replaced by what its operand is computed from if that is linear and
-    /// affordable. `composed` holds the operands, which have already taken over what they
-    /// could; `original` tells who reads them.
+    /// Adds `terms`. If the operand of a term is linear and the product affordable, its own terms are added
+    /// instead. `composed` holds the operands, whose own operands have been absorbed already; `original` tells who
+    /// reads them.
     fn absorb(&mut self, terms: Vec<Term>, composed: &Network, original: &Network) {
         let only_moves = terms.iter().all(|(_, m)| is_monomial(m));
         let mut is_named = false;
@@ -90,11 +90,11 @@ struct Product {
     matrices: Vec<Matrix>,
     /// `m · b + c`
     bias: Option<Vec<f32>>,
-    /// Whether all the `aₖ` only scale and move elements.
+    /// True if every `aₖ` only scales and moves elements.
     is_cheap: bool,
 }
 
-/// The product of `m` with a linear node, plus `c`, if it is worth taking and finite in f32.
+/// The product of `m` with a linear node, plus `c`; none if it costs more than it saves, or is not finite in f32.
 fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> Option<Product> {
     let Op::Linear { matrices, bias: b } = op else {
         return None;
@@ -140,12 +140,12 @@ fn readers(network: &Network, node: NodeIndex) -> usize {
     readers.len()
 }
 
-/// Whether every row has at most one non-zero: it scales or moves elements.
+/// Returns whether every row has at most one non-zero: the matrix scales or moves elements.
 fn is_monomial(m: &Matrix) -> bool {
     longest_row(m) <= 1
 }
 
-/// `m · a`, if it has at most twice as many non-zeros as both together, or few at all.
+/// `m · a`; none if it has more than twice as many non-zeros as both together, and more than [`SMALL`].
 fn affordable_product(m: &Matrix, a: &Matrix) -> Option<Matrix> {
     let product = Some(multiply(m.clone(), a.clone())).filter(Matrix::is_finite)?;
     // Each row of a monomial `m` takes one row of `a`, each non-zero before a monomial `a` one of

@@ -237,13 +237,13 @@ impl Backend<'_> {
         let options = self.options;
         let mut allocator = Allocator::new(self.network, self.candidates, self.request());
         let mut best_bits = f64::NEG_INFINITY;
-        // What polynomials do does not depend on the scale.
+        // The effect of polynomials does not depend on the scale, so trials are kept.
         let mut trials = self.trials();
         for log_scale in LOG_SCALES.step_by(2).map(f64::from) {
             let passes = &self.passes.at_scale(log_scale);
             let chains = passes.run(Pass::Cost, |_| allocator.chains(log_scale))?;
 
-            // What degrees do to the precision is little beside what the scale does, and choosing the best takes long.
+            // Degrees affect the precision little beside the scale, and choosing the best ones takes long.
             if let Some(point) = allocator.any(&chains)?
                 && point.on.chain.bootstrapping().is_some()
             {

@@ -27,7 +27,7 @@ impl<'a> PassRunner<'a> {
     /// Runs a pass.
     ///
     /// # Errors
-    /// Those of the pass.
+    /// The errors of the pass.
     ///
     /// # Panics
     /// In debug builds, if the product breaks an invariant.

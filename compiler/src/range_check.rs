@@ -87,7 +87,7 @@ pub fn add(
     let sums = sums(program, network, activations, samples, &checked);
     let powers = |checked: &Checked| f64::from(1u32 << checked.log_power);
     let limit = |(checked, sums): (&Checked, &Vec<f64>)| {
-        // Of an element at the end of the interval, which may be stored with room.
+        // The power of an element at the end of the interval, which may be stored with a larger half width.
         let (layer, power) = (&activations.layers[checked.layer], powers(checked));
         let stored = &program.values[checked.operand as usize];
         extreme(sums, power).max(libm::pow(layer.half_width / stored.half_width, power))

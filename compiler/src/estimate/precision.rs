@@ -34,11 +34,11 @@ pub fn output_bits(
     samples: &[&[f32]],
     seed: u64,
 ) -> f64 {
-    // Once: every diagonal of the program is made for it.
+    // Computed once, because it makes every diagonal of the program.
     let deviations = deviations(program);
     let half_width = program.output_value().half_width;
     let last = deviations.last().expect("programs have an output");
-    // Few values can be off by less than the last operation puts them off in the mean.
+    // The error of the last operation is a lower bound on the mean error.
     let most = -libm::log2(last / half_width);
     let mut log_factor = 0.0;
     loop {

@@ -1,9 +1,9 @@
 //! Polynomials of all layers, from a profile.
 //!
-//! [`candidates`] lists what each layer could use, [`correct_losses`] says how much each costs in accuracy, the
-//! caller picks one per layer ([`crate::allocate`]), [`refit`] fits the picked
-//! ones again in network order, and [`Reference::measure`] says how the network does with them. What
-//! operations cost is not known here.
+//! [`candidates`] lists the polynomials that each layer could use, [`correct_losses`] says how much accuracy each
+//! costs, and the caller picks one per layer ([`crate::allocate`]). [`refit`](fn@refit) fits the picked ones again in
+//! network order, and [`Reference::measure`] compares the network with them to the plain one. Prices of operations
+//! are not known here.
 
 mod correction;
 mod isolated;
@@ -113,8 +113,8 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
-/// Every second held-out sample: those that place intervals ([`refit`]). The others show how often intervals are
-/// left. A single sample serves for both.
+/// Every second held-out sample: those that place intervals ([`refit`](fn@refit)). The others show how often
+/// intervals are left. A single sample serves for both.
 pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
     let samples = held.samples();
     samples
@@ -241,8 +241,8 @@ pub fn measure_losses(
 /// Corrects the predicted losses of candidates by measuring some of them, each alone in a network whose linear
 /// nodes are corrected for it.
 ///
-/// Of each depth up to four the best polynomial of every layer is measured; others of the
-/// depth are corrected by the same factor, deeper ones by that of the deepest. Progress counts layers.
+/// The best polynomial of every layer is measured for each depth up to four. Other polynomials of that depth are
+/// corrected by its factor, deeper ones by that of the deepest. Progress counts layers.
 pub fn correct_losses(
     network: &Network,
     data: &Dataset,

@@ -4,8 +4,9 @@
 //! series–parallel arrangement of steps; each step offers alternatives that consume levels or restore
 //! them, take a time that depends on the level they start at, and add to a loss. So the choice of degrees,
 //! of where to bootstrap and of how far is one problem. [`Instance::front`] returns every
-//! Pareto-optimal choice. [`discretised`] is the form of the OLA paper, a chain without levels under a
-//! time budget.
+//! Pareto-optimal choice.
+//! [`discretised`](crate::baselines::discretised) is the form of the OLA paper, a chain without levels under a time
+//! budget.
 
 mod solver;
 

@@ -128,10 +128,10 @@ impl Solver<'_> {
         behind: &[Front<DecisionId>],
     ) -> Vec<Front<DecisionId>> {
         let both = |(a, b)| Decision::Both(a, b);
-        // By meeting level, then by starting level: all branches together.
+        // Fronts of all branches together, by meeting level, then by starting level.
         let mut together: Vec<Vec<Front<DecisionId>>> = vec![];
         for meet in 0..behind.len() {
-            // Whether a branch gets from a level to the meeting is its own affair: it can restore levels.
+            // The meeting level can be above the starting level, because branches can restore levels.
             let mut sums = self.ends(0);
             for branch in branches {
                 let ends = self.ends(meet as u32);

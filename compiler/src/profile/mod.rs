@@ -245,7 +245,7 @@ mod tests {
         let expected = 3.0 - 0.5 * libm::log(-libm::log1p(-1e-6f64));
         assert!((extreme(&maxima) / expected - 1.0).abs() < 0.01, "{}", extreme(&maxima));
         assert_eq!(extreme(&[2.0, 2.0]), 2.0);
-        // What was seen counts where the tail is heavier than that.
+        // The largest value seen counts if the tail is heavier than that.
         let mut heavy = vec![1.0; 10_000];
         heavy.push(50.0);
         assert_eq!(extreme(&heavy), 50.0);

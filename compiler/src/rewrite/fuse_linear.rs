@@ -6,7 +6,7 @@
 //!
 //! A node is composed into its reader if nothing else reads it, or if it is cheap to repeat (it
 //! only scales or moves elements). The composed matrix must not be much larger than its factors
-//! ([`is_affordable`]); otherwise both nodes stay.
+//! ([`affordable_product`]); otherwise both nodes stay.
 
 use petgraph::Direction::Outgoing;
 use petgraph::graph::NodeIndex;
@@ -28,7 +28,8 @@ pub(crate) fn fuse_linear(network: &Network) -> Network {
         let mut node = network.graph[index].clone();
         let mut operands = network.operands(index);
         if let Op::Linear { matrices, bias } = node.op {
-            let mut linear = Linear { terms: vec![], bias, name: node.name, provenance: vec![] };
+            let mut linear =
+                Composition { terms: vec![], bias, name: node.name, provenance: vec![] };
             linear.absorb(merged(operands.into_iter().zip(matrices)), &composed, network);
             linear.provenance.append(&mut node.provenance);
             let (nodes, matrices) = merged(linear.terms).into_iter().unzip();
@@ -46,14 +47,14 @@ pub(crate) fn fuse_linear(network: &Network) -> Network {
 type Term = (NodeIndex, Matrix);
 
 /// A linear node under composition.
-struct Linear {
+struct Composition {
     terms: Vec<Term>,
     bias: Option<Vec<f32>>,
     name: String,
     provenance: Vec<String>,
 }
 
-impl Linear {
+impl Composition {
     /// Adds `terms`. If the operand of a term is linear and the product affordable, its own terms are added
     /// instead. `composed` holds the operands, whose own operands have been absorbed already; `original` tells who
     /// reads them.
@@ -85,7 +86,7 @@ impl Linear {
 }
 
 /// `m · (Σ aₖ·xₖ + b) + c`
-struct Product {
+struct ComposedTerm {
     /// `m · aₖ`
     matrices: Vec<Matrix>,
     /// `m · b + c`
@@ -95,7 +96,12 @@ struct Product {
 }
 
 /// The product of `m` with a linear node, plus `c`; none if it costs more than it saves, or is not finite in f32.
-fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> Option<Product> {
+fn product(
+    m: &Matrix,
+    op: &Op,
+    c: Option<&[f32]>,
+    is_only_read_here: bool,
+) -> Option<ComposedTerm> {
     let Op::Linear { matrices, bias: b } = op else {
         return None;
     };
@@ -116,7 +122,7 @@ fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> O
         return None;
     }
     let matrices: Option<_> = matrices.iter().map(|a| affordable_product(m, a)).collect();
-    Some(Product { matrices: matrices?, bias, is_cheap })
+    Some(ComposedTerm { matrices: matrices?, bias, is_cheap })
 }
 
 /// Adds up the matrices of equal operands where the sum is one matrix.

@@ -1,4 +1,4 @@
-//! Compiling a model in a build script.
+//! Compilation of a model in a build script.
 //!
 //! Dependencies of build scripts are compiled without optimisation, so the compiler is not linked
 //! in: the installed `pic` command is run. It is found by the environment variable `PIC`, then on
@@ -30,7 +30,7 @@ use std::{env, fs, io};
 /// there is one, the labels `DIR/NAME_y.npy`.
 ///
 /// # Errors
-/// Those of [`Model::compile`].
+/// The errors of [`Model::compile`].
 pub fn compile(model: impl Into<PathBuf>) -> Result<PathBuf, Error> {
     let model = model.into();
     let beside = |suffix: &str| {
@@ -43,10 +43,10 @@ pub fn compile(model: impl Into<PathBuf>) -> Result<PathBuf, Error> {
     if labels.is_file() { compilation.labels(labels) } else { compilation }.compile()
 }
 
-/// The environment variable by which the command is told its kernels, and so its default target.
+/// Environment variable that names the kernel set of the command, and so its default target.
 const KERNELS: &str = "PIC_KERNELS";
 
-/// A model to compile.
+/// A model to compile: ONNX file, calibration data and options.
 #[derive(Clone, Debug)]
 pub struct Model {
     onnx: PathBuf,
@@ -57,7 +57,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model in an ONNX file.
+    /// A model in an ONNX file, with default options.
     pub fn new(onnx: impl Into<PathBuf>) -> Self {
         Self {
             onnx: onnx.into(),
@@ -68,43 +68,43 @@ impl Model {
         }
     }
 
-    /// The calibration samples, `.npy` or `.npz`.
+    /// Sets the file of calibration samples, `.npy` or `.npz`.
     pub fn calibration(mut self, file: impl Into<PathBuf>) -> Self {
         self.files.push(("--calibration", file.into()));
         self
     }
 
-    /// Their labels.
+    /// Sets the file of the calibration samples' labels.
     pub fn labels(mut self, file: impl Into<PathBuf>) -> Self {
         self.files.push(("--labels", file.into()));
         self
     }
 
-    /// The machine that will run the program: kernels and threads, as `ifma:2`. The same target gives the same
-    /// artifact whatever machine builds.
+    /// Sets the machine that will run the program: kernel set and number of threads, such as `ifma:2`. The same
+    /// target gives the same artifact on every machine that builds.
     pub fn target(self, target: &str) -> Self {
         self.option("--target", target)
     }
 
-    /// Any other option of `pic compile`.
+    /// Sets any other option of `pic compile`.
     pub fn option(mut self, name: &str, value: &str) -> Self {
         self.options.extend([name.into(), value.into()]);
         self
     }
 
-    /// The `pic` command to run instead of the one that the environment names.
+    /// Sets the `pic` command to run, in place of the one that the environment names.
     pub fn command(mut self, path: impl Into<PathBuf>) -> Self {
         self.command = Some(path.into());
         self
     }
 
-    /// Where the artifact goes instead of `OUT_DIR`.
+    /// Sets the folder of the artifact, in place of `OUT_DIR`.
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some(path.into());
         self
     }
 
-    /// Compiles, unless the artifact of an earlier build still holds, and tells cargo what to watch.
+    /// Compiles, unless the artifact of an earlier build is still valid, and tells cargo which files to watch.
     /// Returns the artifact's path.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Model {
         [&*self.onnx, command].into_iter().chain(files)
     }
 
-    /// Identifies everything that the artifact depends on.
+    /// Digest of everything that the artifact depends on.
     fn key(&self, command: &Path) -> Result<String, Error> {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
@@ -200,40 +200,40 @@ fn run(command: &Path, arguments: &[OsString]) -> Result<Output, Error> {
         .map_err(|source| Error::File { path: command.into(), source })
 }
 
-/// Why a model was not compiled.
+/// Reason why a model was not compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not in a build script, and no folder was given.
+    /// No folder was given, and this is not a build script.
     #[error("OUT_DIR is not set: call this from a build script, or name a folder")]
     NoOutDir,
-    /// There is no `pic` to run.
+    /// No `pic` command was found.
     #[error("the command `pic` is neither named by PIC nor on the PATH: run `cargo install pic`")]
     NoCommand,
-    /// The command and this crate are of different versions.
+    /// The command and this crate have different versions.
     #[error("`{}` is `{found}`, this crate needs `{expected}`: install that version", command.display())]
     Version {
-        /// The command.
+        /// Path of the command.
         command: PathBuf,
-        /// What it says.
+        /// Version that the command states.
         found: String,
-        /// What it should say.
+        /// Version of this crate.
         expected: &'static str,
     },
     /// A file cannot be read, written or run.
     #[error("`{}`: {source}", path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The compiler refused the model.
     #[error("`{}` was not compiled:\n{message}", model.display())]
     Compile {
-        /// The model.
+        /// Path of the model.
         model: PathBuf,
-        /// What `pic compile` said.
+        /// Error output of `pic compile`.
         message: String,
     },
 }

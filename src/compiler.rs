@@ -1,4 +1,4 @@
-//! The compiler as a library user meets it: an ONNX file and samples in, an artifact out.
+//! Facade of the compiler: an ONNX file and samples in, an artifact out.
 //!
 //! The passes are [`pic_compiler`]'s; decided here is only what a program is priced for where nobody says:
 //! the machine that compiles.
@@ -17,11 +17,24 @@ use pic_ir::preprocessing::Preprocessing;
 use pic_runtime::artifact::{Artifact, CompileFacts, Model};
 use pic_runtime::{input_file, machine};
 
-/// Compiles one network.
+/// Compiler of one network, with its options.
 ///
 /// The fastest program is another on every kind of machine. It is chosen for the machine that compiles, as
 /// [`machine::target`] describes it, unless [`Compiler::target`] names another; so does `pic compile`. The same
 /// target gives the same artifact on every machine.
+///
+/// ```no_run
+/// use pic::Compiler;
+/// use pic::data::Samples;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let samples = Samples::read("calibration_x.npy", &[1, 8, 8])?;
+/// let compiler = Compiler::from_onnx("model.onnx")?.calibration(samples.iter());
+/// let artifact = compiler.max_accuracy_drop(0.01).target("ifma:2".parse()?).compile()?;
+/// artifact.write("model.pic".as_ref())?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Compiler {
     onnx: Vec<u8>,
@@ -31,7 +44,7 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A network in an ONNX file.
+    /// Reads a network from an ONNX file.
     ///
     /// # Errors
     /// [`CompilerError::Read`], also for pipes, devices and empty files.
@@ -42,71 +55,74 @@ impl Compiler {
         Ok(Self::from_bytes(onnx))
     }
 
-    /// A network in the bytes of an ONNX file.
+    /// Takes a network from the bytes of an ONNX file.
     pub fn from_bytes(onnx: impl Into<Vec<u8>>) -> Self {
         Self { onnx: onnx.into(), samples: Vec::new(), labels: None, options: Options::default() }
     }
 
-    /// Raw samples, flattened, of what the network will see: a few hundred.
+    /// Sets the calibration samples: a few hundred raw, flattened samples like those to come.
     pub fn calibration<S: AsRef<[f32]>>(mut self, samples: impl IntoIterator<Item = S>) -> Self {
         self.samples = samples.into_iter().map(|s| s.as_ref().to_vec()).collect();
         self
     }
 
-    /// The class of each sample. Without labels the network's own answers are taken.
+    /// Sets the class of each calibration sample. Without labels the network's own answers count as right.
     pub fn labels(mut self, labels: impl Into<Vec<usize>>) -> Self {
         self.labels = Some(labels.into());
         self
     }
 
-    /// How raw samples become what the network expects.
+    /// Sets the map from raw samples to the network's inputs.
     pub fn preprocessing(mut self, preprocessing: Preprocessing) -> Self {
         self.options.preprocessing = preprocessing;
         self
     }
 
-    /// Largest loss of accuracy against the plain network, as a fraction: 0.005 is half a point.
+    /// Sets the largest loss of accuracy against the plain network, as a fraction: 0.005 is half a percentage
+    /// point.
     pub fn max_accuracy_drop(mut self, share: f64) -> Self {
         self.options.max_accuracy_drop = Some(share);
         self
     }
 
-    /// The machine that will run the program.
+    /// Sets the machine that will run the program, with the prices that are shipped for it.
     pub fn target(self, target: Target) -> Self {
         self.cost(CostModel::of(target))
     }
 
-    /// The same, with prices of its own in place of those that are shipped.
+    /// Sets the machine that will run the program, with its measured prices.
     pub fn cost(mut self, cost: CostModel) -> Self {
         self.options.cost = Some(cost);
         self
     }
 
-    /// Longest predicted latency of a sample, seconds on the machine that will run the program.
+    /// Sets the longest predicted latency of a sample, in seconds on the machine that will run the program.
     pub fn latency_budget(mut self, seconds: f64) -> Self {
         self.options.latency_budget = Some(seconds);
         self
     }
 
-    /// How polynomials, degrees and bootstraps are chosen, [`Strategy::Joint`] unless another is named.
+    /// Sets the strategy by which polynomials, degrees and bootstraps are chosen; the default is
+    /// [`Strategy::Joint`].
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.options.strategy = strategy;
         self
     }
 
-    /// A second answer that says whether some activation's input left its interval, which makes the first one wrong.
+    /// Adds a range check to the program: a second output that tells whether some activation's input left its
+    /// interval, in which case the answer is wrong.
     pub fn range_check(mut self) -> Self {
         self.options.range_check = true;
         self
     }
 
-    /// All options at once, in place of those set before.
+    /// Sets all options, in place of those set before.
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Compiles.
+    /// Compiles the network to an artifact.
     ///
     /// # Errors
     /// Every variant of [`CompilerError`] but [`CompilerError::Read`].
@@ -114,7 +130,7 @@ impl Compiler {
         Self::artifact(self.compile_with(&())?).map_err(CompilerError::Artifact)
     }
 
-    /// Compiles and returns every product of the compiler; `progress` is told how far it is.
+    /// Compiles and returns every product of the compiler, with reports to `progress`.
     ///
     /// # Errors
     /// [`CompilerError::Compile`], [`CompilerError::Machine`].
@@ -126,10 +142,10 @@ impl Compiler {
         Ok(compile(&self.onnx, &samples, self.labels.as_deref(), &options, progress)?)
     }
 
-    /// Packs what the compiler made.
+    /// Packs the products of the compiler into an artifact.
     ///
     /// # Errors
-    /// Those of [`Artifact::calibrated`].
+    /// The errors of [`Artifact::calibrated`].
     pub fn artifact(compiled: Compiled) -> Result<Artifact, pic_runtime::Error> {
         let Measurement { unseen, outside, classification: measured, .. } = compiled.measured;
         let facts = CompileFacts {
@@ -145,22 +161,22 @@ impl Compiler {
     }
 }
 
-/// Why there is no artifact.
+/// Reason why there is no artifact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompilerError {
     /// The ONNX file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The network cannot be compiled as asked.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// What this machine is cannot be told.
+    /// The kernel set of this machine is not known.
     #[error(transparent)]
     Machine(pic_runtime::Error),
     /// The artifact cannot be made.

@@ -1,5 +1,5 @@
-//! How well a compiled network does: [`simulate()`] without encryption, [`verify()`] on ciphertexts, [`compare()`] by
-//! several methods of compiling. Each compares with the plain network, which the model owner's artifact holds.
+//! Evaluation of a compiled network: [`simulate()`] without encryption, [`verify()`] on ciphertexts, [`compare()`]
+//! by several strategies. Each compares with the plain network, which the model owner's artifact holds.
 //!
 //! Nothing is printed here; [`crate::Progress`] is told how far the work is.
 
@@ -26,7 +26,7 @@ pub use trace::{Layer, Operations, Trace, TracedStep, operations, run_traced};
 #[cfg(all(feature = "client", feature = "server"))]
 pub use verify::{Verified, verify};
 
-/// Samples to evaluate a network on, at least one, and the class of each if it is known.
+/// Preprocessed samples to evaluate a network on, at least one, and the class of each if it is known.
 ///
 /// ```
 /// use pic::evaluation::TestSet;
@@ -44,7 +44,7 @@ pub struct TestSet<'a> {
 }
 
 impl<'a> TestSet<'a> {
-    /// Samples as the network takes them (preprocessed), and the index of the class of each.
+    /// Takes preprocessed samples, and the index of the class of each.
     ///
     /// # Errors
     /// [`TestSetError`].
@@ -71,26 +71,26 @@ impl<'a> TestSet<'a> {
         self.labels
     }
 
-    /// The first `count` samples, or all where there are fewer.
+    /// The first `count` samples, or all if there are fewer.
     pub fn first(&self, count: NonZeroUsize) -> Self {
         let count = count.get().min(self.samples.len());
         Self { samples: &self.samples[..count], labels: self.labels.map(|labels| &labels[..count]) }
     }
 }
 
-/// Why samples are no test set.
+/// Reason why samples are no test set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestSetError {
-    /// No samples.
+    /// The list of samples is empty.
     #[error("there are no samples to evaluate the network on")]
     Empty,
-    /// Not one label per sample.
+    /// The number of labels is not the number of samples.
     #[error("there are {labels} labels for {samples} samples")]
     LabelCount {
-        /// Labels given.
+        /// Number of labels.
         labels: usize,
-        /// Samples given.
+        /// Number of samples.
         samples: usize,
     },
 }

@@ -41,41 +41,41 @@ use crate::sensitivity;
 use crate::strategy::Strategy;
 use crate::trials::RefitTrials;
 
-/// Samples from which gradients of margins are estimated: they vary less than those of the cross-entropy,
-/// most of which are zero.
+/// Number of samples from which gradients of margins are estimated. Few suffice, because they vary less than those
+/// of the cross-entropy, most of which are zero.
 const MARGIN_SAMPLES: usize = 64;
 
-/// Most samples to which polynomials are refitted, and as many on which they are measured, while choices
-/// are tried; ranges and profile are those of all.
+/// Largest number of samples to which polynomials are refitted while choices are compared, and of those on which
+/// they are measured. Ranges and profile use all samples.
 const MOST_TRIED_ON: usize = 512;
 
-/// Samples on which the losses of single layers are measured.
+/// Number of samples on which the losses of single layers are measured.
 const ISOLATED_LOSS_SAMPLES: usize = 128;
 
-/// Everything that compiling found out.
+/// Result of a compilation: the program and everything behind it.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// What the server runs.
+    /// The program that a server runs.
     pub program: VerifiedProgram,
     /// The network in canonical form, with exact activations.
     pub network: Network,
-    /// The same with the constants that the program has: those corrected for its polynomials.
+    /// The canonical network with the constants of the program: weights and biases corrected for its polynomials.
     pub corrected: Network,
-    /// What calibration showed.
+    /// Statistics of the inputs of the activations over the calibration samples.
     pub profile: Profile,
-    /// What the calibration samples were like, for clients.
+    /// Statistics of the calibration samples, for clients.
     pub calibration: Calibration,
     /// The chosen polynomials.
     pub activations: Activations,
-    /// The decisions behind the program.
+    /// Layouts, levels, scales and parameters of the program.
     pub plan: Plan,
-    /// Latency against loss: every choice of degrees that is best for its latency.
+    /// Pareto front of latency against loss, over all chains.
     pub front: Vec<ParetoPoint>,
-    /// For comparison: the same degree in every layer.
+    /// Baseline points with one degree for all layers, for comparison.
     pub uniform: Vec<ParetoPoint>,
-    /// How the chosen polynomials do on held-back calibration samples.
+    /// Accuracy and margins of the network with the chosen polynomials on held-out calibration samples.
     pub measured: Measurement,
-    /// What the user should know of the import and of what was made.
+    /// Messages about the import and the program that a user should see.
     pub notes: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ pub fn compile_network(
     })
 }
 
-/// What sensitivities count by.
+/// Objective by which a form of sensitivities measures losses.
 fn objective(sensitivity: SensitivityForm) -> Objective {
     match sensitivity {
         SensitivityForm::Margin => Objective::Margin,
@@ -204,16 +204,16 @@ fn profiling(form: SensitivityForm, seed: u64) -> profile::ProfileOptions {
     profile::ProfileOptions { sensitivity, ..Default::default() }
 }
 
-/// What the passes behind approximation read.
+/// Inputs of the passes behind approximation.
 struct Backend<'a> {
     network: &'a Network,
     profile: &'a Profile,
     candidates: &'a [Vec<Candidate>],
-    /// Samples that polynomials are fitted to.
+    /// Samples to which polynomials are fitted.
     fitting: Dataset<'a>,
-    /// Samples held back that place intervals.
+    /// Held-out samples that place the intervals of polynomials.
     placing: Dataset<'a>,
-    /// Samples held back that programs are measured on, those that place intervals among them.
+    /// Held-out samples on which programs are measured, including those that place intervals.
     held_back: Reference<'a>,
     options: &'a Options,
     passes: &'a PassRunner<'a>,
@@ -221,7 +221,7 @@ struct Backend<'a> {
     output_magnitude: f64,
 }
 
-/// A program and what it was made from.
+/// A program with the point, the polynomials and the plan that it was made from.
 struct Choice {
     refitted: Refitted,
     measured: Measurement,
@@ -233,18 +233,18 @@ struct Choice {
 }
 
 impl Backend<'_> {
-    /// Makes programs at one scale after the other, smallest first, until one is precise enough.
+    /// Compiles at one scale after the other, smallest first, until a program is precise enough.
     fn compile(&self) -> Result<Choice, CompileError> {
         let options = self.options;
         let mut allocator = Allocator::new(self.network, self.candidates, self.request());
         let mut best_bits = f64::NEG_INFINITY;
-        // What polynomials do does not depend on the scale.
+        // The effect of polynomials does not depend on the scale, so trials are kept.
         let mut trials = self.trials();
         for log_scale in LOG_SCALES.step_by(2).map(f64::from) {
             let passes = &self.passes.at_scale(log_scale);
             let chains = passes.run(Pass::Cost, |_| allocator.chains(log_scale))?;
 
-            // What degrees do to the precision is little beside what the scale does, and choosing the best takes long.
+            // Degrees affect the precision little beside the scale, and choosing the best ones takes long.
             if let Some(point) = allocator.any(&chains)?
                 && point.on.chain.bootstrapping().is_some()
             {
@@ -283,7 +283,7 @@ impl Backend<'_> {
                 }
             }
             let (point, refitted, measured, mut plan, mut program) =
-                best.expect("a point is selected");
+                best.expect("select returns at least one point");
             let bits = program.predicted.precision_bits;
             best_bits = best_bits.max(bits);
             if bits < options.min_precision_bits {
@@ -319,7 +319,7 @@ impl Backend<'_> {
         Err(CompileError::Precision { asked: options.min_precision_bits, best: best_bits })
     }
 
-    /// What chains must satisfy.
+    /// The request to the allocator.
     fn request(&self) -> Request {
         // A linear output is divided by its magnitude; others are stored in real units.
         let log_output = match self.network.graph[self.network.output].op {
@@ -351,7 +351,7 @@ impl Backend<'_> {
         }
     }
 
-    /// From polynomials and a point to a program on a chain, with its prediction.
+    /// Lowers a point and its polynomials to a program with its plan and its prediction.
     fn lower(
         &self,
         refitted: &Refitted,
@@ -382,7 +382,7 @@ impl Backend<'_> {
         Ok((plan, program.with_prediction(predicted)?))
     }
 
-    /// A program with a range check, and what it takes in the prediction; also, what the check leaves out.
+    /// Adds a range check to a program and its prediction. Also returns the layers that the check leaves out.
     fn with_range_check(
         &self,
         program: VerifiedProgram,

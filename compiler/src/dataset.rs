@@ -1,4 +1,4 @@
-//! Samples that have been checked against a network, and what the network should say of them.
+//! Data sets: samples that have been checked against a network, and the answers that it should give.
 //!
 //! Profiling, sensitivities and measurements take a [`Dataset`] and need not check again. Reading
 //! files is not done here.
@@ -7,7 +7,7 @@ use pic_ir::network::Network;
 
 use crate::evaluate::LANES;
 
-/// Input samples of the right length without infinities or NaN, with or without labels.
+/// Input samples of the network's length without infinities or NaN, with or without labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Dataset<'a> {
     samples: &'a [&'a [f32]],
@@ -15,7 +15,7 @@ pub struct Dataset<'a> {
     objective: Objective,
 }
 
-/// What a classifier's sensitivities count by.
+/// Loss of a classifier by which sensitivities are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Objective {
     /// The cross-entropy of the softmax of the outputs, as in the OLA paper.
@@ -26,31 +26,31 @@ pub enum Objective {
     Margin,
 }
 
-/// Why samples cannot be used.
+/// Reason why samples or labels cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatasetError {
-    /// There are no samples.
+    /// The list of samples is empty.
     #[error("there are no samples")]
     Empty,
     /// A sample has the wrong number of elements.
     #[error("sample {sample} has {found} elements, the network takes {expected}")]
     Length {
-        /// The sample.
+        /// Position of the sample, from 0.
         sample: usize,
-        /// Elements the network takes.
+        /// Number of elements that the network takes.
         expected: usize,
-        /// Elements of the sample.
+        /// Number of elements of the sample.
         found: usize,
     },
     /// A sample has an infinite element or one that is not a number.
     #[error("sample {sample}: element {element} is infinite or not a number")]
     NotFinite {
-        /// The sample.
+        /// Position of the sample, from 0.
         sample: usize,
-        /// The element.
+        /// Position of the element, from 0.
         element: usize,
     },
-    /// As many labels as samples are needed.
+    /// The number of labels is not the number of samples.
     #[error("{samples} samples have {labels} labels")]
     LabelCount {
         /// Number of samples.
@@ -61,17 +61,20 @@ pub enum DatasetError {
     /// A label is not a class of the network.
     #[error("sample {sample} has label {label}, the network has {classes} classes")]
     Label {
-        /// The sample.
+        /// Position of the sample, from 0.
         sample: usize,
-        /// Its label.
+        /// Label of the sample.
         label: usize,
-        /// Elements of the network's output.
+        /// Number of elements of the network's output.
         classes: usize,
     },
 }
 
 impl<'a> Dataset<'a> {
     /// Checks samples and labels. Labels are classes, by index of the output element.
+    ///
+    /// # Errors
+    /// [`DatasetError`], with the first sample or label that does not fit the network.
     pub fn new(
         network: &Network,
         samples: &'a [&'a [f32]],
@@ -113,12 +116,12 @@ impl<'a> Dataset<'a> {
         self.samples
     }
 
-    /// The same samples, with sensitivities counted by another objective.
+    /// Replaces the objective by which sensitivities are measured.
     pub fn with_objective(self, objective: Objective) -> Self {
         Self { objective, ..self }
     }
 
-    /// What the answer to a sample is held against, given the plain network's.
+    /// Target against which the answer to a sample is judged, given the plain network's output.
     pub fn target(&self, sample: usize, plain: &[f32]) -> Target {
         match self.objective {
             Objective::Margin if plain.len() > 1 => {
@@ -134,14 +137,14 @@ impl<'a> Dataset<'a> {
         self.labels.map(|labels| labels[sample])
     }
 
-    /// The first `count` samples, or all.
+    /// The first `count` samples, or all if there are fewer.
     pub fn first(&self, count: usize) -> Self {
         let count = count.clamp(1, self.len());
         let labels = self.labels.map(|l| &l[..count]);
         Self { samples: &self.samples[..count], labels, ..*self }
     }
 
-    /// Parts small enough for a batch.
+    /// The samples in parts of at most one batch.
     pub fn batches(&self) -> impl ExactSizeIterator<Item = Self> {
         let Self { samples, labels, objective } = *self;
         (0..samples.len().div_ceil(LANES)).map(move |k| {
@@ -152,7 +155,7 @@ impl<'a> Dataset<'a> {
     }
 }
 
-/// What the answer to a sample is held against.
+/// Target against which the answer to a sample is judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// A class; the loss is the cross-entropy of the softmax of the outputs.
@@ -161,7 +164,7 @@ pub enum Target {
     Margin {
         /// The highest.
         best: usize,
-        /// The one after it.
+        /// The second highest.
         second: usize,
     },
     /// The plain network's single output; the loss is the signed deviation from it, whose second
@@ -170,7 +173,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The label if there is one, else what the plain network says.
+    /// Target with the label as its class if there is one, else with the plain network's classes or value.
     pub fn new(plain: &[f32], label: Option<usize>) -> Self {
         match plain {
             [value] => Self::Value(*value),
@@ -178,7 +181,7 @@ impl Target {
         }
     }
 
-    /// The loss of an output; infinite if the output is infinite or not a number.
+    /// Loss of an output; infinite if the output has an element that is infinite or not a number.
     pub fn loss(self, output: &[f32]) -> f64 {
         if output.iter().any(|y| !y.is_finite()) {
             return f64::INFINITY;
@@ -195,7 +198,7 @@ impl Target {
     }
 }
 
-/// Index of the largest output, the first of several; numbers beat NaN.
+/// Position of the largest output, the first of equal ones; numbers rank above NaN.
 pub fn prediction(output: &[f32]) -> usize {
     let mut best = 0;
     for (k, &y) in output.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Why there is no program.
+//! Errors of a compilation.
 
 use pic_ckks_model::{ParametersError, SecurityLevel};
 use pic_ir::preprocessing::PreprocessingError;
@@ -13,7 +13,7 @@ use crate::layerwise::RefitError;
 use crate::profile::ProfileError;
 use crate::range_check::RangeCheckError;
 
-/// Why there is no program.
+/// Reason why a network was not compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
@@ -44,17 +44,17 @@ pub enum CompileError {
          (N = 2^{log_n}), and no plan with bootstrapping leaves enough between bootstraps (`{deepest}` takes {of_deepest})"
     )]
     TooDeep {
-        /// Levels of the cheapest choice.
+        /// Number of levels of the cheapest choice.
         needed: usize,
-        /// The layer that takes most.
+        /// Name of the layer that takes most levels.
         deepest: String,
-        /// Levels that it takes.
+        /// Number of levels that this layer takes.
         of_deepest: usize,
-        /// Levels of the largest ring.
+        /// Number of levels of the largest ring.
         available: usize,
         /// log2 of that ring's degree.
         log_n: u32,
-        /// The security asked for.
+        /// The requested security level.
         security: SecurityLevel,
     },
     /// No choice of degrees keeps the accuracy.
@@ -63,11 +63,11 @@ pub enum CompileError {
          held-back samples (predicted {seconds:.3} s)"
     )]
     Accuracy {
-        /// Points asked for.
+        /// Requested loss of accuracy, percentage points.
         asked: f64,
-        /// Points that the most accurate choice loses.
+        /// Loss of the most accurate choice, percentage points.
         best: f64,
-        /// Its latency.
+        /// Predicted latency of the most accurate choice, seconds.
         seconds: f64,
     },
     /// The latency budget is too small for the accuracy.
@@ -75,19 +75,19 @@ pub enum CompileError {
         "a predicted latency of {budget:.3} s cannot be met; the nearest feasible one is {nearest:.3} s"
     )]
     Latency {
-        /// Seconds asked for.
+        /// Requested latency, seconds.
         budget: f64,
-        /// Seconds of the fastest choice that meets the accuracy.
+        /// Predicted latency of the fastest choice that meets the accuracy, seconds.
         nearest: f64,
     },
-    /// No scale gives the precision.
+    /// No scale gives the requested precision.
     #[error(
         "{asked:.1} bits of precision were asked for, {best:.1} is the most that these parameters allow"
     )]
     Precision {
-        /// Bits asked for.
+        /// Requested precision, bits.
         asked: f64,
-        /// Bits at the largest scale.
+        /// Predicted precision at the largest scale, bits.
         best: f64,
     },
     /// The server would need too much memory.

@@ -1,4 +1,4 @@
-//! The levels at which the values of a network stand, given where it is bootstrapped.
+//! Levels of the values of a network, given which values are bootstrapped.
 
 use pic_ckks_model::chebyshev::folded_depth;
 use pic_ir::activations::Activations;
@@ -7,13 +7,13 @@ use pic_ir::network::{Network, Op};
 /// Levels of a node's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Levels {
-    /// Where it is computed.
+    /// Level at which the value is computed.
     pub computed: usize,
-    /// Where its users find it: higher, if it is bootstrapped.
+    /// Level at which users read the value: higher if it is bootstrapped.
     pub used: usize,
 }
 
-/// The lowest levels at which each node's value can stand, with the output at level 0.
+/// Lowest possible levels of each node's value, by node index, with the output at level 0.
 pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool]) -> Vec<Levels> {
     let mut depths = Vec::new();
     let mut layers = activations.layers.iter();

@@ -1,4 +1,4 @@
-//! From a planned network to the program that runs it.
+//! Lowering: network, polynomials and plan become the program that runs them.
 //!
 //! Every decision has been made; this pass only puts network, polynomials and plan together.
 
@@ -11,7 +11,7 @@ use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, Port, Program, Value};
 
-/// Puts a program together. Its keys and its prediction are left empty.
+/// Builds the program, with empty keys and prediction.
 ///
 /// The operand of every activation is a linear node ([`crate::rewrite::isolate`]) or lies in the interval of its polynomial as
 /// it is, as in [`crate::baselines::composite`]. The network's output is its last node; plan and activations fit it. The caller

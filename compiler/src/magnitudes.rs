@@ -1,11 +1,11 @@
-//! The largest magnitudes of values, by which those are divided that no polynomial reads.
+//! Largest magnitudes of values over calibration samples, which normalize values that no polynomial reads.
 
 use pic_ir::network::Network;
 
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, Layer};
 
-/// Room beyond the largest magnitude that calibration saw.
+/// Ratio of the assumed largest magnitude to the one seen at calibration.
 const MARGIN: f64 = 1.25;
 
 /// The largest magnitude of every node's value over samples, with a margin; by node index.

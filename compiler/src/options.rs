@@ -1,4 +1,4 @@
-//! What the user asks of a compilation.
+//! Options of a compilation.
 
 use pic_ckks_model::SecurityLevel;
 use pic_ckks_model::bootstrapping::{EphemeralWeight, LOG2_FAILURE};
@@ -7,7 +7,7 @@ use pic_ir::preprocessing::Preprocessing;
 
 use crate::strategy::Strategy;
 
-/// What the user asks for.
+/// Requirements that a program must meet, and the strategy by which it is chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
@@ -15,34 +15,35 @@ pub struct Options {
     pub max_accuracy_drop: Option<f64>,
     /// Longest predicted latency, seconds on the machine of `cost`.
     pub latency_budget: Option<f64>,
-    /// Security level.
+    /// Security level of the parameters.
     pub security: SecurityLevel,
-    /// A bootstrap of one ciphertext fails with a probability of 2 to minus this at most.
+    /// A bootstrap of one ciphertext fails with a probability of at most 2^−`failure_bits`.
     pub failure_bits: f64,
     /// Hamming weight of the secret under which bootstrapping raises the modulus.
     pub ephemeral_weight: EphemeralWeight,
-    /// Least predicted precision of the stored output, bits.
+    /// Smallest predicted precision of the stored output, bits.
     pub min_precision_bits: f64,
-    /// The machine that will run the program, and its prices. Without, [`CostModel::of`]
-    /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` puts in that on which it runs.
+    /// The machine that will run the program, and its prices. The default is [`CostModel::of`]
+    /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` names the one on which it runs.
     pub cost: Option<CostModel>,
-    /// How raw inputs become the network's.
+    /// Map from raw inputs to the network's inputs.
     pub preprocessing: Preprocessing,
     /// Seed of everything random in the compiler.
     pub seed: u64,
-    /// How losses of layers are estimated.
+    /// Method by which the losses of layers are estimated.
     pub sensitivity: SensitivityForm,
-    /// Most bytes that the server may need, if bounded.
+    /// Largest memory of the server in bytes; unlimited if none.
     pub memory_limit: Option<u64>,
-    /// How polynomials, degrees and bootstraps are chosen.
+    /// Strategy by which polynomials, degrees and bootstraps are chosen.
     pub strategy: Strategy,
-    /// Whether the program also answers if some activation's input left its interval ([`crate::range_check`]).
+    /// True if the program also checks whether an activation's input leaves its interval ([`crate::range_check`]).
     pub range_check: bool,
-    /// Points of the front that are simulated on held-back samples, beside those that the choice needs.
+    /// Number of points of the front that are simulated on held-out samples, in addition to those that the choice
+    /// needs.
     pub simulated_points: usize,
 }
 
-/// How the loss that a polynomial causes is estimated.
+/// Method by which the loss that a polynomial causes is estimated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SensitivityForm {
     /// `A·E` with gradient statistics of the margin between the two highest classes.
@@ -50,7 +51,7 @@ pub enum SensitivityForm {
     Margin,
     /// `A·E` with gradient statistics of the cross-entropy, as in the OLA paper.
     Gradient,
-    /// The change of the cross-entropy is measured with each polynomial put in place.
+    /// Measured change of the cross-entropy, with each polynomial put in place.
     Measured,
 }
 
@@ -76,7 +77,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How losses of layers are estimated: OLA as published does so by gradients, whatever is asked for.
+    /// Method by which losses are estimated: [`SensitivityForm::Gradient`] for the strategy [`Strategy::Ola`], as
+    /// published, else the requested one.
     pub(crate) fn sensitivity_form(&self) -> SensitivityForm {
         match self.strategy {
             Strategy::Ola => SensitivityForm::Gradient,
@@ -84,7 +86,7 @@ impl Options {
         }
     }
 
-    /// What operations cost.
+    /// Prices of the machine that will run the program.
     pub fn cost(&self) -> CostModel {
         self.cost.unwrap_or_else(|| CostModel::of(Target::REFERENCE))
     }

@@ -4,7 +4,7 @@ use crate::allocate::Point;
 use crate::fit::Candidate;
 use crate::layerwise::Measurement;
 
-/// A choice of degrees.
+/// A point of the front: degrees with their predicted latency and loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParetoPoint {
     /// Predicted latency, seconds.
@@ -15,16 +15,16 @@ pub struct ParetoPoint {
     pub degrees: Vec<usize>,
     /// log2 of the ring degree.
     pub log_n: u32,
-    /// Levels of the chain, or between bootstraps.
+    /// Number of levels of the chain, or between bootstraps.
     pub levels: usize,
-    /// Bootstraps.
+    /// Number of bootstraps.
     pub bootstraps: usize,
-    /// How its polynomials do on held-back samples, if they were tried.
+    /// Measurement on held-out samples; none if the point was not tried.
     pub measured: Option<Measurement>,
 }
 
 impl ParetoPoint {
-    /// A point of the front whose layers choose among `candidates`.
+    /// The summary of a point whose layers choose among `candidates`.
     pub(crate) fn new(
         point: &Point,
         candidates: &[Vec<Candidate>],
@@ -47,14 +47,14 @@ impl ParetoPoint {
     }
 }
 
-/// Points of a front are worth showing if they have at most this share of the loss of the one before.
+/// Largest ratio between the losses of a point and of the one before it for which the point is shown.
 const USEFUL_LOSS: f64 = 0.8;
 
-/// Share of the loss of the fastest choice below which more accuracy is of no use.
+/// Share of the loss of the fastest choice below which a further decrease is not shown.
 const NEGLIGIBLE_LOSS: f64 = 1e-6;
 
-/// The points of a front that are worth a person's time: those that were simulated, and those much more
-/// accurate than the one before.
+/// Points of a front that are shown to a user: those that were simulated, and those much more accurate than the one
+/// before.
 pub fn useful(front: &[ParetoPoint]) -> Vec<&ParetoPoint> {
     let negligible = NEGLIGIBLE_LOSS * front.first().map_or(0.0, |p| p.loss);
     let mut kept: Vec<&ParetoPoint> = Vec::new();

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A pass, in the order in which the driver ([`crate::compile`]) runs them. Those behind
-/// [`Pass::CorrectLosses`] run once for every scale that is tried, some of them for every point of the front
-/// that is tried.
+/// A pass. The order is that in which the driver ([`crate::compile`]) runs them. Passes behind
+/// [`Pass::CorrectLosses`] run once for every scale that is tried, some of them for every point of the front that
+/// is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pass {
     /// ONNX file to network.
@@ -18,7 +18,7 @@ pub enum Pass {
     Ranges,
     /// Network whose channels have like ranges.
     Equalize,
-    /// Distributions of the inputs of activations, and what their errors cost.
+    /// Distributions of the inputs of activations, and sensitivities of the loss to their errors.
     Profile,
     /// Candidate polynomials for every activation.
     Approximate,
@@ -63,7 +63,7 @@ impl Pass {
         Self::RangeCheck,
     ];
 
-    /// Its name, as in `equalize`.
+    /// Name of the pass on the command line, such as `equalize`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
@@ -85,7 +85,7 @@ impl Pass {
         }
     }
 
-    /// What it does, for those who wait.
+    /// Description of the pass for progress output.
     pub fn description(self) -> &'static str {
         match self {
             Self::Import => "read the network",
@@ -112,7 +112,7 @@ impl fmt::Display for Pass {
     }
 }
 
-/// No pass has this name.
+/// The text names no pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no pass `{name}`; passes are {}", Pass::ALL.map(Pass::name).join(", "))]
 pub struct UnknownPass {

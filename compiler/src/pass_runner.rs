@@ -1,4 +1,4 @@
-//! What is done around every pass: progress is shown, time is taken, and in debug builds the product is verified.
+//! Execution of passes: reports progress, takes the time, and in debug builds verifies the product.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use crate::progress::{Advance, Progress};
 /// Runs the passes of one compilation.
 pub struct PassRunner<'a> {
     progress: &'a dyn Progress,
-    /// Appended to what is shown, as `, scale 2^26`.
+    /// Suffix of the description in progress output, such as `, scale 2^26`.
     round: String,
 }
 
 impl<'a> PassRunner<'a> {
-    /// For a compilation that `progress` follows.
+    /// A runner that reports to `progress`.
     pub fn new(progress: &'a dyn Progress) -> Self {
         Self { progress, round: String::new() }
     }
 
-    /// For the round of passes at a scale.
+    /// A runner for the passes at one scale, which progress output names.
     pub fn at_scale(&self, log_scale: f64) -> Self {
         Self { progress: self.progress, round: format!(", scale 2^{log_scale}") }
     }
@@ -27,7 +27,7 @@ impl<'a> PassRunner<'a> {
     /// Runs a pass.
     ///
     /// # Errors
-    /// Those of the pass.
+    /// The errors of the pass.
     ///
     /// # Panics
     /// In debug builds, if the product breaks an invariant.

@@ -1,4 +1,4 @@
-//! Planning: levels, scales, normalisation and parameters for a network whose degrees, bootstraps and
+//! Planning: levels, scales, normalization and parameters for a network whose degrees, bootstraps and
 //! layouts have been chosen ([`crate::allocate`]).
 
 use petgraph::graph::NodeIndex;
@@ -59,8 +59,8 @@ fn normalizations(
     stored.into_iter().map(|stored| stored.expect("every node is visited")).collect()
 }
 
-/// Half the width on which a polynomial's operand is stored: a folded coefficient must not be less than
-/// `least`, and grows with the interval. Linear nodes, which alone read such a value, take any scale, but
+/// Half width with which a polynomial's operand is stored. A folded coefficient must not be less than `least`, and
+/// grows with the interval. Linear nodes, which alone read such a value, take any scale, but
 /// their constants are encoded the more coarsely, the larger it is.
 fn interval(layer: &Approximation, least: f64) -> f64 {
     let folded = folded_coefficient(&layer.coefficients);
@@ -68,7 +68,11 @@ fn interval(layer: &Approximation, least: f64) -> f64 {
     layer.half_width * libm::pow(lacking.max(1.0), 1.0 / layer.degree() as f64)
 }
 
-/// Puts the decisions together. Without bootstrapping the chain is exactly as long as the network needs.
+/// Assigns level, scale and normalization to every node, and chooses the parameters. Without bootstrapping the chain
+/// is exactly as long as the network needs.
+///
+/// # Errors
+/// [`ParametersError`] if there are no primes or no security for the chain.
 pub fn plan(
     network: &Network,
     activations: &Activations,
@@ -88,9 +92,10 @@ pub fn plan(
         let i = index.index();
         let Levels { computed, used } = levels[i];
         let found = |o: &NodeIndex| match &nodes[o.index()] {
-            NodePlan { bootstrapped: Some(_), .. } => {
-                chain.bootstrapping().expect("there are bootstraps").output_scale()
-            }
+            NodePlan { bootstrapped: Some(_), .. } => chain
+                .bootstrapping()
+                .expect("only chains with bootstrapping bootstrap")
+                .output_scale(),
             node => node.scale,
         };
         let operands = network.operands(index);
@@ -104,7 +109,8 @@ pub fn plan(
                 let layer = layers.next().expect("activations fit the network");
                 let half_width = nodes[operands[0].index()].half_width;
                 let coefficients = layer.coefficients_on(half_width, stored[i].half_width);
-                let plan = ChebyshevPlan::folded(&coefficients).expect("fits have plans");
+                let plan =
+                    ChebyshevPlan::folded(&coefficients).expect("fitted polynomials have plans");
                 let level = level + plan.depth() as usize;
                 plan.output_scale(found(&operands[0]), level, parameters.moduli()).unwrap_or(scale)
             }

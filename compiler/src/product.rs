@@ -13,9 +13,9 @@ use crate::fit::Candidate;
 use crate::frontend::Import;
 use crate::layerwise::{Measurement, Refitted};
 
-/// What a pass makes.
+/// A product of a pass: it has a text form and invariants.
 pub trait Product {
-    /// Its text form, lines that end.
+    /// Text form, in lines that end with a line break.
     fn text(&self) -> String;
 
     /// Checks its invariants.
@@ -174,7 +174,7 @@ impl Product for Program {
         self.to_string()
     }
 
-    /// The pass behind each that makes a program verifies it, in release builds, too.
+    /// Succeeds: the pass behind each one that makes a program verifies it, in release builds, too.
     fn verify(&self) -> Result<(), String> {
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Product for VerifiedProgram {
         self.to_string()
     }
 
-    /// Its type says so.
+    /// Succeeds: a value of this type has been verified.
     fn verify(&self) -> Result<(), String> {
         Ok(())
     }

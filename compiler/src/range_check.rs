@@ -1,4 +1,4 @@
-//! A second answer that says whether the first can be trusted.
+//! Range check: a second output of a program that tells whether the first is in doubt.
 //!
 //! A polynomial stands for its activation in an interval alone, and values beyond it are not seen from outside: the
 //! answer is wrong, finite and confident. What an activation takes is stored as u in [−1, 1]; so the sum of u^p over
@@ -25,18 +25,18 @@ use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Evaluation, LANES, Layer};
 use crate::profile;
 
-/// log2 of the power, where levels suffice, and of the least that is worth having.
+/// log2 of the even power to which inputs are raised if levels suffice, and of the smallest that is used.
 const LOG_POWER: u32 = 4;
 const LEAST_LOG_POWER: u32 = 2;
 
-/// The Chebyshev series of u².
+/// Chebyshev coefficients of u².
 const SQUARE: [f64; 3] = [0.5, 0.0, 0.5];
 
-/// The half width of the sum over its limit. A sum too large for the last modulus comes out as any number that is
-/// not; the smaller the honest ones are beside that modulus, the rarer it is taken for one of them.
+/// Ratio of the half width of the sum to its limit. A sum too large for the last modulus decrypts to an arbitrary
+/// number. The smaller honest sums are beside that modulus, the less often it is mistaken for one of them.
 const ROOM: f64 = 32.0;
 
-/// No activation has levels for a range check, or its inputs have no end.
+/// No activation has levels for a range check, or sums over the calibration samples are not finite.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there can be no range check: {why}")]
 pub struct RangeCheckError {
@@ -45,15 +45,15 @@ pub struct RangeCheckError {
 
 /// An activation whose input is checked.
 struct Checked {
-    /// Which of the network's activations it is.
+    /// Position among the network's activations.
     layer: usize,
-    /// Its input.
+    /// Value that the activation reads.
     operand: ValueId,
     log_power: u32,
 }
 
-/// Adds a range check to a program whose keys and prediction are made anew afterwards. Returns the names of activations that it
-/// leaves out for want of levels.
+/// Adds a range check to a program. The caller makes keys and prediction anew. Returns the names of activations
+/// that the check leaves out for want of levels.
 ///
 /// `network`, with the program's constants, and `activations` are what the program was made from; `samples` are
 /// calibration samples, of which all are taken for honest.
@@ -87,7 +87,7 @@ pub fn add(
     let sums = sums(program, network, activations, samples, &checked);
     let powers = |checked: &Checked| f64::from(1u32 << checked.log_power);
     let limit = |(checked, sums): (&Checked, &Vec<f64>)| {
-        // Of an element at the end of the interval, which may be stored with room.
+        // The power of an element at the end of the interval, which may be stored with a larger half width.
         let (layer, power) = (&activations.layers[checked.layer], powers(checked));
         let stored = &program.values[checked.operand as usize];
         extreme(sums, power).max(libm::pow(layer.half_width / stored.half_width, power))
@@ -103,8 +103,8 @@ pub fn add(
     Ok(left_out)
 }
 
-/// The polynomials that have an interval, straight lines having none: which of the network's activations each is, the
-/// value and its operand.
+/// Polynomials with an interval, which those of degree 1 do not need: for each, the position among the network's
+/// activations, the position of the value, and the operand.
 fn polynomials(program: &Program) -> Vec<(usize, usize, ValueId)> {
     let polynomials = program.values.iter().enumerate().filter_map(|(id, value)| match &value.op {
         Op::Polynomial { operand, coefficients } => Some((id, *operand, coefficients)),
@@ -117,7 +117,7 @@ fn polynomials(program: &Program) -> Vec<(usize, usize, ValueId)> {
         .collect()
 }
 
-/// For each checked layer, the sum of powers of each sample.
+/// Sum of powers of each sample, for each checked layer.
 fn sums(
     program: &Program,
     network: &Network,
@@ -146,13 +146,14 @@ fn sums(
     found
 }
 
-/// What one sample in a million exceeds, by the extremes of the roots: they are distributed as the largest inputs are.
+/// Sum that one sample in a million exceeds. The extreme is that of the roots of the sums, which are distributed as
+/// the largest inputs are.
 fn extreme(sums: &[f64], power: f64) -> f64 {
     let roots: Vec<f64> = sums.iter().map(|&sum| libm::pow(sum, 1.0 / power)).collect();
     libm::pow(profile::extreme(&roots), power)
 }
 
-/// Puts the values of the check before the output.
+/// Inserts the values of the check before the output.
 fn append(program: &mut Program, checked: &[Checked], limits: &[f64], level: usize, limit: f64) {
     let output = program.values.pop().expect("a program has an output");
     let first = program.values.len() as ValueId;

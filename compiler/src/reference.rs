@@ -1,4 +1,4 @@
-//! The plaintext meaning of an ONNX file by an implementation that shares nothing with ours: tract.
+//! Plaintext reference: runs an ONNX file by tract, which shares no code with this compiler.
 //!
 //! Used by tests and by `verify` to compare against; no pass reads it.
 
@@ -18,6 +18,9 @@ pub struct Reference {
 
 impl Reference {
     /// Loads the model in `bytes` with the batch axis set to 1.
+    ///
+    /// # Errors
+    /// [`ImportError`]; [`ImportError::Reference`] if tract cannot run the model.
     pub fn new(bytes: &[u8]) -> Result<Self, ImportError> {
         let model = frontend::decode(bytes)?;
         let (_, shape) = frontend::input(&model)?;
@@ -34,6 +37,9 @@ impl Reference {
     }
 
     /// The output for one sample, both row-major and without the batch axis.
+    ///
+    /// # Errors
+    /// [`ImportError::Reference`].
     pub fn run(&self, sample: &[f32]) -> Result<Vec<f32>, ImportError> {
         let run = || -> TractResult<Vec<f32>> {
             let input = Tensor::from_shape(&self.shape, sample)?;

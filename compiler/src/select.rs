@@ -1,4 +1,5 @@
-//! Selection: which points of a front keep the accuracy that is asked for, or are the most accurate in time.
+//! Selection of points of a front: those that keep the requested accuracy, or the most accurate ones within a
+//! latency budget.
 //!
 //! Predicted losses rank points well but do not say what accuracy is left. So points are tried: what trying means is the
 //! caller's ([`Trials`]).
@@ -8,19 +9,19 @@ use crate::criteria::Criteria;
 use crate::error::CompileError;
 use crate::layerwise::Measurement;
 
-/// Drop in accuracy that is accepted where the user says nothing.
+/// Drop in accuracy that is accepted if the user names none, as a fraction.
 const DEFAULT_ACCURACY_DROP: f64 = 0.005;
 
 /// Two points whose predicted latencies have at most this ratio count as equal, because comparing them would need a
 /// refit.
 const NEGLIGIBLE_GAP: f64 = 1.01;
 
-/// Points that take at least this share of the time of the slowest one within a latency budget are compared by
-/// measurement, and at most so many of them.
+/// Within a latency budget, points that take at least this share of the time of the slowest one are compared by
+/// measurement.
 const NEAR_BUDGET: f64 = 0.93;
 const TRIED_NEAR_BUDGET: usize = 5;
 
-/// What the user wants of a point.
+/// Accuracy and latency that the user asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
     /// Largest loss of accuracy, as a fraction. None asks for the most accurate point within the latency budget, or for
@@ -32,18 +33,18 @@ pub struct Wishes {
 
 /// Measurement of points on samples.
 pub trait Trials {
-    /// How the network does with the polynomials of a point.
+    /// Measures the network with the polynomials of a point.
     ///
     /// # Errors
     /// If its polynomials cannot be fitted.
     fn measure(&mut self, point: &Point) -> Result<Measurement, CompileError>;
 
-    /// How far a measurement is from the plain network: the share of other answers, or for a single
-    /// output the deviation relative to its magnitude.
+    /// Distance of a measured network from the plain one: the share of changed answers, or for a single output the
+    /// deviation relative to its magnitude.
     fn distance(&self, measured: &Measurement) -> f64;
 }
 
-/// The points that the user's wishes select, by index, the best first.
+/// Indices of the points that meet the user's wishes, the best first.
 ///
 /// # Errors
 /// [`CompileError::Latency`] and [`CompileError::Accuracy`] if there is none; those of the trials.
@@ -93,8 +94,8 @@ pub fn select(
     Ok(vec![high])
 }
 
-/// A few points that take about as long as the slowest, that which changes the objective least first:
-/// predicted losses do not tell such apart.
+/// The most accurate of the points that take about as long as the slowest one, by measuring a few of them:
+/// predicted losses do not tell such points apart. The point that changes the objective least comes first.
 fn most_accurate(front: &[Point], trials: &mut dyn Trials) -> Result<Vec<usize>, CompileError> {
     let last = front.len() - 1;
     let slow = NEAR_BUDGET * front[last].solution.time;
@@ -107,7 +108,7 @@ fn most_accurate(front: &[Point], trials: &mut dyn Trials) -> Result<Vec<usize>,
     Ok(tried.into_iter().map(|(_, index)| index).collect())
 }
 
-/// So many points of a front, about evenly spread in time, the ends among them.
+/// `count` points of a front, about evenly spread in time, the ends among them.
 pub fn spread(front: &[Point], count: usize) -> Vec<&Point> {
     let Some((first, last)) = front.first().zip(front.last()) else { return vec![] };
     let (start, end) = (first.solution.time, last.solution.time);

@@ -1,4 +1,4 @@
-//! How strongly the loss answers to errors of each activation layer.
+//! Sensitivity of the loss to errors of each activation layer.
 //!
 //! Forward passes only, restarted from the layer, so nothing here differentiates a network. Two
 //! forms:
@@ -19,12 +19,12 @@ use crate::dataset::{Dataset, Target};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers};
 use crate::progress::Advance;
 
-/// How sensitivities are estimated.
+/// Parameters of the estimate of sensitivities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SensitivityOptions {
-    /// At most this many samples are used, the first ones.
+    /// Largest number of samples that are used, the first ones.
     pub samples: usize,
-    /// Random vectors per sample and layer.
+    /// Number of random vectors per sample and layer.
     pub probes: usize,
     /// Length of a step in each element, relative to the standard deviation of the layer's input.
     pub step: f64,
@@ -38,7 +38,7 @@ impl Default for SensitivityOptions {
     }
 }
 
-/// What another function in one layer does to the loss.
+/// Measured change of the loss if one layer computes another function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeasuredLoss {
     /// `E[(ΔL)²]`.
@@ -49,13 +49,13 @@ pub struct MeasuredLoss {
     pub mean: f64,
 }
 
-/// The progress that [`gradient`] counts to.
+/// Units of work that the progress of [`gradient`] counts to.
 pub fn work(network: &Network, data: &Dataset, options: &SensitivityOptions) -> u64 {
     (data.first(options.samples).batches().len() * network.activations().len()) as u64
 }
 
-/// `A_i` of every activation layer of the exact network. `spreads` are the standard deviations of
-/// the layers' inputs, which say how long a small step is.
+/// `A_i` of every activation layer of the exact network. `spreads` are the standard deviations of the layers'
+/// inputs, which scale the steps.
 pub fn gradient(
     network: &Network,
     data: &Dataset,
@@ -99,8 +99,8 @@ pub fn gradient(
     moments.iter().map(sensitivity).collect()
 }
 
-/// What each of the alternatives does to the loss, alone in its layer of the network in which `layers`
-/// stand at the others. Alternatives are listed by layer. Progress counts layers and batches.
+/// Change of the loss that each alternative function causes, alone in its layer of the network whose other layers
+/// are `layers`. Alternatives are listed by layer. Progress counts layers and batches.
 pub fn measured(
     network: &Network,
     layers: &[Layer],

@@ -1,4 +1,4 @@
-//! A network as the series–parallel arrangement that the dynamic program solves.
+//! Series–parallel arrangement of a network's steps, which the dynamic program takes.
 //!
 //! Step `k` is node `k + 1`: every node but the input. Behind a node whose value can be bootstrapped comes
 //! a step that does so or not. Networks that are not series–parallel (skips that cross) fall back to a
@@ -12,28 +12,28 @@ use pic_ir::network::{Network, Op};
 
 use crate::ola::Structure;
 
-/// How the steps of a network follow each other.
+/// Arrangement of the steps of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesParallel {
-    /// One step per node but the input, then one per node of `refreshed`.
+    /// Arrangement of one step per node but the input, and one per node of `refreshed`.
     pub structure: Structure,
     /// The nodes whose values may be bootstrapped. Products are not among them: their magnitude is
     /// what their operands make it.
     pub refreshed: Vec<NodeIndex>,
-    /// Whether all of these are bootstrapped in any case.
+    /// True if all nodes of `refreshed` are bootstrapped in any case.
     pub always: bool,
 }
 
-/// Where the values of a network may be bootstrapped.
+/// Places where the values of a network may be bootstrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootstrapPlacement {
-    /// Nowhere.
+    /// No value is bootstrapped.
     None,
-    /// Behind every linear node, and behind activations that anything else reads. Polynomials whose leading
+    /// Behind every linear node, and behind activations with users that are not linear. Polynomials whose leading
     /// coefficient is folded into their scale lose precision where that scale is given, as it is in front of
     /// bootstrapping.
     All,
-    /// Behind every activation; they are bootstrapped wherever that is.
+    /// Behind every activation, and always.
     Activations,
 }
 
@@ -67,7 +67,7 @@ pub fn series_parallel(network: &Network, placement: BootstrapPlacement) -> Seri
     SeriesParallel { structure: replace(structure, &step), refreshed, always }
 }
 
-/// The same structure with others in place of its steps.
+/// Replaces each step of a structure by another structure.
 fn replace(structure: Structure, step: &impl Fn(usize) -> Structure) -> Structure {
     let all = |parts: Vec<Structure>| parts.into_iter().map(|part| replace(part, step)).collect();
     match structure {
@@ -77,7 +77,7 @@ fn replace(structure: Structure, step: &impl Fn(usize) -> Structure) -> Structur
     }
 }
 
-/// The steps of the nodes, and whether these are true branches rather than a chain.
+/// Structure of the nodes' steps, and whether it has true branches instead of a single chain.
 fn structure(network: &Network) -> (Structure, bool) {
     let joins = simple_fast(Reversed(&network.graph), network.output);
     let mut visits = vec![0usize; network.graph.node_count()];
@@ -91,7 +91,7 @@ fn structure(network: &Network) -> (Structure, bool) {
     }
 }
 
-/// What lies between `from`, which has been placed, and `to` or the output.
+/// Structure of the nodes between `from`, which has been placed, and `to` or the output.
 fn region(
     network: &Network,
     joins: &Dominators<NodeIndex>,
@@ -131,7 +131,7 @@ fn region(
     }
 }
 
-/// BootstrapPlacement a node; a second visit means that branches cross.
+/// Step of a node, which counts as placed. A second visit means that branches cross.
 fn step(node: NodeIndex, visits: &mut [usize]) -> Option<Structure> {
     visits[node.index()] += 1;
     (visits[node.index()] == 1).then_some(Structure::Step(node.index() - 1))

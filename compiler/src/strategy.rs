@@ -1,4 +1,4 @@
-//! How programs are chosen: this project's way, and those that it is compared with.
+//! Strategies by which programs are chosen: this project's, and those that it is compared with.
 //!
 //! All of them share layouts, chains, bootstrapping, prices and runtime, and all are held to the same
 //! accuracy on held-back samples: what they differ in is the choice alone.
@@ -6,33 +6,33 @@
 use crate::fit;
 use crate::series_parallel::BootstrapPlacement;
 
-/// How polynomials, degrees and bootstraps are chosen.
+/// Strategy by which polynomials, degrees and bootstraps are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
     /// Degrees, places of bootstraps, the levels that they restore, chain and ring in one optimisation;
     /// polynomials are refitted in network order and linear nodes corrected for them.
     #[default]
     Joint,
-    /// As [`Self::Joint`], but all layers have the same degree.
+    /// One degree for all layers, otherwise as [`Self::Joint`].
     Uniform,
-    /// As Lee et al., *Optimizing Layerwise Polynomial Approximation for Efficient Private Inference on
-    /// Fully Homomorphic Encryption* (2023): polynomials fitted to normal densities, losses by gradients of
-    /// the cross-entropy, degrees by the dynamic program over discretised time, a bootstrap behind
-    /// every activation.
+    /// The method of Lee et al., *Optimizing Layerwise Polynomial Approximation for Efficient Private Inference on
+    /// Fully Homomorphic Encryption* (2023): polynomials fitted to normal densities, losses by gradients of the
+    /// cross-entropy, degrees by the dynamic program over discretised time, a bootstrap behind every activation.
     Ola,
-    /// ReLU by a composition of minimax polynomials of degrees 15, 15 and 27 in every layer, as Lee et
-    /// al., *Low-Complexity Deep Convolutional Neural Networks on FHE Using Multiplexed Parallel
-    /// Convolutions* (ICML 2022); bootstraps are placed as by [`Self::Joint`].
+    /// ReLU by a composition of minimax polynomials of degrees 15, 15 and 27 in every layer, after Lee et al.,
+    /// *Low-Complexity Deep Convolutional Neural Networks on FHE Using Multiplexed Parallel Convolutions* (ICML
+    /// 2022); bootstraps are placed as by [`Self::Joint`].
     Composite,
 }
 
 impl Strategy {
-    /// Whether polynomials follow what those before them do, and linear nodes are corrected.
+    /// True if polynomials are refitted to the inputs that the polynomials before them produce, and linear nodes
+    /// corrected.
     pub(crate) fn refits(self) -> bool {
         matches!(self, Self::Joint | Self::Uniform)
     }
 
-    /// How polynomials are fitted.
+    /// Parameters of the fits.
     pub(crate) fn fit(self) -> fit::FitOptions {
         match self {
             Self::Joint | Self::Uniform | Self::Composite => fit::FitOptions::default(),
@@ -48,7 +48,7 @@ impl Strategy {
         }
     }
 
-    /// Where values may be bootstrapped.
+    /// Places where values may be bootstrapped.
     pub(crate) fn bootstrap_placement(self) -> BootstrapPlacement {
         match self {
             Self::Joint | Self::Uniform | Self::Composite => BootstrapPlacement::All,

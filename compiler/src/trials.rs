@@ -1,4 +1,4 @@
-//! Trials: the polynomials of a point fitted again in network order, and measured on held-back samples.
+//! Trials: polynomials of a point are refitted in network order and measured on held-out samples.
 
 use std::collections::HashMap;
 
@@ -16,27 +16,27 @@ use crate::pass_runner::PassRunner;
 use crate::select::Trials;
 use crate::strategy::Strategy;
 
-/// Refits points and remembers them.
+/// Refits points and caches the results.
 pub struct RefitTrials<'a> {
     pub network: &'a Network,
     pub profile: &'a Profile,
     pub candidates: &'a [Vec<Candidate>],
     pub strategy: Strategy,
-    /// Samples that polynomials are fitted to.
+    /// Samples to which polynomials are fitted.
     pub fitting: Dataset<'a>,
-    /// Samples held back that place intervals.
+    /// Held-out samples that place intervals.
     pub placing: Dataset<'a>,
-    /// Samples held back that points are measured on.
+    /// Held-out samples on which points are measured.
     pub held_back: &'a Reference<'a>,
     /// Largest magnitude of the plain output.
     pub output_magnitude: f64,
     pub passes: &'a PassRunner<'a>,
-    /// By the candidates that layers use.
+    /// Cached results, by the position of each layer's candidate.
     pub known: HashMap<Vec<usize>, (Refitted, Measurement)>,
 }
 
 impl RefitTrials<'_> {
-    /// The polynomials of a point and how they do.
+    /// The refitted polynomials of a point, and their measurement.
     ///
     /// # Errors
     /// [`CompileError::Refit`].
@@ -60,12 +60,12 @@ impl RefitTrials<'_> {
         Ok(tried)
     }
 
-    /// How a point does, if it has been tried.
+    /// Measurement of a point; none if the point has not been tried.
     pub fn known(&self, point: &Point) -> Option<Measurement> {
         self.known.get(&point.candidates).map(|&(_, measured)| measured)
     }
 
-    /// The candidates of a point as they are, in the network as it is.
+    /// The candidates of a point without refitting, in the network as it is.
     pub fn as_fitted(&self, point: &Point) -> Refitted {
         let layers = self.chosen(point).iter().map(|c| c.approximation.clone()).collect();
         Refitted { network: self.network.clone(), activations: Activations { layers } }

@@ -38,8 +38,8 @@ pub fn errors(program: &VerifiedProgram) -> Vec<ErrorVariance> {
             mean_square: signals[o as usize],
             variance: errors[o as usize].total,
         };
-        // Of the errors in the imaginary parts, which pairs of diagonals mix with the real ones: what the last
-        // operation adds, but for bootstrapping, which ends with a real part.
+        // Error variance in the imaginary parts, which pairs of diagonals mix with the real ones: that of the last
+        // operation. It is zero after bootstrapping, which ends by taking the real part.
         let imaginary = |o: ValueId| match at(o).op {
             Op::Bootstrap { .. } => 0.0,
             _ => errors[o as usize].own,
@@ -140,8 +140,8 @@ fn linear(
     let outputs = value.layout.ciphertexts(program.log_slots).max(1);
     let per_output = (value.layout.len / outputs).max(1) as f64;
     let firsts = first_ciphertexts(program, operands);
-    // What comes in with the terms lands in the sum over blocks once; what every block
-    // has of its own, the folds add up.
+    // Errors of the terms enter the sum over blocks once. Errors that every block has of its own are added up by
+    // the folds.
     let mut terms: BTreeMap<(u32, i32), Vec<(bool, f64)>> = BTreeMap::new();
     let paired = &facts.steps.paired_inputs;
     let (mut mean_square, mut pairing) = (0.0f64, 0.0);

@@ -53,7 +53,7 @@ impl Preprocessing {
     /// Applies the map to flattened samples of the given shape.
     ///
     /// # Errors
-    /// Those of [`Preprocessing::verify`].
+    /// The errors of [`Preprocessing::verify`].
     pub fn applied(
         &self,
         shape: &[usize],

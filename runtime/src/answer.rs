@@ -9,29 +9,29 @@ use crate::artifact::ClientInfo;
 /// The outputs of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Outputs in real units. Of an answer that is not reliable they mean nothing.
+    /// Outputs in real units. They carry no information if the answer is not reliable.
     pub outputs: Vec<f32>,
-    /// Whether all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]), and the
-    /// range check, if the program has one, found no input of an activation out of its interval.
+    /// True if all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]), and the
+    /// range check, if the program has one, found no input of an activation outside its interval.
     pub reliable: bool,
-    /// The sum of the range check over its limit, above one for answers that it finds not to be reliable; none if the
-    /// program has no range check.
+    /// Ratio of the range check's sum to its limit, above one for answers in doubt; none if the program has no
+    /// range check.
     pub range_check: Option<f64>,
 }
 
 impl Answer {
-    /// Judges outputs, and the sum of the range check, by what a program is expected to give.
+    /// Judges decrypted outputs and the decrypted sum of the range check by the expectations of a program.
     pub fn new(info: &ClientInfo, outputs: Vec<f32>, range_check: Option<f64>) -> Self {
         let reliable = info.is_reliable(&outputs, range_check);
         Self { outputs, reliable, range_check: info.relative_range_check(range_check) }
     }
 
-    /// The position of the largest output, the first of equal ones; none if the answer is not reliable.
+    /// Position of the largest output, the first of equal ones; none if the answer is not reliable.
     pub fn class(&self) -> Option<usize> {
         self.ranking().first().copied()
     }
 
-    /// The positions of all outputs, the largest first; none if the answer is not reliable.
+    /// Positions of all outputs, the largest first; empty if the answer is not reliable.
     pub fn ranking(&self) -> Vec<usize> {
         if !self.reliable {
             return vec![];
@@ -43,8 +43,8 @@ impl Answer {
 }
 
 impl ClientInfo {
-    /// Whether all outputs are in the range of reliable ones, and the sum of the range check, where there is one, does
-    /// not say otherwise.
+    /// Returns whether all outputs are in the range of reliable ones, and the sum of the range check, if there is
+    /// one, is within its limit.
     pub fn is_reliable(&self, outputs: &[f32], range_check: Option<f64>) -> bool {
         let [low, high] = self.output_range();
         let check = self.range_check.as_ref().zip(range_check);
@@ -53,7 +53,7 @@ impl ClientInfo {
             && check.is_none_or(|(part, sum)| !part.check.fails(sum))
     }
 
-    /// The sum of the range check over its limit, rounded to what is more than the scheme's error.
+    /// Ratio of the range check's sum to its limit, rounded to steps that exceed the scheme's error.
     pub(crate) fn relative_range_check(&self, sum: Option<f64>) -> Option<f64> {
         let part = self.range_check.as_ref()?;
         sum.map(|sum| round(sum / part.check.limit, RANGE_CHECK_GRID))
@@ -64,10 +64,10 @@ impl ClientInfo {
         self.output_encoding.half_width * (-self.predicted.precision_bits).exp2()
     }
 
-    /// Distance of the values to which outputs are rounded, in real units: the least power of two that is not below the
-    /// predicted standard deviation of the scheme's error.
+    /// Step to which outputs are rounded, in real units: the least power of two that is not below the predicted
+    /// standard deviation of the scheme's error.
     ///
-    /// What is finer is that error and says nothing of the answer, but something of the secret key. Rounding adds an
+    /// Finer digits are that error: they say nothing of the answer, but something of the secret key. Rounding adds an
     /// error of its own of at most 0.58 of the deviation, which makes the whole at most 15 % (0.2 bits) larger;
     /// half the distance would still show a bit of the error, twice the distance cost a bit of the answer. Powers of
     /// two keep rounded values exact in single precision. Rounding alone does not make answers safe to
@@ -76,8 +76,9 @@ impl ClientInfo {
         self.output_deviation().log2().ceil().exp2()
     }
 
-    /// The least and the greatest output of a reliable answer: a quarter more than the largest magnitude of the plain
-    /// network on calibration samples, or, where the program was made without, what its output stores as −1 and 1.
+    /// Smallest and largest output of a reliable answer: a quarter more than the largest magnitude of the plain
+    /// network on calibration samples. If the program was made without calibration, the range that the output
+    /// stores as [−1, 1].
     pub fn output_range(&self) -> [f64; 2] {
         match &self.calibration {
             Some(calibration) => [-calibration.largest_output, calibration.largest_output],
@@ -89,7 +90,7 @@ impl ClientInfo {
     }
 }
 
-/// Distance of the values to which the sum of a range check is rounded, over its limit.
+/// Step to which the ratio of a range check's sum to its limit is rounded.
 const RANGE_CHECK_GRID: f64 = 1.0 / 16.0;
 
 /// The nearest multiple of `grid`.

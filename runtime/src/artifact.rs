@@ -1,4 +1,4 @@
-//! Artifacts: what the compiler hands to the people who use a model.
+//! Artifacts: compiled models as files, in parts for clients, servers and model owners.
 //!
 //! | section | holds | for |
 //! |---|---|---|
@@ -52,6 +52,20 @@ const MOST_PRECISION_BITS: f64 = 64.0;
 const PRECISION_TOLERANCE: f64 = 1.0;
 
 /// A compiled model.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use pic_runtime::Artifact;
+///
+/// # fn main() -> Result<(), pic_runtime::Error> {
+/// let artifact = Artifact::open(Path::new("model.pic"))?;
+/// println!("input {:?}", artifact.client()?.input.shape);
+/// artifact.write_client_only(Path::new("model.client.pic"))?;
+/// artifact.write_server_only(Path::new("model.server.pic"))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Artifact {
     container: Container,
@@ -66,7 +80,7 @@ struct Parts {
     program: blake3::Hash,
 }
 
-/// What a client needs to make keys, encrypt and decrypt. It says nothing about the weights.
+/// The client's part: everything needed to make keys, encrypt and decrypt. It says nothing about the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Ring, modulus chain and security.
@@ -77,32 +91,32 @@ pub struct ClientInfo {
     pub input: Port,
     /// Name and extents of what is decrypted.
     pub output: Port,
-    /// How the input is encoded.
+    /// Layout, level, scale and normalization of the input.
     pub input_encoding: Encoding,
-    /// How the output is encoded.
+    /// Layout, level, scale and normalization of the output.
     pub output_encoding: Encoding,
-    /// The second answer of programs that have one.
+    /// Range check of the program, if it has one.
     pub range_check: Option<RangeCheckPart>,
-    /// How raw inputs become the network's input.
+    /// Map from raw inputs to the network's input.
     pub preprocessing: Preprocessing,
-    /// The evaluation keys that the program takes.
+    /// Evaluation keys that the program uses.
     pub keys: KeyRequest,
-    /// What the compiler expects of a run.
+    /// Predicted work, time, memory and precision of a run.
     pub predicted: Prediction,
-    /// What the calibration samples were like; none for programs that were made without.
+    /// Statistics of the calibration samples; none for programs that were made without.
     pub calibration: Option<Calibration>,
 }
 
-/// What a client needs of a program's range check.
+/// A program's range check, as far as a client needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RangeCheckPart {
-    /// What the sum must not exceed.
+    /// Limit of the sum.
     pub check: RangeCheck,
-    /// How it is encoded: one element.
+    /// Encoding of the sum: one element.
     pub encoding: Encoding,
 }
 
-/// How a tensor lies in its ciphertexts: the fields of a program's [`Value`] that say so.
+/// Encoding of a tensor in its ciphertexts: the fields of a program's [`Value`] that determine it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
     /// The slot of each element.
@@ -117,14 +131,14 @@ pub struct Encoding {
     pub half_width: f64,
 }
 
-/// The model owner's part: what the program was compiled from.
+/// The model owner's part: the products from which the program was compiled.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Model {
     /// The network as simplified by the frontend: the plaintext reference.
     pub network: Network,
     /// The polynomials that stand for its activations.
     pub activations: Activations,
-    /// What calibration showed.
+    /// Statistics of the activations' inputs over the calibration samples.
     pub profile: Profile,
     /// Facts of the compilation.
     pub facts: CompileFacts,
@@ -137,16 +151,16 @@ pub struct CompileFacts {
     pub compiler: String,
     /// Accuracy of the network on the calibration samples, as a fraction; none without labels.
     pub plain_accuracy: Option<f64>,
-    /// The same with polynomials in place of the activations.
+    /// Accuracy on the calibration samples with polynomials in place of the activations; none without labels.
     pub calibrated_accuracy: Option<f64>,
-    /// Calibration samples that were held back when polynomials were fitted and intervals placed.
+    /// Number of calibration samples that were held out when polynomials were fitted and intervals placed.
     pub held_back: usize,
-    /// How many of them take some activation's input out of the interval of its polynomial.
+    /// Number of held-out samples that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
 }
 
 impl Artifact {
-    /// Encodes a program that was made without calibration samples, with the owner's part where there is one.
+    /// Encodes a program that was made without calibration samples, and the owner's part, if given.
     ///
     /// # Errors
     /// [`Error::Network`] or [`Error::Activations`] of the model.
@@ -154,10 +168,11 @@ impl Artifact {
         Self::from_parts(&ClientInfo::new(program), program, model)
     }
 
-    /// The same with what calibration samples were like, by which clients tell others.
+    /// Encodes a program with statistics of its calibration samples, by which clients recognise unusual inputs and
+    /// answers.
     ///
     /// # Errors
-    /// Those of [`Artifact::new`]; [`Error::ClientPart`] if the statistics are not of the program's inputs.
+    /// The errors of [`Artifact::new`]; [`Error::ClientPart`] if the statistics are not of the program's inputs.
     pub fn calibrated(
         program: &VerifiedProgram,
         calibration: &Calibration,
@@ -270,7 +285,7 @@ impl Artifact {
     /// The artifact for clients: the same program hash, no weights.
     ///
     /// # Errors
-    /// Those of [`Artifact::client`].
+    /// The errors of [`Artifact::client`].
     pub fn client_only(&self) -> Result<Self, Error> {
         self.client()?;
         self.with_sections([(CLIENT, Some(self.bound_part(CLIENT)?))])
@@ -280,7 +295,7 @@ impl Artifact {
     /// [`ClientInfo::calibration`].
     ///
     /// # Errors
-    /// Those of [`Artifact::program`].
+    /// The errors of [`Artifact::program`].
     pub fn server_only(&self) -> Result<Self, Error> {
         self.program()?;
         let (client, program) = (self.bound_part(CLIENT)?, self.bound_part(PROGRAM)?);
@@ -416,7 +431,7 @@ impl ClientInfo {
 }
 
 impl Encoding {
-    /// How a value of a program is encoded.
+    /// Encoding of a value of a program.
     pub fn new(value: &Value) -> Self {
         Self {
             layout: value.layout.clone(),

@@ -1,4 +1,4 @@
-//! Batches of encrypted samples, on their way to a server and back.
+//! Batches of encrypted samples and answers, as files.
 //!
 //! A file holds the ciphertexts of one or more samples, in order, each of the same size. Only their
 //! number and binding are checked here; a ciphertext's own bytes are checked where it is used, since
@@ -31,17 +31,17 @@ pub type EncryptedInput = Encrypted<Input>;
 /// Results computed by a server.
 pub type EncryptedOutput = Encrypted<Output>;
 
-/// Marks what a client sends.
+/// Marks encrypted samples, which a client sends.
 #[derive(Debug)]
 pub enum Input {}
 
-/// Marks what a server returns.
+/// Marks encrypted answers, which a server returns.
 #[derive(Debug)]
 pub enum Output {}
 
-/// Where ciphertexts are on their way.
+/// Direction of a batch: to the server or to the client.
 pub trait Direction {
-    /// The kind of their files.
+    /// Kind of the files.
     const KIND: Kind;
 }
 
@@ -58,7 +58,7 @@ impl Direction for Output {
 pub struct Encrypted<D> {
     container: Container,
     shape: Shape,
-    /// Of answers only.
+    /// Hash of the samples that are answered; none for samples.
     question: Option<blake3::Hash>,
     direction: PhantomData<D>,
 }
@@ -67,7 +67,7 @@ pub struct Encrypted<D> {
 struct Shape {
     key: KeyId,
     samples: u32,
-    /// Ciphertexts of a sample.
+    /// Number of ciphertexts per sample.
     ciphertexts: u32,
 }
 
@@ -80,7 +80,7 @@ impl<D: Direction> Encrypted<D> {
         Self::new(Container::open(path, D::KIND).map_err(Error::read(path))?)
     }
 
-    /// Takes what [`Encrypted::as_bytes`] gave.
+    /// Reads a batch from the content of its file, [`Encrypted::as_bytes`].
     ///
     /// # Errors
     /// [`Error::Container`], [`Error::Decode`], [`Error::Batch`].
@@ -88,7 +88,7 @@ impl<D: Direction> Encrypted<D> {
         Self::new(Container::parse(bytes, D::KIND)?)
     }
 
-    /// The file's content.
+    /// Content of the batch's file.
     pub fn as_bytes(&self) -> &[u8] {
         self.container.as_bytes()
     }
@@ -122,7 +122,7 @@ impl<D: Direction> Encrypted<D> {
     ) -> Result<Self, Error> {
         let ciphertexts = samples.first().map_or(0, Vec::len) as u32;
         let shape = Shape { key: binding.key, samples: samples.len() as u32, ciphertexts };
-        let shape = postcard::to_stdvec(&shape).expect("plain data encode to memory");
+        let shape = postcard::to_stdvec(&shape).expect("plain data types encode to memory");
         let write = || {
             let mut writer = Writer::new(Vec::new(), D::KIND, binding.program)?;
             writer.raw(SHAPE, |w| w.write_all(&shape))?;
@@ -192,7 +192,8 @@ impl Encrypted<Input> {
 }
 
 impl Encrypted<Output> {
-    /// Joins the serialised ciphertexts of answers and of range checks, none or one for each.
+    /// Joins the serialised ciphertexts of answers and of range checks, of which there are none or one for each
+    /// answer.
     #[cfg(feature = "server")]
     pub(crate) fn collect(
         binding: KeyBinding,
@@ -220,9 +221,9 @@ impl Encrypted<Output> {
         Ok((0..samples).map(move |k| wanted.then(|| &bytes[k * size..][..size])))
     }
 
-    /// The batch of samples that these are the answers to, as whoever computed them says.
+    /// Hash of the batch of samples that these answers belong to, as the server states it.
     pub fn question(&self) -> blake3::Hash {
-        self.question.expect("answers are read with their question")
+        self.question.expect("files of answers name their question")
     }
 
     /// Refuses answers to another batch of samples, or to some of them. This finds mistakes, not lies.
@@ -238,7 +239,7 @@ impl Encrypted<Output> {
     }
 }
 
-/// Refuses a ciphertext with other slots, another level or another scale.
+/// Refuses a ciphertext whose number of slots, level or scale is not the one expected.
 pub(crate) fn check_conformance(
     ciphertext: &Ciphertext,
     log_slots: u32,

@@ -1,5 +1,4 @@
-//! Execution on ciphertexts: the constants of a program, encoded once, and the operations of
-//! `pic-ckks` with them.
+//! The CKKS engine: constants of a program, encoded once, and the operations of `pic-ckks` on ciphertexts.
 //!
 //! All ciphertexts have the slots of the program; tensors with a shorter period repeat, as their
 //! layout says. Nothing here can decrypt.
@@ -25,7 +24,7 @@ pub struct Ckks {
     bootstrapper: Option<Bootstrapper>,
 }
 
-/// What one value needs.
+/// Encoded constants of one value.
 #[derive(Debug)]
 enum Constants {
     Input,
@@ -37,7 +36,7 @@ enum Constants {
     Product {
         scale: f64,
     },
-    /// Application levels to restore.
+    /// Number of application levels that the bootstrap restores.
     Bootstrap {
         target: usize,
     },
@@ -46,22 +45,22 @@ enum Constants {
 #[derive(Debug)]
 struct EncodedLinear {
     transform: LinearTransform,
-    /// Inputs x that become x + i·rot(x), x rotated by the shift.
+    /// Indices of the inputs x that are replaced by x + i·rot(x), where rot rotates by the shift of pairs.
     paired: BTreeSet<u32>,
     shift: i64,
-    /// Memory of the rotated inputs and of the sums, in bytes: they live modulo the special primes,
-    /// too, and all at once.
+    /// Memory of the rotated inputs and of the sums, in bytes: they live modulo the special primes, too, and all at
+    /// one time.
     workspace_bytes: usize,
-    /// Per output ciphertext; `None` where it is zero.
+    /// Bias of each output ciphertext; none where it is zero.
     bias: Vec<Option<Plaintext>>,
 }
 
 impl Ckks {
-    /// Encodes the constants of a program. Diagonals are held in NTT form as far as
-    /// `budget` bytes go, and as integers, which take longer to use, beyond.
+    /// Encodes the constants of a program. Diagonals are held in NTT form within `budget` bytes. Beyond it they are
+    /// held as integers, which take longer to use.
     ///
     /// # Errors
-    /// Those of encoding; [`Error::ContextMismatch`] for keys of another context.
+    /// The errors of encoding; [`Error::ContextMismatch`] for keys of another context.
     pub fn new(
         program: &VerifiedProgram,
         context: &Arc<Context>,
@@ -93,12 +92,12 @@ impl Ckks {
         Ok(Self { evaluator, constants, bootstrapper })
     }
 
-    /// The context.
+    /// Context of the parameters.
     pub fn context(&self) -> &Arc<Context> {
         self.evaluator.context()
     }
 
-    /// Memory that the encoded diagonals hold, in bytes.
+    /// Bytes of the encoded diagonals.
     pub fn diagonal_bytes(&self) -> usize {
         let bytes = |constants: &Constants| match constants {
             Constants::Linear(linear) => linear.transform.bytes(),
@@ -107,12 +106,12 @@ impl Ckks {
         self.constants.iter().map(bytes).sum()
     }
 
-    /// Memory that the encoded matrices of bootstrapping hold, in bytes.
+    /// Bytes of the encoded matrices of bootstrapping.
     pub fn matrix_bytes(&self) -> usize {
         self.bootstrapper.as_ref().map_or(0, Bootstrapper::bytes)
     }
 
-    /// Memory that the widest linear value takes while it is computed, in bytes.
+    /// Largest workspace that a linear value takes while it is computed, in bytes.
     pub fn workspace_bytes(&self) -> usize {
         let bytes = |constants: &Constants| match constants {
             Constants::Linear(linear) => linear.workspace_bytes,

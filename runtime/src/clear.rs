@@ -1,5 +1,5 @@
-//! Execution without encryption: slots of f64 through the same diagonals as on ciphertexts, with or
-//! without the errors that the scheme would add.
+//! The clear engine: executes a program without encryption, on slots of f64 through the diagonals that ciphertexts
+//! take, with or without the errors that the scheme would add.
 //!
 //! Predicts accuracy and precision of a program in seconds. It does not model levels, scales or
 //! overflow of the modulus: programs are verified for those.
@@ -20,37 +20,37 @@ use crate::sample::check_sample;
 #[derive(Debug)]
 pub struct Clear<'a> {
     program: &'a VerifiedProgram,
-    /// For linear values only.
+    /// Constants of each linear value; none for other values.
     linear: Vec<Option<ClearLinear>>,
 }
 
 #[derive(Debug)]
 struct ClearLinear {
-    /// Length of a diagonal.
+    /// Length of a diagonal, in slots.
     length: usize,
     diagonals: Vec<(Diagonal, Vec<f32>)>,
-    /// Repetitions of each output ciphertext.
+    /// Bias of each output ciphertext, one period long.
     bias: Vec<Vec<f64>>,
 }
 
-/// Errors that the scheme would add: independent and normal in every slot.
+/// Simulated errors of the scheme: independent and normal in every slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise<'a> {
     /// Standard deviation of the error that each value's own operation adds, in stored units; one
     /// per value of the program, the first for encryption.
     pub std: &'a [f64],
-    /// Equal seeds give equal errors.
+    /// Seed of the errors; equal seeds give equal errors.
     pub seed: u64,
 }
 
-/// What a simulation showed.
+/// Result of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
     /// Output of each sample, in real units.
     pub outputs: Vec<Vec<f32>>,
-    /// For each polynomial, the share of its inputs outside [−1, 1], where it approximates nothing.
+    /// For each polynomial, the share of its inputs outside [−1, 1], where it does not approximate the activation.
     pub outside: Vec<(ValueId, f64)>,
-    /// The sum of the range check of each sample, in real units; empty if the program has none.
+    /// Sum of the range check for each sample, in real units; empty if the program has no range check.
     pub range_checks: Vec<f64>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Clear<'a> {
         Self { program, linear: (0..program.values.len()).into_par_iter().map(linear).collect() }
     }
 
-    /// Runs samples, each as the network takes it (preprocessed).
+    /// Runs preprocessed samples.
     ///
     /// # Errors
     /// [`Error::SampleLength`], [`Error::NotFinite`].
@@ -134,26 +134,26 @@ impl<'a> Clear<'a> {
     }
 }
 
-/// What running one sample gives.
+/// Result for one sample.
 struct Outcome {
     output: Vec<f32>,
-    /// Inputs of each polynomial that were outside its interval.
+    /// Number of inputs of each value that were outside the interval of its polynomial.
     outside: Vec<u64>,
     range_check: Option<f64>,
 }
 
-/// Errors of different samples are independent.
+/// Random generator of one sample; errors of different samples are independent.
 fn generator(seed: u64, sample: usize) -> ChaCha20Rng {
     let mut generator = ChaCha20Rng::seed_from_u64(seed);
     generator.set_stream(sample as u64);
     generator
 }
 
-/// One sample on its way.
+/// State of the engine for one sample.
 struct Run<'a> {
     clear: &'a Clear<'a>,
     noise: Option<(&'a [f64], ChaCha20Rng)>,
-    /// Inputs of each polynomial that were outside its interval.
+    /// Number of inputs of each value so far that were outside the interval of its polynomial.
     outside: Vec<u64>,
 }
 
@@ -175,8 +175,8 @@ impl Run<'_> {
     }
 }
 
-/// A ciphertext is a vector with which its slots repeat: as long as the layout says, and between
-/// [`Engine::transform`] and [`Engine::add_bias`] as long as the diagonals.
+/// A ciphertext is a vector with one period of its slots. The period is that of the layout, and between
+/// [`Engine::transform`] and [`Engine::add_bias`] the length of the diagonals.
 impl Engine for Run<'_> {
     type Ciphertext = Vec<f64>;
     type Error = Infallible;
@@ -250,7 +250,7 @@ impl Engine for Run<'_> {
     }
 }
 
-/// A Chebyshev series at `u`.
+/// Value of a Chebyshev series at `u`, by Clenshaw's recurrence.
 fn clenshaw(coefficients: &[f64], u: f64) -> f64 {
     let (mut b1, mut b2) = (0.0, 0.0);
     for &c in coefficients[1..].iter().rev() {

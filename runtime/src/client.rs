@@ -28,6 +28,23 @@ use crate::sharing::{SharedAnswers, flooding_bits, precision_needed};
 const SECRET: &str = "secret key";
 
 /// The holder of a secret key for one program. The key is zeroised when it is dropped.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use pic_runtime::{Artifact, Client, EncryptedOutput};
+///
+/// # fn main() -> Result<(), pic_runtime::Error> {
+/// let artifact = Artifact::open(Path::new("model.client.pic"))?;
+/// let client = Client::generate(&artifact)?;
+/// client.write_key_pair(Path::new("secret.key"), Path::new("evaluation.keys"), false)?;
+/// client.encrypt(&[vec![0.0; 64]])?.write(Path::new("x.ct"))?;
+/// // The server makes `y.ct` of `x.ct` and `evaluation.keys`.
+/// let answers = client.decrypt(&EncryptedOutput::open(Path::new("y.ct"))?)?;
+/// println!("class {:?}", answers[0].class());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Client {
     info: ClientInfo,
     binding: KeyBinding,
@@ -39,7 +56,7 @@ impl Client {
     /// Makes a new secret key for the program of an artifact.
     ///
     /// # Errors
-    /// Those of [`Artifact::client`]; [`Error::Randomness`].
+    /// The errors of [`Artifact::client`]; [`Error::Randomness`].
     pub fn generate(artifact: &Artifact) -> Result<Self, Error> {
         let (info, context) = prepare(artifact)?;
         let secret = SecretKey::generate(&context, &mut secret_rng()?);
@@ -49,7 +66,7 @@ impl Client {
     /// Reads a secret key.
     ///
     /// # Errors
-    /// Those of [`Artifact::client`]; [`Error::Read`], [`Error::Container`],
+    /// The errors of [`Artifact::client`]; [`Error::Read`], [`Error::Container`],
     /// [`Error::OtherProgram`], [`Error::Ckks`].
     pub fn open(artifact: &Artifact, secret_key: &Path) -> Result<Self, Error> {
         let (info, context) = prepare(artifact)?;
@@ -60,7 +77,7 @@ impl Client {
         Ok(Self::new(artifact, info, context, secret))
     }
 
-    /// Makes the evaluation keys for a server in the same process.
+    /// Makes the evaluation keys in memory, for a server in the same process.
     ///
     /// # Errors
     /// [`Error::Ckks`].
@@ -71,12 +88,12 @@ impl Client {
         EvaluationKeyFile::from_bytes(bytes)
     }
 
-    /// What the client knows of the program.
+    /// The client's part of the artifact.
     pub fn info(&self) -> &ClientInfo {
         &self.info
     }
 
-    /// Memory that so many encrypted samples take, in bytes.
+    /// Memory of a number of encrypted samples, in bytes.
     pub fn encrypted_bytes(&self, samples: usize) -> u64 {
         let Encoding { layout, level, .. } = &self.info.input_encoding;
         let ciphertexts = layout.ciphertexts(self.info.log_slots) as u64;
@@ -85,7 +102,7 @@ impl Client {
         (2 * ciphertext * ciphertexts).saturating_mul(samples as u64)
     }
 
-    /// Encrypts samples, each as the network takes it (preprocessed), in one batch.
+    /// Encrypts preprocessed samples in one batch.
     ///
     /// Samples outside the range that the program was made for are refused: their answers would be wrong and
     /// look like any other. See [`ClientInfo::unusual`] for samples that are only unlike those of calibration.
@@ -100,8 +117,8 @@ impl Client {
         self.encrypt_out_of_range(samples)
     }
 
-    /// Encrypts samples wherever their values lie: for whoever knows that the answers may be wrong. Most of them
-    /// will be found not to be reliable ([`Answer::reliable`]), but not all.
+    /// Encrypts preprocessed samples whatever their values. Answers to samples outside the range of calibration may
+    /// be wrong. Most of them are found to be unreliable ([`Answer::reliable`]), but not all.
     ///
     /// # Errors
     /// As [`Client::encrypt`], without [`Error::OutOfRange`].
@@ -120,8 +137,8 @@ impl Client {
         EncryptedInput::collect(self.binding, &samples)
     }
 
-    /// Decrypts the results of a batch: the outputs of each sample, in real units and rounded to what the program can tell
-    /// ([`ClientInfo::output_grid`]), and whether they can be relied on.
+    /// Decrypts a batch of answers. Outputs are in real units and rounded to the precision of the program
+    /// ([`ClientInfo::output_grid`]).
     ///
     /// # Errors
     /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
@@ -130,7 +147,8 @@ impl Client {
         self.decrypt_with(output, |value| round(value, grid))
     }
 
-    /// As [`Client::decrypt`], with every digit: for measurements of the scheme's error. Do not let others see them.
+    /// Decrypts a batch of answers with every digit, for measurements of the scheme's error. Do not show the result
+    /// to others: the error depends on the secret key.
     ///
     /// # Errors
     /// As [`Client::decrypt`].
@@ -138,9 +156,9 @@ impl Client {
         self.decrypt_with(output, |value| value)
     }
 
-    /// Decrypts answers that others may see, with so much noise that as many as `queries` answers under one
-    /// secret key show nothing of the scheme's error ([`crate::sharing`]). They are counted before they are decrypted.
-    /// Outputs of answers that are not reliable, of whose error nothing is predicted, are not a number.
+    /// Decrypts answers that others may see, with so much noise that `queries` answers under one secret key reveal
+    /// nothing of the scheme's error ([`crate::sharing`]). They are counted before they are decrypted. Outputs of
+    /// unreliable answers, whose error is not predicted, are NaN.
     ///
     /// ```no_run
     /// # fn share(client: &pic_runtime::Client, answer: &pic_runtime::EncryptedOutput) -> Result<(), pic_runtime::Error> {
@@ -172,7 +190,7 @@ impl Client {
         let mut answers =
             self.decrypt_with(output, |value| round(value + deviation * normal(&mut rng), grid))?;
         for answer in &mut answers {
-            // It has the scheme's error, too.
+            // The sum of the range check reveals the scheme's error, too.
             answer.range_check = None;
             if !answer.reliable {
                 answer.outputs.fill(f32::NAN);
@@ -181,7 +199,7 @@ impl Client {
         Ok(answers)
     }
 
-    /// The count of shared answers that is kept beside the file of this client's secret key.
+    /// Counter of shared answers, kept beside the file of this client's secret key.
     pub fn shared_answers(&self, secret_key: &Path) -> SharedAnswers {
         // Another key in the same file has a count of its own, and a file has one by whatever link it is reached.
         let [a, b, c, d, ..] = self.binding.key;
@@ -265,7 +283,7 @@ impl Client {
         // A hash from which a secret of this entropy cannot be found.
         let mut hasher = blake3::Hasher::new_derive_key("pic secret key identifier v1");
         let key = hasher.update(&secret.to_bytes()).finalize().into();
-        // What it has compressed of the secret.
+        // The hasher's state depends on the secret.
         hasher.zeroize();
         let binding = KeyBinding { program: artifact.program_hash(), key };
         Self { info, binding, context, secret }

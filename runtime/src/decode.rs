@@ -12,8 +12,8 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-/// Memory that decoded data may take: eight bytes for each read, as small numbers take, and some for structures of
-/// which there are few.
+/// Budget for decoded data, in bytes: eight for each byte read, as small numbers take, plus some for structures
+/// that are rare.
 fn budget(bytes: usize) -> usize {
     const EACH: usize = 8;
     const BASE: usize = 4 << 20;
@@ -21,10 +21,10 @@ fn budget(bytes: usize) -> usize {
     bytes.saturating_mul(EACH).saturating_add(BASE).min(MOST)
 }
 
-/// Decodes all of some bytes. Lists may have taken up to three times the budget for a moment, as they grow.
+/// Decodes a value from all of `bytes`. While lists grow, memory can reach three times the budget for a moment.
 ///
 /// # Errors
-/// Those of postcard; [`postcard::Error::SerdeDeCustom`] for bytes behind the end, for a spent budget, and where
+/// The errors of postcard; [`postcard::Error::SerdeDeCustom`] for bytes behind the end, for a spent budget, and where
 /// memory runs out.
 pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<T> {
     let account = Account { paid: Cell::new(0), budget: budget(bytes.len()) };
@@ -37,14 +37,14 @@ pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<
     }
 }
 
-/// What has been paid of the budget, in bytes.
+/// Bytes of the budget that are spent.
 struct Account {
     paid: Cell<usize>,
     budget: usize,
 }
 
 impl Account {
-    /// How often memory is asked whether it lasts.
+    /// Growth of the memory spent, in bytes, after which the available memory is looked up again.
     const STEP: usize = 16 << 20;
 
     fn pay(&self, bytes: usize) -> bool {
@@ -60,12 +60,12 @@ impl Account {
     }
 }
 
-/// Anything of serde, with the account beside it.
+/// Adapter for any part of serde that charges elements to the account.
 struct Budgeted<'b, T> {
     inner: T,
     account: &'b Account,
-    /// Whether what is visited next are elements of a list or map, rather than fields, which are part of an
-    /// element that is paid for.
+    /// True if the parts visited next are elements of a list or map. Fields of a structure are part of an element
+    /// that is already charged.
     is_list: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a program does, operation by operation, on any engine.
+//! Engines, and the execution of a program on any of them.
 //!
 //! [`execute`] is the one place that follows the semantics of [`pic_ir::program`]; engines supply
 //! the operations on single ciphertexts and hold the constants. What the operations cost and what
@@ -8,29 +8,38 @@ use std::time::{Duration, Instant};
 
 use pic_ir::program::{Op, Program, Value, ValueId, VerifiedProgram};
 
-/// The operations that programs are made of.
+/// An engine: the operations on single ciphertexts that programs consist of.
 pub trait Engine {
-    /// One ciphertext, or what stands for it.
+    /// A ciphertext, or its stand-in.
     type Ciphertext: Clone;
-    /// Why an operation is refused.
+    /// Reason why an operation is refused.
     type Error;
 
-    /// The same value with the moduli above `level` removed.
+    /// Drops a ciphertext to a level: removes the moduli above it.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn drop_to_level(
         &mut self,
         x: Self::Ciphertext,
         level: usize,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// The diagonals of linear value `id`, applied to the ciphertexts of all its operands and
-    /// rescaled to its stated scale; blocks are not yet summed.
+    /// Applies the diagonals of linear value `id` to the ciphertexts of all its operands and rescales to its stated
+    /// scale. Blocks are not yet summed.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn transform(
         &mut self,
         id: ValueId,
         inputs: Vec<Self::Ciphertext>,
     ) -> Result<Vec<Self::Ciphertext>, Self::Error>;
 
-    /// Slots rotated to the left.
+    /// Rotates slots to the left.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn rotate(
         &mut self,
         x: &Self::Ciphertext,
@@ -38,14 +47,19 @@ pub trait Engine {
     ) -> Result<Self::Ciphertext, Self::Error>;
 
     /// `a + b`.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn add(
         &mut self,
         a: Self::Ciphertext,
         b: &Self::Ciphertext,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// The bias of linear value `id` added to its ciphertext number `index`, whose blocks have been
-    /// summed.
+    /// Adds the bias of linear value `id` to its ciphertext number `index`, whose blocks have been summed.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn add_bias(
         &mut self,
         id: ValueId,
@@ -53,22 +67,31 @@ pub trait Engine {
         x: Self::Ciphertext,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// The Chebyshev series of value `id` at `x`, at its stated scale.
+    /// Evaluates the Chebyshev series of value `id` at `x`, at its stated scale.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn polynomial(
         &mut self,
         id: ValueId,
         x: &Self::Ciphertext,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// `x` with levels restored, as bootstrapped value `id` states it.
+    /// Bootstraps `x` to the level that value `id` states.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn bootstrap(
         &mut self,
         id: ValueId,
         x: &Self::Ciphertext,
     ) -> Result<Self::Ciphertext, Self::Error>;
 
-    /// The product that is value `id`, rescaled to its stated scale. Both operands are the same
-    /// object for a square.
+    /// Multiplies `a` and `b` and rescales to the stated scale of value `id`. Both operands are the same object for
+    /// a square.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the operation is refused.
     fn product(
         &mut self,
         id: ValueId,
@@ -77,31 +100,31 @@ pub trait Engine {
     ) -> Result<Self::Ciphertext, Self::Error>;
 }
 
-/// A value that has been computed.
+/// Record of a computed value.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Step {
-    /// The value.
+    /// Position of the value in the program.
     pub id: ValueId,
-    /// Its name.
+    /// Name of the value.
     pub name: String,
-    /// Its kind of operation, [`Op::name`].
+    /// Kind of the operation ([`Op::name`]).
     pub kind: &'static str,
-    /// When its computation began, seconds after the start of the run.
+    /// Start of the computation, seconds after the start of the run.
     pub start: f64,
-    /// How long it took, seconds.
+    /// Duration of the computation, seconds.
     pub seconds: f64,
     /// Lowest level among its operands.
     pub level_in: usize,
-    /// Its level.
+    /// Level of the value.
     pub level_out: usize,
 }
 
-/// What a program computes.
+/// Ciphertexts that a program computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Computed<C> {
     /// The ciphertexts of the output.
     pub output: Vec<C>,
-    /// The sum of the range check, if the program has one.
+    /// Sum of the range check; none if the program has no range check.
     pub range_check: Option<C>,
 }
 
@@ -124,26 +147,26 @@ pub fn execute<E: Engine>(
         values.values.push(Some(result));
         observe(&step(program, index, start, begin.elapsed()));
     }
-    let output = values.values.pop().flatten().expect("the last value has no user");
-    // Of one element, and therefore one ciphertext.
+    let output = values.values.pop().flatten().expect("the output is kept to the end");
+    // The sum has one element, and therefore one ciphertext.
     let sum = program.range_check_values().last();
     let range_check = sum.and_then(|id| values.get(id as ValueId).pop());
     Ok(Computed { output, range_check })
 }
 
-/// The values that still have users.
+/// Ciphertexts of the values that still have users.
 struct Values<C> {
     values: Vec<Option<Vec<C>>>,
     uses_left: Vec<usize>,
 }
 
 impl<C: Clone> Values<C> {
-    /// The ciphertexts of a value, for one of its uses.
+    /// Takes the ciphertexts of a value for one of its uses; the last use drops the value.
     fn get(&mut self, id: ValueId) -> Vec<C> {
         let (value, left) = (&mut self.values[id as usize], &mut self.uses_left[id as usize]);
         *left -= 1;
         let found = if *left == 0 { value.take() } else { value.clone() };
-        found.expect("a value lives until its last use")
+        found.expect("values are kept until their last use")
     }
 }
 

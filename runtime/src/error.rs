@@ -1,4 +1,4 @@
-//! What can go wrong between files, keys, ciphertexts and programs.
+//! Errors of files, keys, ciphertexts and programs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,47 +10,47 @@ use pic_ir::program::ProgramError;
 
 use crate::container::{ContainerError, ProgramHash};
 
-/// A refused file, sample, key or ciphertext.
+/// Reason why a file, sample, key or ciphertext is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read, or is not what it should be.
+    /// A file could not be read, or is not of the expected kind or form.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: ContainerError,
     },
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why; [`io::ErrorKind::AlreadyExists`] for a secret key that must not be replaced.
+        /// The cause; of kind [`io::ErrorKind::AlreadyExists`] for a secret key that must not be replaced.
         source: io::Error,
     },
-    /// Bytes in memory, or a section of a file, are not what they should be.
+    /// Bytes in memory or a section of a file violate the container format.
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// A section does not decode.
     #[error("section `{section}` does not decode: {source}")]
     Decode {
-        /// The section.
+        /// Name of the section.
         section: &'static str,
-        /// Why.
+        /// The cause.
         source: postcard::Error,
     },
-    /// The artifact was written for clients, without the part that is asked for.
+    /// The artifact lacks a part, because it was written for clients or servers.
     #[error("the artifact has no `{part}` part: it was written for others to use without it")]
     MissingPart {
-        /// `program` or `model`.
+        /// Name of the part: `program` or `model`.
         part: &'static str,
     },
     /// The parameters claim no security.
     #[error("refused: {0} does not protect anything")]
     Insecure(Parameters),
-    /// The parts of an artifact are not those of the program that it names.
+    /// The parts of an artifact do not have the program hash that its header states.
     #[error("the artifact names program {stated}, but holds parts of program {found}")]
     ProgramHash {
         /// Hash in the header.
@@ -58,10 +58,11 @@ pub enum Error {
         /// Hash of the parts.
         found: ProgramHash,
     },
-    /// A part of an artifact is not the one that belongs to the program: whoever made the file has changed it.
+    /// A part of an artifact does not have the hash that belongs to the program: whoever made the file has changed
+    /// it.
     #[error("the `{part}` part of the artifact has hash {found}, that of its program has {stated}")]
     PartHash {
-        /// `client` or `program`.
+        /// Name of the part: `client` or `program`.
         part: &'static str,
         /// Hash that the file names.
         stated: blake3::Hash,
@@ -71,47 +72,47 @@ pub enum Error {
     /// The hashes of an artifact's parts are malformed.
     #[error("the hashes of the artifact's parts are malformed")]
     Parts,
-    /// An answer to another question.
+    /// An answer belongs to another batch of samples.
     #[error("the answer belongs to question {found}, not to question {expected}")]
     OtherQuestion {
-        /// Hash of the question in use.
+        /// Hash of the batch in use.
         expected: blake3::Hash,
         /// Hash that the answer names.
         found: blake3::Hash,
     },
-    /// The program's answers are too coarse to be shared.
+    /// The precision of the program is too low for its answers to be shared.
     #[error(
         "answers cannot be shared: hiding the scheme's error in {queries} answers takes {needed:.1} bits of precision, \
          the program has {available:.1}, which is {:.1} too few", needed - available
     )]
     SharingPrecision {
-        /// Answers to be shared.
+        /// Number of answers to be shared.
         queries: u64,
-        /// Bits needed.
+        /// Precision needed, bits.
         needed: f64,
-        /// Bits predicted.
+        /// Precision predicted, bits.
         available: f64,
     },
-    /// As many answers have been shared as one secret key allows.
+    /// Sharing more answers would exceed the limit for one secret key.
     #[error(
         "{shared} answers under this secret key have been shared, {asked} more would be above the limit of {limit}"
     )]
     SharingLimit {
-        /// Answers shared.
+        /// Number of answers that have been shared.
         shared: u64,
-        /// Answers to be shared now.
+        /// Number of answers to be shared now.
         asked: u64,
-        /// The most.
+        /// Largest number in all.
         limit: u64,
     },
-    /// Answers under one secret key were shared with the noise for another number of them.
+    /// Earlier answers under this secret key were shared with the noise for another number of answers.
     #[error(
         "the first answer under this secret key was shared as one of {first}, with the noise for so many: this one cannot be one of {asked}"
     )]
     SharingQueries {
-        /// Answers that may be shared.
+        /// Number of answers for which the noise was chosen.
         first: u64,
-        /// The number asked for now.
+        /// Number of answers requested now.
         asked: u64,
     },
     /// The hash of the question that an answer names is malformed.
@@ -120,17 +121,17 @@ pub enum Error {
     /// A key or ciphertext belongs to another program.
     #[error("{what} belongs to program {found}, not to program {expected}")]
     OtherProgram {
-        /// Which object.
+        /// Name of the object, such as "evaluation keys".
         what: &'static str,
-        /// Program in use.
+        /// Hash of the program in use.
         expected: ProgramHash,
-        /// Program of the object.
+        /// Hash of the program that the object names.
         found: ProgramHash,
     },
-    /// Keys and ciphertexts of different clients.
+    /// A key or ciphertext belongs to another secret key.
     #[error("{what} was made with another secret key")]
     OtherKey {
-        /// Which object.
+        /// Name of the object.
         what: &'static str,
     },
     /// The identifier of the secret key is malformed.
@@ -139,7 +140,7 @@ pub enum Error {
     /// The program is malformed.
     #[error("malformed program: {0}")]
     Program(#[from] ProgramError),
-    /// The client's part contradicts itself, or the program.
+    /// The client's part is inconsistent, or contradicts the program.
     #[error("the client's part of the artifact is malformed or not that of its program")]
     ClientPart,
     /// The network is malformed.
@@ -148,75 +149,76 @@ pub enum Error {
     /// The activations do not fit the network.
     #[error("malformed activations: {0}")]
     Activations(#[from] ActivationsError),
-    /// A sample of the wrong size.
+    /// A sample has the wrong number of elements.
     #[error("sample {sample} has {found} values, the input {shape:?} takes {expected}")]
     SampleLength {
-        /// Position in the batch.
+        /// Position of the sample in its batch.
         sample: usize,
-        /// Values given.
+        /// Number of elements given.
         found: usize,
-        /// Values needed.
+        /// Number of elements needed.
         expected: usize,
         /// Extents of the input.
         shape: Vec<usize>,
     },
-    /// An input is infinite or not a number.
+    /// An element of a sample is infinite or not a number.
     #[error("sample {sample}: value {index} is {value}")]
     NotFinite {
-        /// Position in the batch.
+        /// Position of the sample in its batch.
         sample: usize,
-        /// Position in the sample.
+        /// Position of the element in the sample.
         index: usize,
         /// The value.
         value: f32,
     },
-    /// An input is outside the range that the program was made for: its answer would be wrong, and look like one.
+    /// An element is outside the range that the program was made for. The answer would be wrong, and look like a
+    /// right one.
     #[error(
         "sample {sample}: value {index}{} is {value}, and the model was calibrated for {:.4} to {:.4}: \
          the answer would be wrong", after_preprocessing(*.preprocessed), range[0], range[1]
     )]
     OutOfRange {
-        /// Position in the batch.
+        /// Position of the sample in its batch.
         sample: usize,
-        /// Position in the sample.
+        /// Position of the element in the sample.
         index: usize,
-        /// The value, as the network takes it.
+        /// The value after preprocessing.
         value: f32,
-        /// The least and the greatest value that are encrypted.
+        /// Smallest and largest value that are encrypted.
         range: [f64; 2],
-        /// Whether values are changed by preprocessing.
+        /// True if preprocessing changes values.
         preprocessed: bool,
     },
-    /// The number or size of ciphertexts is not what the file states.
+    /// The number or size of ciphertexts is not the one that the file states.
     #[error(
         "the batch is malformed: {samples} samples of {ciphertexts} ciphertexts in {bytes} bytes"
     )]
     Batch {
-        /// Samples stated.
+        /// Number of samples stated.
         samples: u32,
-        /// Ciphertexts per sample stated.
+        /// Number of ciphertexts per sample stated.
         ciphertexts: u32,
-        /// Bytes present.
+        /// Number of bytes present.
         bytes: usize,
     },
-    /// A ciphertext is not at the place in the program where it is used.
+    /// A ciphertext does not have the form that the program needs at this place.
     #[error("ciphertext with {property} {found}, the program needs {expected}")]
     Conformance {
-        /// Number of ciphertexts, level, scale or slots.
+        /// Name of the property: number of ciphertexts, level, scale or slots.
         property: &'static str,
-        /// As the program says.
+        /// Value that the program states.
         expected: f64,
-        /// As found.
+        /// Value found.
         found: f64,
     },
-    /// Work that takes more memory than is available, or than it may have.
+    /// The work takes more memory than is available or permitted.
     #[error("{work} takes {needed} bytes of memory, {available} are available")]
     Memory {
-        /// The work, as "running this program".
+        /// Description of the work, such as "running this program".
         work: &'static str,
-        /// Bytes that it takes at least.
+        /// Lower bound on the memory needed, bytes.
         needed: u64,
-        /// Bytes that there are, or that it may have.
+        /// Memory available or permitted, bytes.
         available: u64,
     },
     /// The scheme refused an operation, or the bytes of a key or ciphertext.

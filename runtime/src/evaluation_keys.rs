@@ -15,19 +15,19 @@ use crate::key_binding::KeyBinding;
 const KEY: &str = "key";
 const EVALUATION_KEYS: &str = "evaluation keys";
 
-/// What the evaluation keys of a program take.
+/// Sizes of the evaluation keys of a program, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySizes {
-    /// Memory while they are made, as many at once as there are threads, in bytes.
+    /// Memory of the client while keys are made, as many at one time as there are threads.
     pub making_bytes: u64,
-    /// Memory of a server that has expanded them, in bytes.
+    /// Memory of a server that has expanded the keys.
     pub server_bytes: u64,
-    /// Their file, in bytes, but for some hundred.
+    /// Length of the key file, without some hundred bytes of headers.
     pub file_bytes: u64,
 }
 
 impl ClientInfo {
-    /// What the evaluation keys of the program take, before they are made.
+    /// Sizes of the program's evaluation keys, computed without making them.
     pub fn key_sizes(&self) -> KeySizes {
         let largest =
             KeyRequest { relinearization: self.keys.highest_level(), ..KeyRequest::default() };
@@ -63,7 +63,7 @@ impl EvaluationKeyFile {
         Ok(Self(Source::File { file, path: path.into() }))
     }
 
-    /// Takes a file's content.
+    /// Reads keys from the content of a key file.
     ///
     /// # Errors
     /// [`Error::Container`].
@@ -71,7 +71,7 @@ impl EvaluationKeyFile {
         Ok(Self(Source::Memory(Container::parse(bytes, Kind::EvaluationKeys)?)))
     }
 
-    /// The content of keys that are in memory; `None` for those in a file.
+    /// Content of the key file if the keys are in memory; none if they are in a file.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Source::Memory(container) => Some(container.as_bytes()),
@@ -110,7 +110,7 @@ mod expand {
     use crate::key_binding::KeyId;
 
     impl EvaluationKeyFile {
-        /// What the keys are for.
+        /// Program and secret key that the keys belong to.
         pub(crate) fn binding(&self) -> Result<KeyBinding, Error> {
             let program = match &self.0 {
                 Source::Memory(container) => container.program_hash(),
@@ -126,7 +126,7 @@ mod expand {
             Ok(KeyBinding { program, key: key.try_into().map_err(|_| Error::KeyId)? })
         }
 
-        /// Expands the keys for computation, if they are those asked for.
+        /// Expands the keys for computation. They must be those that are requested.
         pub(crate) fn expand(
             &self,
             context: &Context,

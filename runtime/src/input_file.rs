@@ -1,4 +1,4 @@
-//! Files from outside that are read whole: models, arrays, prices.
+//! Input files that are read whole: models, arrays, prices.
 //!
 //! Artifacts, keys and ciphertexts are not read by this, but as [`crate::container`]s.
 
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Opens a file that is to be read whole. Opening a pipe would wait for its writer, and a device may have no end.
 ///
 /// # Errors
-/// Those of the system; of kind [`io::ErrorKind::Other`] for what is no file, or is empty.
+/// The errors of the system; of kind [`io::ErrorKind::Other`] for what is no file, or is empty.
 pub fn open(path: &Path) -> io::Result<File> {
     let metadata = fs::metadata(path)?;
     let reason = match metadata.file_type() {
@@ -21,10 +21,10 @@ pub fn open(path: &Path) -> io::Result<File> {
     Err(io::Error::other(reason))
 }
 
-/// The bytes of such a file.
+/// Reads the bytes of a file that [`open`] accepts.
 ///
 /// # Errors
-/// Those of [`open`], and of reading.
+/// The errors of [`open`], and of reading.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut open(path)?, &mut bytes)?;

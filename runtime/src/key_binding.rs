@@ -1,12 +1,12 @@
-//! What keys and ciphertexts belong to, so that those of different programs or clients are not mixed.
+//! Binding of keys and ciphertexts to a program and a client, so that those of different ones are not mixed.
 
 use crate::Error;
 use crate::container::ProgramHash;
 
-/// Identifies a secret key without helping to find it: a BLAKE3 hash in a context of its own.
+/// Identifier of a secret key that does not help to find it: its BLAKE3 hash in a context of its own.
 pub(crate) type KeyId = [u8; 32];
 
-/// The program and the secret key for which something was made.
+/// The program and the secret key that an object belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyBinding {
     pub(crate) program: ProgramHash,
@@ -14,14 +14,14 @@ pub(crate) struct KeyBinding {
 }
 
 impl KeyBinding {
-    /// Refuses `what` if it was made for another program or key.
+    /// Refuses the object called `what` if it belongs to another program or key.
     pub(crate) fn check(&self, what: &'static str, found: &Self) -> Result<(), Error> {
         check_program(what, self.program, found.program)?;
         if found.key == self.key { Ok(()) } else { Err(Error::OtherKey { what }) }
     }
 }
 
-/// Refuses `what` if it was made for another program.
+/// Refuses the object called `what` if it belongs to another program.
 pub(crate) fn check_program(
     what: &'static str,
     expected: ProgramHash,

@@ -11,7 +11,7 @@ use pic_ir::cost::Target;
 
 use crate::Error;
 
-/// The kernels that this process runs, and the threads of the pool that it is called from.
+/// Kernel set of this process, and number of threads of the pool from which the function is called.
 ///
 /// # Errors
 /// [`Error::Ckks`] if the environment variable `PIC_KERNELS` names kernels that there are not, or not here.
@@ -20,8 +20,8 @@ pub fn target() -> Result<Target, Error> {
     Ok(Target { kernels: detect_kernels().map_err(pic_ckks::Error::from)?, threads })
 }
 
-/// Memory that this process can still have without swapping, in bytes: what the machine has available, or what is left of
-/// a limit of the process's address space, if that is less. `None` if the system does not tell.
+/// Memory that this process can still take without swapping, in bytes: the available memory of the machine, or the
+/// rest of a limit on the process's address space, if that is less. None if the system does not tell.
 pub fn available_bytes() -> Option<u64> {
     let machine = field("/proc/meminfo", "MemAvailable:")?;
     let left =
@@ -29,7 +29,8 @@ pub fn available_bytes() -> Option<u64> {
     Some(address_space().map_or(machine, |limit| left(limit).min(machine)))
 }
 
-/// Refuses work that takes more memory than is available: `needed` bytes for `work`, as "running this program".
+/// Refuses work that takes more memory than is available: `needed` bytes for `work`, a description such as "running
+/// this program".
 ///
 /// # Errors
 /// [`Error::Memory`].
@@ -40,26 +41,26 @@ pub fn require_memory(work: &'static str, needed: u64) -> Result<(), Error> {
     }
 }
 
-/// Bytes of the resident set of this process at its largest since the start, or since [`reset_peak`]. `None` if the
-/// system does not tell.
+/// Peak of the process's resident set since its start, or since [`reset_peak`], in bytes. None if the system does
+/// not tell.
 pub fn peak_bytes() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// Starts a new measurement of the peak. Where the system refuses, the peak since the start stays.
+/// Starts a new measurement of the peak. It has no effect if the system refuses.
 pub fn reset_peak() {
     // See proc_pid_clear_refs(5).
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The most address space that this process may have, if that is limited, in bytes.
+/// Limit of the process's address space, in bytes; none if there is no limit.
 fn address_space() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/limits").ok()?;
     let limits = text.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     limits.split_whitespace().next()?.parse().ok()
 }
 
-/// A field in kibibytes, in bytes.
+/// Value in bytes of a field that a file gives in kibibytes.
 fn field(file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;

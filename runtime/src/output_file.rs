@@ -12,19 +12,19 @@ use tempfile::NamedTempFile;
 
 use crate::container::{HEADER_START, is_secret_key};
 
-/// Who may read a new file, and what it may take the place of.
+/// Access rights of a new file, and the existing files that it may replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Readable as the process's file mode mask says; replaces an existing file.
     Shared,
     /// Readable by the owner alone (mode 0600).
     Private {
-        /// Whether an existing file may be replaced.
+        /// True if an existing file may be replaced.
         overwrite: bool,
     },
     /// A secret key: as private files, and the only kind that may replace a secret key. It replaces nothing else.
     SecretKey {
-        /// Whether an existing file may be replaced.
+        /// True if an existing file may be replaced.
         overwrite: bool,
     },
 }
@@ -35,22 +35,22 @@ impl Access {
     }
 }
 
-/// Why a file is not replaced. The source of [`io::Error`]s of kind [`io::ErrorKind::AlreadyExists`].
+/// Reason why a file is not replaced. The source of [`io::Error`]s of kind [`io::ErrorKind::AlreadyExists`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Irreplaceable {
-    /// What was encrypted with it could never be decrypted again.
+    /// The file is a secret key: nothing encrypted with it could be decrypted any more.
     #[error("there is a secret key in its place, which this would destroy")]
     SecretKey,
-    /// Something else than a secret key, which a new one would replace.
+    /// The file is not a secret key, and a secret key is to be written.
     #[error("what is in its place is no secret key, and a new one replaces secret keys alone")]
     NoSecretKey,
-    /// A device, pipe or socket.
+    /// The file is a device, pipe or socket.
     #[error("what is in its place is not a regular file")]
     Special,
-    /// Another output of the same command.
+    /// The file is another output of the same command.
     #[error("two outputs of this command would be the same file")]
     Output,
-    /// An input of the same command.
+    /// The file is an input of the same command.
     #[error("it is also an input of this command")]
     Input,
 }
@@ -64,7 +64,7 @@ impl From<Irreplaceable> for io::Error {
 /// Creates `path` with what `write` puts into the file, or leaves everything as it was.
 ///
 /// # Errors
-/// Those of `write`, of the file system, and of [`check`].
+/// The errors of `write`, of the file system, and of [`check`].
 pub fn write_whole(
     path: &Path,
     access: Access,
@@ -73,7 +73,7 @@ pub fn write_whole(
     Prepared::new(path, access, write)?.place()
 }
 
-/// Refuses what [`write_whole`] would refuse at the end: for commands that compute for long.
+/// Checks in advance the conditions on which [`write_whole`] refuses to write, for commands that compute for long.
 ///
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] where a file must not be replaced, with [`Irreplaceable`] as its source
@@ -107,10 +107,11 @@ pub fn check(path: &Path, access: Access) -> io::Result<()> {
     }
 }
 
-/// Whether two paths lead, or as outputs would lead, to one file: links are followed where they lead somewhere.
+/// Returns whether two paths lead to one file, or would if they were written. Links are followed where they lead
+/// somewhere.
 ///
 /// # Errors
-/// Those of finding the folder of a file that does not exist.
+/// The errors of finding the folder of a file that does not exist.
 pub fn same_file(a: &Path, b: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
@@ -127,7 +128,7 @@ pub fn same_file(a: &Path, b: &Path) -> io::Result<bool> {
     Ok(place(a)? == place(b)?)
 }
 
-/// A file that is written and synced, but not yet in its place. Dropped, it is gone.
+/// A file that is written and synced, but not yet moved to its place. It is deleted when dropped.
 pub struct Prepared {
     file: NamedTempFile,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Checks of the samples that callers hand in.
+//! Checks of samples before they are encrypted or simulated.
 
 use pic_ir::calibration::{Calibration, Unusual};
 
@@ -13,7 +13,7 @@ use crate::artifact::ClientInfo;
 pub const LARGEST_STORED_INPUT: f64 = 1.0;
 
 impl ClientInfo {
-    /// Refuses a sample (preprocessed) that the program cannot answer: of the wrong size, not finite, or with a value
+    /// Refuses a preprocessed sample that the program cannot answer: of the wrong size, not finite, or with a value
     /// outside its [`ClientInfo::input_range`]. `index` is its position in a batch.
     ///
     /// # Errors
@@ -40,15 +40,16 @@ impl ClientInfo {
         Ok(())
     }
 
-    /// The least and the greatest value of a sample that clients encrypt unless told otherwise, in any channel.
+    /// Smallest and largest value that clients encrypt unless told otherwise, over all channels.
     pub fn input_range(&self) -> [f64; 2] {
         let ranges = self.input_ranges();
         let low = ranges.iter().map(|range| range[0]).fold(f64::INFINITY, f64::min);
         [low, ranges.iter().map(|range| range[1]).fold(f64::NEG_INFINITY, f64::max)]
     }
 
-    /// The same for each channel of the calibration samples, or for all elements: what is stored within
-    /// [`LARGEST_STORED_INPUT`], and not further from what calibration saw of the channel than samples of the same kind lie.
+    /// Smallest and largest value that clients encrypt, for each channel of the calibration samples, or for all
+    /// elements. They are stored within [`LARGEST_STORED_INPUT`], and usual for the channel
+    /// ([`Calibration::usual_elements`]).
     fn input_ranges(&self) -> Vec<[f64; 2]> {
         let encoding = &self.input_encoding;
         let reach = LARGEST_STORED_INPUT * encoding.half_width;
@@ -58,8 +59,9 @@ impl ClientInfo {
         usual.map(|[low, high]| [low.max(stored[0]), high.min(stored[1])]).collect()
     }
 
-    /// What about a sample (preprocessed) is unlike all calibration samples: a reason to doubt its answer, and none to refuse
-    /// it. Nothing where the program was made without calibration samples, or the sample has another size.
+    /// Statistics in which a preprocessed sample is unlike all calibration samples: a reason to doubt its answer,
+    /// and none to refuse it. Empty if the program was made without calibration samples, or the sample has another
+    /// size.
     pub fn unusual(&self, sample: &[f32]) -> Vec<Unusual> {
         match &self.calibration {
             Some(calibration) if sample.len() == self.input_encoding.layout.len => {

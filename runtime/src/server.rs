@@ -55,7 +55,7 @@ pub struct Server {
     memory: Memory,
 }
 
-/// Options of a [`Server`] that is to be made.
+/// Builder of a [`Server`] with options.
 ///
 /// ```no_run
 /// # fn serve(artifact: &pic_runtime::Artifact, keys: pic_runtime::EvaluationKeyFile) -> Result<(), pic_runtime::Error> {
@@ -69,7 +69,8 @@ pub struct ServerBuilder<'a> {
 }
 
 impl ServerBuilder<'_> {
-    /// The most memory that the server may take, in bytes, in place of what is available on the machine when it is made.
+    /// Largest memory that the server may take, in bytes. The default is the memory that is available when it is
+    /// made.
     ///
     /// Constants of the program are encoded in the form that is fastest to use as far as the memory goes, and beyond in a
     /// smaller one that takes longer to use.
@@ -78,10 +79,10 @@ impl ServerBuilder<'_> {
         self
     }
 
-    /// Expands the keys, which must be those that the program takes, and encodes the program's constants.
+    /// Expands the keys, which must be those that the program uses, and encodes the program's constants.
     ///
     /// # Errors
-    /// Those of [`Artifact::program`]; [`Error::OtherProgram`], [`Error::Container`],
+    /// The errors of [`Artifact::program`]; [`Error::OtherProgram`], [`Error::Container`],
     /// [`Error::KeyId`], [`Error::Memory`], [`Error::Ckks`].
     pub fn build(self, keys: EvaluationKeyFile) -> Result<Server, Error> {
         let binding = keys.binding()?;
@@ -104,7 +105,7 @@ impl ServerBuilder<'_> {
         Ok(Server { program, binding, ckks, memory })
     }
 
-    /// Memory beyond what the server takes in any case, in bytes.
+    /// Memory beyond what the server needs in any case, in bytes.
     fn spare_bytes(&self, needed: u64) -> Result<usize, Error> {
         let available = self.memory_limit.or_else(machine::available_bytes).unwrap_or(u64::MAX);
         match available.checked_sub(needed) {
@@ -114,23 +115,23 @@ impl ServerBuilder<'_> {
     }
 }
 
-/// Memory that a server takes with all constants in their smallest form, in bytes: what the artifact predicts, or what
-/// follows from the program itself, which no artifact can understate.
+/// Memory of a server with all constants in their smallest form, in bytes: the prediction in the artifact, or the
+/// lower bound that follows from the program itself, if that is more, because an artifact could understate.
 fn required_bytes(program: &VerifiedProgram) -> u64 {
     let predicted = program.predicted.memory;
     let others = predicted.total_bytes() - predicted.constant_bytes();
     (others + predicted.constant_bytes() / COMPACT_SHARE).max(least_server_bytes(program))
 }
 
-/// Encoded constants in their smallest form are taken to need one part in this many of what the
-/// fastest form takes: 4 or 8 bytes a coefficient instead of 8 for every prime.
+/// Assumed ratio of the memory of constants in their fastest and in their smallest form: 8 bytes for every prime of a
+/// coefficient against 4 or 8 in all.
 const COMPACT_SHARE: u64 = 8;
 
 impl Server {
     /// A server that keeps within the memory that is available on this machine, if the operating system tells it.
     ///
     /// # Errors
-    /// Those of [`ServerBuilder::build`].
+    /// The errors of [`ServerBuilder::build`].
     pub fn new(artifact: &Artifact, keys: EvaluationKeyFile) -> Result<Self, Error> {
         Self::builder(artifact).build(keys)
     }
@@ -145,7 +146,7 @@ impl Server {
         &self.program
     }
 
-    /// What the server holds in memory.
+    /// Memory that the server holds, by purpose.
     pub fn memory(&self) -> Memory {
         self.memory
     }
@@ -158,10 +159,11 @@ impl Server {
         self.run_observed(input, &mut |_, _| {})
     }
 
-    /// As [`Server::run`]; after each computed value `observe` gets the sample's position in the batch and the step.
+    /// Runs the program as [`Server::run`] does. After each computed value, `observe` gets the sample's position in
+    /// the batch and the step.
     ///
     /// # Errors
-    /// Those of [`Server::run`].
+    /// The errors of [`Server::run`].
     pub fn run_observed(
         &self,
         input: &EncryptedInput,

@@ -1,4 +1,4 @@
-//! Answers for others to see: noise that hides the scheme's own, and a count of how many have been shared.
+//! Sharing of answers: noise that hides the scheme's error, and a count of the answers that have been shared.
 //!
 //! A decrypted value is the answer plus an error that depends on the secret key and on the ciphertext. Whoever made the ciphertext, or
 //! knows what it should decrypt to, learns of the key from the error (Li and Micciancio, *On the
@@ -18,12 +18,12 @@ use crate::Error;
 /// Bits of statistical security that flooding leaves after all answers have been shared.
 pub const STATISTICAL_SECURITY: f64 = 30.0;
 
-/// Least precision of a shared answer, −log2 of the noise's standard deviation in units of the half width. Answers
-/// with less tell classes apart no more.
+/// Smallest precision of a shared answer, −log2 of the noise's standard deviation in units of the half width.
+/// Answers with less no longer tell classes apart.
 pub const LEAST_SHARED_PRECISION: f64 = 6.0;
 
-/// By how many bits the noise of shared answers is larger than the scheme's error, if `queries` answers of `outputs` elements are
-/// shared.
+/// Bits by which the noise of shared answers exceeds the scheme's error, if `queries` answers of `outputs` elements
+/// are shared.
 pub fn flooding_bits(queries: u64, outputs: usize) -> f64 {
     let elements = queries.max(1) as f64 * outputs.max(1) as f64;
     0.5 * (12.0 * elements).log2() + 0.5 * STATISTICAL_SECURITY
@@ -41,8 +41,8 @@ pub fn precision_needed(queries: u64, outputs: usize) -> f64 {
     LEAST_SHARED_PRECISION + flooding_bits(queries, outputs)
 }
 
-/// How many answers under one secret key have been shared: a file beside the key's, of a line that says how many may be, and
-/// one byte for each.
+/// Counter of the answers that have been shared under one secret key. It is a file beside the key's, of a line that
+/// states how many may be shared, and one byte for each answer.
 ///
 /// The noise of each answer is for the number that may be shared, so that is the same for all. A count that is lost
 /// starts from 0, so the file is to be kept as long as the key.
@@ -62,7 +62,7 @@ impl SharedAnswers {
         &self.path
     }
 
-    /// How many have been shared.
+    /// Number of answers that have been shared.
     ///
     /// # Errors
     /// [`Error::Read`].
@@ -109,7 +109,7 @@ impl SharedAnswers {
     }
 }
 
-/// The limit of a count, if there is one yet, and how many answers it has.
+/// Limit of a counter, if it has one yet, and its number of answers.
 fn read(file: &mut File) -> std::io::Result<(Option<u64>, u64)> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -123,7 +123,7 @@ fn read(file: &mut File) -> std::io::Result<(Option<u64>, u64)> {
     Ok((Some(limit), length - (line.len() as u64 + 1).min(length)))
 }
 
-/// Bytes of the line that says how many answers may be shared, at most.
+/// Largest length of the line that states the limit, in bytes.
 const LONGEST_LIMIT: u64 = 24;
 
 /// Opens or creates a file that the owner alone can read.

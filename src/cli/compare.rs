@@ -58,7 +58,7 @@ struct Row {
 #[serde(untagged)]
 enum Outcome {
     Program(Box<Figures>),
-    /// Why the method has no program.
+    /// Reason why the strategy has no program.
     Failed {
         error: String,
     },
@@ -73,9 +73,9 @@ struct Figures {
     compile_seconds: f64,
     /// Time of an encrypted sample, on this machine.
     predicted: Forecast,
-    /// Of an encrypted sample.
+    /// Seconds of an encrypted sample.
     seconds: f64,
-    /// Of client and server in one process.
+    /// Peak memory of client and server in one process.
     peak_bytes: Option<u64>,
     precision_bits: Option<f64>,
     /// Simulated over all samples.

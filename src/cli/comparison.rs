@@ -1,4 +1,4 @@
-//! How `simulate` and `verify` tell of a comparison with the plain network.
+//! Text of a comparison with the plain network, for `simulate` and `verify`.
 
 use pic::evaluation::{Comparison, OutOfRange};
 
@@ -18,7 +18,7 @@ pub fn text(comparison: &Comparison) -> String {
     )
 }
 
-/// What clients would be told.
+/// Numbers of samples and answers about which clients would be warned.
 fn told_to_clients(refused: usize, unusual: usize, unreliable: usize) -> String {
     format!(
         "refused      {} that `pic encrypt` refuses\n\
@@ -30,7 +30,7 @@ fn told_to_clients(refused: usize, unusual: usize, unreliable: usize) -> String 
     )
 }
 
-/// Says which layers saw inputs that calibration had not led to expect.
+/// Warns of layers with inputs outside the intervals that calibration suggested.
 pub fn warn_out_of_range(layers: &[OutOfRange], session: &Session) {
     for OutOfRange { layer, share, .. } in layers.iter().filter(|l| l.share > 0.0) {
         session.warn(format_args!(

@@ -205,7 +205,7 @@ struct Report {
     front: Option<Vec<Point>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uniform: Option<Vec<Point>>,
-    /// With `--timing` only.
+    /// Times of the passes, with `--timing` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     timing: Option<Vec<PassTime>>,
 }
@@ -218,7 +218,7 @@ struct Point {
     log_n: u32,
     levels: usize,
     bootstraps: usize,
-    /// Of the simulation on held-back calibration samples, if there was one.
+    /// Result of the simulation on held-out calibration samples; none if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated: Option<Simulated>,
 }
@@ -283,7 +283,7 @@ pub struct Imported {
     pub classes: usize,
 }
 
-/// What goes to stdout.
+/// Output on stdout.
 enum Printed {
     Product((serde_json::Value, String)),
     Report { points: Option<(Vec<Point>, Vec<Point>)>, notes: Vec<String> },

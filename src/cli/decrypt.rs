@@ -69,24 +69,24 @@ struct Report {
     /// With `--top`, the likeliest classes; none of unreliable answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<Vec<Vec<usize>>>,
-    /// Position of the largest output of each sample; none if the answer is unreliable.
+    /// Position of the largest output of each sample; null if the answer is unreliable.
     top: Vec<Option<usize>>,
-    /// Whether each answer is in the range of those to calibration samples, and the range check found nothing.
+    /// True for each answer in the range of those to calibration samples about which the range check has no doubt.
     reliable: Vec<bool>,
-    /// The sum of each range check over its limit; none if the program has no range check.
+    /// Ratio of each range check's sum to its limit; empty or null if the program has no range check.
     range_check: Vec<Option<f64>>,
-    /// With `--share`.
+    /// Numbers of shared answers, with `--share` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared: Option<Shared>,
 }
 
-/// How many answers under the secret key others may see.
+/// Numbers of answers under the secret key that others may see.
 #[derive(Serialize)]
 struct Shared {
-    /// How many have been shared, these among them.
+    /// Number of answers shared so far, with these.
     answers: u64,
     limit: u64,
-    /// How many more may be.
+    /// Number of answers that may still be shared.
     remaining: u64,
 }
 
@@ -184,14 +184,14 @@ fn classes(answer: &Answer, top: Option<NonZeroUsize>, digits: usize) -> String 
     answer.ranking().iter().take(count).map(class).collect::<Vec<_>>().join(", ")
 }
 
-/// Why an answer is not reliable.
+/// Reason why an answer is not reliable.
 fn doubt(answer: &Answer, info: &ClientInfo) -> String {
     let [low, high] = info.output_range();
     let check = info.range_check.as_ref().map(|part| part.check);
     reasons(answer, [low, high], check)
 }
 
-/// The same by the range of outputs and the range check.
+/// Reason why an answer is not reliable, by the range of outputs and the range check.
 fn reasons(answer: &Answer, [low, high]: [f64; 2], check: Option<RangeCheck>) -> String {
     let outside = answer.outputs.iter().any(|&v| !(low..=high).contains(&f64::from(v)));
     let outputs = format!(

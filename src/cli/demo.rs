@@ -41,7 +41,7 @@ const CLASSES: usize = 10;
 /// The largest pixel.
 const WHITE: f32 = 16.0;
 
-/// How often the digit is classified, so that the time is not that of the first run alone.
+/// Number of classifications of the digit, so that the time is not that of the first run alone.
 const RUNS: usize = 3;
 
 /// The keys of `--json`.
@@ -49,7 +49,7 @@ const RUNS: usize = 3;
 struct Report {
     compiled: Summary,
     label: usize,
-    /// None if it is unreliable.
+    /// Class of the digit; null if the answer is unreliable.
     answer: Option<usize>,
     plain_answer: usize,
     outputs: Vec<f32>,

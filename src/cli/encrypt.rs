@@ -48,7 +48,7 @@ struct Report {
     samples: usize,
     bytes: usize,
     seconds: f64,
-    /// What is unlike the calibration samples.
+    /// Warnings about samples that are unlike those of calibration.
     warnings: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     })
 }
 
-/// What the samples' owner should know of them.
+/// Warnings for the samples' owner.
 fn warnings(info: &ClientInfo, samples: &[Vec<f32>]) -> Vec<String> {
     let of_sample = |(index, sample): (usize, &Vec<f32>)| {
         let range = info.check_range(index, sample).err().map(|error| error.to_string());

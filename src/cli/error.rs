@@ -1,4 +1,4 @@
-//! How a failed command is shown: what failed, why, and what to do about it.
+//! Display of a failed command: the failure, its cause, and advice.
 //!
 //! Libraries return precise errors; a code and advice are added here, for people.
 
@@ -240,7 +240,7 @@ fn data_advice(error: &DataError) -> (&'static str, Option<String>) {
     (code, Some(help.into()))
 }
 
-/// Which file of a model it is that lacks a part.
+/// Description of the file of a model that lacks a part.
 fn missing_part(part: &str) -> String {
     match part {
         "program" => "this is the client's part of the model: it has no `program` part".into(),
@@ -322,7 +322,7 @@ fn runtime_advice(error: &pic::Error) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// Whether an error is of a kind and says no more.
+/// Returns whether an error is of a kind and has no further message.
 fn is_without_reason(error: &io::Error, kind: io::ErrorKind) -> bool {
     error.kind() == kind && irreplaceable(error).is_none()
 }

@@ -1,4 +1,4 @@
-//! What a program will take on the machine that this is, beside what it was compiled for.
+//! Forecast of a program's time on this machine, beside that on the machine it was compiled for.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const NEGLIGIBLE: f64 = 0.01;
 /// This machine: its kernels, its threads and its speed, measured or shipped.
 #[derive(Debug)]
 pub struct Machine {
-    /// What runs here.
+    /// Kernel set and threads of this process.
     pub target: Target,
     speed: Option<Speed>,
 }
@@ -35,13 +35,13 @@ impl Machine {
         Ok(Self { target, speed })
     }
 
-    /// What operations cost here.
+    /// Prices of this machine.
     pub fn cost(&self) -> CostModel {
         let shipped = || CostModel::of(self.target);
         self.speed.as_ref().map_or_else(shipped, |speed| speed.cost(self.target.threads))
     }
 
-    /// What a program will take here.
+    /// Forecast of a program's time on this machine.
     pub fn forecast(&self, predicted: &Prediction) -> Forecast {
         Forecast {
             seconds: self.cost().seconds(predicted.work),
@@ -57,13 +57,13 @@ impl Machine {
 /// Time of one encrypted sample; keys of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Forecast {
-    /// On this machine.
+    /// Kernel set that runs on it.
     pub seconds: f64,
     /// The kernels that run on it.
     pub kernels: KernelSet,
-    /// Its threads.
+    /// Number of its threads.
     pub threads: usize,
-    /// How many times longer than by the shipped prices it was measured to take; none if it was not.
+    /// Ratio of measured times to those by the shipped prices; none if it was not measured.
     pub measured_factor: Option<f64>,
     /// The machine for which the program was compiled.
     pub target: Target,

@@ -91,7 +91,7 @@ fn reliability(all_reliable: bool) -> ExitCode {
     if all_reliable { ExitCode::SUCCESS } else { ExitCode::from(UNRELIABLE) }
 }
 
-/// What all commands share.
+/// State that all commands share: options of the output.
 struct Session {
     json: bool,
     progress: Reporter,
@@ -149,7 +149,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// How many threads rayon is told to use by those who start the process.
+/// Environment variable with rayon's number of threads.
 const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
 
 fn start_threads(threads: Option<NonZeroUsize>) -> Result<(), Failure> {

@@ -43,7 +43,7 @@ pub fn check_no_input(output: &Path, inputs: &[&Path]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is wrong with other files is said where they are used.
+/// Returns whether an output is one of several paths. Faults of the others are reported where they are used.
 fn is_among(output: &Path, others: &[&Path]) -> bool {
     others.iter().any(|other| output_file::same_file(output, other).unwrap_or(false))
 }
@@ -77,7 +77,7 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Where a file is to go.
+/// Folder of a file.
 fn folder(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))

@@ -23,7 +23,7 @@ pub struct PassObserver<'a> {
 pub struct PassTime {
     pass: &'static str,
     runs: usize,
-    /// Of all runs.
+    /// Seconds of all runs of the pass.
     seconds: f64,
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use pic::Progress;
 
-/// Where there is no terminal, work shorter than this is not mentioned.
+/// Shortest work that is mentioned if there is no terminal.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time between lines where there is no terminal.

@@ -49,14 +49,14 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct Report {
     samples: usize,
-    /// Of one sample, on this machine.
+    /// Predicted time of one sample on this machine.
     predicted: Forecast,
-    /// Of running, without reading keys and preparing constants.
+    /// Time of the run, without reading keys and preparing constants, in seconds.
     seconds: f64,
     preparation_seconds: f64,
     peak_bytes: Option<u64>,
     operations: Vec<Operations>,
-    /// With `--layers` only.
+    /// Time of each layer, with `--layers` only.
     layers: Option<Vec<Layer>>,
 }
 

@@ -44,7 +44,7 @@ struct Report<'a> {
     #[serde(flatten)]
     comparison: &'a Comparison,
     out_of_range: &'a [OutOfRange],
-    /// None if the program has no range check.
+    /// Sums of the range check; null if the program has no range check.
     range_check: Option<&'a RangeChecked>,
 }
 

@@ -1,5 +1,5 @@
-//! How fast this machine is against the prices that are shipped for its kernels: what `pic bench` found, kept
-//! in the user's cache folder.
+//! Measured speed of this machine relative to the shipped prices, which `pic bench` keeps in the user's cache
+//! folder.
 //!
 //! It scales forecasts that are printed. No decision depends on it: compiling gives the same whether a
 //! machine was measured or not.
@@ -20,7 +20,7 @@ use super::output;
 /// Longest file that is read, bytes.
 const MAX_BYTES: u64 = 1 << 16;
 
-/// Factors and gains outside are no measurements.
+/// Largest factor or gain that counts as a measurement.
 const MOST: f64 = 1e3;
 
 /// A measurement of this machine.
@@ -32,11 +32,11 @@ pub struct Speed {
     kernels: KernelSet,
     /// The prices that were shipped for them.
     shipped: UnitCosts,
-    /// How many times longer than by these prices one thread takes.
+    /// Ratio of the time of one thread to that by the shipped prices.
     pub factor: f64,
     /// Threads of the machine.
     pub threads: usize,
-    /// How many times faster all of them are than one.
+    /// Ratio of the times of one and of all threads.
     pub gain: f64,
 }
 
@@ -47,11 +47,11 @@ impl Speed {
         Self { version, kernels, shipped: UnitCosts::of(kernels), factor, threads, gain }
     }
 
-    /// What `pic bench` kept for these kernels, if anything that still holds: prices and version are the
-    /// same now.
+    /// Reads the measurement that `pic bench` kept for a kernel set. None if there is none, or if prices or version
+    /// have changed.
     ///
     /// # Errors
-    /// Why a file that is there cannot be used.
+    /// A message if the file exists and cannot be used.
     pub fn load(kernels: KernelSet) -> Result<Option<Self>, String> {
         let Some(path) = path(kernels) else { return Ok(None) };
         let told = |reason: &dyn std::fmt::Display| {
@@ -81,7 +81,7 @@ impl Speed {
         Ok(Some(path))
     }
 
-    /// What its machine costs on so many threads: as measured if they are as many, else by Amdahl's law.
+    /// Prices of this machine on a number of threads: as measured on as many, else by Amdahl's law.
     pub fn cost(&self, threads: usize) -> CostModel {
         let speedup = match (self.threads, threads) {
             (measured, asked) if measured == asked => self.gain,
@@ -115,8 +115,7 @@ impl Speed {
     }
 }
 
-/// Where measurements of these kernels are kept: by the XDG base directory specification, in which relative
-/// paths do not count.
+/// Path of the measurement for a kernel set, by the XDG base directory specification, which ignores relative paths.
 fn path(kernels: KernelSet) -> Option<PathBuf> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;

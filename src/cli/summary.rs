@@ -1,4 +1,4 @@
-//! What an artifact holds, as `compile` and `inspect` print it.
+//! Summary of an artifact, which `compile` and `inspect` print.
 
 use std::fmt;
 
@@ -41,15 +41,15 @@ pub struct Summary {
     operations: Option<Operations>,
     /// Absent in programs without one.
     range_check: Option<Checks>,
-    /// How many answers under one secret key `decrypt --share` can hide the scheme's error in, at most.
+    /// Largest number of answers under one secret key in which `decrypt --share` can hide the scheme's error.
     shareable_answers: u64,
-    /// How often intervals of polynomials were left; absent in files for clients and servers.
+    /// Frequency with which intervals of polynomials were left; absent in files for clients and servers.
     held_back: Option<HeldBack>,
     predicted: Predicted,
     program_hash: String,
 }
 
-/// What of a compiled model a file holds.
+/// Parts of a compiled model that a file holds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Part {
@@ -58,7 +58,7 @@ enum Part {
     Client,
 }
 
-/// What the answers and the secret key of a bootstrapped program depend on beside the parameters.
+/// Properties of a bootstrapped program that its answers and secret key depend on, in addition to the parameters.
 #[derive(Debug, Serialize)]
 struct Bootstrapping {
     /// Nonzero coefficients of the ephemeral secret.
@@ -84,7 +84,7 @@ struct Activation {
     level: Option<usize>,
 }
 
-/// How many values of each kind a program computes.
+/// Number of values of each kind that a program computes.
 #[derive(Debug, Default, Serialize)]
 struct Operations {
     linear: usize,
@@ -106,7 +106,7 @@ struct Checks {
 #[derive(Debug, Serialize)]
 struct HeldBack {
     samples: usize,
-    /// How many take some activation's input out of the interval of its polynomial.
+    /// Number of samples that take some activation's input out of the interval of its polynomial.
     outside: usize,
 }
 
@@ -115,7 +115,7 @@ struct Predicted {
     #[serde(flatten)]
     time: Forecast,
     peak_bytes: u64,
-    /// What the peak consists of.
+    /// Parts of the peak.
     memory: Memory,
     precision_bits: f64,
     accuracy_drop: Option<f64>,
@@ -195,9 +195,9 @@ fn present<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// The most answers of so many outputs that a program of this precision suffices for.
+/// Largest number of shared answers, of `outputs` elements each, for which a precision suffices.
 fn shareable_answers(precision_bits: f64, outputs: usize) -> u64 {
-    // What is needed grows with the number of answers.
+    // The precision needed grows with the number of answers.
     let suffices = |answers: u64| precision_needed(answers, outputs) <= precision_bits;
     let (mut most, mut step) = (0u64, 1u64 << 63);
     while step > 0 {
@@ -270,7 +270,7 @@ impl Operations {
     }
 }
 
-/// What memory is for, without what a program has none of.
+/// Parts of the memory by purpose, without those that are zero.
 fn memory_parts(memory: &Memory) -> String {
     let Memory { key_bytes, diagonal_bytes, matrix_bytes, ciphertext_bytes, workspace_bytes } =
         *memory;

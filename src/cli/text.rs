@@ -34,7 +34,7 @@ pub fn percent(share: f64) -> String {
     }
 }
 
-/// How many there are of something whose plural takes an s.
+/// A number with a noun whose plural takes an s.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! What a run spent its time on: tables for people, and a file for trace viewers.
+//! Time of a run as tables, and as a file for trace viewers.
 
 use pic::evaluation::{Layer, Operations, Trace, TracedStep};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! How numbers with units are written on the command line.
+//! Text forms of numbers with units on the command line.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ pub fn index(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "samples are counted from 0".into())
 }
 
-/// How many threads there may be.
+/// Numbers of threads that are accepted.
 pub const THREADS: RangeInclusive<usize> = Target::THREADS;
 
 /// A number of threads.
@@ -79,7 +79,7 @@ pub fn deviation(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "write a number above 0, as 0.25".into())
 }
 
-/// Whether samples, which are of single precision, can be multiplied or divided by it.
+/// Returns whether samples, which are of single precision, can be multiplied or divided by a value.
 fn is_normal(value: f64) -> bool {
     (value as f32).is_normal()
 }

@@ -49,18 +49,19 @@ pub struct Report {
     /// Time of a sample, on this machine.
     pub predicted: Forecast,
     seconds_per_sample: f64,
-    /// Of the samples after the first, for which memory has yet to be fetched; of the first if alone.
+    /// Seconds per sample without the first one, during which memory is still being allocated; those of the first
+    /// if there is no other.
     pub warm_seconds: f64,
     pub keygen_seconds: f64,
     pub peak_bytes: Option<u64>,
     pub predicted_precision_bits: f64,
-    /// Over the answers that are reliable; none if they are equal, or no answer is reliable.
+    /// Precision over the reliable answers, bits; null if there is no error, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
     layers: Vec<Layer>,
 }
 
 impl Report {
-    /// What runs on this machine showed, beside the forecast for it.
+    /// Report of a verification, with the forecast for this machine.
     pub fn new(verified: Verified, here: &Machine) -> Self {
         Self {
             comparison: verified.comparison,

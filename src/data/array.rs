@@ -15,7 +15,7 @@ use zip::result::ZipError;
 /// Largest header that is parsed; numpy itself stops at 10,000 bytes.
 const MAX_HEADER: usize = 4096;
 
-/// Elements that are decoded at a time.
+/// Number of elements that are decoded at a time.
 const CHUNK: usize = 1 << 14;
 
 /// The elements of an array in C order.
@@ -29,7 +29,7 @@ pub enum Elements {
     Unsigned(Vec<u64>),
 }
 
-/// An array as it stands in a file.
+/// An array as it is stored in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Extents.
@@ -39,8 +39,8 @@ pub struct Array {
 }
 
 impl Array {
-    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file, if `expected` says of its
-    /// shape that it should be read.
+    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file, if `expected` accepts its
+    /// shape.
     pub fn read(
         path: &Path,
         name: &str,
@@ -58,7 +58,7 @@ impl Array {
         }
     }
 
-    /// Decodes the bytes of a `.npy` file, if `expected` says of its shape that it should be read.
+    /// Decodes the bytes of a `.npy` file, if `expected` accepts its shape.
     pub fn decode(
         bytes: &[u8],
         expected: impl FnOnce(&[usize]) -> bool,
@@ -66,7 +66,7 @@ impl Array {
         Self::decode_from(bytes, bytes.len() as u64, expected)
     }
 
-    /// Decodes what `reader` gives, stated to be `length` bytes.
+    /// Decodes an array from a reader of `length` bytes, as stated.
     fn decode_from(
         mut reader: impl Read,
         length: u64,
@@ -115,7 +115,7 @@ impl Array {
         Ok(Self { elements: elements.map_err(|fault| fault.of(&shape, size))?, shape })
     }
 
-    /// Elements as numbers that a network takes.
+    /// The elements as single-precision numbers.
     pub fn into_reals(self) -> Vec<f32> {
         match self.elements {
             Elements::Real(values) => values,
@@ -125,7 +125,7 @@ impl Array {
     }
 }
 
-/// A number of half precision (IEEE 754 binary16).
+/// Value of a number in half precision (IEEE 754 binary16).
 fn half(bits: u16) -> f32 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from((bits >> 10) & 0x1F), f32::from(bits & 0x3FF));
@@ -137,7 +137,7 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// The name of the member that is meant: `name`, or the only one.
+/// Name of the requested member: `name`, or the only one.
 fn member<R>(archive: &ZipArchive<R>, name: &str) -> Result<String, ArrayError>
 where
     R: Read + std::io::Seek,
@@ -155,17 +155,17 @@ where
     Ok(file)
 }
 
-/// Elements that are still to be read.
+/// Reader of the elements that are still to come.
 struct Source<R> {
     reader: R,
     count: usize,
     big: bool,
 }
 
-/// Why elements are not read.
+/// Reason why elements are not read.
 enum Fault {
     Read(std::io::Error),
-    /// Other bytes than were stated.
+    /// The number of bytes is not the one stated.
     Length(u64),
     Memory(u64),
 }
@@ -215,7 +215,7 @@ impl<R: Read> Source<R> {
     }
 }
 
-/// Fills the buffer as far as the reader goes.
+/// Fills the buffer as far as the reader has bytes, and returns their number.
 fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -229,7 +229,7 @@ fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize
     Ok(filled)
 }
 
-/// Reads a header and bounds what its parser will see: its length, and its nesting, on which it recurses.
+/// Reads a header. Its length and nesting are bounded, because the parser recurses on nesting.
 fn read_header(reader: &mut impl Read) -> Result<Vec<u8>, ArrayError> {
     let bad = |reason: &str| ArrayError::Header(reason.into());
     let mut bytes = Vec::new();
@@ -260,14 +260,14 @@ fn read_header(reader: &mut impl Read) -> Result<Vec<u8>, ArrayError> {
     Ok(bytes)
 }
 
-/// Why a file is not an array of numbers.
+/// Reason why a file is not an array of numbers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArrayError {
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    /// Neither format.
+    /// The file is neither `.npy` nor `.npz`.
     #[error("it is neither a .npy nor a .npz file")]
     Magic,
     /// The archive is damaged.
@@ -276,12 +276,12 @@ pub enum ArrayError {
     /// The archive does not hold the array.
     #[error("it holds several arrays ({found}), none of them named `{name}`")]
     Member {
-        /// Name looked for.
+        /// Name of the requested member.
         name: String,
-        /// Names found.
+        /// Names of the members of the archive.
         found: String,
     },
-    /// Not a shape that is read.
+    /// The shape is not one that is accepted.
     #[error("its shape is {found:?}")]
     Shape {
         /// Shape in the header.
@@ -298,7 +298,7 @@ pub enum ArrayError {
     /// The header is damaged or not of plain numbers.
     #[error("{0}")]
     Header(String),
-    /// An element type that is not read.
+    /// The element type is not supported.
     #[error(
         "its elements are of type {found}; float16, float32, float64, int8 to int64, uint8 to uint64 and bool are \
          read: convert them with x.astype(\"float32\")"
@@ -307,17 +307,17 @@ pub enum ArrayError {
         /// numpy's descriptor.
         found: String,
     },
-    /// Shape and file length disagree.
+    /// The length of the file does not follow from shape and element type.
     #[error("shape {shape:?} of {size}-byte elements does not fit {found} bytes of data")]
     Length {
         /// Shape in the header.
         shape: Vec<usize>,
         /// Bytes of an element.
         size: usize,
-        /// Bytes after the header, or as many as were read.
+        /// Number of bytes after the header, or as many as were read.
         found: u64,
     },
-    /// Column-major order.
+    /// The elements are in column-major order.
     #[error("it is in Fortran order: save it with numpy.ascontiguousarray")]
     Fortran,
 }

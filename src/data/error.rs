@@ -1,86 +1,86 @@
-//! Why a file of samples or labels is refused.
+//! Errors of files of samples or labels.
 
 use std::path::PathBuf;
 
 use super::ArrayError;
 
-/// Why a file of samples or labels is refused. Samples are counted from 0.
+/// Reason why a file of samples or labels is refused. Samples are counted from 0.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// Missing, unreadable or not an array.
+    /// The file is missing, unreadable or not an array.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: ArrayError,
     },
-    /// Neither one sample nor a batch.
+    /// The array is neither one sample nor a batch of them.
     #[error("`{}` has shape {found:?}, the model takes {expected:?}", path.display())]
     Shape {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Shape of its array.
         found: Vec<usize>,
         /// Shape of one sample.
         expected: Vec<usize>,
     },
-    /// No samples.
+    /// The file holds no samples.
     #[error("`{}` holds no samples", path.display())]
     Empty {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// An infinite value or NaN.
+    /// A sample has an infinite value or NaN.
     #[error("`{}`: sample {sample} holds a value that is infinite or not a number", path.display())]
     NotFinite {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The first such sample.
+        /// Position of the first such sample.
         sample: usize,
     },
-    /// A sample beyond the last.
+    /// The requested sample is beyond the last.
     #[error("there is no sample {index} in `{}`: it holds {samples}, counted from 0", path.display())]
     Index {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Sample asked for.
+        /// Position of the requested sample.
         index: usize,
-        /// Samples in the file.
+        /// Number of samples in the file.
         samples: usize,
     },
-    /// Not one label per sample.
+    /// The number of labels is not the number of samples.
     #[error("`{}` holds {labels} labels for {samples} samples", path.display())]
     LabelCount {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Labels found.
+        /// Number of labels in the file.
         labels: usize,
-        /// Samples given.
+        /// Number of samples.
         samples: usize,
     },
-    /// Not a class index.
+    /// A label is negative or not whole.
     #[error("`{}`: the label of sample {sample} is not a class index 0, 1, …", path.display())]
     Label {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The sample.
+        /// Position of the sample.
         sample: usize,
     },
-    /// A class that the network does not have.
+    /// A label is a class that the network does not have.
     #[error(
         "`{}`: the label of sample {sample} is {label}, and the network has {classes} classes, 0 to {}",
         path.display(), classes - 1
     )]
     Class {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The sample.
+        /// Position of the sample.
         sample: usize,
-        /// Its label.
+        /// Label of the sample.
         label: usize,
-        /// Outputs of the network.
+        /// Number of outputs of the network.
         classes: usize,
     },
 }

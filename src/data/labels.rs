@@ -5,8 +5,9 @@ use std::path::Path;
 use super::DataError;
 use super::array::{Array, ArrayError, Elements};
 
-/// Reads one label for each of `samples` samples, each one of so many classes. In an archive (`.npz`) it is the array named
-/// `y`, or the only one. With a single class, which is a network with one output, labels may be any index.
+/// Reads the labels of `samples` samples, each below the number of classes. In an archive (`.npz`) they are the
+/// array named `y`, or the only one. With a single class, which is a network with one output, labels may be any
+/// index.
 ///
 /// # Errors
 /// [`DataError::Read`], [`DataError::LabelCount`], [`DataError::Label`], [`DataError::Class`].
@@ -20,10 +21,10 @@ pub fn read_labels(
     labels(array, path, samples, classes)
 }
 
-/// The same from the content of a `.npy` file; `name` is what errors call it.
+/// Reads labels as [`read_labels`] does from the content of a `.npy` file. Errors call the file `name`.
 ///
 /// # Errors
-/// Those of [`read_labels`].
+/// The errors of [`read_labels`].
 pub fn labels_from_bytes(
     bytes: &[u8],
     name: impl AsRef<Path>,
@@ -64,7 +65,7 @@ fn labels(
     Ok(labels)
 }
 
-/// Numbers as class indices; none for those that are negative or not whole.
+/// Class indices of numbers; none for numbers that are negative or not whole.
 fn indices(elements: Elements) -> Vec<Option<usize>> {
     match elements {
         Elements::Integer(values) => {
@@ -80,7 +81,7 @@ fn indices(elements: Elements) -> Vec<Option<usize>> {
     }
 }
 
-/// Elements of an array of this shape; `None` if they are more than a number can say.
+/// Number of elements of an array of this shape; none if it overflows.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b))
 }

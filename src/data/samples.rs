@@ -1,4 +1,4 @@
-//! Samples: inputs of a model, raw, all of the shape that it takes.
+//! Raw samples of a model's input shape.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,20 @@ use pic_ir::preprocessing::{Preprocessing, PreprocessingError};
 use super::DataError;
 use super::array::{Array, ArrayError};
 
-/// One sample or more of equal shape, with finite values.
+/// One or more raw samples of equal shape, with finite values.
+///
+/// ```
+/// use pic::data::Samples;
+///
+/// let mut samples = Samples::read("examples/digits/test_x.npy", &[1, 8, 8])?;
+/// samples.truncate(3.try_into().unwrap());
+/// assert_eq!(samples.count(), 3);
+/// assert!(samples.iter().all(|sample| sample.len() == 64));
+/// # Ok::<(), pic::data::DataError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Samples {
-    /// The file that they are from, which errors name.
+    /// File of the samples, which errors name.
     path: PathBuf,
     shape: Vec<usize>,
     /// All samples, one after the other, each flattened in C order.
@@ -32,10 +42,10 @@ impl Samples {
         Self::new(array, path, shape)
     }
 
-    /// The same from the content of a `.npy` file; `name` is what errors call it.
+    /// Reads samples as [`Samples::read`] does from the content of a `.npy` file. Errors call the file `name`.
     ///
     /// # Errors
-    /// Those of [`Samples::read`].
+    /// The errors of [`Samples::read`].
     pub fn from_bytes(
         bytes: &[u8],
         name: impl AsRef<Path>,
@@ -69,20 +79,20 @@ impl Samples {
         }
     }
 
-    /// How many there are, at least one.
+    /// Number of samples, at least one.
     pub fn count(&self) -> usize {
         self.values.len() / self.length()
     }
 
-    /// The samples in order, raw, each flattened in C order.
+    /// Raw samples in order, each flattened in C order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.length())
     }
 
-    /// The samples as a network takes them.
+    /// Samples after preprocessing, each flattened in C order.
     ///
     /// # Errors
-    /// Those of [`Preprocessing::verify`]: constants for another number of channels than the samples have.
+    /// The errors of [`Preprocessing::verify`]: constants for another number of channels than the samples have.
     pub fn preprocessed(
         &self,
         preprocessing: &Preprocessing,
@@ -115,13 +125,13 @@ impl Samples {
         self.values.truncate(count.get().saturating_mul(self.length()));
     }
 
-    /// Values of one sample.
+    /// Number of values of one sample.
     fn length(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// How many samples of a shape an array of another shape holds; `None` if it holds no such samples.
+/// Number of samples of a shape that an array of another shape holds; none if it holds no such samples.
 fn samples_in(array: &[usize], shape: &[usize]) -> Option<usize> {
     match array.strip_suffix(shape)? {
         [] => Some(1),

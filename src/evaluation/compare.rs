@@ -1,4 +1,4 @@
-//! One network compiled by several methods, and how the programs do.
+//! Comparison of the programs that several strategies make for one network.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -6,29 +6,29 @@ use std::time::Instant;
 use super::{Simulated, TestSet, Verified, simulate, verify};
 use crate::{Compiler, CompilerError, Progress, Strategy};
 
-/// The program that a method made, and what it showed.
+/// The program of one strategy, simulated and encrypted.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MethodReport {
     /// Degree of each polynomial, by activation layer.
     pub degrees: Vec<usize>,
-    /// Values of the network that are bootstrapped.
+    /// Number of values of the network that are bootstrapped.
     pub bootstraps: usize,
     /// log2 of the ring degree N.
     pub log_n: u32,
-    /// Time to compile.
+    /// Time of the compilation, seconds.
     pub compile_seconds: f64,
-    /// All samples, simulated with errors of encryption.
+    /// Simulation of all samples, with the errors of encryption.
     pub simulated: Simulated,
-    /// The first samples, encrypted.
+    /// Encrypted run of the first samples.
     pub verified: Verified,
 }
 
-/// Why a method has no program, or its program was not evaluated.
+/// Reason why a strategy has no program, or its program was not evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MethodError {
-    /// There is no program.
+    /// The network was not compiled.
     #[error(transparent)]
     Compile(#[from] CompilerError),
     /// The program cannot be simulated or run.

@@ -1,4 +1,4 @@
-//! Outputs of a compiled network beside those of the plain one.
+//! Comparison of a compiled network's outputs with those of the plain one.
 
 use pic_compiler::dataset::prediction;
 use pic_runtime::{Answer, ClientInfo};
@@ -6,26 +6,27 @@ use serde::Serialize;
 
 use super::TestSet;
 
-/// How two sets of outputs compare. Shares are of samples, from 0 to 1. Serialised it has the keys of `pic simulate --json`.
+/// Comparison of two sets of outputs. Shares are of samples, from 0 to 1. Serialised it has the keys of `pic
+/// simulate --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
-    /// Samples compared.
+    /// Number of samples compared.
     pub samples: usize,
     /// Share of right answers; none without labels.
     pub accuracy: Option<f64>,
     /// Share of right answers of the plain network; none without labels.
     pub plain_accuracy: Option<f64>,
-    /// Share of samples to which both give the same class; none for a single output.
+    /// Share of samples to which both networks give one class; none for a single output.
     pub agreement: Option<f64>,
     /// Largest difference of any output; infinite (null in JSON) if an output overflowed.
     pub max_error: f64,
-    /// Answers that are not reliable ([`Answer::reliable`]). They have no class, and count as wrong.
+    /// Number of unreliable answers ([`Answer::reliable`]). They have no class, and count as wrong.
     pub unreliable: usize,
-    /// Samples beyond the range that the model was calibrated for, which a client refuses to encrypt
+    /// Number of samples outside the range that the model was calibrated for, which a client refuses to encrypt
     /// ([`ClientInfo::check_range`]).
     pub refused: usize,
-    /// Other samples that are unlike those of calibration ([`ClientInfo::unusual`]).
+    /// Number of other samples that are unlike those of calibration ([`ClientInfo::unusual`]).
     pub unusual: usize,
 }
 

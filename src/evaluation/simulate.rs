@@ -1,4 +1,4 @@
-//! A compiled network without encryption, beside the plain one.
+//! Simulation of a compiled network without encryption, compared with the plain one.
 
 use pic_ir::memory::least_clear_bytes;
 use pic_ir::precision;
@@ -10,17 +10,17 @@ use serde::Serialize;
 use super::{Comparison, TestSet, plain_outputs};
 use crate::Progress;
 
-/// What a simulation showed.
+/// Result of a simulation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Simulated {
-    /// The answer to each sample, as a client would get it.
+    /// Answer to each sample, in the form that a client gets.
     pub answers: Vec<Answer>,
-    /// The answers beside those of the plain network.
+    /// Comparison of the answers with those of the plain network.
     pub comparison: Comparison,
-    /// For each activation that is a polynomial, in order.
+    /// Share of inputs outside their interval for each activation that is a polynomial, in order.
     pub out_of_range: Vec<OutOfRange>,
-    /// None if the program has no range check.
+    /// Sums of the range check; none if the program has no range check.
     pub range_check: Option<RangeChecked>,
 }
 
@@ -34,15 +34,15 @@ pub struct OutOfRange {
     pub share: f64,
 }
 
-/// What the range check says of the samples.
+/// Sums of the range check over the samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RangeChecked {
-    /// How many it finds in doubt.
+    /// Number of samples that the check finds in doubt.
     pub failing: usize,
-    /// The largest sum, relative to the limit.
+    /// Largest ratio of a sum to the limit.
     pub largest: f64,
-    /// The median, relative to the limit.
+    /// Median ratio of a sum to the limit.
     pub median: f64,
 }
 
@@ -63,7 +63,7 @@ pub struct RangeChecked {
 /// ```
 ///
 /// # Errors
-/// Those of [`Artifact::program`], [`Artifact::model`] and [`Artifact::client`]; [`Error::Memory`];
+/// The errors of [`Artifact::program`], [`Artifact::model`] and [`Artifact::client`]; [`Error::Memory`];
 /// [`Error::SampleLength`], [`Error::NotFinite`].
 pub fn simulate(
     artifact: &Artifact,
@@ -106,7 +106,7 @@ fn range_checked(check: RangeCheck, simulation: &Simulation) -> RangeChecked {
     }
 }
 
-/// The layers of a simulation by name.
+/// Shares of inputs outside their intervals, by layer name.
 pub(super) fn out_of_range(program: &Program, outside: &[(ValueId, f64)]) -> Vec<OutOfRange> {
     let layer = |&(id, share): &(ValueId, f64)| OutOfRange {
         layer: program.values[id as usize].name.clone(),

@@ -1,4 +1,4 @@
-//! What a run spent its time on, value by value and by kind of operation.
+//! Time of a run by value and by kind of operation.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,15 +16,15 @@ pub struct Trace {
     steps: Vec<TracedStep>,
 }
 
-/// One step of one sample.
+/// A computed value of one sample, with the time at which it was done.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TracedStep {
     /// Position of the sample in its batch.
     pub sample: usize,
-    /// When the step ended, in seconds since the trace began.
+    /// End of the step, seconds since the trace began.
     pub end: f64,
-    /// The step.
+    /// Record of the value.
     pub step: Step,
 }
 
@@ -36,36 +36,36 @@ pub struct Layer {
     pub name: String,
     /// Kind of operation.
     pub kind: &'static str,
-    /// Seconds a sample.
+    /// Seconds per sample.
     pub seconds: f64,
     /// Lowest level among its operands.
     pub level_in: usize,
-    /// Its level.
+    /// Level of the value.
     pub level_out: usize,
 }
 
-/// All layers of one kind. Serialised it has the keys of `pic run --json`.
+/// Total of all layers of one kind. Serialised it has the keys of `pic run --json`.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Operations {
     /// Kind of operation.
     pub kind: &'static str,
-    /// How many layers there are.
+    /// Number of layers.
     pub count: usize,
-    /// Seconds a sample.
+    /// Seconds per sample.
     pub seconds: f64,
     /// Share of the time of all layers, from 0 to 1.
     pub share: f64,
-    /// Mean of the layers' levels before.
+    /// Mean of the layers' levels before the operation.
     pub level_in: f64,
-    /// Mean of the layers' levels after.
+    /// Mean of the layers' levels after the operation.
     pub level_out: f64,
 }
 
-/// Runs every sample of a batch, with progress in steps and the time of every step.
+/// Runs every sample of a batch, with reports to `progress`, and records the time of every step.
 ///
 /// # Errors
-/// Those of [`Server::run`].
+/// The errors of [`Server::run`].
 pub fn run_traced(
     server: &Server,
     input: &EncryptedInput,
@@ -82,29 +82,29 @@ pub fn run_traced(
 }
 
 impl Trace {
-    /// A trace of a run that begins now.
+    /// A trace that begins now.
     pub fn begin() -> Self {
         Self { begin: Instant::now(), steps: Vec::new() }
     }
 
-    /// Adds a step that has just ended, of the sample at this position of the batch.
+    /// Records a step that has just ended, of the sample at this position of the batch.
     pub fn record(&mut self, sample: usize, step: &Step) {
         let end = self.begin.elapsed().as_secs_f64();
         self.steps.push(TracedStep { sample, end, step: step.clone() });
     }
 
-    /// All steps.
+    /// All steps in the order in which they ended.
     pub fn steps(&self) -> &[TracedStep] {
         &self.steps
     }
 
-    /// Seconds from the beginning to the end of the last step.
+    /// Seconds from the beginning of the trace to the end of the last step.
     pub fn seconds(&self) -> f64 {
         self.steps.last().map_or(0.0, |last| last.end)
     }
 
-    /// Seconds a sample, of the samples after the first, for which memory has yet to be fetched; of the first if
-    /// there are no others.
+    /// Seconds per sample without the first one, during which memory is still being allocated; those of the first
+    /// if there is no other.
     pub fn warm_seconds(&self) -> f64 {
         let of_first = self.steps.iter().filter(|traced| traced.sample == 0);
         let first = of_first.map(|traced| traced.end).fold(0.0, f64::max);
@@ -114,7 +114,7 @@ impl Trace {
         }
     }
 
-    /// One entry a layer, in order of evaluation.
+    /// Mean time of each layer, in order of evaluation.
     pub fn layers(&self) -> Vec<Layer> {
         let samples = self.steps.iter().map(|traced| traced.sample + 1).max().unwrap_or(1);
         let first = self.steps.iter().filter(|traced| traced.sample == 0);
@@ -132,7 +132,7 @@ impl Trace {
     }
 }
 
-/// Layers by kind, the kind that takes longest first.
+/// Totals by kind of operation, the slowest kind first.
 pub fn operations(layers: &[Layer]) -> Vec<Operations> {
     let all: f64 = layers.iter().map(|l| l.seconds).sum();
     let mut kinds: BTreeMap<&str, Vec<&Layer>> = BTreeMap::new();

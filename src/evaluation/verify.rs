@@ -1,4 +1,4 @@
-//! Every step in one process, beside the plain network and the simulation.
+//! Encrypted run of a compiled network in one process, compared with the plain network and the simulation.
 
 use std::time::Instant;
 
@@ -11,28 +11,29 @@ use super::simulate::out_of_range;
 use super::{Comparison, Layer, OutOfRange, TestSet, plain_outputs, run_traced};
 use crate::Progress;
 
-/// What encrypted runs showed.
+/// Result of encrypted runs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Verified {
-    /// The answer to each sample, with every digit.
+    /// Answer to each sample, with every digit.
     pub answers: Vec<Answer>,
-    /// The answers beside those of the plain network.
+    /// Comparison of the answers with those of the plain network.
     pub comparison: Comparison,
-    /// For each activation that is a polynomial, in order; by a simulation.
+    /// Share of inputs outside their interval for each activation that is a polynomial, in order, by a simulation.
     pub out_of_range: Vec<OutOfRange>,
-    /// What the compiler expected of a run.
+    /// Predicted work, time, memory and precision of a run.
     pub predicted: Prediction,
-    /// Time of encrypted execution alone.
+    /// Time of encrypted execution alone, seconds per sample.
     pub seconds_per_sample: f64,
-    /// Of the samples after the first, for which memory has yet to be fetched; of the first if alone.
+    /// Seconds per sample without the first one, during which memory is still being allocated; those of the first
+    /// if there is no other.
     pub warm_seconds: f64,
-    /// Time to make the secret key and the evaluation keys.
+    /// Time to make the secret key and the evaluation keys, seconds.
     pub keygen_seconds: f64,
-    /// The most memory that the process had meanwhile, client and server together; none if the system does not tell.
+    /// Peak memory of the process during the run, client and server together; none if the system does not tell.
     pub peak_bytes: Option<u64>,
-    /// −log2 of the root mean square error of the stored output against the program without noise, over the answers that are
-    /// reliable; none if they are equal, or no answer is reliable.
+    /// −log2 of the root mean square error of the stored output against the program without noise, over the
+    /// reliable answers; none if there is no error, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
     /// Time of each layer.
     pub layers: Vec<Layer>,
@@ -56,7 +57,7 @@ pub struct Verified {
 /// ```
 ///
 /// # Errors
-/// Those of [`Artifact::program`], [`Artifact::model`], [`Client::generate`], [`Client::encrypt_out_of_range`],
+/// The errors of [`Artifact::program`], [`Artifact::model`], [`Client::generate`], [`Client::encrypt_out_of_range`],
 /// [`Server::new`] and [`Server::run`].
 pub fn verify(
     artifact: &Artifact,
@@ -97,8 +98,8 @@ pub fn verify(
     })
 }
 
-/// −log2 of the root mean square error of the stored output of reliable answers; none if there is no error, or no such
-/// answer.
+/// −log2 of the root mean square error of the stored output over the reliable answers; none if there is no error,
+/// or no such answer.
 fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Option<f64> {
     let half_width = program.output_value().half_width;
     let reliable = found.iter().zip(exact).filter(|(answer, _)| answer.reliable);

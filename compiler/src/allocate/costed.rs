@@ -18,27 +18,27 @@ use crate::series_parallel::SeriesParallel;
 pub struct CostedChain {
     /// Primes and their meaning.
     pub chain: ModulusChain,
-    /// Where tensors lie.
+    /// Layout of every tensor on this chain.
     pub layouts: Arc<Layouts>,
     /// Step `k` is node `k + 1`; the steps behind those bootstrap values, or let them be.
     pub instance: Instance,
-    /// What the steps of the instance are.
+    /// Network nodes and bootstraps behind the steps of the instance.
     steps: Arc<SeriesParallel>,
 }
 
-/// A choice of degrees, bootstraps and levels on a chain.
+/// A choice of degrees, bootstraps and levels on one chain: a point of the Pareto front.
 #[derive(Clone, Debug)]
 pub struct Point {
-    /// The chain.
+    /// The chain with its layouts and times.
     pub on: Arc<CostedChain>,
-    /// What each step does.
+    /// Alternative and level of every step.
     pub solution: Solution,
     /// The candidate that each activation layer uses.
     pub candidates: Vec<usize>,
 }
 
 impl CostedChain {
-    /// UnitCosts a network on a chain of at most `levels` levels. `candidates[k]` are the evaluation plans of the
+    /// Prices a network on a chain of at most `levels` levels. `candidates[k]` are the evaluation plans of the
     /// polynomials that activation layer `k` may use, each with the loss that the polynomial adds.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl CostedChain {
         Ok(Self { chain, layouts, instance, steps })
     }
 
-    /// A solution of the instance for a network whose activation layers are these nodes.
+    /// The point that a solution of the instance stands for. `layers` are the activation nodes of the network.
     pub fn point(self: &Arc<Self>, solution: Solution, layers: &[NodeIndex]) -> Point {
         let candidate = |node: &NodeIndex| solution.choices[step_of(*node)].alternative;
         let candidates = layers.iter().map(candidate).collect();
@@ -65,7 +65,7 @@ impl CostedChain {
 }
 
 impl Point {
-    /// Which nodes' values are bootstrapped, by node index.
+    /// Per node index, true if the node's value is bootstrapped.
     pub fn bootstrapped(&self) -> Vec<bool> {
         let CostedChain { layouts, steps, .. } = &*self.on;
         let mut bootstrapped = vec![false; layouts.of.len()];
@@ -77,12 +77,12 @@ impl Point {
     }
 }
 
-/// The step of the instance that computes a node.
+/// Index of the step that computes a node.
 pub fn step_of(node: NodeIndex) -> usize {
     node.index() - 1
 }
 
-/// The alternatives of every step, each with its time at every level.
+/// Alternatives of every step, each with its time at every level.
 fn instance(
     network: &Network,
     series_parallel: &SeriesParallel,

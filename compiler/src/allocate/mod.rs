@@ -38,44 +38,45 @@ use costed::step_of;
 /// Ring degrees that are tried, log2, smallest first.
 const LOG_NS: RangeInclusive<u32> = 12..=16;
 
-/// Scales that are tried, log2, smallest first.
+/// log2 of the scales that are tried, smallest first.
 pub const LOG_SCALES: RangeInclusive<u32> = 26..=46;
 
 /// Largest key-switching digits that are tried, in primes.
 const MAX_DIGIT_SIZE: usize = 4;
 
-/// Chains with bootstrapping are not tried if every choice takes less time without, seconds on [`Target::REFERENCE`]: a
+/// Seconds on [`Target::REFERENCE`]: chains with bootstrapping are not tried if every choice takes less without. A
 /// single bootstrap takes about as long.
 const LEAST_BOOTSTRAPPING: f64 = 0.25;
 
 /// The level of a convolution's operands where values are bootstrapped, if SlotsToCoeffs has two stages.
 const LEVELS_OF_BOOTSTRAPPED_LINEARS: usize = 3;
 
-/// Largest loss by thinning fronts of plans that bootstrap, which have very many points.
+/// Relative increase of losses that thinning a front may cause. Fronts of plans with bootstraps have very many
+/// points.
 const FRONT_EPSILON: f64 = 0.02;
 
-/// Time budgets for which the discretised program is solved, and ticks of each.
+/// Number of time budgets for which the discretised dynamic program is solved, and number of ticks in each.
 const BUDGETS: usize = 48;
 const TICKS: usize = 1000;
 
-/// What chains must satisfy, and how points are chosen on them.
+/// Requirements on chains, and the strategy by which points on them are chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// How degrees and bootstraps are chosen.
+    /// Strategy by which degrees and bootstraps are chosen.
     pub strategy: Strategy,
     /// Security level of the parameters.
     pub security: SecurityLevel,
-    /// log2 of the probability with which a bootstrap of one ciphertext may fail.
+    /// log2 of the largest probability with which a bootstrap of one ciphertext may fail.
     pub log2_failure: f64,
     /// Hamming weight of the secret under which bootstrapping raises the modulus.
     pub ephemeral_weight: EphemeralWeight,
-    /// What operations cost.
+    /// Prices of the machine that will run the program.
     pub cost: CostModel,
     /// log2 of the largest magnitude of the stored output, at least 0.
     pub log_output: f64,
 }
 
-/// Why there is no front.
+/// Reason why there is no front.
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationError {
     /// Parameters could not be made.
@@ -86,23 +87,23 @@ pub enum AllocationError {
     Instance(#[from] InstanceError),
 }
 
-/// Finds the front of one network for any scale.
+/// Finds the Pareto front of one network for any scale.
 pub struct Allocator<'a> {
     network: &'a Network,
     candidates: &'a [Vec<Candidate>],
     request: Request,
     layers: Vec<NodeIndex>,
-    /// How each candidate is evaluated.
+    /// Evaluation plan of each candidate, by layer.
     evaluations: Vec<Vec<ChebyshevPlan>>,
     planner: LayoutPlanner,
-    /// Without bootstraps, and with them.
+    /// Steps of the network without bootstraps, and with those that the strategy may place.
     steps: [Arc<SeriesParallel>; 2],
-    /// By log2 of the ring degree, and whether values are bootstrapped.
+    /// Layouts chosen so far, by log2 of the ring degree and by whether values are bootstrapped.
     layouts: HashMap<(u32, bool), Arc<Layouts>>,
 }
 
 impl<'a> Allocator<'a> {
-    /// An allocator for the candidates of each activation layer.
+    /// Prepares the allocation for the candidates of each activation layer.
     pub fn new(network: &'a Network, candidates: &'a [Vec<Candidate>], request: Request) -> Self {
         let plan = |c: &Candidate| {
             ChebyshevPlan::folded(&c.approximation.coefficients)
@@ -122,7 +123,7 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// Every chain that could hold the network at a scale.
+    /// All chains that could hold the network at a scale, with the network priced on each.
     ///
     /// # Errors
     /// [`AllocationError`].
@@ -182,7 +183,8 @@ impl<'a> Allocator<'a> {
         ))
     }
 
-    /// [`LEAST_BOOTSTRAPPING`] on the machine that will run the program. Most of that time is transforms.
+    /// [`LEAST_BOOTSTRAPPING`] in seconds on the machine that will run the program, by the ratio of the times of
+    /// transforms, which dominate bootstrapping.
     fn least_bootstrapping(&self) -> f64 {
         let transforms = OpCounts { transforms: 1.0, ..OpCounts::default() };
         let [own, reference] = [self.request.cost, CostModel::of(Target::REFERENCE)]
@@ -190,7 +192,7 @@ impl<'a> Allocator<'a> {
         LEAST_BOOTSTRAPPING * own / reference
     }
 
-    /// Layouts for a ring, with linear nodes at a level of a chain of `levels` levels.
+    /// Chooses, once per ring, the layouts for linear nodes at `level` of a chain of `levels` levels.
     fn choose_layouts(
         &mut self,
         parameters: &LeveledParameters,
@@ -208,7 +210,7 @@ impl<'a> Allocator<'a> {
         Ok(layouts)
     }
 
-    /// Those chains that have parameters, with the network priced on them.
+    /// Prices the network on each chain, and leaves out chains for which there are no parameters.
     fn priced(&self, chains: Vec<ModulusChain>) -> Vec<Arc<CostedChain>> {
         let pairs = self.evaluations.iter().zip(self.candidates);
         let candidates: Vec<Vec<_>> = pairs
@@ -230,7 +232,7 @@ impl<'a> Allocator<'a> {
         chains.into_par_iter().filter_map(price).collect()
     }
 
-    /// The choices of the strategy, over all chains, by ascending time and descending loss.
+    /// Points that the strategy chooses over all chains, by ascending time and descending loss.
     ///
     /// # Errors
     /// [`AllocationError::Instance`].
@@ -253,7 +255,7 @@ impl<'a> Allocator<'a> {
         Ok(pareto(fronts.into_iter().flatten().collect()))
     }
 
-    /// The same degree in every layer, each on the chain where it is fastest, by ascending degree.
+    /// Points with one degree for all layers, each on the chain where it is fastest, by ascending degree.
     ///
     /// # Errors
     /// [`AllocationError::Instance`].
@@ -267,7 +269,8 @@ impl<'a> Allocator<'a> {
         degrees.into_iter().filter_map(point).collect()
     }
 
-    /// The candidates of middle degree on the chain where they are fastest: some choice, sooner found than the best.
+    /// The point with the candidate of middle degree in every layer, on the chain where it is fastest. It is found
+    /// sooner than a front, for decisions that need some typical point. None if it fits no chain.
     ///
     /// # Errors
     /// [`AllocationError::Instance`].
@@ -276,7 +279,8 @@ impl<'a> Allocator<'a> {
         self.fastest(chains, &middle)
     }
 
-    /// Given candidates on the chain on which they are fastest, if they fit any.
+    /// The point that uses the given candidate of each layer, on the chain where that is fastest; none if they fit
+    /// no chain.
     fn fastest(
         &self,
         chains: &[Arc<CostedChain>],
@@ -293,7 +297,7 @@ impl<'a> Allocator<'a> {
         Ok(fastest)
     }
 
-    /// The fastest way to use given candidates on a chain, if they fit it.
+    /// The fastest point on one chain that uses the given candidate of each layer; none if they do not fit it.
     fn fixed(
         &self,
         chain: &Arc<CostedChain>,
@@ -307,9 +311,9 @@ impl<'a> Allocator<'a> {
         Ok(solution.map(|solution| chain.point(solution, &self.layers)))
     }
 
-    /// The choices of the program over discretised time, for budgets between the least and the most that
-    /// is needed. A layer takes the time of bootstrapping to its levels, of its linear operand and of its
-    /// polynomial.
+    /// Points of the dynamic program over discretised time (the OLA paper's), for budgets between the least and the
+    /// most time that any choice needs. The time of a layer is that of a bootstrap to its levels, of its linear
+    /// operand and of its polynomial.
     fn discretised(&self, chains: &[Arc<CostedChain>]) -> Result<Vec<Point>, AllocationError> {
         let solve = |chain: &Arc<CostedChain>| {
             let layers = self.discretised_layers(chain);
@@ -336,7 +340,7 @@ impl<'a> Allocator<'a> {
         Ok(pareto(points.into_iter().flatten().collect()))
     }
 
-    /// Time and loss of every candidate of each layer, with a bootstrap before it.
+    /// Time and loss of every candidate of each layer, each with a bootstrap before it.
     fn discretised_layers(&self, chain: &CostedChain) -> Vec<Vec<discretised::Candidate>> {
         let restore = chain.chain.bootstrapping_seconds(&self.request.cost);
         let time = |step: usize, alternative: usize, level: usize| {
@@ -357,7 +361,7 @@ impl<'a> Allocator<'a> {
         self.candidates.iter().zip(&self.layers).map(layer).collect()
     }
 
-    /// The largest scale at which a chain still has so many levels, and whose residues take no more bytes.
+    /// log2 of the largest scale at which a chain still has a number of levels and its residues take no more bytes.
     pub fn largest_scale(
         &self,
         mut parameters: LeveledParameters,
@@ -380,7 +384,7 @@ impl<'a> Allocator<'a> {
         parameters
     }
 
-    /// A chain without bootstrapping.
+    /// A chain without bootstrapping of given ring, scale and digits.
     fn leveled(&self, log_n: u32, log_scale: f64, digit_size: usize) -> LeveledParameters {
         let log_q0 = log_scale + HEADROOM_BITS + self.request.log_output;
         LeveledParameters { log_n, log_scale, log_q0, digit_size, security: self.request.security }
@@ -391,7 +395,7 @@ impl<'a> Allocator<'a> {
         self.leveled(*LOG_NS.end(), log_scale, 1)
     }
 
-    /// Levels of the network with the shallowest candidates.
+    /// Number of levels that the network consumes with the shallowest candidates.
     pub fn fewest_levels(&self) -> usize {
         self.depths(|list| list.iter().map(|c| c.depth).min().unwrap_or(0))
     }
@@ -413,7 +417,7 @@ impl<'a> Allocator<'a> {
     }
 }
 
-/// The points that no other is as fast and as accurate as, by ascending time.
+/// Keeps the points that no other dominates in time and loss, by ascending time.
 fn pareto(mut points: Vec<Point>) -> Vec<Point> {
     points.sort_by(|a, b| a.solution.time.total_cmp(&b.solution.time));
     let mut least = f64::INFINITY;

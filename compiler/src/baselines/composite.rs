@@ -1,5 +1,5 @@
-//! ReLU as `x·(1 + sign(x))/2` with a composition of minimax polynomials for the sign: what is used
-//! where polynomials are not fitted to a network. For comparison ([`crate::strategy::Strategy::Composite`]).
+//! Baseline: ReLU as `x·(1 + sign(x))/2`, with a composition of minimax polynomials for the sign, as in work that
+//! does not fit polynomials to a network ([`crate::strategy::Strategy::Composite`]).
 //!
 //! Degrees and construction are those of Lee et al., *Low-Complexity Deep Convolutional Neural Networks
 //! on FHE Using Multiplexed Parallel Convolutions* (ICML 2022), §2.3: three polynomials of degrees 15, 15
@@ -20,26 +20,29 @@ use crate::fit::{self, Candidate};
 /// Degrees of the polynomials, in order of evaluation.
 const DEGREES: [usize; 3] = [15, 15, 27];
 
-/// Room in the domains of the second and third polynomial for errors of the scheme.
+/// Relative widening of the domains of the second and third polynomial, for errors of the scheme.
 const ROOM: f64 = 1.0 / 256.0;
 
-/// What the last polynomial stands for: from the sign to 0 or 1.
+/// Function that the last polynomial approximates: it maps the sign to 0 or 1.
 const GATE: Function = Function::HardSigmoid { alpha: 0.5, beta: 0.5 };
 
-/// Why a network cannot use compositions.
+/// Reason why a network cannot use compositions.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CompositeError {
-    /// Another activation than ReLU.
+    /// An activation is not a ReLU.
     #[error("the composite method knows relu only, `{}` is {function}", Escaped(layer))]
     Function {
-        /// The activation.
+        /// Name of the activation node.
         layer: String,
-        /// Its function.
+        /// Function of the activation.
         function: Function,
     },
 }
 
-/// The same network with each ReLU as two signs, a gate and a product.
+/// Replaces each ReLU by the polynomials of two signs, the last polynomial and a product.
+///
+/// # Errors
+/// [`CompositeError::Function`] for the first activation that is not a ReLU.
 pub fn rewrite(network: &Network) -> Result<Network, CompositeError> {
     let input = &network.graph[network.input()];
     let mut result = Network::with_input(input.name.clone(), input.shape.clone());
@@ -74,7 +77,8 @@ pub fn rewrite(network: &Network) -> Result<Network, CompositeError> {
     Ok(result)
 }
 
-/// The polynomial of each activation of a rewritten network, whose inputs are profiled in `layers`.
+/// The only candidate of each activation of a network that [`rewrite`] made. `layers` profile the inputs of its
+/// activations.
 pub fn candidates(network: &Network, layers: &[LayerProfile]) -> Vec<Vec<Candidate>> {
     let composition = Composition::new();
     let margin = fit::FitOptions::default().margins[0];
@@ -108,15 +112,15 @@ pub fn candidates(network: &Network, layers: &[LayerProfile]) -> Vec<Vec<Candida
         .collect()
 }
 
-/// The polynomials on domains that follow from each other.
+/// The polynomials in order of evaluation, each on the domain that the one before it leaves.
 struct Composition {
     stages: Vec<Minimax>,
     half_widths: Vec<f64>,
 }
 
 impl Composition {
-    /// With the gap about zero, relative to the range, for which the error is the gap: then that of the
-    /// ReLU is half of both, in the gap and outside.
+    /// Chooses the gap around zero, relative to the range, to equal the error of the composition. The error of the
+    /// ReLU is then half of both, inside and outside the gap.
     fn new() -> Self {
         let (mut wide, mut narrow) = (-6.0f64, -20.0f64);
         for _ in 0..20 {

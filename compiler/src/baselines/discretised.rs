@@ -1,10 +1,10 @@
-//! The dynamic program in the form of the OLA paper: a chain of layers, one time budget, time in
+//! Baseline: the dynamic program of the OLA paper, a chain of layers under one time budget that is divided into
 //! ticks. It knows no levels; [`crate::ola::Instance`] does.
 
-/// One way to carry out a layer.
+/// An alternative for one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// Time, not negative.
+    /// Time in any unit, not negative.
     pub time: f64,
     /// Contribution to the objective: sensitivity × error.
     pub loss: f64,

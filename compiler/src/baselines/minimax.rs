@@ -1,4 +1,4 @@
-//! Odd polynomials nearest to the sign function in the largest error, by the Remez exchange.
+//! Odd minimax polynomials for the sign function, by the Remez exchange algorithm.
 //!
 //! After Lee et al., *Minimax Approximation of Sign Function by Composite Polynomial for Homomorphic
 //! Comparison* (IEEE TDSC 2022). Only the comparison method [`super::composite`] uses them.
@@ -7,13 +7,13 @@ use std::f64::consts::PI;
 
 use nalgebra::{DMatrix, DVector};
 
-/// Points at which the error is looked at, in each of two spacings.
+/// Number of points at which the error is evaluated, in each of two spacings.
 const GRID: usize = 4000;
 
-/// Most exchanges; a few suffice.
+/// Largest number of exchanges; a few suffice.
 const EXCHANGES: usize = 100;
 
-/// The exchange ends when the extremes of the error differ by this share.
+/// Relative difference of the extremes of the error at which the exchange ends.
 const LEVELLED: f64 = 1e-6;
 
 /// A polynomial and its largest distance from 1 on the positive half of its domain.
@@ -21,7 +21,7 @@ const LEVELLED: f64 = 1e-6;
 pub struct Minimax {
     /// Chebyshev coefficients in `x / high`; those of even index are zero.
     pub coefficients: Vec<f64>,
-    /// The distance.
+    /// Largest distance from 1 on the positive half of the domain.
     pub error: f64,
 }
 
@@ -54,7 +54,7 @@ pub fn sign(degree: usize, low: f64, high: f64) -> Minimax {
     best
 }
 
-/// From `low` to 1, dense at both ends.
+/// Points from `low` to 1, dense at both ends.
 fn grid(low: f64) -> Vec<f64> {
     let share = |k: usize| k as f64 / GRID as f64;
     let geometric = (0..=GRID).map(|k| libm::pow(low, 1.0 - share(k)));
@@ -71,7 +71,7 @@ fn chebyshev_extreme(grid: &[f64], share: f64) -> usize {
     grid.partition_point(|&u| u < x).min(grid.len() - 1)
 }
 
-/// Coefficients of `T_1, T_3, …` whose error alternates at the points of reference.
+/// Coefficients of `T_1, T_3, …` of the polynomial whose error alternates at the reference points.
 fn interpolate(grid: &[f64], reference: &[usize], terms: usize) -> Vec<f64> {
     let entry = |row: usize, column: usize| {
         if column < terms {
@@ -85,7 +85,7 @@ fn interpolate(grid: &[f64], reference: &[usize], terms: usize) -> Vec<f64> {
     };
     let system = DMatrix::from_fn(reference.len(), terms + 1, entry);
     let ones = DVector::from_element(reference.len(), 1.0);
-    let solution = system.lu().solve(&ones).expect("points of reference are distinct");
+    let solution = system.lu().solve(&ones).expect("reference points are distinct");
     solution.as_slice()[..terms].to_vec()
 }
 
@@ -94,7 +94,7 @@ fn evaluate(odd: &[f64], u: f64) -> f64 {
     odd.iter().enumerate().map(|(k, c)| c * libm::cos((2 * k + 1) as f64 * angle)).sum()
 }
 
-/// The extremes of an error, of alternating sign, so many that follow each other and are largest.
+/// Indices of the largest extremes of an error that follow each other with alternating sign, `count` of them.
 fn exchange(errors: &[f64], count: usize) -> Vec<usize> {
     let mut extremes: Vec<usize> = Vec::new();
     for k in 0..errors.len() {

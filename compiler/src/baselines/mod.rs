@@ -1,5 +1,5 @@
-//! Published ways of choosing polynomials, which this project's way is compared with
-//! ([`Strategy`](crate::strategy::Strategy)).
+//! Published strategies for choosing polynomials, with which [`Strategy::Joint`](crate::strategy::Strategy::Joint)
+//! is compared.
 
 pub mod composite;
 pub mod discretised;

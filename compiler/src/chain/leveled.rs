@@ -1,9 +1,10 @@
-//! Ring degree, scale and key-switching digits: the frame in which levels are planned.
+//! Modulus chains without bootstrapping: ring degree, scale and key-switching digits, with the number of levels
+//! open.
 
 use pic_ckks_model::security::max_log_qp;
 use pic_ckks_model::{Parameters, ParametersError, SecurityLevel};
 
-/// Bits of q0 above the scale: room for a stored output of ±4.
+/// Bits by which q0 exceeds the scale: room for a stored output of ±4.
 pub const HEADROOM_BITS: f64 = 3.0;
 
 /// Bits kept free under the security table for primes that are not exact powers of two.
@@ -18,14 +19,14 @@ pub struct LeveledParameters {
     pub log_scale: f64,
     /// Bits of q0.
     pub log_q0: f64,
-    /// Primes in a key-switching digit, and special primes.
+    /// Number of primes in a key-switching digit, which is also the number of special primes.
     pub digit_size: usize,
-    /// Security claimed.
+    /// Security level of the parameters.
     pub security: SecurityLevel,
 }
 
 impl LeveledParameters {
-    /// Bits of each special prime: together they cover the largest digit, that of q0.
+    /// Bits of each special prime. Together they cover the largest digit, which holds q0.
     fn log_special(&self) -> f64 {
         (self.log_q0 + (self.digit_size - 1) as f64 * self.log_scale) / self.digit_size as f64
     }
@@ -34,7 +35,7 @@ impl LeveledParameters {
         self.log_q0 + levels as f64 * self.log_scale + self.digit_size as f64 * self.log_special()
     }
 
-    /// The most levels that the security table allows; none if not even q0 fits.
+    /// Largest number of levels that the security table allows; none if not even q0 fits.
     pub fn max_levels(&self) -> Option<usize> {
         let limit = max_log_qp(self.log_n, self.security)? - MARGIN_BITS;
         (0..pic_ckks_model::MAX_PRIMES / 2)

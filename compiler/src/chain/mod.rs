@@ -14,25 +14,25 @@ pub use leveled::{HEADROOM_BITS, LeveledParameters};
 /// Ring degrees that carry bootstrapping, log2.
 pub const BOOTSTRAPPING_LOG_NS: std::ops::RangeInclusive<u32> = 15..=16;
 
-/// Bits by which the precision wanted of bootstrapping is below the scale: what the rounding of the
-/// application's own operations leaves of it.
+/// Bits by which the precision requested of bootstrapping is below the scale: rounding in the application's own
+/// operations leaves no more.
 const PRECISION_BELOW_SCALE: f64 = 18.0;
 
-/// Most levels between bootstraps that are tried, by N = 2^15 and 2^16.
+/// Largest numbers of levels between bootstraps that are tried, for N = 2^15 and 2^16.
 const MOST_LEVELS: [usize; 2] = [12, 24];
 
-/// A chain. Levels are counted from its [base](Self::base).
+/// A modulus chain. Levels are counted from its [base](Self::base).
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModulusChain {
-    /// As long as the network needs.
+    /// Chain without bootstrapping, as long as the network needs.
     Leveled(LeveledParameters),
-    /// Of a bootstrapping plan: values that run out of levels get new ones.
+    /// Chain of a bootstrapping plan, on which values that run out of levels are bootstrapped.
     Bootstrapped(Box<BootstrappingPlan>),
 }
 
 impl ModulusChain {
-    /// Chains with bootstrapping of 2^`log_slots` slots, by number of levels; none for too few slots. A
-    /// bootstrap fails with a probability of 2^`log2_failure` at most.
+    /// Chains with bootstrapping for ciphertexts of 2^`log_slots` slots, one per number of levels; empty for too
+    /// few slots. A bootstrap fails with a probability of at most 2^`log2_failure`.
     pub fn bootstrapped(
         log_n: u32,
         log_slots: u32,
@@ -70,12 +70,12 @@ impl ModulusChain {
         }
     }
 
-    /// The level of the parameters that counts as zero: primes of SlotsToCoeffs lie below.
+    /// Level of the parameters that counts as level zero. The primes of SlotsToCoeffs lie below it.
     pub fn base(&self) -> usize {
         self.bootstrapping().map_or(0, |plan| plan.output_level(0))
     }
 
-    /// The most levels that there are, none if not even q0 fits.
+    /// Largest number of levels; none if not even q0 fits.
     pub fn max_levels(&self) -> Option<usize> {
         match self {
             Self::Leveled(setting) => setting.max_levels(),
@@ -83,7 +83,7 @@ impl ModulusChain {
         }
     }
 
-    /// The parameters, with so many levels if that is open.
+    /// Parameters of the chain. A chain without bootstrapping gets `levels` levels.
     pub fn parameters(&self, levels: usize) -> Result<Parameters, ParametersError> {
         match self {
             Self::Leveled(setting) => setting.parameters(levels),
@@ -99,7 +99,7 @@ impl ModulusChain {
         }
     }
 
-    /// How values are bootstrapped.
+    /// Plan of bootstraps; none for a chain without.
     pub fn bootstrapping(&self) -> Option<&BootstrappingPlan> {
         match self {
             Self::Leveled(_) => None,
@@ -107,7 +107,7 @@ impl ModulusChain {
         }
     }
 
-    /// Seconds of bootstrapping one ciphertext to 0, 1, … levels; none without bootstrapping.
+    /// Seconds of bootstrapping one ciphertext to 0, 1, … levels; empty for a chain without bootstrapping.
     pub fn bootstrapping_seconds(&self, cost: &CostModel) -> Vec<f64> {
         let seconds = |plan: &BootstrappingPlan| {
             (0..=plan.levels()).map(|target| cost.seconds(plan.cost(target))).collect()

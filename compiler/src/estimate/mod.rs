@@ -1,4 +1,5 @@
-//! What a program will take: time and memory from counts and prices alone, precision by trying its errors on samples.
+//! Estimates of a program: time and memory from operation counts and prices, precision by simulating its errors on
+//! samples.
 
 pub mod precision;
 
@@ -8,7 +9,7 @@ use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::{Memory, Prediction};
 use pic_ir::program::{Facts, VerifiedProgram};
 
-/// Predicts a run of a program. Precision and drop of accuracy are left open.
+/// Predicts work, time and memory of a run. Precision and loss of accuracy are left open.
 pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
     let counter = OpCounter::new(&program.parameters, 0..0);
     let mut work = OpCounts::default();

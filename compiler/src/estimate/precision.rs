@@ -1,4 +1,4 @@
-//! How far the scheme's errors put the answers of a program off, measured on samples.
+//! Precision of a program's output, by simulating the scheme's errors on samples.
 //!
 //! Each operation's own error is known ([`pic_ir::precision`]). What becomes of it on the way to the
 //! answer is not estimated but tried: in deep networks an estimate by worst or average slopes of
@@ -14,14 +14,13 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::evaluate::{Batch, LANES, Layer, value};
 
-/// Values are tried in single precision, which shows errors down to about this many bits below them.
+/// Largest precision in bits that a simulation in single precision shows.
 const SHOWN_BITS: f64 = 16.0;
 
-/// Errors that are smaller are tried so much larger that they are about this many bits below values: they still add up
-/// as small ones do.
+/// Precision in bits to which smaller errors are enlarged for the simulation. They still add up as small ones do.
 const TRIED_BITS: f64 = 12.0;
 
-/// Bits that single precision has.
+/// Bits of the significand in single precision.
 const SINGLE_BITS: f64 = 24.0;
 
 /// −log2 of the root mean square error of the stored output over up to [`LANES`] samples; negative
@@ -35,11 +34,11 @@ pub fn output_bits(
     samples: &[&[f32]],
     seed: u64,
 ) -> f64 {
-    // Once: every diagonal of the program is made for it.
+    // Computed once, because it makes every diagonal of the program.
     let deviations = deviations(program);
     let half_width = program.output_value().half_width;
     let last = deviations.last().expect("programs have an output");
-    // Few values can be off by less than the last operation puts them off in the mean.
+    // The error of the last operation is a lower bound on the mean error.
     let most = -libm::log2(last / half_width);
     let mut log_factor = 0.0;
     loop {
@@ -53,7 +52,8 @@ pub fn output_bits(
     }
 }
 
-/// The same of errors of given deviations, one for each node.
+/// −log2 of the root mean square error of the stored output for errors of given standard deviations, one for each
+/// node.
 fn tried_bits(
     network: &Network,
     activations: &Activations,

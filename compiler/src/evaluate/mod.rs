@@ -17,13 +17,13 @@ use rayon::prelude::*;
 
 pub(crate) use repeated::Repeated;
 
-/// Samples evaluated together.
+/// Number of samples that are evaluated together.
 pub const LANES: usize = 64;
 
 /// One tensor for up to [`LANES`] samples: for each element, its value in every sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Samples in use; the lanes beyond hold the values that an all-zero sample produces.
+    /// Number of samples in use; the lanes beyond hold the values that an all-zero sample produces.
     pub samples: usize,
     /// One row of lanes per tensor element.
     pub values: Vec<[f32; LANES]>,
@@ -42,7 +42,7 @@ impl Batch {
         Self { samples: samples.len(), values }
     }
 
-    /// One sample, flattened.
+    /// Flattened tensor of one sample.
     pub fn sample(&self, lane: usize) -> Vec<f32> {
         self.values.iter().map(|v| v[lane]).collect()
     }
@@ -53,12 +53,12 @@ impl Batch {
     }
 }
 
-/// What stands at an activation layer while a network is evaluated.
+/// Function in use at an activation layer: the exact activation or its polynomial.
 #[derive(Clone, Copy, Debug)]
 pub enum Layer<'a> {
-    /// The activation itself.
+    /// The exact activation.
     Exact(Function),
-    /// A polynomial in its place.
+    /// A polynomial in place of the activation.
     Approximate(&'a Approximation),
 }
 
@@ -67,8 +67,8 @@ pub fn exact_layers(network: &Network) -> Vec<Layer<'static>> {
     network.activations().into_iter().map(|(_, f)| Layer::Exact(f)).collect()
 }
 
-/// A network being evaluated on one batch; values stay available, so that a layer's effect can be
-/// recomputed from the layer on.
+/// A network evaluated on one batch. The values of all nodes are kept, so that the effect of a change at one layer
+/// can be computed from that layer on.
 #[derive(Clone)]
 pub struct Evaluation<'a> {
     network: &'a Network,
@@ -76,7 +76,7 @@ pub struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Evaluates the whole network with `layers[k]` standing at activation layer `k`.
+    /// Evaluates the whole network with `layers[k]` as activation layer `k`.
     pub fn new(network: &'a Network, input: Batch, layers: &[Layer]) -> Self {
         let mut evaluation = Self { network, values: vec![input] };
         evaluation.evaluate_from(NodeIndex::new(1), layers);
@@ -88,7 +88,7 @@ impl<'a> Evaluation<'a> {
         &self.values[node.index()]
     }
 
-    /// The network's answer.
+    /// Value of the output node.
     pub fn output(&self) -> &Batch {
         self.value(self.network.output)
     }
@@ -115,7 +115,7 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// The value of one node, from those of its operands; `layer` is what stands at an activation.
+/// Value of one node from those of its operands. `layer` is the function of an activation node.
 pub fn value(
     network: &Network,
     node: NodeIndex,
@@ -142,7 +142,7 @@ pub fn outputs(network: &Network, samples: &[&[f32]], layers: &[Layer]) -> Vec<V
     batches.into_iter().flatten().collect()
 }
 
-/// Applies what stands at a layer to every value.
+/// Applies the function of a layer to every value.
 pub fn apply(layer: Layer, input: &Batch) -> Batch {
     let values = input.values.par_iter().map(|lanes| match layer {
         Layer::Exact(Function::Relu) => lanes.map(|x| x.max(0.0)),
@@ -178,7 +178,7 @@ fn add_rows(matrix: &Matrix, operand: &Batch, values: &mut [[f32; LANES]]) {
     });
 }
 
-/// Adds one element of the product of a matrix and a batch.
+/// Adds one row of the product of a matrix and a batch.
 pub(crate) fn add_row(
     matrix: &Matrix,
     operand: &Batch,

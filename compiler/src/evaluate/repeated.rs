@@ -12,29 +12,29 @@ use rayon::prelude::*;
 
 use super::LANES;
 
-/// Outputs whose sums are kept in registers together.
+/// Number of outputs whose sums are kept in registers together.
 const OUTPUTS: usize = 4;
 
 /// An ungrouped convolution or a dense matrix along an axis.
 #[derive(Clone, Debug)]
 pub(crate) struct Repeated {
-    /// Positions.
+    /// Number of positions.
     pub count: usize,
     /// Rows of the small matrix.
     pub outputs: usize,
     /// Columns of the small matrix.
     pub features: usize,
-    /// Elements of the result between two outputs of a position.
+    /// Distance between two outputs of a position in the result, in elements.
     inner: usize,
-    /// By block of outputs and feature; zeros where there are no more outputs.
+    /// Weights by block of outputs and feature; the last block is padded with zeros.
     weights: Vec<[f32; OUTPUTS]>,
-    /// The same matrix with one output, whose weights number the features from one: so that weights
-    /// that are zero have a column, too.
+    /// The matrix reduced to one output, with the feature's number, from one, as each weight: so that columns are
+    /// found even where weights are zero.
     numbered: Matrix,
 }
 
 impl Repeated {
-    /// None for matrices of other kinds.
+    /// The repeated form of a matrix; none for matrices of other kinds.
     pub(crate) fn of(matrix: &Matrix) -> Option<Self> {
         let numbers = |features: usize| (0..features).map(|k| (k + 1) as f32).collect();
         let (count, outputs, features, inner, weights, numbered) = match matrix {
@@ -63,13 +63,13 @@ impl Repeated {
         Some(Self { count, outputs, features, inner, weights: blocks, numbered })
     }
 
-    /// The element of the result.
+    /// Element of the result for an output at a position.
     pub(crate) fn row(&self, position: usize, output: usize) -> usize {
         let (outer, inner) = (position / self.inner, position % self.inner);
         (outer * self.outputs + output) * self.inner + inner
     }
 
-    /// Feature and element of the operand, without those in the padding.
+    /// Pairs of feature and element of the operand at a position, without those in the padding.
     pub(crate) fn columns(&self, position: usize) -> Vec<(usize, usize)> {
         let mut entries = vec![];
         self.numbered.row(position, &mut entries);

@@ -1,4 +1,4 @@
-//! Where the inputs of an activation are, as a density that can be stretched and integrated.
+//! Densities of the inputs of an activation, which can be stretched and integrated.
 //!
 //! Integration is by Gauss–Legendre panels that end at every kink of the activation and of the
 //! density. Nothing here knows of polynomials.
@@ -26,18 +26,18 @@ pub enum Density {
 /// A point of a quadrature rule; its weight includes the density.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Node {
-    /// Where.
+    /// Abscissa.
     pub x: f64,
-    /// Probability it stands for.
+    /// Weight: the probability that the node stands for.
     pub weight: f64,
 }
 
-/// Beyond this many standard deviations a normal density times a polynomial of degree 127 squared
-/// is below the rounding error of the whole integral.
+/// Reach of a normal density in standard deviations. Beyond it, its product with the square of a polynomial of
+/// degree 127 is below the rounding error of the whole integral.
 const NORMAL_REACH: f64 = 22.0;
 
-/// Panels are never wider than this fraction of a histogram's range or, times
-/// [`NORMAL_REACH`]·2, of a normal's reach.
+/// Smallest number of panels across the range of a histogram, or across twice [`NORMAL_REACH`] standard deviations
+/// of a normal density.
 const PANELS: f64 = 256.0;
 
 /// Positive abscissae and weights of the 6-point Gauss–Legendre rule on \[−1, 1\]
@@ -49,7 +49,7 @@ const GAUSS: [(f64, f64); 3] = [
 ];
 
 impl Density {
-    /// The same density with every distance from `about` multiplied by `factor`.
+    /// The density after multiplying every distance from `about` by `factor`.
     pub fn stretched(&self, factor: f64, about: f64) -> Self {
         let stretch = |x: f64| about + factor * (x - about);
         match self {
@@ -65,8 +65,8 @@ impl Density {
         }
     }
 
-    /// A quadrature rule for `∫_support density(x) g(x) dx`, with panels that end where `function`
-    /// has a kink. Weights sum to one unless nothing of the density is inside the support.
+    /// A quadrature rule for `∫_support density(x) g(x) dx`, with panels that end where `function` has a kink.
+    /// Weights sum to one unless the density is zero on the whole support.
     pub fn nodes(&self, support: (f64, f64), function: Function) -> Vec<Node> {
         let mut nodes = vec![];
         self.add_nodes(1.0, support, &kinks(function), &mut nodes);
@@ -131,7 +131,7 @@ fn add_panels(
     }
 }
 
-/// Where a function or its first derivative jumps, in ascending order.
+/// Points in ascending order at which a function or its first derivative jumps.
 fn kinks(function: Function) -> Vec<f64> {
     match function {
         Function::Relu | Function::LeakyRelu { .. } | Function::Elu { .. } | Function::Sign => {

@@ -1,4 +1,4 @@
-//! Best polynomials of every degree under a density, in one sweep.
+//! Best least-squares polynomials of every degree under a density, in one sweep.
 //!
 //! Polynomials orthonormal under the discrete weight come from Stieltjes' three-term recurrence
 //! (Gautschi, *Orthogonal Polynomials: Computation and Approximation*, 2004, §2.2); truncating the
@@ -11,8 +11,8 @@ use pic_ir::function::Function;
 use super::FitError;
 use super::density::Node;
 
-/// What is asked of the shape of a polynomial about its centre c. A shape that the function has
-/// itself costs no accuracy under a symmetric density and saves about a third of the products.
+/// Symmetry required of a polynomial around its centre c. A symmetry that the function itself has costs no accuracy
+/// under a symmetric density and saves about a third of the products.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Form {
     /// Any polynomial.
@@ -30,7 +30,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The shape that a function has about 0.
+    /// The symmetry that a function has around 0.
     pub fn of(function: Function) -> Self {
         match function {
             Function::Relu
@@ -54,7 +54,7 @@ impl Form {
         }
     }
 
-    /// Whether a polynomial of this form can have exactly this degree.
+    /// Returns whether a polynomial of this form can have exactly this degree.
     pub fn allows(self, degree: usize) -> bool {
         match self {
             Self::General => true,
@@ -63,7 +63,7 @@ impl Form {
         }
     }
 
-    /// `P = fixed(y) + factor(y)·q(variable(y))` for `y = (x − c)/scale`.
+    /// Split `P = fixed(y) + factor(y)·q(variable(y))` at `y = (x − c)/scale`.
     fn parts(self, y: f64, scale: f64) -> Parts {
         match self {
             Self::General => Parts { variable: y, factor: 1.0, fixed: 0.0 },
@@ -76,7 +76,7 @@ impl Form {
         }
     }
 
-    /// Degree of q for a polynomial of a degree.
+    /// Degree of q for a polynomial of a degree (the inner degree).
     fn inner_degree(self, degree: usize) -> usize {
         if self == Self::General { degree } else { degree / 2 }
     }
@@ -93,12 +93,12 @@ struct Parts {
 pub struct Expansion {
     form: Form,
     center: f64,
-    /// Distances from the centre are divided by this before the recurrence.
+    /// Divisor of distances from the centre before the recurrence.
     scale: f64,
     /// `√β_{k+1} p_{k+1} = (t − α_k) p_k − √β_k p_{k−1}`; β_0 makes p_0 of norm one.
     alpha: Vec<f64>,
     sqrt_beta: Vec<f64>,
-    /// Coefficients in the orthonormal polynomials.
+    /// Coefficients of the expansion in the orthonormal polynomials.
     coefficients: Vec<f64>,
 }
 
@@ -106,6 +106,9 @@ impl Expansion {
     /// Fits every degree up to `degree` to `function` under the discrete weight `nodes`.
     ///
     /// `half_width` tells the order of magnitude of distances from the centre.
+    ///
+    /// # Errors
+    /// [`FitError::Degenerate`] if the weight has too few points for the degree.
     pub fn new(
         function: Function,
         form: Form,
@@ -177,13 +180,13 @@ impl Expansion {
         })
     }
 
-    /// Where in [`Self::values`] the polynomial of a degree is.
+    /// Position in [`Self::values`] of the polynomial of a degree: its inner degree.
     pub fn index(&self, degree: usize) -> usize {
         self.form.inner_degree(degree)
     }
 
-    /// Chebyshev coefficients on `center ± half_width` of the best polynomial of a degree, by
-    /// interpolation in the Chebyshev points. Those that the form excludes are exactly zero.
+    /// Chebyshev coefficients on `center ± half_width` of the best polynomial of a degree, by interpolation in the
+    /// Chebyshev points. Coefficients that the form excludes are exactly zero.
     pub fn chebyshev(&self, degree: usize, half_width: f64) -> Vec<f64> {
         let count = degree + 1;
         let angle = |j: usize| PI * (j as f64 + 0.5) / count as f64;

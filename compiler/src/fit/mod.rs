@@ -1,4 +1,4 @@
-//! Polynomials in place of activations: least squares weighted by where the inputs are.
+//! Fits polynomials to activations: least squares weighted by the density of the inputs.
 //!
 //! [`density`] says where they are, [`expansion`] finds the best polynomials of all degrees under
 //! a density, and [`candidates`](fn@candidates) chooses, for one layer, how far to stretch the density and how wide
@@ -19,24 +19,24 @@ use pic_ir::function::Function;
 use density::Node;
 use expansion::Expansion;
 
-/// Why no polynomial could be fitted.
+/// Reason why no polynomial could be fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
     /// The density has too few points of support for the degree, or is empty.
     #[error("a density with {nodes} points of support cannot determine degree {degree}")]
     Degenerate {
-        /// Points of support.
+        /// Number of points of support.
         nodes: usize,
-        /// Degree asked for.
+        /// Requested degree.
         degree: usize,
     },
     /// Statistics are empty or not finite.
     #[error("the statistics of layer `{}` are empty or not finite", Escaped(layer))]
     Statistics {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
-    /// No degree is offered, or one is outside 1 to [`pic_ckks_model::chebyshev::MAX_DEGREE`].
+    /// The list of degrees is empty, or has one outside 1 to [`pic_ckks_model::chebyshev::MAX_DEGREE`].
     #[error("degrees {0:?}: expected some, each from 1 to the highest supported")]
     Degrees(Vec<usize>),
 }
@@ -46,6 +46,9 @@ pub enum FitError {
 ///
 /// The minimiser does not depend on the interval, only its coefficients do. The density is cut
 /// off outside `support`.
+///
+/// # Errors
+/// [`FitError::Degenerate`] if the density has too few points of support for the degree.
 pub fn fit(
     function: Function,
     density: &Density,
@@ -59,7 +62,8 @@ pub fn fit(
     Ok(expansion.chebyshev(degree, half_width))
 }
 
-/// `E = ∫ density(x) (function(x) − P(x))² dx`, over the support that a polynomial is given for.
+/// Mean square error `E = ∫ density(x) (function(x) − P(x))² dx` of a polynomial over the support on which it is
+/// given.
 pub fn error(
     function: Function,
     polynomial: impl Fn(f64) -> f64,

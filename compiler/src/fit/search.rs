@@ -1,4 +1,4 @@
-//! The polynomials worth offering for one layer.
+//! Search for the candidate polynomials of one layer.
 //!
 //! For each degree and form, the stretch of the density and the width of the interval are those of
 //! the smallest error under the profiled density, among those that stay near the function on
@@ -16,34 +16,36 @@ use super::FitError;
 use super::density::Density;
 use super::expansion::{Expansion, Form};
 
-/// Least coefficient that is folded into a scale without a wider interval.
+/// Smallest magnitude of a leading coefficient that is folded into the scale of the result without widening the
+/// interval.
 pub const LEAST_FOLDED: f64 = 1.0 / 32.0;
 
-/// How much wider the interval may be made to fold a smaller one: on wide intervals coefficients are large and
-/// cancel, which costs precision.
+/// Largest factor by which the interval is widened so that a smaller coefficient can be folded. On wide intervals
+/// coefficients are large and cancel, which costs precision.
 const WIDEST_FOLDING: f64 = 1.25;
 
-/// What is tried.
+/// Degrees, densities and intervals among which the search chooses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
-    /// Degrees to offer.
+    /// Degrees of the candidates.
     pub degrees: Vec<usize>,
     /// Factors by which the normal part of the density is stretched (the r of OLA).
     pub stretches: Vec<f64>,
-    /// Half widths of the interval, relative to the range seen; the interval is wider where the
-    /// profile's [`LayerProfile::extreme`] is. All inputs within the smallest count as within reach.
+    /// Half widths of the interval, relative to the range seen; the interval is wider if the profile's
+    /// [`LayerProfile::extreme`] is. All inputs within the smallest interval count as within reach.
     pub margins: Vec<f64>,
-    /// Share of a normal density of the same mean and variance in the density that is fitted. If it is all,
-    /// errors are counted under that density, too.
+    /// Share of a normal density of equal mean and variance in the density that is fitted. If the share is 1,
+    /// errors are measured under the normal density, too.
     pub normal_share: f64,
     /// Share of a uniform density on the interval, which keeps high degrees from swinging where
     /// the others have nothing. The rest is the histogram.
     pub uniform_share: f64,
-    /// Largest distance between polynomial and function within reach, relative to the range of the
-    /// function's values there. If nothing tried achieves it, the smallest distance wins.
+    /// Largest distance between polynomial and function within reach, relative to the range of the function's
+    /// values there. If no polynomial keeps to it, the one of smallest distance is taken.
     pub tail: f64,
-    /// Whether the scale of the result may be what it will: else no degree is a power of two above one, as the
-    /// leading coefficients of these are folded into the scale.
+    /// True if the caller accepts any output scale, so that the leading coefficient can be absorbed into it.
+    /// Otherwise no candidate has a power of two above one as its degree, because evaluating those folds the
+    /// coefficient.
     pub any_scale: bool,
 }
 
@@ -61,21 +63,24 @@ impl Default for FitOptions {
     }
 }
 
-/// A polynomial that a layer can use, and what evaluating it takes.
+/// A polynomial that a layer can use, and the cost of evaluating it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// The polynomial.
     pub approximation: Approximation,
-    /// Its form about the centre.
+    /// Symmetry around the centre.
     pub form: Form,
-    /// Levels consumed.
+    /// Number of levels consumed.
     pub depth: u32,
-    /// Operations.
+    /// Numbers of operations of each kind.
     pub counts: Counts,
 }
 
-/// The candidates of one layer in ascending order of depth and products; none needs at least the
-/// depth and the products of another and has no smaller error.
+/// Candidates of one layer, in ascending order of depth and products. A candidate is left out if another has at
+/// most its depth, products and error.
+///
+/// # Errors
+/// [`FitError::Degrees`], [`FitError::Statistics`] or [`FitError::Degenerate`].
 pub fn candidates(
     function: Function,
     layer: &LayerProfile,
@@ -114,6 +119,9 @@ pub fn candidates(
 }
 
 /// The best polynomial of a degree and form for a layer, with stretch and interval chosen anew.
+///
+/// # Errors
+/// [`FitError::Degrees`] if the form has no such degree, and the errors of [`candidates`].
 pub fn refit(
     function: Function,
     degree: usize,
@@ -130,16 +138,16 @@ fn special_form(function: Function) -> Option<Form> {
     Some(Form::of(function)).filter(|&form| form != Form::General)
 }
 
-/// One expansion and how its polynomials do.
+/// An expansion on one interval with the errors of its polynomials.
 struct Trial {
     expansion: Expansion,
     half_width: f64,
     stretch: f64,
-    /// By inner degree: mean of function minus polynomial under the profiled density.
+    /// Mean of function minus polynomial under the profiled density, by inner degree.
     biases: Vec<f64>,
-    /// By inner degree: error under the profiled density, the bias taken off.
+    /// Mean square error under the profiled density without the bias, by inner degree.
     errors: Vec<f64>,
-    /// By inner degree: how far the distance within reach exceeds its bound.
+    /// Excess of the largest distance within reach over its bound, zero if there is none, by inner degree.
     excess: Vec<f64>,
 }
 

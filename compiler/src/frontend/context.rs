@@ -1,5 +1,4 @@
-//! What the lowering of one node sees: its operands, its attributes, and the network under
-//! construction.
+//! Context in which one ONNX node is lowered: its operands, its attributes, and the network under construction.
 //!
 //! Shapes here carry the batch axis, first and of extent 1, because ONNX counts axes with it; the
 //! network that is built does not.
@@ -18,11 +17,11 @@ use tract_onnx::prelude::Tensor;
 use super::error::Fault;
 use super::tensor;
 
-/// Most elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
+/// Largest number of elements of an encrypted tensor: 512 ciphertexts of 2^15 slots.
 pub(super) const MAX_TENSOR: usize = 1 << 24;
-/// Most axes of an encrypted tensor.
+/// Largest number of axes of an encrypted tensor.
 pub(super) const MAX_RANK: usize = 16;
-/// Most elements of all encrypted tensors and computed constants together.
+/// Largest number of elements of all encrypted tensors and computed constants together.
 const BUDGET: usize = 1 << 28;
 
 /// A tensor that depends on the encrypted input.
@@ -30,7 +29,7 @@ const BUDGET: usize = 1 << 28;
 pub(super) struct Encrypted {
     /// The node of the network that computes it.
     pub node: NodeIndex,
-    /// Its extents, batch axis included.
+    /// Extents, batch axis included.
     pub shape: Vec<usize>,
 }
 
@@ -41,21 +40,21 @@ impl Encrypted {
     }
 }
 
-/// What a value of the ONNX graph is known to be.
+/// Knowledge about a value of the ONNX graph during the import.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     /// Known at compile time.
     Constant(Arc<Tensor>),
     /// Depends on the input.
     Encrypted(Encrypted),
-    /// The result of a node that was refused: its users are not judged by their shapes.
+    /// Result of a node that was refused. Users of the value are not judged by shapes.
     Refused,
-    /// A constant that cannot be computed, because it is the shape of a refused value.
+    /// Constant that cannot be computed because it is the shape of a refused value.
     Unknown,
 }
 
 impl Value {
-    /// Its extents, batch axis included; empty where they are not known.
+    /// Extents, batch axis included; empty if they are not known.
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Constant(tensor) => tensor.shape(),
@@ -69,7 +68,7 @@ impl Value {
 pub(super) struct Builder {
     /// The network so far.
     pub network: Network,
-    /// What is known of each value.
+    /// Values of the ONNX graph by name.
     pub values: HashMap<String, Value>,
     names: HashSet<String>,
     budget: usize,
@@ -88,8 +87,8 @@ impl Builder {
         }
     }
 
-    /// Takes the elements of an encrypted tensor, or of what is needed to compute one, from what
-    /// the whole network may hold. Called before they are allocated.
+    /// Subtracts the elements of an encrypted tensor, or of a constant needed to compute one, from the budget of
+    /// the whole network. Called before they are allocated.
     pub fn charge(&mut self, elements: usize) -> Result<(), Fault> {
         match elements <= MAX_TENSOR {
             true => self.charge_constants(elements),
@@ -97,7 +96,8 @@ impl Builder {
         }
     }
 
-    /// The same for constants, of which a single one may be larger.
+    /// Subtracts the elements of a constant from the budget; unlike an encrypted tensor, a single constant may take
+    /// all of it.
     pub fn charge_constants(&mut self, elements: usize) -> Result<(), Fault> {
         let limit = self.budget;
         self.budget = limit.checked_sub(elements).ok_or(Fault::TooLarge { elements, limit })?;
@@ -107,7 +107,7 @@ impl Builder {
     fn unique(&mut self, name: &str) -> String {
         let numbered = (2..).map(|k| format!("{name}#{k}"));
         let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let free = candidates.find(|c| !self.names.contains(c)).expect("endless candidates");
+        let free = candidates.find(|c| !self.names.contains(c)).expect("numbers do not run out");
         self.names.insert(free.clone());
         free
     }
@@ -123,7 +123,7 @@ pub(super) struct Context<'a> {
     pub name: String,
     /// Version of the operator set.
     pub opset: i64,
-    /// Whether the node computes the output of the graph.
+    /// True if the node computes the output of the graph.
     pub is_output: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Why a file cannot be imported: what is wrong, where, and what to do about it.
+//! Errors of the import: the fault, its place in the file, and advice.
 //!
 //! Errors of the whole file are [`ImportError`]; everything that is wrong with single nodes is
 //! collected, so that a user sees all of it at once ([`ImportError::Nodes`]).
@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 use pic_ir::escape::Escaped;
 
-/// Why an ONNX file was refused.
+/// Reason why an ONNX file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A problem with the file at `path`.
     #[error("{}: {error}", path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error within the file.
         error: Box<ImportError>,
     },
     /// The file cannot be read.
@@ -28,7 +28,7 @@ pub enum ImportError {
         Escaped(reason)
     )]
     Decode {
-        /// What the decoder says.
+        /// Message of the decoder.
         reason: String,
     },
     /// The model has no graph.
@@ -58,7 +58,7 @@ pub enum ImportError {
     Input {
         /// Name of the input.
         name: String,
-        /// What is wrong with it.
+        /// Fault of the declaration.
         fault: InputFault,
     },
     /// An initializer is malformed or of an unsupported kind.
@@ -66,7 +66,7 @@ pub enum ImportError {
     Initializer {
         /// Name of the initializer.
         name: String,
-        /// What is wrong with it.
+        /// Fault of the tensor.
         fault: TensorFault,
     },
     /// The nodes do not form an acyclic graph in which each value is defined once.
@@ -75,9 +75,9 @@ pub enum ImportError {
         Escaped(value)
     )]
     Structure {
-        /// The value.
+        /// Name of the value.
         value: String,
-        /// What is wrong with it.
+        /// Fault of the definition.
         fault: StructureFault,
     },
     /// The output does not depend on the input.
@@ -95,7 +95,7 @@ pub enum ImportError {
     /// The plaintext reference cannot run the model.
     #[error("the plaintext reference (tract) cannot run the model: {}", Escaped(reason))]
     Reference {
-        /// What tract says.
+        /// Message of tract.
         reason: String,
     },
 }
@@ -104,7 +104,7 @@ fn bullets(refusals: &[Refusal]) -> String {
     refusals.iter().map(|r| format!("\n  - {r}")).collect()
 }
 
-/// What is wrong with the declared input.
+/// Fault of the declared input.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InputFault {
     /// The rank or an extent other than the batch is not known.
@@ -121,7 +121,7 @@ pub enum InputFault {
         "its first axis, the batch, is fixed to {batch}: export with a dynamic batch or a batch of 1 (if the first axis is not a batch, add one)"
     )]
     Batch {
-        /// The fixed batch.
+        /// Extent of the batch axis.
         batch: i64,
     },
     /// An extent is not positive, or there are too many elements.
@@ -132,9 +132,9 @@ pub enum InputFault {
     Extent {
         /// The shape as declared.
         shape: String,
-        /// Most elements that are accepted.
+        /// Largest number of elements that is accepted.
         limit: usize,
-        /// Most axes that are accepted.
+        /// Largest number of axes that is accepted.
         axes: usize,
     },
     /// An element type that cannot be encrypted.
@@ -147,29 +147,29 @@ pub enum InputFault {
     },
 }
 
-/// What is wrong with a constant tensor.
+/// Fault of a constant tensor.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TensorFault {
-    /// Stored outside the file.
+    /// The data are stored outside the file.
     #[error(
         "its data are in an external file: save the model as one file (`onnx.save` with `save_as_external_data=False`)"
     )]
     External,
-    /// A sparse tensor.
+    /// The tensor is stored in sparse form.
     #[error("sparse tensors are not supported: store it dense")]
     Sparse,
-    /// An element type that is not a plain number.
+    /// The element type is not a plain number.
     #[error("elements of type {found} are not supported: store them as float32 or int64")]
     Type {
         /// The ONNX name or number of the type.
         found: String,
     },
-    /// Negative extents, or too many elements.
+    /// An extent is negative, or there are too many elements.
     #[error("extents {dims:?} are negative or hold more than {limit} elements")]
     Extent {
         /// The extents.
         dims: Vec<i64>,
-        /// Most elements that are accepted.
+        /// Largest number of elements that is accepted.
         limit: usize,
     },
     /// The data do not fill the extents.
@@ -184,24 +184,24 @@ pub enum TensorFault {
         /// Bytes or elements.
         unit: &'static str,
     },
-    /// The reader refused it.
+    /// tract's reader refused the tensor.
     #[error("{}", Escaped(reason))]
     Unreadable {
-        /// What the reader says.
+        /// Message of the reader.
         reason: String,
     },
 }
 
-/// What is wrong with the definition of a value.
+/// Fault in the definition of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StructureFault {
-    /// Not an input, an initializer or the output of a node.
+    /// The value is not an input, an initializer or the output of a node.
     #[error("is used but never defined")]
     Undefined,
-    /// Defined more than once.
+    /// The value is defined more than once.
     #[error("is defined twice")]
     Redefined,
-    /// Depends on itself.
+    /// The value depends on itself.
     #[error("depends on itself")]
     Cycle,
 }
@@ -213,7 +213,7 @@ pub struct Refusal {
     pub node: String,
     /// ONNX operator, with its domain if it is not the default one.
     pub op_type: String,
-    /// Why.
+    /// Reason for the refusal.
     pub fault: Fault,
 }
 
@@ -225,19 +225,19 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why a node cannot be imported.
+/// Reason why a node cannot be imported.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// The operator has no encrypted counterpart.
     #[error("this operator cannot run on encrypted data")]
     Operator {
-        /// What to do instead.
+        /// Advice for the user.
         help: &'static str,
     },
     /// The operator belongs to another domain than ONNX's own.
     #[error("operators of domain `{domain}` are not supported")]
     Domain {
-        /// The domain.
+        /// Name of the domain.
         domain: String,
     },
     /// An attribute is missing, malformed or has an unsupported value.
@@ -245,7 +245,7 @@ pub enum Fault {
     Attribute {
         /// Name of the attribute.
         name: &'static str,
-        /// What is wrong with it.
+        /// Fault of the attribute.
         reason: String,
     },
     /// A required operand is not given.
@@ -259,7 +259,7 @@ pub enum Fault {
     NotConstant {
         /// Position of the operand.
         position: usize,
-        /// Its role.
+        /// Role of the operand.
         what: &'static str,
     },
     /// An operand that must depend on the input is constant.
@@ -271,21 +271,21 @@ pub enum Fault {
     /// The operator would move data across the batch axis.
     #[error("it mixes the samples of a batch: {how}")]
     MixesSamples {
-        /// What it does to the first axis.
+        /// Effect of the operator on the first axis.
         how: &'static str,
     },
     /// Shapes of operands do not fit the operator.
     #[error("{reason}")]
     Shape {
-        /// Which shapes, and what was expected.
+        /// Description of the shapes, and of those expected.
         reason: String,
     },
     /// The tensors or constants would be too large.
     #[error("it needs {elements} elements, more than the {limit} left")]
     TooLarge {
-        /// Elements needed.
+        /// Number of elements needed.
         elements: usize,
-        /// Elements allowed.
+        /// Number of elements allowed.
         limit: usize,
     },
     /// A constant is infinite or not a number, or a division by zero.
@@ -297,13 +297,13 @@ pub enum Fault {
     /// Arithmetic on constants failed.
     #[error("its value cannot be computed at compile time: {reason}")]
     Fold {
-        /// Why.
+        /// Message of tract.
         reason: String,
     },
 }
 
 impl Fault {
-    /// What a user can do about it.
+    /// Advice for the user.
     pub fn help(&self) -> &'static str {
         match self {
             Self::Operator { help } => help,

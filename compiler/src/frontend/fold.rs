@@ -1,5 +1,5 @@
-//! Values known at compile time: constants, the shapes of encrypted tensors, and arithmetic on
-//! them as exporters emit it for the targets of Reshape and Expand.
+//! Folding of values that are known at compile time: constants, shapes of encrypted tensors, and arithmetic on them
+//! as exporters emit it for the targets of Reshape and Expand.
 //!
 //! The arithmetic itself is tract's: a node with constant operands is evaluated by tract's own
 //! operator, if it is listed here with a bound on the size of its result. The few that follow the processor

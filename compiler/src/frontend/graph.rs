@@ -55,7 +55,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Whether a domain is ONNX's own.
+/// Returns whether a domain is ONNX's own.
 pub(super) fn is_default_domain(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
@@ -131,7 +131,7 @@ fn evaluation_order<'a>(
     while let Some(index) = ready.pop_first() {
         order.push(&graph.node[index]);
         for user in users.remove(&index).unwrap_or_default() {
-            let count = waiting.get_mut(&user).expect("users are needed nodes");
+            let count = waiting.get_mut(&user).expect("every user is a needed node");
             *count -= 1;
             if *count == 0 {
                 ready.insert(user);

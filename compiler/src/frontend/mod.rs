@@ -1,4 +1,4 @@
-//! From the bytes of an ONNX file to a [`Network`].
+//! Import of an ONNX file as a [`Network`].
 //!
 //! The protobuf is decoded with tract's public types and lowered node by node, so that the ONNX
 //! identity of every operator is kept. Nodes whose operands are all constants are folded
@@ -38,7 +38,7 @@ use graph::Graph;
 pub struct Import {
     /// The network, verified.
     pub network: Network,
-    /// What was left to the client.
+    /// Operators that are left to the client.
     pub notes: Vec<Note>,
 }
 
@@ -63,11 +63,17 @@ impl fmt::Display for Note {
 }
 
 /// Imports an ONNX model. The batch axis is dropped: the network describes one sample.
+///
+/// # Errors
+/// [`ImportError`]; with [`ImportError::Nodes`] for all nodes that cannot be imported together.
 pub fn import(bytes: &[u8]) -> Result<Import, ImportError> {
     import_model(&decode(bytes)?)
 }
 
 /// Imports the ONNX model in a file; errors name the file.
+///
+/// # Errors
+/// [`ImportError::File`], with [`ImportError::Read`] or an error of [`import`] inside.
 pub fn import_path(path: impl AsRef<Path>) -> Result<Import, ImportError> {
     let path = path.as_ref();
     std::fs::read(path)

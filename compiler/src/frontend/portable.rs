@@ -1,4 +1,4 @@
-//! Operators on real constants whose result tract lets depend on the machine.
+//! Operators on real constants for which the result of tract depends on the machine.
 //!
 //! Its exponentials, logarithms and powers are approximations chosen by the processor or functions of the system, and
 //! the processor decides how it sums single precision. Here they are the same everywhere. Everything else that is

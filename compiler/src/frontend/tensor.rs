@@ -14,7 +14,7 @@ use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
 use super::error::{Fault, TensorFault};
 use super::guarded;
 
-/// Most elements of a constant. What a file holds is bounded by its length; this bounds extents.
+/// Largest number of elements of a constant. The length of the file bounds stored data; this bounds extents.
 const MAX_ELEMENTS: usize = 1 << 28;
 
 /// Decodes a tensor stored in the file.

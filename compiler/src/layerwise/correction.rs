@@ -20,15 +20,14 @@ use rayon::prelude::*;
 use super::products::Panels;
 use crate::evaluate::{Batch, LANES, Repeated, add_row};
 
-/// How weights are corrected.
+/// Parameters of the ridge regression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CorrectionOptions {
-    /// Equations that are formed, about; one is a position of a sample.
+    /// Approximate number of equations that are formed; one is a position of a sample.
     pub equations: usize,
-    /// Weights are only moved if there are this many equations for each weight of a row.
+    /// Smallest number of equations for each weight of a row with which weights are moved.
     pub equations_per_weight: usize,
-    /// Penalty on the square of a weight's change, relative to the second moment of what it
-    /// multiplies.
+    /// Penalty on the square of a weight's change, relative to the second moment of the feature that it multiplies.
     pub ridge: f64,
 }
 
@@ -38,16 +37,15 @@ impl Default for CorrectionOptions {
     }
 }
 
-/// A node on one batch.
+/// Data of one batch for the regression of a node.
 pub(super) struct Equations<'a> {
-    /// The operands behind the polynomials.
+    /// Values of the operands in the network with polynomials.
     pub operands: Vec<&'a Batch>,
-    /// The value in the exact network.
+    /// Value of the node in the exact network.
     pub exact: &'a Batch,
 }
 
-/// Moves weights and biases of the linear `node` of `network`, which are those of the exact network
-/// before.
+/// Corrects weights and biases of the linear `node` of `network`, which are still those of the exact network.
 pub(super) fn correct(
     network: &mut Network,
     node: NodeIndex,
@@ -96,8 +94,7 @@ pub(super) fn correct(
     }
 }
 
-/// The changes of weights, one column per output, that of the bias last; none if they are not
-/// determined.
+/// Changes of weights and, last, of the bias, one column per output; none if the equations do not determine them.
 fn solve(sums: &DMatrix<f64>, system: &System, ridge: f64) -> Option<DMatrix<f64>> {
     let (features, unknowns) = (system.features, system.features + 1);
     let mut gram = sums.columns(0, unknowns).into_owned();
@@ -110,13 +107,13 @@ fn solve(sums: &DMatrix<f64>, system: &System, ridge: f64) -> Option<DMatrix<f64
     changes.iter().all(|c| c.is_finite()).then_some(changes)
 }
 
-/// What is regressed: at each position, what the outputs of a node lack on the features that weights
-/// multiply and a one for the bias. Where no weights are moved, there is an output for each channel,
-/// the first axis of the tensor.
+/// The regression problem. A row is a position of a sample: the features that weights multiply, with a one for the
+/// bias, and as right-hand side the difference between the node's outputs in both networks. If no weights are
+/// moved, there is one output for each channel, the first axis of the tensor.
 struct System<'a> {
     matrices: &'a [Matrix],
     bias: Option<&'a [f32]>,
-    /// The matrix whose weights are moved, if any.
+    /// Position among the node's matrices, and repeated form, of the matrix whose weights are moved, if any.
     moved: Option<(usize, &'a Repeated)>,
     positions: usize,
     outputs: usize,
@@ -139,7 +136,7 @@ impl<'a> System<'a> {
         Self { matrices, bias, moved, positions, outputs, features }
     }
 
-    /// The element of the node.
+    /// Element of the node's value for an output at a position.
     fn row(&self, position: usize, output: usize) -> usize {
         match self.moved {
             Some((_, repeated)) => repeated.row(position, output),
@@ -147,7 +144,7 @@ impl<'a> System<'a> {
         }
     }
 
-    /// The node's outputs at a position, before weights and biases are moved.
+    /// Outputs of the node at a position with the weights and biases of the exact network.
     fn values(&self, operands: &[&Batch], position: usize) -> Vec<[f32; LANES]> {
         let rows: Vec<usize> = (0..self.outputs).map(|o| self.row(position, o)).collect();
         let mut values: Vec<_> =
@@ -166,8 +163,8 @@ impl<'a> System<'a> {
         values
     }
 
-    /// `Xᵀ·[X, R]`, where a row of X is what the weights multiply, and a one for the bias, and R is
-    /// what the node lacks.
+    /// Moments `Xᵀ·[X, R]` of the regression. A row of X has the features and a one for the bias, a row of R the
+    /// right-hand side.
     fn moments(&self, batch: &Equations, chosen: &[usize]) -> DMatrix<f32> {
         let Self { features, outputs, .. } = *self;
         let used = batch.exact.samples;

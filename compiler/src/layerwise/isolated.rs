@@ -1,4 +1,4 @@
-//! What each layer's polynomial does to the loss while all other layers are exact.
+//! Isolated losses: the loss that each layer's polynomial causes while all other layers are exact.
 //!
 //! The linear nodes that read the layer are corrected for it, as they will be. An estimate from independent
 //! errors misses both: errors of a polynomial are alike in neighbouring elements, so they add up where
@@ -28,7 +28,7 @@ impl Run<'_> {
     }
 }
 
-/// `E[(ΔL)²]` for each layer's polynomial. Progress counts layers.
+/// `E[(ΔL)²]` for each layer's polynomial, by layer. Progress counts layers.
 pub(super) fn isolated_loss(
     network: &Network,
     data: &Dataset,

@@ -1,9 +1,9 @@
-//! From a profile to the polynomials of all layers.
+//! Polynomials of all layers, from a profile.
 //!
-//! [`candidates`] lists what each layer could use, [`correct_losses`] says how much each costs in accuracy, the
-//! caller picks one per layer ([`crate::allocate`]), [`refit`] fits the picked
-//! ones again in network order, and [`Reference::measure`] says how the network does with them. What
-//! operations cost is not known here.
+//! [`candidates`] lists the polynomials that each layer could use, [`correct_losses`] says how much accuracy each
+//! costs, and the caller picks one per layer ([`crate::allocate`]). [`refit`](fn@refit) fits the picked ones again in
+//! network order, and [`Reference::measure`] compares the network with them to the plain one. Prices of operations
+//! are not known here.
 
 mod correction;
 mod isolated;
@@ -26,39 +26,40 @@ use crate::profile::{self, ProfileError};
 use crate::progress::Advance;
 use crate::sensitivity;
 
-/// How layers are refitted.
+/// Parameters of refitting.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RefitOptions {
-    /// For the fits.
+    /// Parameters of the fits.
     pub fit: fit::FitOptions,
-    /// For the inputs of refitted layers.
+    /// Parameters of the profiles of refitted layers' inputs.
     pub profile: profile::ProfileOptions,
-    /// For the linear nodes between refitted layers.
+    /// Parameters of the correction of linear nodes between refitted layers.
     pub correction: CorrectionOptions,
 }
 
-/// Depth from which on polynomials are so good that one factor corrects the losses of all.
+/// Largest depth whose losses are measured. Polynomials of larger depth are so accurate that one factor corrects
+/// their losses.
 const DEEPEST_MEASURED: u32 = 4;
 
-/// Why layers could not be refitted.
+/// Reason why layers could not be refitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RefitError {
     /// A fit failed.
     #[error(transparent)]
     Fit(#[from] FitError),
-    /// A layer behind approximated ones overflows on the samples.
+    /// The input of a layer behind polynomials overflows on the samples.
     #[error(transparent)]
     Profile(#[from] ProfileError),
 }
 
-/// How a network with polynomials compares with the plain one.
+/// Comparison of a network with polynomials and the plain one.
 ///
 /// Where there are no labels, the plain network's answers are taken for the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
-    /// Samples that played no part in placing intervals.
+    /// Number of samples that played no part in placing intervals.
     pub unseen: usize,
-    /// Those of them that take some activation's input out of the interval of its polynomial.
+    /// Number of unseen samples that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
     /// Share of right answers; none for a network with a single output.
     pub classification: Option<Classification>,
@@ -70,22 +71,25 @@ pub struct Measurement {
     pub change: f64,
 }
 
-/// Shares of samples, from 0 to 1, and what happens to margins.
+/// Shares of samples, from 0 to 1, and the change of margins.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Classification {
-    /// Right with polynomials.
+    /// Share of right answers of the network with polynomials.
     pub accuracy: f64,
-    /// Right in the plain network.
+    /// Share of right answers of the plain network.
     pub plain_accuracy: f64,
-    /// The same class from both.
+    /// Share of samples to which both networks give one class.
     pub agreement: f64,
-    /// Root mean square of the change of a margin, at most the mean margin, relative to that. The margin of a
-    /// sample is the difference of the two outputs that the plain network ranks highest. Unlike the
-    /// shares and the loss it says as much on training samples as on new ones.
+    /// Root mean square of the change of margins, relative to the mean margin, with single changes cut off at the
+    /// mean margin. The margin of a sample is the difference of the two outputs that the plain network ranks
+    /// highest. Unlike the shares and the loss it says as much on training samples as on new ones.
     pub margin_deviation: f64,
 }
 
-/// The polynomials that each layer could use, losses predicted from the profile's sensitivities.
+/// Candidates of each layer, with losses predicted from the profile's sensitivities.
+///
+/// # Errors
+/// [`FitError`] of the first layer that has no candidates.
 pub fn candidates(
     network: &Network,
     profile: &Profile,
@@ -99,8 +103,8 @@ pub fn candidates(
     layers.par_iter().zip(&profile.layers).map(fitted).collect()
 }
 
-/// The candidate of each layer that a uniform degree uses: the highest degree not above it. None
-/// if some layer has no such candidate.
+/// Position in each layer's candidates of the highest degree that is not above `degree`; none if some layer has no
+/// such candidate.
 pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize>> {
     let highest = |list: &Vec<Candidate>| {
         let degrees = list.iter().map(|c| c.approximation.degree()).enumerate();
@@ -109,8 +113,8 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
-/// Of samples that nothing is fitted to, the ones that place intervals ([`refit`]): every second. The rest show how often
-/// intervals are left. A single sample does both.
+/// Every second held-out sample: those that place intervals ([`refit`](fn@refit)). The others show how often
+/// intervals are left. A single sample serves for both.
 pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
     let samples = held.samples();
     samples
@@ -122,14 +126,14 @@ pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
         .collect()
 }
 
-/// The exact network on a data set, with which others are compared.
+/// Outputs of the exact network on a data set, with which others are compared.
 pub struct Reference<'a> {
     data: Dataset<'a>,
     outputs: Vec<Vec<f32>>,
 }
 
 impl<'a> Reference<'a> {
-    /// Runs the network.
+    /// Runs the network on the data set.
     pub fn new(network: &Network, data: Dataset<'a>) -> Self {
         let exact = exact_layers(network);
         let run = |batch: Dataset| outputs(network, batch.samples(), &exact);
@@ -197,8 +201,8 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// Samples of an evaluation, of those that place no intervals, for which some input of an activation is not in that of its
-/// polynomial. Batches have even lengths but for the last.
+/// Number of samples of an evaluation for which some input of an activation leaves the interval of its polynomial,
+/// without the samples that place intervals. All batches but the last have even lengths.
 fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations) -> usize {
     let mut outside = [false; LANES];
     let mut samples = 0;
@@ -215,8 +219,8 @@ fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations
     outside[..samples].iter().step_by(2).filter(|&&outside| outside).count()
 }
 
-/// Replaces the losses of candidates by those that are measured with each polynomial alone put in place. Progress
-/// counts polynomials.
+/// Replaces the predicted losses of candidates by measured ones, each with its polynomial alone in the network.
+/// Progress counts polynomials.
 pub fn measure_losses(
     network: &Network,
     data: &Dataset,
@@ -234,10 +238,11 @@ pub fn measure_losses(
     }
 }
 
-/// Corrects the losses of candidates by what measuring some of them alone, in a network corrected for them, shows.
+/// Corrects the predicted losses of candidates by measuring some of them, each alone in a network whose linear
+/// nodes are corrected for it.
 ///
-/// Of each depth up to four the best polynomial of every layer is measured; others of the
-/// depth are corrected by the same factor, deeper ones by that of the deepest. Progress counts layers.
+/// The best polynomial of every layer is measured for each depth up to four. Other polynomials of that depth are
+/// corrected by its factor, deeper ones by that of the deepest. Progress counts layers.
 pub fn correct_losses(
     network: &Network,
     data: &Dataset,

@@ -1,4 +1,4 @@
-//! Products of the columns of a matrix with each other, to the last bit the same on every processor.
+//! Products of the columns of a matrix, equal to the last bit on every processor.
 //!
 //! General libraries choose the order of sums, and whether a product is rounded before it is added, by what the
 //! processor can do. Here each sum is taken from the first row to the last and every product rounded; the processor
@@ -7,13 +7,13 @@
 use multiversion::multiversion;
 use nalgebra::DMatrix;
 
-/// Columns that are stored and multiplied side by side.
+/// Number of columns that are stored and multiplied side by side.
 const PANEL: usize = 32;
 
-/// Rows of the result whose sums are kept in registers together with those of a panel.
+/// Number of rows of the result whose sums are kept in registers together with those of a panel.
 const ROWS: usize = 4;
 
-/// Rows of the matrix that stay in the cache while all columns are multiplied.
+/// Number of rows of the matrix that stay in the cache while all columns are multiplied.
 const NEAR: usize = 256;
 
 /// A matrix in panels of columns, each of which is stored row by row.
@@ -35,7 +35,7 @@ impl Panels {
         rows.iter_mut().zip(values).for_each(|(row, &value)| row[column % PANEL] = value);
     }
 
-    /// `Xᵀ·A` of the matrix A and its first columns X, so many.
+    /// `Xᵀ·A` of the matrix A, where X is its `first` first columns.
     pub fn products(&self, first: usize) -> DMatrix<f32> {
         let rows = self.panels[0].len();
         let panel = vec![[0.0; PANEL]; first.next_multiple_of(ROWS)];

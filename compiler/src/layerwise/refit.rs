@@ -1,4 +1,4 @@
-//! Fitting again, in network order, with everything before in place.
+//! Refitting: polynomials fitted again in network order, behind the refitted layers before them.
 //!
 //! One pass over the nodes carries the values of the exact network and those behind the polynomials
 //! side by side, for all samples: linear nodes are corrected towards the exact values
@@ -19,7 +19,7 @@ use crate::fit::{self, Candidate};
 use crate::profile::Collector;
 use crate::progress::Advance;
 
-/// Polynomials and the network that they belong in.
+/// Polynomials and the network whose constants are corrected for them.
 #[derive(Clone, Debug)]
 pub struct Refitted {
     /// The network with corrected weights and biases; its structure is unchanged.
@@ -31,6 +31,9 @@ pub struct Refitted {
 /// Fits polynomials of the chosen degrees and forms again, in network order, each to the inputs
 /// that the refitted layers before it produce, and corrects the linear nodes between them. Intervals are those of
 /// `data` and of `others` together. Progress counts layers.
+///
+/// # Errors
+/// [`RefitError::Fit`] if a polynomial cannot be fitted, [`RefitError::Profile`] if an input overflows.
 pub fn refit(
     network: &Network,
     data: &Dataset,
@@ -80,9 +83,9 @@ pub fn refit(
 
 /// A batch on its way through both networks.
 struct Run {
-    /// By node: the value in the exact network, until the last node that reads it is done.
+    /// Values in the exact network by node; each is dropped after its last use.
     exact: Vec<Option<Batch>>,
-    /// Behind the polynomials, where that is another value.
+    /// Values in the network with polynomials by node, where they differ from those in the exact network.
     found: Vec<Option<Batch>>,
 }
 
@@ -99,7 +102,7 @@ impl Run {
     }
 
     fn exact(&self, node: NodeIndex) -> &Batch {
-        self.exact[node.index()].as_ref().expect("not read for the last time")
+        self.exact[node.index()].as_ref().expect("values are kept until their last use")
     }
 
     fn found(&self, node: NodeIndex) -> &Batch {
@@ -117,8 +120,8 @@ impl Run {
         self.exact[node.index()] = Some(value(network, node, &operands, None));
     }
 
-    /// Computes the value of `node` behind the polynomials and drops operands that were read for the
-    /// last time. `polynomial` stands at the activation, if the node is one.
+    /// Computes the value of `node` in the network with polynomials and drops operands after their last use.
+    /// `polynomial` belongs to the node if it is an activation.
     fn advance_found(
         &mut self,
         corrected: &Network,

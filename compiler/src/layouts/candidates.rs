@@ -68,10 +68,10 @@ fn shape_layouts(shape: &[usize]) -> Vec<Layout> {
     layouts
 }
 
-/// How many channels may lie between neighbours of a row, and how many between those of a column.
-/// They may be fewer than there is room for: the channels on top wrap at the period, which halves
-/// the differences between them. In the gaps lie the highest channels: a shortcut that shifts
-/// channels by part of their number then moves most of them alike.
+/// Numbers of channels that may lie between neighbours of a row, and between those of a column. They may be fewer
+/// than there is room for: the channels on top wrap at the period, which halves the differences between them. The
+/// gaps hold the highest channels: a shortcut that shifts channels by part of their number then moves most of them
+/// alike.
 fn fills(gap_x: usize, gap_y: usize, channels: usize) -> impl Iterator<Item = (usize, usize)> {
     let powers = |gap: usize| (0..=gap.ilog2()).map(|k| 1 << k);
     powers(gap_x)

@@ -1,4 +1,4 @@
-//! Chooses where every tensor lies, and how every linear node is evaluated.
+//! Choice of a layout for every tensor, and of a schedule for every linear node.
 //!
 //! Nodes joined by activations and products share one layout (a *class*). The cost of a linear node
 //! depends on its own class and those of its operands; [`search`] minimises their sum over
@@ -23,43 +23,43 @@ use pic_ir::transform::Steps;
 use pricing::Pricing;
 use search::Search;
 
-/// Layouts of all nodes and the steps of the linear ones, by node index.
+/// Layouts of all nodes and transforms of the linear ones, by node index.
 #[derive(Clone, Debug)]
 pub struct Layouts {
     /// The layout of each node.
     pub of: Vec<Layout>,
-    /// How each linear node is evaluated.
+    /// Transform of each linear node; none for other nodes.
     pub transforms: Vec<Option<Transform>>,
 }
 
-/// How a linear node is evaluated between its layouts.
+/// Evaluation of a linear node between its layouts, as counts of operations.
 #[derive(Clone, Debug)]
 pub struct Transform {
     /// Giant and baby steps.
     pub steps: Steps,
-    /// Output ciphertexts.
+    /// Number of output ciphertexts.
     pub outputs: usize,
-    /// Slots after which diagonals repeat.
+    /// Number of slots after which diagonals repeat.
     pub period: usize,
-    /// Rotations that fold each output.
+    /// Number of rotations that fold each output.
     pub folds: usize,
 }
 
 impl Transform {
-    /// How many operations of each kind there are, but for folds.
+    /// Number of operations of each kind, without folds.
     pub fn counts(&self) -> TransformSteps {
         self.steps.counts(self.outputs, self.period)
     }
 }
 
-/// Chooses layouts for one network, for as many rings as are asked for.
+/// Chooses layouts for one network, for any number of rings.
 pub struct LayoutPlanner {
     cost: CostModel,
     classes: Vec<Class>,
-    /// Of each node.
+    /// Class of each node.
     class_of: Vec<usize>,
     linears: Vec<LinearNode>,
-    /// Matrices that differ by more than the weights of a convolution.
+    /// Distinct matrices; convolutions that differ in their weights only count as one.
     matrices: Vec<Matrix>,
 }
 
@@ -70,10 +70,10 @@ struct Class {
     linears: Vec<usize>,
 }
 
-/// What the cost of a linear node depends on.
+/// Matrices and classes on which the cost of a linear node depends.
 struct LinearNode {
     node: NodeIndex,
-    /// Index of each matrix, and class of its operand.
+    /// Index of each matrix among the distinct ones, and class of its operand.
     terms: Vec<(usize, usize)>,
     /// The class of the node.
     class: usize,
@@ -124,7 +124,7 @@ impl LayoutPlanner {
     }
 }
 
-/// The classes of a network, and that of each node.
+/// Classes of a network, and the class of each node.
 fn classes(network: &Network) -> (Vec<Class>, Vec<usize>) {
     let mut union = UnionFind::new(network.graph.node_count());
     for node in network.graph.node_indices() {

@@ -1,4 +1,4 @@
-//! What a linear node costs between layouts, and the giant steps and pairs that make it cheapest.
+//! Price of a linear node between layouts, with the giant steps and pairs that make it cheapest.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use pic_ir::transform::{
 
 use super::Transform;
 
-/// What operations cost in one ring, at one level.
+/// Prices of linear nodes in one ring, at one level.
 pub(super) struct Pricing<'a> {
     counter: OpCounter<'a>,
     cost: CostModel,
@@ -27,8 +27,8 @@ impl<'a> Pricing<'a> {
         Self { counter: OpCounter::new(parameters, 0..0), cost, level, log_slots }
     }
 
-    /// Seconds of a linear node without pairs, whose best shift takes long to find, from layouts of its
-    /// operands to one of its own; above `limit`, a lower bound suffices.
+    /// Price of a linear node between layouts, without pairs, whose best shift takes long to find. If the price
+    /// exceeds `limit`, a lower bound is returned.
     pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
         let found = self.diagonals(terms, output);
         let products = found.diagonals.len();
@@ -59,8 +59,7 @@ impl<'a> Pricing<'a> {
             (seconds, BsgsSchedule { giant_width, pair_shift: shift })
         };
         let schedules = shifts(self.log_slots).map(cheapest);
-        let best =
-            schedules.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there is no shift, at least");
+        let best = schedules.min_by(|a, b| a.0.total_cmp(&b.0)).expect("shifts include none");
         let steps = Steps::new(&found.diagonals, best.1);
         Transform { steps, outputs: found.outputs, period: found.period, folds: found.folds }
     }
@@ -83,11 +82,11 @@ impl<'a> Pricing<'a> {
         }
     }
 
-    /// The least seconds, and the width of the giant steps for that.
+    /// Seconds with the best width of giant steps, and that width.
     fn cheapest(&self, found: &Diagonals) -> (f64, u32) {
         let seconds = |width| (self.seconds(&found.count(width), found.folds), width);
         let widths = step_widths(&found.diagonals, self.log_slots);
-        widths.map(seconds).min_by(|a, b| a.0.total_cmp(&b.0)).expect("one slot is a width")
+        widths.map(seconds).min_by(|a, b| a.0.total_cmp(&b.0)).expect("widths include one slot")
     }
 
     fn seconds(&self, steps: &TransformSteps, folds: usize) -> f64 {
@@ -95,19 +94,19 @@ impl<'a> Pricing<'a> {
     }
 }
 
-/// What a linear node costs.
+/// Predicted time of a linear node.
 #[derive(Clone, Copy)]
 pub(super) struct Price {
     pub seconds: f64,
-    /// Otherwise a lower bound.
+    /// True if the seconds are exact, false if they are a lower bound.
     pub is_exact: bool,
 }
 
-/// What has to be evaluated.
+/// Diagonals of a linear node, for counting steps.
 struct Diagonals {
-    /// All, or the first ones of pairs.
+    /// All diagonals, or the first of each pair.
     diagonals: BTreeSet<Diagonal>,
-    /// Inputs that have pairs.
+    /// Number of inputs that have pairs.
     paired_inputs: usize,
     inputs: usize,
     outputs: usize,
@@ -116,14 +115,14 @@ struct Diagonals {
 }
 
 impl Diagonals {
-    /// The first ones of pairs.
+    /// The diagonals after pairing by a shift: the first of each pair.
     fn paired(&self, shift: u32) -> Self {
         let pairs = pairs(&self.diagonals, shift);
         let paired_inputs = paired_inputs(&pairs).len();
         Self { diagonals: pairs.into_keys().collect(), paired_inputs, ..*self }
     }
 
-    /// The lengths of the lists that [`Steps::new`] makes.
+    /// Numbers of steps for a width: the lengths of the lists that [`Steps::new`] makes.
     fn count(&self, width: u32) -> TransformSteps {
         let mut babies = vec![false; self.inputs * (width as usize + 1)];
         let mut rotated = vec![false; self.inputs];
@@ -155,14 +154,14 @@ impl Diagonals {
     }
 }
 
-/// Shifts of pairs worth trying: none, which is taken where no others are better, 2^k and 3·2^k.
+/// Shifts of pairs that are tried: none, which wins ties, 2^k and 3·2^k.
 fn shifts(log_slots: u32) -> impl Iterator<Item = u32> {
     let powers = (0..log_slots).map(|k| 1u32 << k);
     let shifts = powers.flat_map(|p| [p, 3 * p]).filter(move |&s| s < 1 << log_slots);
     [0].into_iter().chain(shifts)
 }
 
-/// Widths of giant steps worth trying: 2^k and 3·2^k up to the largest rotation.
+/// Widths of giant steps that are tried: 2^k and 3·2^k up to the largest rotation.
 fn step_widths(diagonals: &BTreeSet<Diagonal>, log_slots: u32) -> impl Iterator<Item = u32> {
     let largest = diagonals.iter().map(|d| d.rotation.unsigned_abs()).max().unwrap_or(0);
     let powers = (0..=log_slots + 1).map(|k| 1u32 << k);

@@ -1,4 +1,4 @@
-//! Search for the layouts of all classes that cost least together.
+//! Search for the layouts of all classes with the least total cost.
 //!
 //! Classes of one shape form a *group*: mostly, a stage of the network. Three kinds of moves
 //! alternate. *Runs*, classes of a group that follow each other in the network, are given the
@@ -16,10 +16,11 @@ use super::candidates::candidates;
 use super::pricing::{Price, Pricing};
 use super::{LayoutPlanner, LinearNode};
 
-/// Sweeps over all moves before the search stops even if it still improves.
+/// Largest number of sweeps over all moves.
 const MAX_SWEEPS: usize = 6;
 
-/// By how much a move has to improve, so that rounding does not keep the search going.
+/// Largest ratio of the costs after and before a move that counts as an improvement, so that rounding does not keep
+/// the search going.
 const BETTER: f64 = 1.0 - 1e-9;
 
 /// A search among the candidates of each class. An assignment of layouts is a list of indices of
@@ -41,7 +42,7 @@ struct Group {
     linears: BTreeSet<usize>,
 }
 
-/// What the price of a linear node depends on: matrices and layouts of operands, its own layout.
+/// Key of a linear node's price: matrices and layouts of its operands, and its own layout.
 type Place = (Vec<(usize, usize)>, usize);
 
 impl<'a> Search<'a> {
@@ -99,7 +100,7 @@ impl<'a> Search<'a> {
         chosen.into_iter().map(|index| self.layouts[index].clone()).collect()
     }
 
-    /// Gives a run the candidate that is best for it.
+    /// Gives the classes of a run the candidate that is best for the run.
     fn improve_run(&self, chosen: &mut [usize], run: &[usize], candidates: &[usize]) {
         let classes = run.iter().map(|&class| &self.planner.classes[class]);
         let linears: BTreeSet<usize> = classes.flat_map(|c| c.linears.iter().copied()).collect();
@@ -188,7 +189,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Seconds of some linear nodes; above `limit`, a lower bound.
+    /// Sum of the seconds of some linear nodes. If it exceeds `limit`, a lower bound is returned.
     fn seconds(&self, linears: &BTreeSet<usize>, chosen: &[usize], limit: f64) -> f64 {
         let mut sum = 0.0;
         for &linear in linears {
@@ -200,7 +201,7 @@ impl<'a> Search<'a> {
         sum
     }
 
-    /// Seconds of a linear node; above `limit`, a lower bound.
+    /// Seconds of one linear node. If they exceed `limit`, a lower bound is returned.
     fn price(&self, linear: &LinearNode, chosen: &[usize], limit: f64) -> f64 {
         let terms = linear.terms.iter().map(|&(matrix, operand)| (matrix, chosen[operand]));
         let place: Place = (terms.collect(), chosen[linear.class]);

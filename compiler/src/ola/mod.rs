@@ -1,64 +1,65 @@
-//! The OLA dynamic program: one alternative per step, so that time and loss trade off best.
+//! The OLA dynamic program: one alternative for each step, on the Pareto front of time and loss.
 //!
 //! This module knows nothing of networks, polynomials or ciphertexts. An [`Instance`] is a
 //! series–parallel arrangement of steps; each step offers alternatives that consume levels or restore
 //! them, take a time that depends on the level they start at, and add to a loss. So the choice of degrees,
 //! of where to bootstrap and of how far is one problem. [`Instance::front`] returns every
-//! Pareto-optimal choice. [`discretised`] is the form of the OLA paper, a chain without levels under a
-//! time budget.
+//! Pareto-optimal choice.
+//! [`discretised`](crate::baselines::discretised) is the form of the OLA paper, a chain without levels under a time
+//! budget.
 
 mod solver;
 
 /// Index of a step in [`Instance::steps`].
 pub type StepId = usize;
 
-/// A problem: which alternative should each step use, and at which level?
+/// An allocation problem: which alternative each step uses, and at which level.
 ///
 /// The result leaves at level 0 and the input arrives at a level of at most `max_level`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instance {
-    /// How the steps depend on each other; every step occurs exactly once.
+    /// Order of the steps; every step occurs exactly once.
     pub structure: Structure,
     /// The alternatives of each step. A fixed operation is a step with one alternative of loss 0.
     pub steps: Vec<Vec<Alternative>>,
-    /// The highest level there is.
+    /// Highest level of any value.
     pub max_level: u32,
 }
 
 /// A series–parallel arrangement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Structure {
-    /// One step.
+    /// A single step.
     Step(StepId),
-    /// One after the other. Empty: a wire, which costs nothing.
+    /// Parts one after the other. An empty list is a wire, which costs nothing.
     Series(Vec<Structure>),
-    /// Branches from one value, whose results meet at one level.
+    /// Branches that start from one value and whose results meet at one level.
     Parallel(Vec<Structure>),
 }
 
-/// One way to carry out a step.
+/// An alternative of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alternative {
-    /// What becomes of the level.
+    /// Effect on the level.
     pub effect: Effect,
-    /// Added to the loss, in any unit, not negative.
+    /// Contribution to the loss, in any unit, not negative.
     pub loss: f64,
-    /// Time by the level of the step's input, in any unit, not negative. Levels that are infinite
-    /// or beyond the end are not available.
+    /// Time by level of the step's input, in any unit, not negative. The alternative is not available at levels
+    /// where it is infinite or that are beyond the end of the list.
     pub time: Vec<f64>,
 }
 
-/// What an alternative does to the level of its input.
+/// Effect of an alternative on the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// So many levels are consumed.
+    /// The level is reduced by this number.
     Consume(u32),
-    /// Whatever it was, it is this level afterwards.
+    /// The level becomes this one, whatever it was.
     Restore(u32),
 }
 
 impl Effect {
-    /// The level after, given the one before; none if there are too few.
+    /// Level after the step, given the one before; none if too few levels are left.
     pub fn apply(self, level: u32) -> Option<u32> {
         match self {
             Self::Consume(depth) => level.checked_sub(depth),
@@ -70,50 +71,50 @@ impl Effect {
 /// A point of the Pareto front.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
-    /// Total time.
+    /// Sum of times over all steps.
     pub time: f64,
-    /// Total loss.
+    /// Sum of losses over all steps.
     pub loss: f64,
-    /// The lowest level at which the input can arrive.
+    /// Lowest level at which the input can arrive.
     pub input_level: u32,
-    /// What each step does.
+    /// Choice of each step.
     pub choices: Vec<Choice>,
 }
 
-/// What one step does.
+/// Alternative and level of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Index of the alternative.
+    /// Index of the alternative in [`Instance::steps`].
     pub alternative: usize,
     /// Level of the step's input.
     pub level: u32,
 }
 
-/// Why an [`Instance`] cannot be solved.
+/// Reason why an [`Instance`] cannot be solved.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InstanceError {
-    /// A step does not occur exactly once.
+    /// A step does not occur exactly once in the structure.
     #[error("step {step} occurs {occurrences} times in the structure, not once")]
     Occurrences {
-        /// The step.
+        /// Index of the step.
         step: StepId,
-        /// How often it occurs.
+        /// Number of occurrences.
         occurrences: usize,
     },
     /// The structure names a step that is not described.
     #[error("step {step} has no alternatives listed, there are {steps} steps")]
     UnknownStep {
-        /// The step named.
+        /// Index of the step.
         step: StepId,
-        /// Steps described.
+        /// Number of steps described.
         steps: usize,
     },
     /// A time or loss is negative or not a number, or a loss is infinite.
     #[error("step {step}, alternative {alternative}: time or loss is negative or not a number")]
     Cost {
-        /// The step.
+        /// Index of the step.
         step: StepId,
-        /// The alternative.
+        /// Index of the alternative.
         alternative: usize,
     },
     /// The bound on the loss of accuracy by thinning is negative or not a number.
@@ -128,6 +129,9 @@ impl Instance {
     /// With `epsilon = 0` the front is exact. With `epsilon > 0` it is thinned on the way: for
     /// every feasible choice there is a point that is no slower and whose loss is at most
     /// `1 + epsilon` times that of the choice.
+    ///
+    /// # Errors
+    /// [`InstanceError`] if the instance is malformed, or `epsilon` is negative or not finite.
     pub fn front(&self, epsilon: f64) -> Result<Vec<Solution>, InstanceError> {
         self.verify()?;
         if !(epsilon.is_finite() && epsilon >= 0.0) {
@@ -136,8 +140,11 @@ impl Instance {
         Ok(solver::front(self, epsilon))
     }
 
-    /// The fastest way to carry out given alternatives; what steps without one do is left to decide, as
-    /// are levels. None if they do not fit `max_level`.
+    /// The fastest solution in which each step uses the given alternative. Steps without one are free, and so are
+    /// levels. None if the alternatives do not fit `max_level`.
+    ///
+    /// # Errors
+    /// [`InstanceError`] if the instance is malformed.
     pub fn fastest(
         &self,
         alternatives: &[Option<usize>],
@@ -173,12 +180,14 @@ impl Instance {
     }
 }
 
-/// The least loss that fits a time, from a front in ascending order of time.
+/// The point of least loss within a time, from a front in ascending order of time; none if even the fastest takes
+/// longer.
 pub fn within_time(front: &[Solution], time: f64) -> Option<&Solution> {
     front.iter().take_while(|s| s.time <= time).last()
 }
 
-/// The least time that keeps a loss, from a front in ascending order of time.
+/// The fastest point within a loss, from a front in ascending order of time; none if even the most accurate loses
+/// more.
 pub fn within_loss(front: &[Solution], loss: f64) -> Option<&Solution> {
     front.iter().find(|s| s.loss <= loss)
 }

@@ -21,7 +21,7 @@ pub(super) fn front(instance: &Instance, epsilon: f64) -> Vec<Solution> {
     let mut solver = Solver { instance, slack, decisions: vec![] };
     let ends = solver.ends(0);
     let fronts = solver.solve(&instance.structure, ends);
-    let highest = fronts.last().expect("there is a level 0");
+    let highest = fronts.last().expect("level 0 always exists");
     highest.iter().map(|point| solver.solution(point)).collect()
 }
 
@@ -34,12 +34,13 @@ fn stages(structure: &Structure) -> usize {
     }
 }
 
-/// Time and loss of everything from somewhere on to the end, and how to get them.
+/// A point of a front: time and loss of everything from a place in the structure to the end, with the decision
+/// behind it.
 #[derive(Clone, Copy, Debug)]
 struct Point<D> {
     time: f64,
     loss: f64,
-    /// The level from which on no level is dropped before the next step.
+    /// Level at which the next step starts; it may be lower than the level of the front.
     level: u32,
     decision: D,
 }
@@ -59,7 +60,7 @@ enum Decision {
 
 struct Solver<'a> {
     instance: &'a Instance,
-    /// Largest ratio of losses between a point and the slower ones it may stand for.
+    /// Largest ratio between the loss of a point and that of a slower point that it replaces.
     slack: f64,
     /// Decisions refer to earlier ones, so that the points of a front share their tails.
     decisions: Vec<Decision>,
@@ -127,10 +128,10 @@ impl Solver<'_> {
         behind: &[Front<DecisionId>],
     ) -> Vec<Front<DecisionId>> {
         let both = |(a, b)| Decision::Both(a, b);
-        // By meeting level, then by starting level: all branches together.
+        // Fronts of all branches together, by meeting level, then by starting level.
         let mut together: Vec<Vec<Front<DecisionId>>> = vec![];
         for meet in 0..behind.len() {
-            // Whether a branch gets from a level to the meeting is its own affair: it can restore levels.
+            // The meeting level can be above the starting level, because branches can restore levels.
             let mut sums = self.ends(0);
             for branch in branches {
                 let ends = self.ends(meet as u32);

@@ -7,7 +7,7 @@
 use multiversion::multiversion;
 use pic_ir::profile::{Histogram, Statistics};
 
-/// Bins start no finer than if values spread this far.
+/// Smallest range that the first bins are made for.
 const SMALLEST_RANGE: f64 = 1e-60;
 
 /// Statistics of the values so far.
@@ -42,7 +42,7 @@ impl Accumulator {
         }
     }
 
-    /// Adds values; false, and nothing is added, if one of them is infinite or not a number.
+    /// Adds values. Returns false and adds nothing if one of them is infinite or not a number.
     pub(super) fn add(&mut self, rows: &[&[f32]]) -> bool {
         let Some(&shift) = rows.iter().find_map(|row| row.first()) else { return true };
         let Sums { count, sum, squares, min, max } = sums(rows, shift);

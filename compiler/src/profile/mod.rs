@@ -1,4 +1,4 @@
-//! What the inputs of each activation look like over a set of samples.
+//! Profiling: statistics of the input of each activation over a set of samples.
 //!
 //! One pass over the data, a batch at a time: memory does not depend on the number of samples.
 //! How strongly the loss answers to each layer is measured in [`crate::sensitivity`] and stored
@@ -18,20 +18,20 @@ use crate::progress::Advance;
 use crate::sensitivity::{self, SensitivityOptions};
 use accumulator::Accumulator;
 
-/// Samples among which one exceeds [`LayerProfile::extreme`]. That of a ResNet-20 with degrees 15 and
-/// 7, fitted to 1,000 images, left one of 1,000 others outside an interval with 10⁵, which then exploded.
+/// Return period of [`LayerProfile::extreme`], in samples. For a ResNet-20 with degrees 15 and 7, fitted to 1,000
+/// images, the input of one of 1,000 other images was 10⁵ outside an interval and exploded.
 const RETURN_PERIOD: f64 = 1e6;
 
 const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
 
-/// How finely inputs are recorded, and how sensitivities are estimated.
+/// Resolution of histograms, and parameters of the sensitivities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProfileOptions {
-    /// Most bins in the histogram of a layer.
+    /// Largest number of bins in the histogram of a layer.
     pub bins: usize,
-    /// Most bins in the histogram of a channel.
+    /// Largest number of bins in the histogram of a channel.
     pub channel_bins: usize,
-    /// For the sensitivities.
+    /// Parameters of the sensitivities.
     pub sensitivity: SensitivityOptions,
 }
 
@@ -41,24 +41,27 @@ impl Default for ProfileOptions {
     }
 }
 
-/// Why samples give no profile.
+/// Reason why samples give no profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// One sample shows no distribution.
+    /// There is only one sample, which shows no distribution.
     #[error("{samples} calibration sample is too few, give at least 2")]
     TooFewSamples {
-        /// Samples given.
+        /// Number of samples given.
         samples: usize,
     },
-    /// The input of a layer overflows.
+    /// The input of a layer is not finite.
     #[error("the input of layer `{}` is infinite or not a number for some sample", Escaped(layer))]
     Overflow {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
     },
 }
 
 /// Profiles every activation layer of the exact network, sensitivities included.
+///
+/// # Errors
+/// [`ProfileError`].
 pub fn profile(
     network: &Network,
     data: &Dataset,
@@ -82,6 +85,9 @@ pub fn profile(
 
 /// Profiles the inputs of every activation layer of the exact network; sensitivities are left at
 /// zero.
+///
+/// # Errors
+/// [`ProfileError::Overflow`].
 pub fn inputs(
     network: &Network,
     data: &Dataset,
@@ -109,12 +115,12 @@ pub(crate) struct Collector<'a> {
     elements: usize,
     options: &'a ProfileOptions,
     channels: Vec<Accumulator>,
-    /// The largest magnitude of each sample.
+    /// Largest magnitude of each sample.
     maxima: Vec<f64>,
 }
 
 impl<'a> Collector<'a> {
-    /// For the input of an activation node.
+    /// Collects the input of an activation node.
     pub(crate) fn new(
         network: &'a Network,
         node: petgraph::graph::NodeIndex,
@@ -146,7 +152,7 @@ impl<'a> Collector<'a> {
         finite.then_some(()).ok_or_else(overflow)
     }
 
-    /// Adds to the extreme the values of one batch, and to nothing else.
+    /// Adds the values of one batch to the extreme, and to no other statistic.
     pub(crate) fn add_maxima(&mut self, batch: &Batch) -> Result<(), ProfileError> {
         let mut maxima = [0.0f32; LANES];
         for lanes in &batch.values {
@@ -158,7 +164,7 @@ impl<'a> Collector<'a> {
         finite.then_some(()).ok_or_else(|| ProfileError::Overflow { layer: self.name.to_owned() })
     }
 
-    /// What was seen; the sensitivity is left at zero.
+    /// The statistics collected; the sensitivity is left at zero.
     pub(crate) fn finish(self) -> LayerProfile {
         let mut overall = Accumulator::new(self.options.bins);
         self.channels.iter().for_each(|channel| overall.merge(channel));
@@ -174,9 +180,9 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// The value that one maximum in [`RETURN_PERIOD`] exceeds, by a Gumbel distribution of the same
-/// mean and variance (Gumbel, *Statistics of Extremes*, 1958, §6.2.5): maxima of many elements have that
-/// shape where the tails of the elements fall exponentially or faster.
+/// Value that one maximum in [`RETURN_PERIOD`] exceeds, by a Gumbel distribution of the mean and variance of
+/// `maxima` (Gumbel, *Statistics of Extremes*, 1958, §6.2.5): maxima of many elements have that shape where the
+/// tails of the elements fall exponentially or faster.
 pub(crate) fn extreme(maxima: &[f64]) -> f64 {
     let n = maxima.len() as f64;
     let mean = maxima.iter().sum::<f64>() / n;
@@ -239,7 +245,7 @@ mod tests {
         let expected = 3.0 - 0.5 * libm::log(-libm::log1p(-1e-6f64));
         assert!((extreme(&maxima) / expected - 1.0).abs() < 0.01, "{}", extreme(&maxima));
         assert_eq!(extreme(&[2.0, 2.0]), 2.0);
-        // What was seen counts where the tail is heavier than that.
+        // The largest value seen counts if the tail is heavier than that.
         let mut heavy = vec![1.0; 10_000];
         heavy.push(50.0);
         assert_eq!(extreme(&heavy), 50.0);

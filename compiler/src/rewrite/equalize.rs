@@ -14,11 +14,11 @@ use pic_ir::profile::LayerProfile;
 
 use super::matrices::multiply;
 
-/// Channels below this share of the layer's largest magnitude are scaled no further.
+/// Smallest scale of a channel, whose scale is otherwise the ratio of its largest magnitude to that of the layer.
 const SMALLEST: f64 = 1e-2;
 
-/// The same network with equal ranges in all channels of an activation's input, where linear
-/// nodes before and behind can take the scales. `layers` are the profiled inputs of the activations.
+/// Scales channels so that all channels of an activation's input have equal ranges, where linear nodes before and
+/// behind can take the scales. `layers` are the profiled inputs of the activations.
 pub fn equalize(network: &Network, layers: &[LayerProfile]) -> Network {
     let mut scales: Vec<Option<Vec<f32>>> = vec![None; network.graph.node_count()];
     for ((node, function), layer) in network.activations().into_iter().zip(layers) {
@@ -52,7 +52,7 @@ fn is_homogeneous(function: Function) -> bool {
     matches!(function, Function::Relu | Function::LeakyRelu { .. })
 }
 
-/// Whether nothing but linear nodes and the activation itself sees what is scaled.
+/// Returns whether only linear nodes and the activation itself read the scaled values.
 fn takes_scales(network: &Network, operand: NodeIndex, activation: NodeIndex) -> bool {
     let linear = |n: NodeIndex| matches!(network.graph[n].op, Op::Linear { .. });
     linear(operand)
@@ -61,7 +61,7 @@ fn takes_scales(network: &Network, operand: NodeIndex, activation: NodeIndex) ->
         && network.graph.neighbors(activation).all(linear)
 }
 
-/// One scale per element, the same within a channel.
+/// Scale of each element, equal within a channel.
 fn channel_scales(layer: &LayerProfile) -> Vec<f32> {
     let largest = layer.overall.max_abs().max(f64::MIN_POSITIVE);
     let per_channel = layer.elements / layer.channels.len();

@@ -14,7 +14,7 @@ use pic_ir::network::{Network, Node, Op};
 
 use super::eliminate_dead::eliminate_dead;
 
-/// Largest group that is looked at.
+/// Largest number of nodes of a group.
 const MAX_NODES: usize = 16;
 /// Difference from a known function, relative to `1 + |value|`, that can only be the rounding of
 /// f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
@@ -41,7 +41,7 @@ pub(crate) fn fuse_activations(network: &Network) -> Network {
             let mut scaled = |rewritten: &mut Network, x, value: f64| {
                 let mut candidates = (1..).map(|k| format!("{}#scale{k}", activation.name));
                 let free = candidates.find(|n| names.insert(n.clone()));
-                let name = free.expect("endless candidates");
+                let name = free.expect("numbers do not run out");
                 let matrix = Matrix::Scalar { len: activation.len(), value: value as f32 };
                 let op = Op::Linear { matrices: vec![matrix], bias: None };
                 rewritten.push(Node { name, provenance: vec![], op, ..activation.clone() }, &[x])
@@ -94,7 +94,7 @@ enum Step {
 }
 
 impl Step {
-    /// None for nodes that treat elements differently or mix them.
+    /// The node as arithmetic; none for nodes that treat elements differently or mix them.
     fn new(network: &Network, index: NodeIndex) -> Option<Self> {
         let operands = network.operands(index);
         match &network.graph[index].op {
@@ -116,7 +116,7 @@ impl Step {
     }
 }
 
-/// The result of the group where `base` is `x`.
+/// Result of the group if `base` has the value `x`.
 fn value(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, x: f64) -> f64 {
     let (mut values, mut result) = (BTreeMap::from([(base, x)]), x);
     for (&index, step) in steps {
@@ -132,7 +132,8 @@ fn value(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, x: f64) -> f64 {
     result
 }
 
-/// The activation that the group is, with the scales of its input and output.
+/// Known activation that the group computes, with the scales of its input and output; none if there is no such
+/// activation.
 fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function, f64, f64)> {
     let g = |x: f64| value(steps, base, x);
     let one = g(1.0);

@@ -6,7 +6,7 @@
 //!
 //! A node is composed into its reader if nothing else reads it, or if it is cheap to repeat (it
 //! only scales or moves elements). The composed matrix must not be much larger than its factors
-//! ([`is_affordable`]); otherwise both nodes stay.
+//! ([`affordable_product`]); otherwise both nodes stay.
 
 use petgraph::Direction::Outgoing;
 use petgraph::graph::NodeIndex;
@@ -16,8 +16,8 @@ use pic_ir::network::{Network, Op};
 use super::eliminate_dead::eliminate_dead;
 use super::matrices::{add, longest_row, multiply, non_zeros};
 
-/// Non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots,
-/// which cost less than the level that is saved.
+/// Number of non-zeros that a composed matrix may always have: those of four full diagonals of 2^15 slots, which
+/// cost less than the level that is saved.
 const SMALL: usize = 1 << 17;
 
 /// Composes adjacent linear nodes, operands before readers, and drops the nodes left unused.
@@ -28,7 +28,8 @@ pub(crate) fn fuse_linear(network: &Network) -> Network {
         let mut node = network.graph[index].clone();
         let mut operands = network.operands(index);
         if let Op::Linear { matrices, bias } = node.op {
-            let mut linear = Linear { terms: vec![], bias, name: node.name, provenance: vec![] };
+            let mut linear =
+                Composition { terms: vec![], bias, name: node.name, provenance: vec![] };
             linear.absorb(merged(operands.into_iter().zip(matrices)), &composed, network);
             linear.provenance.append(&mut node.provenance);
             let (nodes, matrices) = merged(linear.terms).into_iter().unzip();
@@ -46,17 +47,17 @@ pub(crate) fn fuse_linear(network: &Network) -> Network {
 type Term = (NodeIndex, Matrix);
 
 /// A linear node under composition.
-struct Linear {
+struct Composition {
     terms: Vec<Term>,
     bias: Option<Vec<f32>>,
     name: String,
     provenance: Vec<String>,
 }
 
-impl Linear {
-    /// Takes over `terms`, each replaced by what its operand is computed from if that is linear and
-    /// affordable. `composed` holds the operands, which have already taken over what they
-    /// could; `original` tells who reads them.
+impl Composition {
+    /// Adds `terms`. If the operand of a term is linear and the product affordable, its own terms are added
+    /// instead. `composed` holds the operands, whose own operands have been absorbed already; `original` tells who
+    /// reads them.
     fn absorb(&mut self, terms: Vec<Term>, composed: &Network, original: &Network) {
         let only_moves = terms.iter().all(|(_, m)| is_monomial(m));
         let mut is_named = false;
@@ -85,17 +86,22 @@ impl Linear {
 }
 
 /// `m · (Σ aₖ·xₖ + b) + c`
-struct Product {
+struct ComposedTerm {
     /// `m · aₖ`
     matrices: Vec<Matrix>,
     /// `m · b + c`
     bias: Option<Vec<f32>>,
-    /// Whether all the `aₖ` only scale and move elements.
+    /// True if every `aₖ` only scales and moves elements.
     is_cheap: bool,
 }
 
-/// The product of `m` with a linear node, plus `c`, if it is worth taking and finite in f32.
-fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> Option<Product> {
+/// The product of `m` with a linear node, plus `c`; none if it costs more than it saves, or is not finite in f32.
+fn product(
+    m: &Matrix,
+    op: &Op,
+    c: Option<&[f32]>,
+    is_only_read_here: bool,
+) -> Option<ComposedTerm> {
     let Op::Linear { matrices, bias: b } = op else {
         return None;
     };
@@ -116,7 +122,7 @@ fn product(m: &Matrix, op: &Op, c: Option<&[f32]>, is_only_read_here: bool) -> O
         return None;
     }
     let matrices: Option<_> = matrices.iter().map(|a| affordable_product(m, a)).collect();
-    Some(Product { matrices: matrices?, bias, is_cheap })
+    Some(ComposedTerm { matrices: matrices?, bias, is_cheap })
 }
 
 /// Adds up the matrices of equal operands where the sum is one matrix.
@@ -140,12 +146,12 @@ fn readers(network: &Network, node: NodeIndex) -> usize {
     readers.len()
 }
 
-/// Whether every row has at most one non-zero: it scales or moves elements.
+/// Returns whether every row has at most one non-zero: the matrix scales or moves elements.
 fn is_monomial(m: &Matrix) -> bool {
     longest_row(m) <= 1
 }
 
-/// `m · a`, if it has at most twice as many non-zeros as both together, or few at all.
+/// `m · a`; none if it has more than twice as many non-zeros as both together, and more than [`SMALL`].
 fn affordable_product(m: &Matrix, a: &Matrix) -> Option<Matrix> {
     let product = Some(multiply(m.clone(), a.clone())).filter(Matrix::is_finite)?;
     // Each row of a monomial `m` takes one row of `a`, each non-zero before a monomial `a` one of

@@ -9,8 +9,8 @@ use petgraph::graph::NodeIndex;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Node, Op};
 
-/// Returns an equivalent network in which operands of activations are linear nodes of their own,
-/// copied where they have users that need real units, inserted where there is none.
+/// Returns an equivalent network in which the operand of every activation is a linear node of its own. The node is
+/// copied if it has users that need real units, and inserted if there is none.
 pub fn isolate(network: &Network) -> Network {
     let input = &network.graph[network.input()];
     let mut result = Network::with_input(input.name.clone(), input.shape.clone());
@@ -48,8 +48,8 @@ pub fn isolate(network: &Network) -> Network {
     result
 }
 
-/// Whether `operand` can be stored as `activation` wants it. Of several activations, the first has
-/// it, and the others get copies.
+/// Returns whether `operand` can be stored on the interval of `activation`. If several activations read it, the
+/// first has it, and the others get copies.
 fn absorbs(network: &Network, operand: NodeIndex, activation: NodeIndex) -> bool {
     let linear = |n: NodeIndex| matches!(network.graph[n].op, Op::Linear { .. });
     let later = |n: NodeIndex| n > activation && matches!(network.graph[n].op, Op::Activation(_));

@@ -5,9 +5,9 @@
 
 use pic_ir::matrix::{Conv, Entry, Matrix, merge_columns};
 
-/// Entries that may always be written out, beside as many as the factors store.
+/// Number of entries that may always be written out, in addition to as many as the factors store.
 const SMALL: usize = 1 << 16;
-/// Multiplications that may be spent on one product.
+/// Largest number of multiplications for one product.
 const WORK: usize = 1 << 30;
 
 /// `a · b`: `b` is applied first.
@@ -36,7 +36,7 @@ pub(super) fn multiply(a: Matrix, b: Matrix) -> Matrix {
     }
 }
 
-/// `a + b`, if it is one matrix not much larger than both, and finite.
+/// `a + b` as one matrix; none if it would be much larger than both, or not finite.
 pub(super) fn add(a: &Matrix, b: &Matrix) -> Option<Matrix> {
     structured_sum(a, b)
         .or_else(|| written_out(&[a, b], stored(a) + stored(b) + SMALL))
@@ -74,7 +74,7 @@ fn structured_sum(a: &Matrix, b: &Matrix) -> Option<Matrix> {
     }
 }
 
-/// An upper bound on the non-zeros of a row, and on what generating one costs.
+/// Upper bound on the number of non-zeros of a row, and on the cost of generating one.
 pub(super) fn longest_row(m: &Matrix) -> usize {
     match m {
         Matrix::Scalar { .. } | Matrix::Diagonal(_) | Matrix::Gather { .. } => 1,
@@ -89,8 +89,7 @@ pub(super) fn longest_row(m: &Matrix) -> usize {
     }
 }
 
-/// The number of structural non-zeros, if they can be counted with little work and are at most
-/// `limit`.
+/// Number of structural non-zeros; none if it exceeds `limit` or takes much work to find.
 pub(super) fn non_zeros(m: &Matrix, limit: usize) -> Option<usize> {
     if m.rows().saturating_mul(longest_row(m)) > WORK {
         return None;
@@ -102,7 +101,7 @@ pub(super) fn non_zeros(m: &Matrix, limit: usize) -> Option<usize> {
     })
 }
 
-/// Constants that a matrix stores.
+/// Number of constants that a matrix stores.
 fn stored(m: &Matrix) -> usize {
     match m {
         Matrix::Scalar { .. } => 1,
@@ -114,7 +113,7 @@ fn stored(m: &Matrix) -> usize {
     }
 }
 
-/// The sum of `terms` by its entries, unless there are more than `limit` or it takes much work.
+/// The sum of `terms`, entry by entry; none if it has more than `limit` entries or takes much work.
 fn written_out(terms: &[&Matrix], limit: usize) -> Option<Matrix> {
     let (rows, cols) = (terms[0].rows(), terms[0].cols());
     if terms.iter().any(|term| rows.saturating_mul(longest_row(term)) > WORK) {
@@ -149,7 +148,7 @@ fn written_out(terms: &[&Matrix], limit: usize) -> Option<Matrix> {
     Some(Matrix::Dense { outer: 1, rows, cols, inner: 1, weights })
 }
 
-/// `a · b` as one structured matrix, if it is one.
+/// `a · b` as one structured matrix; none if it is not.
 fn pair(a: &Matrix, b: &Matrix) -> Option<Matrix> {
     match (a, b) {
         (Matrix::Scalar { value, .. }, m) | (m, Matrix::Scalar { value, .. }) => scaled(m, *value),
@@ -244,7 +243,7 @@ fn scaled_by(weights: &[f32], scale: impl Fn(usize) -> f32) -> Vec<f32> {
     weights.iter().enumerate().map(|(k, w)| w * scale(k)).collect()
 }
 
-/// The value of each of `count` equal blocks, if each block has one.
+/// Value of each of `count` equal blocks; none if some block has several values.
 fn uniform_blocks(values: &[f32], count: usize) -> Option<Vec<f32>> {
     uniform_axis(values, count, values.len() / count)
 }

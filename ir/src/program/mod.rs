@@ -25,7 +25,7 @@
 //!   bootstrapping begins;
 //! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
 //!   the modulus it is rescaled by; that of a polynomial of degree 2^k > 1 is what folding its leading
-//!   coefficient yields ([`ChebyshevPlan::output_scale`]);
+//!   coefficient yields ([`output_scale`](pic_ckks_model::ChebyshevPlan::output_scale));
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - a value has at most [`MAX_CIPHERTEXTS`] ciphertexts, a linear value at most [`MAX_PAIRS`] pairs of one that it
 //!   reads and one that it makes, and at most [`MAX_DIAGONAL_BYTES`] of diagonals: what a program read from a file can
@@ -193,7 +193,7 @@ impl RangeCheck {
     /// Returns whether a decrypted sum puts the answer in doubt: it exceeds the limit, lies below minus half the
     /// limit, which no sum of even powers does, or is not a number.
     pub fn fails(&self, sum: f64) -> bool {
-        // As much below zero as a sum that is too large for the last modulus may end, and more than errors are.
+        // A sum too large for the last modulus may decrypt to a negative number, below any error of the scheme.
         !(-0.5 * self.limit..=self.limit).contains(&sum)
     }
 }

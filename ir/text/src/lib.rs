@@ -64,7 +64,7 @@ use cursor::Cursor;
 
 /// Reads the complete text form of a network.
 ///
-/// What is allocated is at most a fixed multiple of the text's length.
+/// Memory use is at most a fixed multiple of the text's length.
 ///
 /// # Errors
 /// If the text does not follow the [grammar](self), or an operand is no node of the network.
@@ -77,7 +77,7 @@ pub fn network(text: &str) -> Result<Network, ParseError> {
 
 /// Reads the complete text form of activations.
 ///
-/// What is allocated is at most a fixed multiple of the text's length.
+/// Memory use is at most a fixed multiple of the text's length.
 ///
 /// # Errors
 /// If the text does not follow the [grammar](self).

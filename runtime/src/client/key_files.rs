@@ -1,4 +1,4 @@
-//! A client's keys as files.
+//! Key files of a client.
 
 use std::fs::File;
 use std::io::Write;
@@ -27,11 +27,11 @@ impl Client {
         self.prepare_evaluation_keys(path)?.place().map_err(Error::write(path))
     }
 
-    /// Makes and writes both. If anything fails before the files are moved to their places, no file has changed; if
-    /// that fails, there is no new secret key, and no old one is lost.
+    /// Makes and writes secret key and evaluation keys. If anything fails before the files are moved to their
+    /// places, no file has changed; if the move fails, there is no new secret key, and no old one is lost.
     ///
     /// # Errors
-    /// Those of [`Client::write_secret_key`] and [`Client::write_evaluation_keys`]; [`Error::Write`] for
+    /// The errors of [`Client::write_secret_key`] and [`Client::write_evaluation_keys`]; [`Error::Write`] for
     /// [`Irreplaceable::Output`] if both are the same file.
     pub fn write_key_pair(
         &self,
@@ -55,7 +55,8 @@ impl Client {
         })
     }
 
-    /// Refuses what [`Client::write_key_pair`] would refuse, before minutes of work.
+    /// Checks in advance the conditions on which [`Client::write_key_pair`] refuses to write, before minutes of
+    /// work.
     ///
     /// # Errors
     /// [`Error::Write`].

@@ -1,4 +1,4 @@
-//! The one container that every file of the project is: artifacts, keys and ciphertexts.
+//! Container format of all files of the project: artifacts, keys and ciphertexts.
 //!
 //! ```text
 //! header     magic [8] · format version u32 · kind u32 · program hash [32]
@@ -29,28 +29,29 @@ use std::path::Path;
 
 use pic_ir::escape::Escaped;
 
-/// Identifies a program by its parts for clients and servers ([`crate::artifact`]). Every file names the program it
-/// belongs to.
+/// Hash of a program's parts for clients and servers ([`crate::artifact`]). Every file names the program it belongs
+/// to.
 pub type ProgramHash = blake3::Hash;
 
-/// The version of the format that is written and read.
+/// Version of the format that is written and read.
 pub const VERSION: u32 = 7;
 
-/// Not text, and not preserved by transfers that take it for text (the idea of PNG).
+/// First bytes of a file. They are no text, and transfers that take the file for text damage them (the idea of
+/// PNG).
 const MAGIC: [u8; 8] = *b"\x89PIC\r\n\x1a\n";
 const END: [u8; 8] = *b"\x89picend\n";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 32;
 const TRAILER_BYTES: usize = 4 + 32 + 8;
 
-/// Bytes that [`is_secret_key`] takes: magic, version and kind.
+/// Number of bytes that [`is_secret_key`] needs: magic, version and kind.
 pub(crate) const HEADER_START: usize = 8 + 4 + 4;
 
-/// Whether a file that starts so is a secret key, of whatever version.
+/// Returns whether a file with these first bytes is a secret key, of any version.
 pub(crate) fn is_secret_key(start: &[u8]) -> bool {
     start.starts_with(&MAGIC) && start.get(12..16) == Some(&(Kind::SecretKey as u32).to_le_bytes())
 }
 
-/// What a file is.
+/// Kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Kind {
@@ -87,7 +88,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Opens a file of a length that is known. A pipe or device has none.
+/// Opens a regular file and returns its length. Pipes and devices have none and are refused.
 fn regular_file(path: &Path) -> Result<(File, u64), ContainerError> {
     // Before it is opened: a pipe without a writer would wait for one.
     if !path.metadata()?.is_file() {
@@ -98,31 +99,32 @@ fn regular_file(path: &Path) -> Result<(File, u64), ContainerError> {
     Ok((file, length))
 }
 
-/// Most plain bytes that are read of a compressed section. Weights shrink by a tenth, lists of indices to a
-/// twentieth; what would shrink to less is written uncompressed, so that a small file stays small when it is read.
+/// Largest plain length of a compressed section that is read. Weights shrink by a tenth, lists of indices to a
+/// twentieth; sections that would shrink more are written uncompressed, so that a small file stays small when it is
+/// read.
 const fn max_plain(stored: u64) -> u64 {
     const RATIO: u64 = 64;
     const BASE: u64 = 1 << 20;
     stored.saturating_mul(RATIO).saturating_add(BASE)
 }
 
-/// How a section is stored.
+/// Form in which a section is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Raw = 0,
     Zstd = 1,
 }
 
-/// Why a file was refused.
+/// Reason why a file was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
     /// The file system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It does not start with the magic.
+    /// The file does not start with the magic bytes.
     #[error("not a file of this program")]
     Magic,
-    /// Written by another version.
+    /// The file has another version of the format.
     #[error("format version {found} is not known here (known: {known})")]
     Version {
         /// Version of the file.
@@ -130,25 +132,25 @@ pub enum ContainerError {
         /// Version that is read.
         known: u32,
     },
-    /// The end is missing.
+    /// The file is shorter than its structure says.
     #[error("the file is truncated")]
     Truncated,
-    /// Bytes are not those that were written.
+    /// A hash does not match the bytes.
     #[error("the file is damaged: the checksum of `{}` does not match", Escaped(what))]
     Checksum {
-        /// The section, or the header and table.
+        /// Name of the section, or "header and table".
         what: String,
     },
-    /// A kind that does not exist.
+    /// The number of the kind is unknown.
     #[error("unknown kind of file, number {number}")]
     UnknownKind {
-        /// Its number.
+        /// Number of the kind.
         number: u32,
     },
-    /// Another kind of file than was asked for.
+    /// The file is of another kind than the requested one.
     #[error("this is {found}; {expected} is needed")]
     Kind {
-        /// Kind that was asked for.
+        /// Requested kind.
         expected: Kind,
         /// Kind of the file.
         found: Kind,
@@ -156,34 +158,34 @@ pub enum ContainerError {
     /// The section table contradicts itself or the file.
     #[error("the section table is malformed")]
     Table,
-    /// A section is not there.
+    /// A section is missing.
     #[error("the file has no section `{name}`")]
     MissingSection {
-        /// Its name.
+        /// Name of the section.
         name: &'static str,
     },
-    /// A section is compressed that never is.
+    /// A section is compressed that must be stored raw.
     #[error("section `{name}` is compressed")]
     NotRaw {
-        /// Its name.
+        /// Name of the section.
         name: &'static str,
     },
     /// A section is longer than any valid one.
     #[error("section `{name}` has {length} bytes, at most {limit} are read")]
     SectionTooLarge {
-        /// Its name.
+        /// Name of the section.
         name: &'static str,
-        /// Bytes stated.
+        /// Length stated, in bytes.
         length: u64,
-        /// Bytes allowed.
+        /// Largest length allowed, in bytes.
         limit: u64,
     },
-    /// A section is not what its encoding says.
+    /// A compressed section cannot be decompressed, or to another length than stated.
     #[error("section `{name}` does not decompress: {source}")]
     Decompression {
-        /// Its name.
+        /// Name of the section.
         name: &'static str,
-        /// What the decompressor says.
+        /// Error of the decompressor.
         source: io::Error,
     },
 }

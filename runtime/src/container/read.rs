@@ -14,7 +14,7 @@ use super::{
     regular_file,
 };
 
-/// Windows of more than 16 MiB are refused; the level in use takes 2 MiB.
+/// log2 of the largest decompression window that is accepted; the compression level in use takes 2 MiB.
 const MAX_LOG_WINDOW: u32 = 24;
 
 /// A container in memory whose structure and hashes have been checked.
@@ -63,7 +63,7 @@ impl Container {
         (*self.bytes).as_ref()
     }
 
-    /// Whether there is a section of this name.
+    /// Returns whether there is a section of this name.
     pub fn has(&self, name: &str) -> bool {
         self.sections.iter().any(|s| s.name == name)
     }
@@ -120,7 +120,7 @@ impl fmt::Debug for Container {
     }
 }
 
-/// Memory grows with what comes out, not with what the table promises.
+/// Decompresses a section. Memory grows with the output, not with the length that the table states.
 fn decompress(stored: &[u8], plain_length: u64) -> io::Result<Vec<u8>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(stored)?;
     decoder.window_log_max(MAX_LOG_WINDOW)?;

@@ -1,4 +1,5 @@
-//! Containers that stay files: sections are read as they are used, and their hashes compared at the end.
+//! Containers that are not held in memory: sections are read when they are used, and their hashes compared at the
+//! end.
 //!
 //! For evaluation keys, which would take a gibibyte of memory beside what is made of them. What another process
 //! does to the file meanwhile is found as a checksum that does not match, or as a file that ends early.
@@ -87,7 +88,7 @@ impl fmt::Debug for ContainerFile {
     }
 }
 
-/// Counts and hashes what is read.
+/// Reader that counts and hashes the bytes it passes on.
 struct Hashed<R> {
     input: R,
     hasher: blake3::Hasher,
@@ -103,7 +104,7 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// A few bytes of a file; fewer where it has been cut.
+/// Reads up to `length` bytes at a place of a file; fewer if the file ends early.
 fn read_at(file: &mut File, start: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start))?;

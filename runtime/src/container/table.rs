@@ -7,14 +7,15 @@ use super::{
 };
 
 const MAX_SECTIONS: usize = 16;
-/// Name of 255 bytes with its length, encoding, two lengths and a hash, for every section.
+/// Largest length of a table: for each section a name of 255 bytes with its length, encoding, two lengths and a
+/// hash.
 const MAX_TABLE_BYTES: u64 = MAX_SECTIONS as u64 * (1 + 255 + 1 + 8 + 8 + 32);
 
-/// A line of the table. The hash is that of the bytes stored, and it is on whoever reads them to compare.
+/// Entry of a section in the table. The hash is that of the stored bytes; the reader of the section compares it.
 pub(super) struct Section {
     pub(super) name: String,
     pub(super) encoding: Encoding,
-    /// Where its bytes are in the file.
+    /// Position of the section's bytes in the file.
     pub(super) range: Range<u64>,
     pub(super) plain_length: u64,
     pub(super) hash: [u8; 32],
@@ -35,8 +36,8 @@ pub(super) fn find<'a>(
     sections.iter().find(|s| s.name == name).ok_or(ContainerError::MissingSection { name })
 }
 
-/// Where the table of a container of `length` bytes is, from the first and the last bytes of it: as many as
-/// header and trailer have, if there are so many.
+/// Position of the table in a container of `length` bytes, from its first and last bytes: as many as header and
+/// trailer have, if the container has so many.
 pub(super) fn locate(first: &[u8], last: &[u8], length: u64) -> Result<Range<u64>, ContainerError> {
     let mut header = Reader(first);
     if header.array() != Some(MAGIC) {
@@ -99,7 +100,7 @@ pub(super) fn parse(
     if start == table_start { Ok((program_hash, sections)) } else { Err(ContainerError::Table) }
 }
 
-/// The unread rest of some bytes.
+/// Bytes that are still to be read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -121,7 +122,7 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A line of the table, for a section that starts at `start`.
+    /// Reads an entry of the table, for a section that starts at `start`.
     fn section(&mut self, start: u64) -> Option<Section> {
         let [name_length] = self.array()?;
         let name = String::from_utf8(self.take(name_length.into())?.to_vec()).ok()?;

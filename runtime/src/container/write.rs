@@ -17,7 +17,7 @@ impl<W: Write> Writer<W> {
     /// Starts a container.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The errors of the output.
     pub fn new(mut output: W, kind: Kind, program_hash: ProgramHash) -> io::Result<Self> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
@@ -28,10 +28,11 @@ impl<W: Write> Writer<W> {
         Ok(Self { output, header, table: Vec::new() })
     }
 
-    /// Adds a compressed section, or a raw one where so much is saved that readers would take it for an attack.
+    /// Adds a compressed section. It is stored raw if it would shrink so much that readers would take it for an
+    /// attack.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The errors of the output.
     pub fn compressed(&mut self, name: &str, plain: &[u8]) -> io::Result<()> {
         let stored = zstd::bulk::compress(plain, COMPRESSION_LEVEL)?;
         if plain.len() as u64 > max_plain(stored.len() as u64) {
@@ -44,7 +45,7 @@ impl<W: Write> Writer<W> {
     /// Adds a section as `write` produces it: for content that does not compress.
     ///
     /// # Errors
-    /// Those of `write` and of the output.
+    /// The errors of `write` and of the output.
     pub fn raw(
         &mut self,
         name: &str,
@@ -56,7 +57,7 @@ impl<W: Write> Writer<W> {
     /// Writes the table and returns the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The errors of the output.
     pub fn finish(mut self) -> io::Result<W> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.header).update(&self.table);
@@ -78,7 +79,7 @@ impl<W: Write> Writer<W> {
             Hashing { output: &mut self.output, hasher: blake3::Hasher::new(), length: 0 };
         write(&mut hashing)?;
         let Hashing { hasher, length, .. } = hashing;
-        let name_length = u8::try_from(name.len()).expect("section names are short");
+        let name_length = u8::try_from(name.len()).expect("section names are short constants");
         self.table.push(name_length);
         self.table.extend(name.as_bytes());
         self.table.push(encoding as u8);
@@ -89,7 +90,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Counts and hashes what passes through.
+/// Writer that counts and hashes the bytes it passes on.
 pub struct Hashing<'a, W> {
     output: &'a mut W,
     hasher: blake3::Hasher,

@@ -18,7 +18,7 @@ use super::measure::{Run, Stopwatch, Task, timed};
 use super::table;
 use crate::cli::error::Failure;
 
-/// What is asked of the planner.
+/// Requests to the planner, by name.
 const CASES: [(&str, BootstrappingRequest); 4] = [
     ("bootstrap_full_real", SMALL),
     ("bootstrap_full_complex", BootstrappingRequest { data: SlotData::Complex, ..LARGE }),

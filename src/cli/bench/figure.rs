@@ -1,4 +1,4 @@
-//! What was measured: lines of the table.
+//! Measured figures: lines of the table.
 
 use clap::ValueEnum;
 use pic_ckks::model::op_counts::OpCounts;
@@ -23,9 +23,9 @@ pub enum Part {
 /// One line of the table; the keys of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
-    /// Where it belongs.
+    /// Part of the benchmark.
     pub part: Part,
-    /// What was timed.
+    /// Name of the operation.
     pub what: &'static str,
     /// log2 of the ring degree.
     pub log_n: u32,
@@ -34,19 +34,19 @@ pub struct Figure {
     /// Seconds.
     #[serde(flatten)]
     pub seconds: Seconds,
-    /// What it must reach.
+    /// Target time of the operation; none if it has no target.
     pub target: Option<targets::Target>,
-    /// Whether it does.
+    /// True if the target is met; none without a target.
     pub met: Option<bool>,
-    /// Largest resident set of the process meanwhile.
+    /// Peak of the process's resident set during the measurement.
     pub peak_bytes: Option<u64>,
-    /// Of the cost model.
+    /// Elementary work that the cost model counts; none for operations outside the model.
     #[serde(skip)]
     pub work: Option<OpCounts>,
 }
 
 impl Figure {
-    /// With its target, if there is one, given the kernels that ran and how many threads all are.
+    /// The figure with its target, if there is one, for the kernel set and number of threads that ran.
     pub fn judged(self, Target { kernels, threads }: Target) -> Self {
         let target = targets::target(kernels, self.what, self.log_n, self.limbs);
         let met = target.map(|target| target.met_by(self.seconds, threads));

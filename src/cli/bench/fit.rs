@@ -38,7 +38,7 @@ pub fn fit(figures: &[Figure], target: Target) -> Option<Fit> {
     Some(Fit { model, deviation })
 }
 
-/// UnitCosts to find.
+/// Number of prices to find.
 const UNKNOWNS: usize = 4;
 
 /// `x ≥ 0` with the least `|A·x − 1|²`, and the root mean square of what remains. The unknowns are few:

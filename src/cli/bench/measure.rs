@@ -21,21 +21,21 @@ pub type Run<'a> = Box<dyn FnMut() -> Result<Duration, Error> + Send + 'a>;
 
 /// Something to time.
 pub struct Task<'a> {
-    /// Its name.
+    /// Name of the operation.
     pub what: &'static str,
     /// Primes that it works on, without special ones.
     pub limbs: usize,
-    /// How many times it does what a figure is for.
+    /// Number of operations in one run; the figure is the time of one.
     pub count: f64,
-    /// The elementary work, where it belongs to the cost model.
+    /// Elementary work that the cost model counts; none for operations outside the model.
     pub work: Option<OpCounts>,
-    /// Does it.
+    /// Code that is timed.
     pub run: Run<'a>,
 }
 
 /// Measures with the same patience everywhere, and prints what it measures.
 pub struct Stopwatch<'a> {
-    /// Where it prints.
+    /// Session to which rows are printed.
     pub session: &'a Session,
     /// The machine.
     pub target: Target,
@@ -67,7 +67,7 @@ impl<'a> Stopwatch<'a> {
         })
     }
 
-    /// Whether there is a limit.
+    /// Returns whether there is a limit.
     pub fn is_limited(&self) -> bool {
         self.end.is_some()
     }
@@ -154,7 +154,7 @@ fn fastest(task: &mut Task, budget: Duration) -> Result<f64, Error> {
 /// Fewest runs for a figure.
 const LEAST_RUNS: usize = 3;
 
-/// Runs something once, and says how long it took. What it returns is dropped afterwards.
+/// Runs code once and returns its duration. Its result is dropped after the measurement.
 pub fn timed<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<Duration, Error> {
     let start = Instant::now();
     let result = std::hint::black_box(run()?);

@@ -31,7 +31,7 @@ const HOISTED: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 const DIAGONALS: i64 = 12;
 const STEP: i64 = 4;
 
-/// What the linear transform does, given the slots.
+/// Operations of the linear transform, given the number of slots.
 fn steps(period: usize) -> TransformSteps {
     TransformSteps {
         inputs: 1,

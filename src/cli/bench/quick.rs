@@ -1,4 +1,4 @@
-//! One figure for this machine: how many times longer it takes than the prices that are shipped say.
+//! Speed of this machine as one number: the ratio of measured times to those by the shipped prices.
 
 use pic_ir::cost::{CostModel, Target};
 
@@ -8,8 +8,8 @@ use crate::cli::speed::Speed;
 /// log2 of the ring degree and limbs of the operations that count: those of small networks.
 pub const SIZES: [(u32, usize); 2] = [(14, 8), (15, 8)];
 
-/// How often an operation counts: about as often as programs have it, whose time goes to linear values and
-/// polynomials in equal parts.
+/// Weight of an operation: about its frequency in programs, whose time goes to linear values and polynomials in
+/// equal parts.
 pub fn weight(what: &str) -> f64 {
     match what {
         "linear_transform_12" => 2.0,

@@ -14,7 +14,7 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// How many times faster all threads are than one.
+    /// Ratio of the times on one and on all threads.
     pub fn gain(self) -> f64 {
         self.one_thread / self.all_threads
     }

@@ -7,7 +7,7 @@ use super::fit::Fit;
 use super::targets;
 use crate::cli::text::{Columns, bytes, or_dash, percent};
 
-/// What all rows have in common: kernels, threads, what counts.
+/// Heading with the properties of all rows: kernel set, threads, and the runs that count.
 pub fn heading(target: Target) -> String {
     let Target { kernels, threads } = target;
     format!("{kernels} kernels, {threads} threads; the fastest of several runs\n")

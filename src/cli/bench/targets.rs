@@ -1,4 +1,4 @@
-//! What figures must reach: seconds on one thread and on two, by the kernels that run.
+//! Target times of operations: seconds on one thread and on two, by kernel set.
 //!
 //! They follow from what other libraries need for the same operation on the same machine, those of kernels in
 //! double precision from what a prototype reached on a Zen 3 server.
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::seconds::Seconds;
 
-/// Most seconds.
+/// Largest times that meet a target, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Target {
     /// On one thread.
@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether measured seconds meet it. More threads than two count as two.
+    /// Returns whether measured seconds meet the target. More threads than two count as two.
     pub fn met_by(self, seconds: Seconds, threads: usize) -> bool {
         let most = self.two_threads.filter(|_| threads > 1);
         seconds.one_thread <= self.one_thread && most.is_none_or(|most| seconds.all_threads <= most)

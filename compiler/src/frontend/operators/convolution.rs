@@ -87,7 +87,7 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
     Ok(vec![context.linear(vec![(x.node, matrix)], None, shape)?])
 }
 
-/// How many elements each window holds, with or without the declared padding.
+/// Number of elements in each window, with or without the declared padding.
 fn window_counts(axes: &[ConvAxis], end_pads: &[usize], count_padding: bool) -> Vec<usize> {
     let mut counts = vec![1];
     for (axis, &end) in axes.iter().zip(end_pads) {

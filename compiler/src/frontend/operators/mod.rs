@@ -1,4 +1,4 @@
-//! The operators that run on encrypted data, and what to do about those that do not.
+//! Table of the operators that run on encrypted data, with advice about those that do not.
 
 mod activation;
 mod arithmetic;
@@ -46,7 +46,7 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
     })
 }
 
-/// What to do about an operator that cannot run on encrypted data.
+/// Advice about an operator that cannot run on encrypted data.
 fn remedy(op_type: &str) -> &'static str {
     match op_type {
         "MaxPool" | "GlobalMaxPool" => "train with AveragePool or a strided convolution instead",

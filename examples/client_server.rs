@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
 }
 
 /// The classes of the first three test images, which show 7, 6 and 3; none for an answer that is not reliable.
-pub fn classify() -> Result<Vec<Option<usize>>, Failure> {
+pub(crate) fn classify() -> Result<Vec<Option<usize>>, Failure> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
     let samples = |name: &str| Samples::read(format!("{folder}/{name}"), &[1, 8, 8]);
     let compiler = Compiler::from_onnx(format!("{folder}/mlp_sigmoid.onnx"))?;

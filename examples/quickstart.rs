@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The classes of the first three test images, which show 7, 6 and 3; none for an answer that is not reliable.
-pub fn classify() -> Result<Vec<Option<usize>>, Box<dyn Error>> {
+pub(crate) fn classify() -> Result<Vec<Option<usize>>, Box<dyn Error>> {
     // The model owner compiles an ONNX file, with samples of what the network will see.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits");
     let samples = |name: &str| Samples::read(format!("{folder}/{name}"), &[1, 8, 8]);

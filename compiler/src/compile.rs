@@ -1,7 +1,7 @@
 //! The driver: the list of the passes, from the bytes of an ONNX file to a verified program.
 //!
 //! Read this file first, from top to bottom. [`compile_network`] rewrites the network and finds candidate
-//! polynomials; [`Backend::compile`] takes them, for one scale after the other, to a program, until one is precise
+//! polynomials; `Backend::compile` takes them, for one scale after the other, to a program, until one is precise
 //! enough. What a pass means is said at the top of its module; [`Pass`] lists them by name.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! Planning: levels, scales, normalization and parameters for a network whose degrees, bootstraps and
-//! layouts have been chosen ([`crate::allocate`]).
+//! layouts have been chosen (`crate::allocate`).
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::chebyshev::folded_coefficient;
@@ -71,8 +71,14 @@ fn interval(layer: &Approximation, least: f64) -> f64 {
 /// Assigns level, scale and normalization to every node, and chooses the parameters. Without bootstrapping the chain
 /// is exactly as long as the network needs.
 ///
+/// Both slices have one element per node, by node index: `bootstrapped` is true where the node's value is
+/// bootstrapped, `magnitudes` is the largest magnitude of its value over the calibration samples (0 counts as 1).
+///
 /// # Errors
 /// [`ParametersError`] if there are no primes or no security for the chain.
+///
+/// # Panics
+/// If a value is bootstrapped on a chain without bootstrapping, or `activations` are not those of the network.
 pub fn plan(
     network: &Network,
     activations: &Activations,

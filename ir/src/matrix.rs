@@ -239,10 +239,13 @@ impl Matrix {
         }
     }
 
-    /// Checks that every buffer has the length its geometry says and every index is in range.
+    /// Checks that the matrix is well formed: extents are not zero and small enough to index, buffers have the lengths
+    /// that follow, indices are in range, groups divide channels, sparse offsets ascend from 0, and the factors of a
+    /// product, at least two and none a product itself, fit each other. That constants are finite is
+    /// [`Self::is_finite`].
     ///
     /// # Errors
-    /// [`MatrixError`], with the first buffer, index or extent that is wrong.
+    /// [`MatrixError`], with the first fault found.
     pub fn verify(&self) -> Result<(), MatrixError> {
         let expect = |what, expected: Option<usize>, found: usize| match expected {
             Some(expected) if expected == found => Ok(()),

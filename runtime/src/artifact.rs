@@ -236,10 +236,12 @@ impl Artifact {
         self.container.program_hash()
     }
 
-    /// The client's part.
+    /// Decodes and verifies the part for clients.
     ///
     /// # Errors
-    /// [`Error::Container`], [`Error::PartHash`], [`Error::Decode`], [`Error::ClientPart`], [`Error::Insecure`].
+    /// [`Error::MissingPart`] if the file has no such part, [`Error::Container`], [`Error::PartHash`] if it is not the
+    /// part that the program hash names, [`Error::Decode`], [`Error::ClientPart`] if its content is not sound,
+    /// [`Error::Insecure`] unless [`Artifact::allow_insecure_parameters`] was called.
     pub fn client(&self) -> Result<ClientInfo, Error> {
         let client: ClientInfo = decode_part(CLIENT, &self.bound_part(CLIENT)?)?;
         client.verify()?;

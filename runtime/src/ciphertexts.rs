@@ -93,7 +93,7 @@ impl<D: Direction> Encrypted<D> {
         self.container.as_bytes()
     }
 
-    /// Writes the file.
+    /// Writes the batch to a file, whole or not at all. An existing regular file is replaced unless it is a secret key.
     ///
     /// # Errors
     /// [`Error::Write`].

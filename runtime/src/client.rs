@@ -157,8 +157,10 @@ impl Client {
     }
 
     /// Decrypts answers that others may see, with so much noise that `queries` answers under one secret key reveal
-    /// nothing of the scheme's error ([`crate::sharing`]). They are counted before they are decrypted. Outputs of
-    /// unreliable answers, whose error is not predicted, are NaN.
+    /// nothing of the scheme's error ([`crate::sharing`]). `queries` is the number of answers that may ever be shared
+    /// under this key, and must be the same in every call. The answers are added to `counter` before they are
+    /// decrypted. Answers have no [`Answer::range_check`], and the outputs of those that are not
+    /// [`reliable`](Answer::reliable), whose error is not predicted, are NaN.
     ///
     /// ```no_run
     /// # fn share(client: &pic_runtime::Client, answer: &pic_runtime::EncryptedOutput) -> Result<(), pic_runtime::Error> {
@@ -168,8 +170,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// As [`Client::decrypt`]; [`Error::SharingPrecision`], [`Error::SharingLimit`], [`Error::SharingQueries`],
-    /// [`Error::Write`], [`Error::Randomness`].
+    /// The errors of [`Client::decrypt`]; [`Error::SharingPrecision`] if the program is not precise enough for so much
+    /// noise, [`Error::SharingLimit`] if more than `queries` answers would have been shared, [`Error::SharingQueries`] if
+    /// `queries` is not what it was for the first, [`Error::Write`] for the counter's file, [`Error::Randomness`].
     pub fn decrypt_for_sharing(
         &self,
         output: &EncryptedOutput,

@@ -44,7 +44,7 @@ pub enum Error {
     /// The artifact lacks a part, because it was written for clients or servers.
     #[error("the artifact has no `{part}` part: it was written for others to use without it")]
     MissingPart {
-        /// Name of the part: `program` or `model`.
+        /// Name of the part: `client`, `program` or `model`.
         part: &'static str,
     },
     /// The parameters claim no security.

@@ -56,7 +56,12 @@ impl CostedChain {
         Ok(Self { chain, layouts, instance, steps })
     }
 
-    /// The point that a solution of the instance stands for. `layers` are the activation nodes of the network.
+    /// The point of the Pareto front that a solution of [`Self::instance`] describes: this chain, the solution, and the
+    /// index of the candidate that it chose for each activation layer. `layers` are the activation nodes of the network
+    /// in order of evaluation.
+    ///
+    /// # Panics
+    /// If the solution has no choice for one of the nodes: it is one of another instance.
     pub fn point(self: &Arc<Self>, solution: Solution, layers: &[NodeIndex]) -> Point {
         let candidate = |node: &NodeIndex| solution.choices[step_of(*node)].alternative;
         let candidates = layers.iter().map(candidate).collect();

@@ -43,7 +43,13 @@ impl LeveledParameters {
             .last()
     }
 
-    /// Actual primes for a chain of `levels` levels.
+    /// Parameters with a chain of `levels` levels: q0, one application prime for each level, and `digit_size` special
+    /// primes.
+    ///
+    /// # Errors
+    /// [`ParametersError::Insecure`] if the security table does not allow so many levels (it allows
+    /// [`Self::max_levels`]), [`ParametersError::Primes`] if there are too few primes of these sizes, and the other
+    /// errors of [`Parameters::from_bits`].
     pub fn parameters(&self, levels: usize) -> Result<Parameters, ParametersError> {
         let mut moduli = vec![self.log_scale; levels + 1];
         moduli[0] = self.log_q0;

@@ -83,7 +83,11 @@ impl ModulusChain {
         }
     }
 
-    /// Parameters of the chain. A chain without bootstrapping gets `levels` levels.
+    /// Parameters of the chain. Without bootstrapping it is made `levels` levels long; with bootstrapping the plan has
+    /// fixed the parameters, and `levels` is ignored.
+    ///
+    /// # Errors
+    /// The errors of [`LeveledParameters::parameters`]; none with bootstrapping.
     pub fn parameters(&self, levels: usize) -> Result<Parameters, ParametersError> {
         match self {
             Self::Leveled(setting) => setting.parameters(levels),

@@ -9,7 +9,8 @@ use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::{Memory, Prediction};
 use pic_ir::program::{Facts, VerifiedProgram};
 
-/// Predicts work, time and memory of a run. Precision and loss of accuracy are left open.
+/// Predicts work, time and memory of a run on one encrypted sample, with the prices of `cost`. Precision and
+/// accuracy are not predicted here: `precision_bits` is 0, `accuracy_drop` none.
 pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
     let counter = OpCounter::new(&program.parameters, 0..0);
     let mut work = OpCounts::default();

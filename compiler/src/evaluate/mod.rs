@@ -115,7 +115,11 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// Value of one node from those of its operands. `layer` is the function of an activation node.
+/// Computes the value of one node from the values of its operands, in order of position. For an activation node,
+/// `layer` is the function to apply, by default the exact activation; other nodes ignore it.
+///
+/// # Panics
+/// If the node is the input.
 pub fn value(
     network: &Network,
     node: NodeIndex,

@@ -1,7 +1,7 @@
 //! Polynomials of all layers, from a profile.
 //!
 //! [`candidates`] lists the polynomials that each layer could use, [`correct_losses`] says how much accuracy each
-//! costs, and the caller picks one per layer ([`crate::allocate`]). [`refit`](fn@refit) fits the picked ones again in
+//! costs, and the caller picks one per layer (`crate::allocate`). [`refit`](fn@refit) fits the picked ones again in
 //! network order, and [`Reference::measure`] compares the network with them to the plain one. Prices of operations
 //! are not known here.
 

@@ -23,7 +23,7 @@ pub type Run<'a> = Box<dyn FnMut() -> Result<Duration, Error> + Send + 'a>;
 pub struct Task<'a> {
     /// Name of the operation.
     pub what: &'static str,
-    /// Primes that it works on, without special ones.
+    /// Number of primes that the operation works on, special primes excluded.
     pub limbs: usize,
     /// Number of operations in one run; the figure is the time of one.
     pub count: f64,

@@ -13,7 +13,9 @@ use super::seconds::Seconds;
 /// Largest times that meet a target, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Target {
-    /// On one thread.
+    /// Largest time on one thread that meets the target, in seconds: for an operation, that of one; for an NTT, that of
+    /// one limb; for `multiply_residues`, that of one coefficient; for `convert_basis`, that of one coefficient and pair
+    /// of limbs.
     #[serde(rename = "one_thread_seconds")]
     pub one_thread: f64,
     /// On two threads.

@@ -117,9 +117,9 @@ impl Diagonal {
 }
 
 impl TransformShape {
-    /// Bytes of memory that the diagonals of a transform with `terms` terms will hold, given the
-    /// budget for NTT forms. Diagonals beyond the budget are counted at 4 bytes a coefficient,
-    /// which is exact as long as coefficients have at most 31 bits.
+    /// Bytes of memory that the diagonals of a transform with `terms` terms take, each with a period of all `slots`.
+    /// As many as fit into `ntt_budget` bytes are counted in the NTT domain, the others as integer coefficients of
+    /// 4 bytes, which is exact as long as coefficients have at most 31 bits.
     pub fn estimate_bytes(&self, context: &Context, terms: usize, ntt_budget: usize) -> usize {
         let ntt_bytes = self.diagonal_bytes(context, self.slots);
         let as_ntt = terms.min(ntt_budget / ntt_bytes);

@@ -16,8 +16,8 @@ use super::kernels::{Form, pack};
 use super::pool::{Limbs, Pool};
 use super::{Basis, Domain, Poly, Ring};
 
-/// A polynomial in the NTT domain, possibly of a subring, with each residue in [`residue_bytes`] of
-/// its prime.
+/// A polynomial in the NTT domain, of the ring or of one of its [subrings](Ring::subring) (polynomials in a power of
+/// X, of smaller degree). A residue modulo a prime takes [`residue_bytes`] bytes.
 pub struct PackedPoly {
     /// A limb for each prime of the basis, ascending.
     limbs: Vec<Limbs>,

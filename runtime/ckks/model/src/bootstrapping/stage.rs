@@ -18,8 +18,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The stages of a transform with the given radices in ascending order of spans, the order of
-    /// SlotsToCoeffs. CoeffsToSlots applies the inverses in the opposite order.
+    /// The stages of a transform on 2^`log_slots` slots, by ascending spans, the order of SlotsToCoeffs. `radices[i]` is
+    /// log2 of the radix of stage i, that is the number of butterflies merged in it; together they are `log_slots`.
+    /// CoeffsToSlots applies the inverses in the opposite order.
     pub fn ascending(log_slots: u32, radices: &[u32]) -> Vec<Self> {
         let first = |i: usize| radices[..i].iter().sum();
         radices

@@ -114,6 +114,7 @@ pub fn compile_network(
     let network = passes.rewrite(Pass::Canonicalize, || canonicalize(network));
     let network = passes.rewrite(Pass::Isolate, || isolate(&network));
 
+    // Before samples are split and preprocessed, so that errors name them as the caller does.
     Dataset::new(&network, samples, labels)?;
     let shape = network.graph[network.input()].shape.clone();
     let prepared = options.preprocessing.applied(&shape, samples)?;
@@ -245,11 +246,11 @@ impl Backend<'_> {
             let chains = passes.run(Pass::Cost, |_| allocator.chains(log_scale))?;
 
             // Degrees affect the precision little beside the scale, and choosing the best ones takes long.
-            if let Some(point) = allocator.any(&chains)?
+            if let Some(point) = allocator.middle(&chains)?
                 && point.on.chain.bootstrapping().is_some()
             {
                 let (_, program) =
-                    self.lower(&trials.as_fitted(&point), &point, &point.on.chain, passes)?;
+                    self.make_program(&trials.as_fitted(&point), &point, &point.on.chain, passes)?;
                 let bits = program.predicted.precision_bits;
                 if bits < options.min_precision_bits {
                     best_bits = best_bits.max(bits);
@@ -273,7 +274,8 @@ impl Backend<'_> {
             let mut best: Option<(&Point, Refitted, Measurement, Plan, VerifiedProgram)> = None;
             for point in selected.into_iter().map(|index| &front[index]) {
                 let (refitted, measured) = trials.try_point(point)?;
-                let (plan, program) = self.lower(&refitted, point, &point.on.chain, passes)?;
+                let (plan, program) =
+                    self.make_program(&refitted, point, &point.on.chain, passes)?;
                 let bits = program.predicted.precision_bits;
                 if best.as_ref().is_none_or(|best| bits > best.4.predicted.precision_bits) {
                     best = Some((point, refitted, measured, plan, program));
@@ -295,7 +297,7 @@ impl Backend<'_> {
                 let larger = allocator.largest_scale(parameters, program.parameters.max_level());
                 if larger != parameters {
                     let chain = ModulusChain::Leveled(larger);
-                    (plan, program) = self.lower(&refitted, point, &chain, passes)?;
+                    (plan, program) = self.make_program(&refitted, point, &chain, passes)?;
                 }
             }
             let mut notes = vec![];
@@ -352,7 +354,7 @@ impl Backend<'_> {
     }
 
     /// Lowers a point and its polynomials to a program with its plan and its prediction.
-    fn lower(
+    fn make_program(
         &self,
         refitted: &Refitted,
         point: &Point,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A pass. The order is that in which the driver ([`crate::compile`]) runs them. Passes behind
-/// [`Pass::CorrectLosses`] run once for every scale that is tried, some of them for every point of the front that
-/// is tried.
+/// A pass. The order is that in which products depend on each other. Passes behind [`Pass::CorrectLosses`] run once
+/// for every scale that is tried, those behind [`Pass::Allocate`] for every point of the front that is tried, and for one
+/// before the front is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pass {
     /// ONNX file to network.

@@ -8,6 +8,9 @@
 use crate::layout::{Layout, split};
 use crate::matrix::Conv;
 
+/// Most differences that are listed; of more, visiting every non-zero takes less memory.
+const MOST_DIFFERENCES: usize = 1 << 22;
+
 /// Differences between output and input positions that a convolution joins: each is a member of `channels` plus a
 /// member of `pixels`.
 pub(crate) struct Differences {
@@ -18,7 +21,7 @@ pub(crate) struct Differences {
 }
 
 /// The differences between slots of the input and of the output, or none if a layout is not
-/// separable or cuts an image in two.
+/// separable or cuts an image in two, or if there are too many differences.
 pub(crate) fn differences(
     conv: &Conv,
     input: &Layout,
@@ -36,6 +39,14 @@ pub(crate) fn differences(
             let (from, in_slot) = split(from as usize, log_slots);
             channels.push((to, from, in_slot as i64 - out_slot as i64));
         }
+        // Seldom, so that sorting does not take long: lists double in between.
+        if channels.len() > MOST_DIFFERENCES {
+            channels.sort_unstable();
+            channels.dedup();
+            if channels.len() > MOST_DIFFERENCES / 2 {
+                return None;
+            }
+        }
     }
     channels.sort_unstable();
     channels.dedup();
@@ -51,6 +62,9 @@ pub(crate) fn differences(
         }
         along.sort_unstable();
         along.dedup();
+        if pixels.len() * along.len() > MOST_DIFFERENCES {
+            return None;
+        }
         pixels = pixels.iter().flat_map(|p| along.iter().map(move |a| p + a)).collect();
         pixels.sort_unstable();
         pixels.dedup();

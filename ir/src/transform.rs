@@ -122,16 +122,33 @@ fn visit(
 
 /// All diagonals of a linear node that are not structurally zero.
 pub fn structure(terms: &[Term], output: &Layout, log_slots: u32) -> BTreeSet<Diagonal> {
+    bounded_structure(terms, output, log_slots, usize::MAX).expect("fewer than all numbers")
+}
+
+/// All diagonals of a linear node that are not structurally zero, none if there are more than `most`. Lists of
+/// diagonals are made only when their lengths are known.
+pub fn bounded_structure(
+    terms: &[Term],
+    output: &Layout,
+    log_slots: u32,
+    most: usize,
+) -> Option<BTreeSet<Diagonal>> {
     let geometry = Geometry::new(terms, output, log_slots);
     let mut found = BTreeSet::new();
     for term in terms {
-        found.extend(term_structure(term, output, geometry));
+        // Each operand has ciphertexts of its own, so that no diagonal is found twice.
+        found.extend(term_structure(term, output, geometry, most - found.len())?);
     }
-    found
+    Some(found)
 }
 
-/// Diagonals of one operand, sorted.
-fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diagonal> {
+/// At most so many diagonals of one operand, sorted; none if there are more.
+fn term_structure(
+    term: &Term,
+    output: &Layout,
+    geometry: Geometry,
+    most: usize,
+) -> Option<Vec<Diagonal>> {
     let (inputs, log_slots) = (term.layout.ciphertexts(geometry.log_slots), geometry.log_slots);
     let mut rotations = vec![Rotations::default(); output.ciphertexts(log_slots) * inputs];
     let mut add = |output: usize, input: usize, rotation: i64| {
@@ -154,13 +171,16 @@ fn term_structure(term: &Term, output: &Layout, geometry: Geometry) -> Vec<Diago
             add(d.output as usize, input, i64::from(d.rotation));
         });
     }
+    if rotations.iter().map(Rotations::len).sum::<usize>() > most {
+        return None;
+    }
     let of_pair = |(index, rotations): (usize, &Rotations)| {
         let (output, input) = ((index / inputs) as u32, (index % inputs) as u32);
         let input = term.first_ciphertext as u32 + input;
         let diagonal = move |rotation| Diagonal { output, input, rotation };
         rotations.iter(log_slots).map(diagonal).collect::<Vec<_>>()
     };
-    rotations.iter().enumerate().flat_map(of_pair).collect()
+    Some(rotations.iter().enumerate().flat_map(of_pair).collect())
 }
 
 /// Set of rotations between two ciphertexts, in −slots/2..slots/2, as a bit set: matrices have millions of
@@ -182,6 +202,10 @@ impl Rotations {
         }
         let bit = (rotation + slots / 2) as usize;
         self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     fn iter(&self, log_slots: u32) -> impl Iterator<Item = i32> {
@@ -414,6 +438,11 @@ mod tests {
         assert_eq!(check(&[dense(8, 32)], &[c(32)], &c(8), 6), 8);
         assert_eq!(check(&[dense(32, 8)], &[c(8)], &c(32), 6), 8);
         assert_eq!(check(&[dense(10, 50)], &[c(50)], &c(10), 8), 16);
+        // As many as there are, and one less.
+        let (matrix, layout) = (dense(10, 50), c(50));
+        let terms = [Term { matrix: &matrix, layout: &layout, first_ciphertext: 0 }];
+        let bounded = |most| bounded_structure(&terms, &c(10), 8, most).map(|found| found.len());
+        assert_eq!((bounded(16), bounded(15)), (Some(16), None));
         // Inputs and outputs of several ciphertexts.
         check(&[dense(8, 50)], &[c(50)], &c(8), 4);
         check(&[dense(50, 8)], &[c(8)], &c(50), 4);

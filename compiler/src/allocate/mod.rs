@@ -274,7 +274,7 @@ impl<'a> Allocator<'a> {
     ///
     /// # Errors
     /// [`AllocationError::Instance`].
-    pub fn any(&self, chains: &[Arc<CostedChain>]) -> Result<Option<Point>, AllocationError> {
+    pub fn middle(&self, chains: &[Arc<CostedChain>]) -> Result<Option<Point>, AllocationError> {
         let middle: Vec<usize> = self.candidates.iter().map(|list| list.len() / 2).collect();
         self.fastest(chains, &middle)
     }
@@ -361,7 +361,7 @@ impl<'a> Allocator<'a> {
         self.candidates.iter().zip(&self.layers).map(layer).collect()
     }
 
-    /// log2 of the largest scale at which a chain still has a number of levels and its residues take no more bytes.
+    /// The chain of the largest scale that still has `levels` levels and whose residues take no more bytes.
     pub fn largest_scale(
         &self,
         mut parameters: LeveledParameters,

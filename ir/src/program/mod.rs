@@ -60,6 +60,9 @@ use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::Schedule;
 
+/// Most values of a program. Networks of a thousand layers have some thousands.
+pub const MAX_VALUES: usize = 1 << 16;
+
 /// Largest number of ciphertexts of a value: a hundred times what images of 224 × 224 pixels take.
 pub const MAX_CIPHERTEXTS: usize = 1 << 12;
 
@@ -274,6 +277,12 @@ pub enum ProgramError {
     /// The program has no values.
     #[error("the program has no values")]
     Empty,
+    /// There are more than [`MAX_VALUES`] values.
+    #[error("the program has {values} values, at most {MAX_VALUES} are allowed")]
+    Values {
+        /// Number of values.
+        values: usize,
+    },
     /// `log_slots` is neither the longest period nor log2(N/2) where that is less.
     #[error("2^{log_slots} slots for a longest period of 2^{longest}")]
     Slots {

@@ -9,10 +9,12 @@ use std::ops::Deref;
 use pic_ckks_model::op_counts::TransformSteps;
 use pic_ckks_model::{ChebyshevPlan, KeyRequest};
 
-use super::{Op, Program, ProgramError, Value, ValueId};
+use super::{MAX_DIAGONAL_BYTES, Op, Program, ProgramError, Value, ValueId};
 use crate::matrix::Matrix;
 use crate::prediction::Prediction;
-use crate::transform::{Diagonal, Geometry, Schedule, Steps, Term, diagonals, pairs, structure};
+use crate::transform::{
+    Diagonal, Geometry, Schedule, Steps, Term, bounded_structure, diagonals, pairs,
+};
 
 /// A program that [`Program::verify`] has checked. It can be read, not changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,20 +208,27 @@ impl VerifiedProgram {
 }
 
 impl Facts {
-    /// The facts of a value that is sound; `plan` is that of its polynomial.
-    pub(super) fn new(program: &Program, value: &Value, plan: Option<ChebyshevPlan>) -> Self {
-        match &value.op {
+    /// The facts of a value that is sound; `plan` is that of its polynomial. None if it has more than `most_diagonals`
+    /// diagonals, or more than [`MAX_DIAGONAL_BYTES`] of them.
+    pub(super) fn new(
+        program: &Program,
+        value: &Value,
+        plan: Option<ChebyshevPlan>,
+        most_diagonals: usize,
+    ) -> Option<Self> {
+        Some(match &value.op {
             Op::Input => Self::Input,
             Op::Product { .. } => Self::Product,
             Op::Polynomial { .. } => Self::Polynomial(plan.expect("polynomials have plans")),
             Op::Linear { operands, matrices, schedule, .. } => {
-                Self::Linear(LinearFacts::new(program, value, operands, matrices, *schedule))
+                let (schedule, most) = (*schedule, most_diagonals);
+                Self::Linear(LinearFacts::new(program, value, operands, matrices, schedule, most)?)
             }
             Op::Bootstrap { .. } => {
                 let plan = program.bootstrapping.as_ref().expect("bootstraps follow a plan");
                 Self::Bootstrap { levels: value.level - plan.output_level(0) }
             }
-        }
+        })
     }
 }
 
@@ -230,18 +239,22 @@ impl LinearFacts {
         operands: &[ValueId],
         matrices: &[Matrix],
         schedule: Schedule,
-    ) -> Self {
+        most_diagonals: usize,
+    ) -> Option<Self> {
         let terms = terms(program, operands, matrices);
-        let diagonals = structure(&terms, &value.layout, program.log_slots);
+        let geometry = Geometry::new(&terms, &value.layout, program.log_slots);
+        let diagonal_bytes = (size_of::<f32>() as u64) << geometry.log_length;
+        let most = most_diagonals.min((MAX_DIAGONAL_BYTES / diagonal_bytes) as usize);
+        let diagonals = bounded_structure(&terms, &value.layout, program.log_slots, most)?;
         let pairs = pairs(&diagonals, schedule.bsgs.pair_shift);
-        Self {
-            geometry: Geometry::new(&terms, &value.layout, program.log_slots),
+        Some(Self {
+            geometry,
             schedule,
             steps: Steps::of_pairs(&pairs, schedule.bsgs),
             outputs: value.layout.ciphertexts(program.log_slots),
             diagonals: diagonals.len(),
             pairs,
-        }
+        })
     }
 
     /// Numbers of operations of each kind in one evaluation, without the rotations of the final fold.

@@ -4,8 +4,8 @@ use pic_ckks_model::ChebyshevPlan;
 
 use super::verified::{Facts, VerifiedProgram};
 use super::{
-    Fault, MAX_CIPHERTEXTS, MAX_DIAGONAL_BYTES, MAX_DIAGONALS, MAX_PAIRS, Op, Program,
-    ProgramError, RangeCheck, Value,
+    Fault, MAX_CIPHERTEXTS, MAX_DIAGONALS, MAX_PAIRS, MAX_VALUES, Op, Program, ProgramError,
+    RangeCheck, Value,
 };
 use crate::transform::BsgsSchedule;
 
@@ -39,6 +39,9 @@ impl Program {
     /// Checks every invariant except those of the keys.
     fn verify_values(self) -> Result<VerifiedProgram, ProgramError> {
         let Some(first) = self.values.first() else { return Err(ProgramError::Empty) };
+        if self.values.len() > MAX_VALUES {
+            return Err(ProgramError::Values { values: self.values.len() });
+        }
         let longest = self.values.iter().map(|v| v.layout.log_period).max().unwrap_or(0);
         if self.log_slots != longest.min(self.parameters.log_n() - 1) {
             return Err(ProgramError::Slots { log_slots: self.log_slots, longest });
@@ -67,14 +70,12 @@ impl Program {
             return Err(ProgramError::Bootstrapping);
         }
         let mut facts = Vec::new();
-        let mut diagonals = 0;
+        let mut most_diagonals = MAX_DIAGONALS;
         for (value, plan) in self.values.iter().zip(plans) {
-            let found = Facts::new(&self, value, plan);
+            let found = Facts::new(&self, value, plan, most_diagonals);
+            let found = found.ok_or_else(|| fault(value, Fault::Size))?;
             if let Facts::Linear(linear) = &found {
-                diagonals += linear.diagonals();
-                if linear.diagonal_bytes() > MAX_DIAGONAL_BYTES || diagonals > MAX_DIAGONALS {
-                    return Err(fault(value, Fault::Size));
-                }
+                most_diagonals -= linear.diagonals();
             }
             facts.push(found);
         }
@@ -87,6 +88,7 @@ impl Program {
             && self.values[first..end].last().is_some_and(|sum| {
                 matches!(sum.op, Op::Linear { .. })
                     && sum.layout.len == 1
+                    && sum.layout.ciphertexts(self.log_slots) == 1
                     && check.is_sound(sum.normalization())
             })
     }

@@ -143,7 +143,7 @@ fn linear(
     // Errors of the terms enter the sum over blocks once. Errors that every block has of its own are added up by
     // the folds.
     let mut terms: BTreeMap<(u32, i32), Vec<(bool, f64)>> = BTreeMap::new();
-    let paired = &facts.steps.paired_inputs;
+    let paired = &facts.steps.packed_inputs;
     let (mut mean_square, mut pairing) = (0.0f64, 0.0);
     for (first, second) in &facts.pairs {
         let width = facts.schedule.bsgs.giant_width;
@@ -171,14 +171,15 @@ fn linear(
     let mut total = 0.0;
     for output in 0..outputs as u32 {
         let of_output = terms.iter().filter(|((o, _), _)| *o == output);
-        let (mut inner, mut giants) = (Vec::new(), Vec::new());
+        let (mut inner, mut giant_steps) = (Vec::new(), Vec::new());
         for ((_, giant), terms) in of_output {
             inner.push(GiantStep { rotated: false, terms: terms.clone() });
-            giants.push(GiantStep { rotated: *giant != 0, terms: vec![] });
+            giant_steps.push(GiantStep { rotated: *giant != 0, terms: vec![] });
         }
-        giants.extend((!paired.is_empty()).then(|| GiantStep { rotated: true, terms: vec![] }));
+        giant_steps
+            .extend((!paired.is_empty()).then(|| GiantStep { rotated: true, terms: vec![] }));
         let own = run(mean_square, &inner);
-        let per_block = run(0.0, &giants) + rescale;
+        let per_block = run(0.0, &giant_steps) + rescale;
         total += own + (per_block + fold_switch) * libm::exp2(folds) - fold_switch;
     }
     (total + pairing) / outputs as f64 + model.encoding(value.scale)

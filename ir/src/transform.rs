@@ -287,7 +287,7 @@ pub fn pairs<'a>(
 }
 
 /// Indices of the input ciphertexts that have pairs.
-pub fn paired_inputs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>) -> BTreeSet<u32> {
+pub fn packed_inputs(pairs: &BTreeMap<Diagonal, Option<Diagonal>>) -> BTreeSet<u32> {
     pairs.iter().filter(|(_, second)| second.is_some()).map(|(first, _)| first.input).collect()
 }
 
@@ -306,13 +306,13 @@ pub struct Steps {
     /// Number of products with a diagonal or a pair.
     pub products: usize,
     /// Input ciphertexts that have pairs.
-    pub paired_inputs: BTreeSet<u32>,
+    pub packed_inputs: BTreeSet<u32>,
     /// Number of input ciphertexts that are rotated by some baby step.
     pub rotated_inputs: usize,
     /// Pairs of input ciphertext and non-zero baby step.
-    pub babies: BTreeSet<(u32, i32)>,
+    pub baby_steps: BTreeSet<(u32, i32)>,
     /// Pairs of output ciphertext and non-zero giant step.
-    pub giants: BTreeSet<(u32, i32)>,
+    pub giant_steps: BTreeSet<(u32, i32)>,
 }
 
 impl Steps {
@@ -326,13 +326,23 @@ impl Steps {
         let width = schedule.giant_width;
         let split = |d: &Diagonal| (d.input, d.output, split_rotation(d.rotation, width));
         let splits: Vec<_> = pairs.keys().map(split).collect();
-        let babies = splits.iter().filter(|(_, _, (_, baby))| *baby != 0);
-        let giants = splits.iter().filter(|(_, _, (giant, _))| *giant != 0);
-        let babies: BTreeSet<_> = babies.map(|&(input, _, (_, baby))| (input, baby)).collect();
-        let giants: BTreeSet<_> = giants.map(|&(_, output, (giant, _))| (output, giant)).collect();
-        let rotated_inputs = babies.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
-        let paired_inputs = paired_inputs(pairs);
-        Self { schedule, products: pairs.len(), paired_inputs, rotated_inputs, babies, giants }
+        let baby_steps = splits.iter().filter(|(_, _, (_, baby))| *baby != 0);
+        let giant_steps = splits.iter().filter(|(_, _, (giant, _))| *giant != 0);
+        let baby_steps: BTreeSet<_> =
+            baby_steps.map(|&(input, _, (_, baby))| (input, baby)).collect();
+        let giant_steps: BTreeSet<_> =
+            giant_steps.map(|&(_, output, (giant, _))| (output, giant)).collect();
+        let rotated_inputs =
+            baby_steps.iter().map(|&(input, _)| input).collect::<BTreeSet<_>>().len();
+        let packed_inputs = packed_inputs(pairs);
+        Self {
+            schedule,
+            products: pairs.len(),
+            packed_inputs,
+            rotated_inputs,
+            baby_steps,
+            giant_steps,
+        }
     }
 
     /// Number of operations of each kind, for `outputs` output ciphertexts and diagonals of length `period`.
@@ -340,10 +350,10 @@ impl Steps {
         TransformSteps {
             inputs: self.rotated_inputs,
             outputs,
-            baby_steps: self.babies.len(),
-            giant_steps: self.giants.len(),
+            baby_steps: self.baby_steps.len(),
+            giant_steps: self.giant_steps.len(),
             products: self.products,
-            packed_inputs: self.paired_inputs.len(),
+            packed_inputs: self.packed_inputs.len(),
             period,
         }
     }
@@ -351,10 +361,11 @@ impl Steps {
     /// Distinct rotations that need a key, modulo the number of slots.
     pub fn rotations(&self, log_slots: u32) -> BTreeSet<i64> {
         let slots = 1i64 << log_slots;
-        let babies = self.babies.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));
-        let giants = self.giants.iter().map(|&(output, giant)| (output as usize, giant.into()));
-        let shift = (!self.paired_inputs.is_empty()).then_some(self.schedule.pair_shift.into());
-        babies.chain(GiantSteps::new(giants, slots).rotations()).chain(shift).collect()
+        let baby_steps = self.baby_steps.iter().map(|&(_, baby)| i64::from(baby).rem_euclid(slots));
+        let giant_steps =
+            self.giant_steps.iter().map(|&(output, giant)| (output as usize, giant.into()));
+        let shift = (!self.packed_inputs.is_empty()).then_some(self.schedule.pair_shift.into());
+        baby_steps.chain(GiantSteps::new(giant_steps, slots).rotations()).chain(shift).collect()
     }
 }
 
@@ -473,7 +484,7 @@ mod tests {
             .collect();
         let pairs_of = |shift| {
             let pairs = pairs(&diagonals, shift);
-            assert_eq!(paired_inputs(&pairs), (0..u32::from(shift > 0)).collect());
+            assert_eq!(packed_inputs(&pairs), (0..u32::from(shift > 0)).collect());
             let rotations = |(first, second): (Diagonal, Option<Diagonal>)| {
                 second.map(|second: Diagonal| {
                     assert_eq!((first.output, first.input), (second.output, second.input));
@@ -487,10 +498,10 @@ mod tests {
         assert_eq!(pairs_of(2), [(-2, 0), (1, 3)]);
         assert_eq!(pairs_of(4), [(-2, 2)]);
         let steps = Steps::new(&diagonals, BsgsSchedule { giant_width: 4, pair_shift: 2 });
-        assert_eq!((steps.products, steps.paired_inputs.len()), (5, 1));
+        assert_eq!((steps.products, steps.packed_inputs.len()), (5, 1));
         // -2, 1, 2 and 6 of one input, 4 of the other.
-        assert_eq!(steps.babies, BTreeSet::from([(0, -2), (0, 1)]));
-        assert_eq!(steps.giants, BTreeSet::from([(0, 4), (0, 8)]));
+        assert_eq!(steps.baby_steps, BTreeSet::from([(0, -2), (0, 1)]));
+        assert_eq!(steps.giant_steps, BTreeSet::from([(0, 4), (0, 8)]));
         assert_eq!(steps.rotations(6), BTreeSet::from([1, 2, 4, 62]));
     }
 

@@ -138,7 +138,7 @@ impl EncodedLinear {
     ) -> Result<Self, Error> {
         let value = &program.values[id as usize];
         let constants = program.linear_constants(id).expect("the value is linear");
-        let paired = &facts.steps.paired_inputs;
+        let paired = &facts.steps.packed_inputs;
         let layout = &value.layout;
         let operands = value.op.operands().iter().map(|&o| &program.values[o as usize]);
         let input_scales: Vec<f64> =

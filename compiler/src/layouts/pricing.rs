@@ -8,7 +8,7 @@ use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
 use pic_ir::transform::{
-    BsgsSchedule, Diagonal, Geometry, Steps, Term, paired_inputs, pairs, split_rotation, structure,
+    BsgsSchedule, Diagonal, Geometry, Steps, Term, packed_inputs, pairs, split_rotation, structure,
 };
 
 use super::Transform;
@@ -74,7 +74,7 @@ impl<'a> Pricing<'a> {
         let geometry = Geometry::new(&terms, output, self.log_slots);
         Diagonals {
             diagonals: structure(&terms, output, self.log_slots),
-            paired_inputs: 0,
+            packed_inputs: 0,
             inputs: first_ciphertext,
             outputs: output.ciphertexts(self.log_slots),
             period: 1 << geometry.log_length,
@@ -107,7 +107,7 @@ struct Diagonals {
     /// All diagonals, or the first of each pair.
     diagonals: BTreeSet<Diagonal>,
     /// Number of inputs that have pairs.
-    paired_inputs: usize,
+    packed_inputs: usize,
     inputs: usize,
     outputs: usize,
     period: usize,
@@ -118,37 +118,37 @@ impl Diagonals {
     /// The diagonals after pairing by a shift: the first of each pair.
     fn paired(&self, shift: u32) -> Self {
         let pairs = pairs(&self.diagonals, shift);
-        let paired_inputs = paired_inputs(&pairs).len();
-        Self { diagonals: pairs.into_keys().collect(), paired_inputs, ..*self }
+        let packed_inputs = packed_inputs(&pairs).len();
+        Self { diagonals: pairs.into_keys().collect(), packed_inputs, ..*self }
     }
 
     /// Numbers of steps for a width: the lengths of the lists that [`Steps::new`] makes.
     fn count(&self, width: u32) -> TransformSteps {
-        let mut babies = vec![false; self.inputs * (width as usize + 1)];
+        let mut baby_steps = vec![false; self.inputs * (width as usize + 1)];
         let mut rotated = vec![false; self.inputs];
-        let mut giants = Vec::new();
+        let mut giant_steps = Vec::new();
         for d in &self.diagonals {
             let (giant, baby) = split_rotation(d.rotation, width);
             if baby != 0 {
                 rotated[d.input as usize] = true;
                 let index = d.input as usize * (width as usize + 1);
-                babies[index + (baby + width as i32 / 2) as usize] = true;
+                baby_steps[index + (baby + width as i32 / 2) as usize] = true;
             }
             // Diagonals come in order, so that equal giant steps of a pair are neighbours.
-            if giant != 0 && giants.last() != Some(&(d.output, giant)) {
-                giants.push((d.output, giant));
+            if giant != 0 && giant_steps.last() != Some(&(d.output, giant)) {
+                giant_steps.push((d.output, giant));
             }
         }
-        giants.sort_unstable();
-        giants.dedup();
+        giant_steps.sort_unstable();
+        giant_steps.dedup();
         let products = self.diagonals.len();
         TransformSteps {
             inputs: rotated.into_iter().filter(|&r| r).count(),
             outputs: self.outputs,
-            baby_steps: babies.into_iter().filter(|&b| b).count(),
-            giant_steps: giants.len(),
+            baby_steps: baby_steps.into_iter().filter(|&b| b).count(),
+            giant_steps: giant_steps.len(),
             products,
-            packed_inputs: self.paired_inputs,
+            packed_inputs: self.packed_inputs,
             period: self.period,
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         let diagonals: BTreeSet<Diagonal> = (0..200).map(spread).collect();
         let found = Diagonals {
             diagonals,
-            paired_inputs: 0,
+            packed_inputs: 0,
             inputs: 3,
             outputs: 2,
             period: 1024,

@@ -177,7 +177,7 @@ impl VerifiedProgram {
                     keys.relinearization = keys.relinearization.max(Some(level));
                 }
                 Facts::Linear(linear) => {
-                    if !linear.steps.paired_inputs.is_empty() {
+                    if !linear.steps.packed_inputs.is_empty() {
                         keys.conjugation = keys.conjugation.max(Some(level));
                     }
                     for rotation in linear.steps.rotations(self.log_slots) {

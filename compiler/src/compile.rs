@@ -277,7 +277,7 @@ impl Backend<'_> {
                 let (plan, program) =
                     self.make_program(&refitted, point, &point.on.chain, passes)?;
                 let bits = program.predicted.precision_bits;
-                if best.as_ref().is_none_or(|best| bits > best.4.predicted.precision_bits) {
+                if best.as_ref().is_none_or(|(.., kept)| bits > kept.predicted.precision_bits) {
                     best = Some((point, refitted, measured, plan, program));
                 }
                 if bits >= options.min_precision_bits {
@@ -401,8 +401,11 @@ impl Backend<'_> {
             Ok::<_, CompileError>(program)
         })?;
         let program = passes.run(Pass::Verify, |_| program.verify_with_required_keys())?;
-        let predicted = predict(&program, &self.options.cost());
-        let program = program.with_prediction(Prediction { precision_bits, ..predicted })?;
+        let predicted = passes.rewrite(Pass::Estimate, || Prediction {
+            precision_bits,
+            ..predict(&program, &self.options.cost())
+        });
+        let program = program.with_prediction(predicted)?;
         let note = |names: String| {
             format!("the range check does not cover {names}: there are no levels for it")
         };

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use pic_ckks_model::kernels::UnknownKernelSet;
-use pic_ckks_model::op_counts::{OpCounter, OpCounts, TransformSteps};
-use pic_ckks_model::unit_costs::{gain, hoisting};
+use pic_ckks_model::op_counts::{Hoisting, OpCounter, OpCounts, TransformSteps};
+use pic_ckks_model::unit_costs::gain;
 use pic_ckks_model::{KernelSet, UnitCosts};
 use serde::{Deserialize, Serialize};
 
@@ -121,15 +121,22 @@ impl CostModel {
 }
 
 /// The work of a linear node whose operands are at `level`, each output of which is summed by `folds`
-/// rotations afterwards. Plaintexts are held in transformed form, for the hoisting that is cheaper.
-pub fn linear(counter: &OpCounter, steps: &TransformSteps, folds: usize, level: usize) -> OpCounts {
-    counter.linear(steps, level, hoisting(counter, steps, level))
+/// rotations afterwards. Plaintexts are held in transformed form.
+pub fn linear(
+    counter: &OpCounter,
+    steps: &TransformSteps,
+    folds: usize,
+    level: usize,
+    hoisting: Hoisting,
+) -> OpCounts {
+    counter.linear(steps, level, hoisting)
         + counter.key_switch(level.saturating_sub(1)) * (steps.outputs * folds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pic_ckks_model::unit_costs::hoisting;
     use pic_ckks_model::{Parameters, SecurityLevel};
 
     #[test]
@@ -188,7 +195,9 @@ mod tests {
             period: 64,
         };
         let model = CostModel::of(Target::REFERENCE);
-        let seconds = |folds| model.seconds(linear(&counter, &steps, folds, 2));
+        let seconds = |folds| {
+            model.seconds(linear(&counter, &steps, folds, 2, hoisting(&counter, &steps, 2)))
+        };
         let rotation = model.seconds(counter.key_switch(1));
         assert!(seconds(0) > 0.0);
         assert!((seconds(3) - seconds(0) - 6.0 * rotation).abs() < 1e-9 * rotation);

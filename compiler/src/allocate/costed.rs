@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::op_counts::{OpCounter, OpCounts};
+use pic_ckks_model::unit_costs::hoisting;
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::network::{Network, Op};
@@ -121,7 +122,10 @@ fn instance(
                 let t = layouts.transforms[index.index()]
                     .as_ref()
                     .expect("linear nodes have transforms");
-                let work = |level| linear(&counter, &t.counts(), t.folds, level);
+                let counts = t.counts();
+                let work = |level| {
+                    linear(&counter, &counts, t.folds, level, hoisting(&counter, &counts, level))
+                };
                 vec![alternative(1, 0.0, &work)]
             }
             Op::Activation(_) => {

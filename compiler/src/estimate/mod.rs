@@ -4,7 +4,7 @@
 pub mod precision;
 
 use pic_ckks_model::op_counts::{OpCounter, OpCounts};
-use pic_ir::cost::CostModel;
+use pic_ir::cost::{CostModel, linear};
 use pic_ir::memory::peak_ciphertext_bytes;
 use pic_ir::prediction::{Memory, Prediction};
 use pic_ir::program::{Facts, VerifiedProgram};
@@ -22,11 +22,10 @@ pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
             Facts::Input => {}
             Facts::Product => work += counter.product(level) * ciphertexts,
             Facts::Polynomial(plan) => work += counter.polynomial(plan, level) * ciphertexts,
-            Facts::Linear(linear) => {
-                let (steps, hoisting) = (linear.counts(), linear.schedule.hoisting);
-                let folds = linear.geometry.folds().count();
-                work += counter.linear(&steps, level, hoisting);
-                work += counter.key_switch(value.level) * (steps.outputs * folds);
+            Facts::Linear(facts) => {
+                let (steps, hoisting) = (facts.counts(), facts.schedule.hoisting);
+                let folds = facts.geometry.folds().count();
+                work += linear(&counter, &steps, folds, level, hoisting);
                 diagonal_bytes +=
                     counter.diagonal_bytes(level, steps.period, hoisting) * steps.products as u64;
                 let extended = steps.baby_steps + steps.outputs + 2;

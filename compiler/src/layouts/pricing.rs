@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pic_ckks_model::Parameters;
 use pic_ckks_model::op_counts::{OpCounter, TransformSteps};
+use pic_ckks_model::unit_costs::hoisting;
 use pic_ir::cost::{CostModel, linear};
 use pic_ir::layout::Layout;
 use pic_ir::matrix::Matrix;
@@ -90,7 +91,8 @@ impl<'a> Pricing<'a> {
     }
 
     fn seconds(&self, steps: &TransformSteps, folds: usize) -> f64 {
-        self.cost.seconds(linear(&self.counter, steps, folds, self.level))
+        let hoisting = hoisting(&self.counter, steps, self.level);
+        self.cost.seconds(linear(&self.counter, steps, folds, self.level, hoisting))
     }
 }
 

@@ -229,7 +229,14 @@ impl Builder {
         let len = self.program.output_value().layout.len;
         self.program.output = Port { name: "y".into(), shape: vec![len] };
         let periods = self.program.values.iter().map(|v| v.layout.log_period);
-        self.program.log_slots = periods.max().unwrap().min(self.program.parameters.log_n() - 1);
+        let log_slots = periods.max().unwrap().min(self.program.parameters.log_n() - 1);
+        self.program.log_slots = log_slots;
+        // Schedules were drawn before the slots were known, of which there may be fewer than a shift.
+        for value in &mut self.program.values {
+            if let Op::Linear { schedule, .. } = &mut value.op {
+                schedule.bsgs.pair_shift %= 1 << log_slots;
+            }
+        }
         self.program.verify_with_required_keys().unwrap()
     }
 

@@ -73,7 +73,7 @@ pub struct Compiled {
     pub front: Vec<ParetoPoint>,
     /// Baseline points with one degree for all layers, for comparison.
     pub uniform: Vec<ParetoPoint>,
-    /// Accuracy and margins of the network with the chosen polynomials on held-out calibration samples.
+    /// Accuracy and margins of the network with the chosen polynomials on held-back calibration samples.
     pub measured: Measurement,
     /// Messages about the import and the program that a user should see.
     pub notes: Vec<String>,

@@ -1,4 +1,4 @@
-//! Acceptance criteria: how much accuracy the approximated network may lose on held-out samples, for a requested
+//! Acceptance criteria: how much accuracy the approximated network may lose on held-back samples, for a requested
 //! drop of accuracy d.
 //!
 //! A few hundred calibration samples, often from the training data, say little of the accuracy on new
@@ -20,9 +20,10 @@ pub struct Criteria {
 }
 
 impl Criteria {
-    /// Criteria for chains without bootstraps, where accuracy is cheap. Where margins near zero have the density e
-    /// (in units of one over the mean margin), normal changes of relative size x turn about 0.4·e·x of all answers;
-    /// 5 allows for e = 0.5.
+    /// Criteria for chains without bootstraps, where accuracy is cheap. If margins near zero have the probability
+    /// density e (in units of one over the mean margin), normally distributed changes of relative root mean square x
+    /// change the class of about 0.4·e·x of all samples; the factor 5 on the change of margins keeps this share below d
+    /// for e = 0.5.
     pub const LEVELED: Self = Self { lost: 1.0, turned: 2.0, margin_change: 5.0, power: 1.0 };
 
     /// Criteria for deep networks, where a little accuracy costs bootstraps, and [`Self::LEVELED`] would cost most
@@ -31,7 +32,7 @@ impl Criteria {
     /// samples, where the plain network makes no mistake, every changed answer is a mistake.
     pub const BOOTSTRAPPED: Self = Self { lost: 3.0, turned: 8.0, margin_change: 2.9, power: 0.5 };
 
-    /// Returns whether a measurement meets the criteria for a drop of accuracy, as a fraction.
+    /// Returns whether the measured `c` meets the criteria if accuracy may drop by `drop`, a fraction from 0 to 1.
     pub fn accept(self, c: &Classification, drop: f64) -> bool {
         c.plain_accuracy - c.accuracy <= self.lost * drop
             && 1.0 - c.agreement <= self.turned * drop

@@ -111,7 +111,7 @@ impl<'a> Dataset<'a> {
         self.samples.len()
     }
 
-    /// The samples.
+    /// The samples, each flattened.
     pub fn samples(&self) -> &'a [&'a [f32]] {
         self.samples
     }
@@ -137,14 +137,14 @@ impl<'a> Dataset<'a> {
         self.labels.map(|labels| labels[sample])
     }
 
-    /// The first `count` samples, or all if there are fewer.
+    /// The first `count` samples, at least one, or all if there are fewer.
     pub fn first(&self, count: usize) -> Self {
         let count = count.clamp(1, self.len());
         let labels = self.labels.map(|l| &l[..count]);
         Self { samples: &self.samples[..count], labels, ..*self }
     }
 
-    /// The samples in parts of at most one batch.
+    /// The data set in order, cut into parts of [`LANES`] samples, of which the last may have fewer.
     pub fn batches(&self) -> impl ExactSizeIterator<Item = Self> {
         let Self { samples, labels, objective } = *self;
         (0..samples.len().div_ceil(LANES)).map(move |k| {

@@ -13,7 +13,7 @@ pub struct Options {
     /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
     /// accurate program within the latency budget, or for a drop of 0.005 without one.
     pub max_accuracy_drop: Option<f64>,
-    /// Longest predicted latency, seconds on the machine of `cost`.
+    /// Longest acceptable latency of a sample, predicted seconds on the machine of `cost`.
     pub latency_budget: Option<f64>,
     /// Security level of the parameters.
     pub security: SecurityLevel,
@@ -21,7 +21,7 @@ pub struct Options {
     pub failure_bits: f64,
     /// Hamming weight of the secret under which bootstrapping raises the modulus.
     pub ephemeral_weight: EphemeralWeight,
-    /// Smallest predicted precision of the stored output, bits.
+    /// Smallest acceptable precision of the stored output, as predicted, in bits.
     pub min_precision_bits: f64,
     /// The machine that will run the program, and its prices. The default is [`CostModel::of`]
     /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` names the one on which it runs.
@@ -38,12 +38,14 @@ pub struct Options {
     pub strategy: Strategy,
     /// True if the program also checks whether an activation's input leaves its interval ([`crate::range_check`]).
     pub range_check: bool,
-    /// Number of points of the front that are simulated on held-out samples, in addition to those that the choice
-    /// needs.
+    /// Number of points of the Pareto front, evenly spread in latency, that are refitted and measured on held-back
+    /// samples for [`crate::pareto::ParetoPoint::measured`], in addition to the points that are measured to choose the
+    /// program.
     pub simulated_points: usize,
 }
 
-/// Method by which the loss that a polynomial causes is estimated.
+/// Method by which the loss that a polynomial causes is estimated. `A·E` is the product of the layer's sensitivity
+/// ([`pic_ir::profile::Sensitivity`]) and the polynomial's error ([`pic_ir::activations::Approximation::error`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SensitivityForm {
     /// `A·E` with gradient statistics of the margin between the two highest classes.
@@ -51,7 +53,7 @@ pub enum SensitivityForm {
     Margin,
     /// `A·E` with gradient statistics of the cross-entropy, as in the OLA paper.
     Gradient,
-    /// Measured change of the cross-entropy, with each polynomial put in place.
+    /// Measured mean square change of the cross-entropy, with each polynomial alone in place of its activation.
     Measured,
 }
 

@@ -19,7 +19,7 @@ pub struct ParetoPoint {
     pub levels: usize,
     /// Number of bootstraps.
     pub bootstraps: usize,
-    /// Measurement on held-out samples; none if the point was not tried.
+    /// Measurement on held-back samples; none if the point was not tried.
     pub measured: Option<Measurement>,
 }
 

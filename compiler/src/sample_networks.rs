@@ -12,18 +12,19 @@ fn normals(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     (0..count).map(|_| (0..12).map(|_| uniform(rng)).sum::<f64>() as f32).collect()
 }
 
-/// `count` samples of `len` elements.
+/// `count` samples of `len` elements each, independent and nearly standard normal, drawn from `seed`.
 pub fn normal_samples(count: usize, len: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| normals(len, &mut rng)).collect()
 }
 
-/// Borrows samples.
+/// Borrows samples, as [`crate::dataset::Dataset::new`] takes them.
 pub fn views(samples: &[Vec<f32>]) -> Vec<&[f32]> {
     samples.iter().map(|s| &s[..]).collect()
 }
 
-/// Dense layers of the given widths with an activation between any two; none after the last.
+/// A network of dense layers with an activation between any two and none after the last. `widths` are the length of the
+/// input and that of each layer's output. Weights and biases are drawn from `seed`.
 pub fn dense(widths: &[usize], function: Function, seed: u64) -> Network {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut network = Network::with_input("x", vec![widths[0]]);
@@ -47,7 +48,7 @@ pub fn dense(widths: &[usize], function: Function, seed: u64) -> Network {
     network
 }
 
-/// 6 inputs, two layers of 8 GELUs, 4 outputs.
+/// A network of 6 inputs, two layers of 8 GELUs and 4 outputs ([`dense`]).
 pub fn two_layers(seed: u64) -> Network {
     dense(&[6, 8, 8, 4], Function::Gelu, seed)
 }

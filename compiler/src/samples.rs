@@ -1,10 +1,10 @@
-//! Calibration samples in two parts: one to fit to, the other held out.
+//! Calibration samples in two parts: one to fit to, the other held back.
 
 use pic_ir::network::Network;
 
 use crate::dataset::{Dataset, DatasetError};
 
-/// One in this many calibration samples is held out to measure accuracy.
+/// One in this many calibration samples is held back to measure accuracy.
 const HELD_BACK: usize = 2;
 
 /// Preprocessed samples in two parts.
@@ -19,7 +19,7 @@ struct Part<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// Splits preprocessed samples: every second one is held out. If there are too few, all are in both parts.
+    /// Splits preprocessed samples: every second one is held back. If there are too few, all are in both parts.
     pub fn new(samples: &[&'a [f32]], labels: Option<&[usize]>) -> Self {
         let (mut held_back, mut fitting): (Vec<usize>, Vec<usize>) =
             (0..samples.len()).partition(|k| k % HELD_BACK == HELD_BACK - 1);

@@ -1,4 +1,4 @@
-//! Trials: polynomials of a point are refitted in network order and measured on held-out samples.
+//! Trials: polynomials of a point are refitted in network order and measured on held-back samples.
 
 use std::collections::HashMap;
 
@@ -16,30 +16,35 @@ use crate::pass_runner::PassRunner;
 use crate::select::Trials;
 use crate::strategy::Strategy;
 
-/// Refits points and caches the results.
+/// Refits the polynomials of points of the Pareto front, measures the network with them, and caches the results.
 pub struct RefitTrials<'a> {
+    /// The network after all rewrites, with exact activations.
     pub network: &'a Network,
+    /// Statistics of the inputs of the network's activations.
     pub profile: &'a Profile,
+    /// Candidate polynomials of each activation layer, into which [`Point::candidates`] are indices.
     pub candidates: &'a [Vec<Candidate>],
+    /// Strategy of the compilation, which decides whether polynomials are refitted ([`Strategy::refits`]).
     pub strategy: Strategy,
     /// Samples to which polynomials are fitted.
     pub fitting: Dataset<'a>,
-    /// Held-out samples that place intervals.
+    /// Held-back samples that polynomials are not fitted to, but whose values the refitted intervals hold, too.
     pub placing: Dataset<'a>,
-    /// Held-out samples on which points are measured.
+    /// Held-back samples on which points are measured.
     pub held_back: &'a Reference<'a>,
-    /// Largest magnitude of the plain output.
+    /// Largest magnitude of the plain network's output, in real units, with a margin ([`crate::magnitudes`]).
     pub output_magnitude: f64,
+    /// Runner that reports and times each trial as the pass [`Pass::Refit`].
     pub passes: &'a PassRunner<'a>,
-    /// Cached results, by the position of each layer's candidate.
+    /// Results so far, by [`Point::candidates`].
     pub known: HashMap<Vec<usize>, (Refitted, Measurement)>,
 }
 
 impl RefitTrials<'_> {
-    /// The refitted polynomials of a point, and their measurement.
+    /// The polynomials of a point, refitted if the strategy refits any, and their measurement on held-back samples.
     ///
     /// # Errors
-    /// [`CompileError::Refit`].
+    /// [`CompileError::Refit`] if a polynomial cannot be fitted.
     pub fn try_point(&mut self, point: &Point) -> Result<(Refitted, Measurement), CompileError> {
         if let Some(known) = self.known.get(&point.candidates) {
             return Ok(known.clone());
@@ -65,7 +70,7 @@ impl RefitTrials<'_> {
         self.known.get(&point.candidates).map(|&(_, measured)| measured)
     }
 
-    /// The candidates of a point without refitting, in the network as it is.
+    /// The polynomials of a point without refitting, and the network without corrections for them.
     pub fn as_fitted(&self, point: &Point) -> Refitted {
         let layers = self.chosen(point).iter().map(|c| c.approximation.clone()).collect();
         Refitted { network: self.network.clone(), activations: Activations { layers } }

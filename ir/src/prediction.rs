@@ -16,7 +16,7 @@ pub struct Prediction {
     pub memory: Memory,
     /// −log2 of the standard deviation of the scheme's error in the stored output, in bits.
     pub precision_bits: f64,
-    /// Loss of accuracy on held-out calibration samples, as a fraction from 0 to 1; none without labels.
+    /// Loss of accuracy on held-back calibration samples, as a fraction from 0 to 1; none without labels.
     pub accuracy_drop: Option<f64>,
 }
 

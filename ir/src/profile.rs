@@ -58,7 +58,7 @@ pub struct Histogram {
     pub low: f64,
     /// Width of each interval.
     pub width: f64,
-    /// Values in each interval.
+    /// Number of values in each interval, from the lowest interval up.
     pub counts: Vec<u64>,
 }
 

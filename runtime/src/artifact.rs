@@ -153,9 +153,9 @@ pub struct CompileFacts {
     pub plain_accuracy: Option<f64>,
     /// Accuracy on the calibration samples with polynomials in place of the activations; none without labels.
     pub calibrated_accuracy: Option<f64>,
-    /// Number of calibration samples that were held out when polynomials were fitted and intervals placed.
+    /// Number of calibration samples that were held back when polynomials were fitted and intervals placed.
     pub held_back: usize,
-    /// Number of held-out samples that take some activation's input out of the interval of its polynomial.
+    /// Number of held-back samples that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
 }
 
@@ -231,7 +231,7 @@ impl Artifact {
         Self { insecure_allowed: true, ..self }
     }
 
-    /// Identifies the program.
+    /// Hash of the parts for clients and servers, which identifies the program.
     pub fn program_hash(&self) -> ProgramHash {
         self.container.program_hash()
     }

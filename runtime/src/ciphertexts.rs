@@ -102,7 +102,7 @@ impl<D: Direction> Encrypted<D> {
             .map_err(Error::write(path))
     }
 
-    /// The program that the ciphertexts belong to.
+    /// Hash of the program that the ciphertexts belong to.
     pub fn program_hash(&self) -> ProgramHash {
         self.container.program_hash()
     }
@@ -185,7 +185,7 @@ impl Encrypted<Input> {
         Self::join(binding, samples, None, &[])
     }
 
-    /// Identifies the batch: BLAKE3 of the file's content.
+    /// BLAKE3 hash of the file's content, which identifies the batch.
     pub fn hash(&self) -> blake3::Hash {
         blake3::hash(self.as_bytes())
     }

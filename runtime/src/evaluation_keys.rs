@@ -18,11 +18,11 @@ const EVALUATION_KEYS: &str = "evaluation keys";
 /// Sizes of the evaluation keys of a program, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySizes {
-    /// Memory of the client while keys are made, as many at one time as there are threads.
+    /// Memory that the client takes while it makes keys: the largest key, once for each thread of this machine.
     pub making_bytes: u64,
-    /// Memory of a server that has expanded the keys.
+    /// Memory that the keys take in a server, which expands them.
     pub server_bytes: u64,
-    /// Length of the key file, without some hundred bytes of headers.
+    /// Length of the key file, without its headers of some hundred bytes.
     pub file_bytes: u64,
 }
 
@@ -39,7 +39,7 @@ impl ClientInfo {
     }
 }
 
-/// The evaluation keys of one client for one program.
+/// The serialised evaluation keys of one client for one program, in memory or in a file.
 #[derive(Debug)]
 pub struct EvaluationKeyFile(Source);
 

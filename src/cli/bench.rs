@@ -75,6 +75,7 @@ struct Report<'a> {
     speed: Option<&'a Speed>,
 }
 
+/// Runs `pic bench`: measures, prints each figure when it is known, and writes the cost model if that is asked for.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let Arguments { quick: is_quick, output, only, log_n, all, budget } = arguments;
     let is_limited = only.is_empty() && log_n.is_empty() && !all && !is_quick;

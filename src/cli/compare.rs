@@ -86,6 +86,7 @@ struct Figures {
     encrypted_agreement: Option<f64>,
 }
 
+/// Runs `pic compare`: compiles and evaluates the network by every method and prints a table, a line for each.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let compiler = arguments.source.compiler()?;
     let options = arguments.source.options()?;

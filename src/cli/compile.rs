@@ -161,6 +161,7 @@ enum Sensitivity {
     Measured,
 }
 
+/// Name of a [`Strategy`] on the command line.
 #[derive(Clone, Copy, Debug, Default, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodName {
@@ -218,7 +219,7 @@ struct Point {
     log_n: u32,
     levels: usize,
     bootstraps: usize,
-    /// Result of the simulation on held-out calibration samples; none if there was none.
+    /// Result of the simulation on held-back calibration samples; none if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated: Option<Simulated>,
 }
@@ -234,6 +235,8 @@ struct Simulated {
 /// Points of the front that `--pareto` simulates, beside those that the search tries anyway.
 const SIMULATED_POINTS: usize = 8;
 
+/// Runs `pic compile`: compiles the network, writes the artifact and prints a summary, or the product that `--emit`
+/// names.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let output = arguments.output.clone();
     let output = output.unwrap_or_else(|| arguments.source.model.with_extension("pic"));
@@ -278,8 +281,11 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
 
 /// A network as a file, the shape of its input and the number of its outputs.
 pub struct Imported {
+    /// Content of the ONNX file.
     pub onnx: Vec<u8>,
+    /// Extents of the input of one sample.
     pub shape: Vec<usize>,
+    /// Number of elements of the output.
     pub classes: usize,
 }
 

@@ -24,6 +24,7 @@ struct Report {
     script: String,
 }
 
+/// Runs `pic completions`: prints the completion script of a shell.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let mut script = Vec::new();
     generate(arguments.shell, &mut Cli::command(), "pic", &mut script);

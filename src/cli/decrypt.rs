@@ -16,13 +16,14 @@ use super::{Session, output, reliability, values};
 
 /// Decrypt answers and show the likeliest classes
 ///
-/// An answer beyond the range of those to calibration samples is marked as unreliable: it has no class, null in
-/// JSON, and its outputs are not shown. The exit code is then 3. The usual reason is an input unlike those for which the
-/// model was calibrated.
+/// An answer is marked as unreliable if it is beyond the range of those to calibration samples or fails the program's
+/// range check: it has no class, null in JSON, and its outputs are not shown. The exit code is then 3. The usual reason
+/// is an input unlike those for which the model was calibrated.
 ///
-/// Outputs are rounded to what the program can tell. Even so do not give them to whoever ran the network: they tell
-/// of the secret key. --share adds noise that hides the key, if the model was compiled for that (`compile --shareable`), and
-/// counts how many answers have been shared beside the key, in FILE.*.shared, which is to be kept with it.
+/// Outputs are rounded to the digits that the error of encryption leaves. Even so, do not give them to whoever ran the
+/// network, because the error depends on the secret key and could reveal it. --share adds noise that hides the error,
+/// if the model was compiled for that (`compile --shareable`), and counts the answers that have been shared in the file
+/// FILE.*.shared, which is to be kept beside the secret key.
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
     pic decrypt model.pic --secret-key secret.key --input y.ct -o y.npy\n\n\
@@ -97,6 +98,8 @@ impl Shared {
     }
 }
 
+/// Runs `pic decrypt`: decrypts the answers, writes their outputs if that is asked for, and prints their classes. The
+/// exit code tells whether all answers are reliable.
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.output {
         let Arguments { artifact, secret_key, input, question, .. } = &arguments;

@@ -59,6 +59,7 @@ struct Report {
     seconds: f64,
 }
 
+/// Runs `pic demo`: compiles the embedded network and compares encrypted runs on one digit with the plain network.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
     let (name, images) = example!("test_x.npy");

@@ -55,6 +55,7 @@ struct Report {
 /// Warnings that are given in full: of a batch that is unlike calibration throughout, the first ones say enough.
 const MOST_WARNINGS: usize = 10;
 
+/// Runs `pic encrypt`: encrypts samples to a file, and warns of those that are unlike the calibration samples.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
     let Arguments { artifact, secret_key, input, output, .. } = &arguments;

@@ -23,6 +23,7 @@ pub struct Arguments {
     artifact: PathBuf,
 }
 
+/// Runs `pic inspect`: prints a summary of an artifact.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let summary = Summary::new(&artifact, &Machine::detect(session)?)?;

@@ -44,6 +44,7 @@ struct Report {
     seconds: f64,
 }
 
+/// Runs `pic keygen`: makes a client's secret key and evaluation keys and writes a file of each.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
     output::check(&[&arguments.evaluation_keys], &[&arguments.artifact])?;

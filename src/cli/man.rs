@@ -25,6 +25,7 @@ struct Report {
     pages: Vec<PathBuf>,
 }
 
+/// Runs `pic man`: writes a manual page for each command.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let pages: Vec<(PathBuf, Vec<u8>)> =
         pages().into_iter().map(|(name, page)| (arguments.folder.join(name), page)).collect();

@@ -1,4 +1,5 @@
-//! Output files that are not the runtime's own: arrays, JSON and manual pages. Whole or absent, as the runtime's.
+//! Output files that are not the runtime's own: arrays, JSON and manual pages. Like the runtime's, each is written
+//! whole or not at all.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -10,7 +11,8 @@ use serde::Serialize;
 
 use super::error::Failure;
 
-/// Refuses outputs that would destroy a secret key, an input or each other, before anything is computed.
+/// Refuses, before anything is computed, outputs that would destroy a secret key, an input or each other, or whose
+/// folder cannot be written to.
 pub fn check(outputs: &[&Path], inputs: &[&Path]) -> Result<(), Failure> {
     for (index, output) in outputs.iter().enumerate() {
         let fail = |error: io::Error| Failure::file("write", output, &error);
@@ -24,7 +26,7 @@ pub fn check(outputs: &[&Path], inputs: &[&Path]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses an output whose folder cannot be written to: files are made beside their place.
+/// Refuses an output whose folder cannot be written to: a file is first written there under a temporary name.
 pub fn check_folder(output: &Path) -> Result<(), Failure> {
     let allowed = rustix::fs::access(folder(output), rustix::fs::Access::WRITE_OK);
     allowed.map_err(|e| {
@@ -48,7 +50,7 @@ fn is_among(output: &Path, others: &[&Path]) -> bool {
     others.iter().any(|other| output_file::same_file(output, other).unwrap_or(false))
 }
 
-/// Writes decrypted values, a `.npy` file of `[rows, shape…]` that the owner alone can read.
+/// Writes decrypted values as a `.npy` array of shape `[rows.len(), shape…]`, in a file that its owner alone can read.
 pub fn write_npy(path: &Path, rows: &[Vec<f32>], shape: &[usize]) -> Result<(), Failure> {
     let extents = [&[rows.len()], shape].concat();
     let array = ArrayD::from_shape_vec(IxDyn(&extents), rows.concat())
@@ -56,22 +58,25 @@ pub fn write_npy(path: &Path, rows: &[Vec<f32>], shape: &[usize]) -> Result<(), 
     write(path, PRIVATE, |writer| array.write_npy(writer).map_err(io::Error::other))
 }
 
-/// Writes a trace of a run, for its owner alone: it tells when and how long a client's samples were computed.
+/// Writes the trace of a run as a JSON file that its owner alone can read, because the trace tells when each of a
+/// client's samples was computed, and for how long.
 pub fn write_trace(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     json(path, PRIVATE, value)
 }
 
-/// Writes text of this program, as a manual page.
+/// Writes text made by this program, such as a manual page, to a file with the usual access rights
+/// ([`Access::Shared`]).
 pub fn write_text(path: &Path, text: &[u8]) -> Result<(), Failure> {
     write(path, Access::Shared, |writer| writer.write_all(text))
 }
 
-/// Writes a `.json` file about the machine.
+/// Writes measurements of this machine to a JSON file with the usual access rights ([`Access::Shared`]).
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
     json(path, Access::Shared, value)
 }
 
-/// Bytes that are free where a file is to go, if the system tells.
+/// Number of free bytes on the file system on which a file is to be written; none if the operating system does not
+/// tell.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder(path)).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))

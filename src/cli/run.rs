@@ -60,6 +60,7 @@ struct Report {
     layers: Option<Vec<Layer>>,
 }
 
+/// Runs `pic run`: runs the program on encrypted samples, writes the encrypted answers and prints where the time went.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let start = Instant::now();
     let Arguments { artifact, evaluation_keys, input, output, trace, .. } = &arguments;

@@ -48,6 +48,8 @@ struct Report<'a> {
     range_check: Option<&'a RangeChecked>,
 }
 
+/// Runs `pic simulate`: runs the program on samples without encryption and prints the comparison with the plain
+/// network.
 pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let info = artifact.client()?;

@@ -43,17 +43,21 @@ pub struct Arguments {
 /// The keys of `--json`.
 #[derive(Serialize)]
 pub struct Report {
+    /// Comparison of the answers with those of the plain network.
     #[serde(flatten)]
     pub comparison: Comparison,
     out_of_range: Vec<OutOfRange>,
-    /// Time of a sample, on this machine.
+    /// Predicted time of a sample, on this machine.
     pub predicted: Forecast,
     seconds_per_sample: f64,
     /// Seconds per sample without the first one, during which memory is still being allocated; those of the first
     /// if there is no other.
     pub warm_seconds: f64,
+    /// Time to make the secret key and the evaluation keys, seconds.
     pub keygen_seconds: f64,
+    /// Peak memory of client and server in one process, bytes; null if the system does not tell.
     pub peak_bytes: Option<u64>,
+    /// Predicted precision of the stored output, bits.
     pub predicted_precision_bits: f64,
     /// Precision over the reliable answers, bits; null if there is no error, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
@@ -78,6 +82,8 @@ impl Report {
     }
 }
 
+/// Runs `pic verify`: runs the program on encrypted samples and prints the comparison with the plain network. The exit
+/// code tells whether all answers are reliable.
 pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let info = artifact.client()?;

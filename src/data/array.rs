@@ -32,15 +32,18 @@ pub enum Elements {
 /// An array as it is stored in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Extents.
+    /// Extent of each axis.
     pub shape: Vec<usize>,
-    /// Elements.
+    /// Elements in C order.
     pub elements: Elements,
 }
 
 impl Array {
-    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file, if `expected` accepts its
-    /// shape.
+    /// Reads a `.npy` file, or the member `name` (or the only member) of a `.npz` file. Before any element is read,
+    /// `expected` decides whether the shape is accepted.
+    ///
+    /// # Errors
+    /// Every variant of [`ArrayError`]; [`ArrayError::Shape`] if `expected` returns false.
     pub fn read(
         path: &Path,
         name: &str,
@@ -58,7 +61,10 @@ impl Array {
         }
     }
 
-    /// Decodes the bytes of a `.npy` file, if `expected` accepts its shape.
+    /// Decodes the content of a `.npy` file, as [`Array::read`] does.
+    ///
+    /// # Errors
+    /// The errors of [`Array::read`] but those of archives.
     pub fn decode(
         bytes: &[u8],
         expected: impl FnOnce(&[usize]) -> bool,
@@ -115,7 +121,7 @@ impl Array {
         Ok(Self { elements: elements.map_err(|fault| fault.of(&shape, size))?, shape })
     }
 
-    /// The elements as single-precision numbers.
+    /// The elements as single-precision numbers in C order, integers rounded to the nearest such number.
     pub fn into_reals(self) -> Vec<f32> {
         match self.elements {
             Elements::Real(values) => values,

@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::{Simulated, TestSet, Verified, simulate, verify};
 use crate::{Compiler, CompilerError, Progress, Strategy};
 
-/// The program of one strategy, simulated and encrypted.
+/// Result of one strategy in [`compare()`]: what its program is like, a simulation of it on all samples, and an
+/// encrypted run on the first ones.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MethodReport {
@@ -36,8 +37,9 @@ pub enum MethodError {
     Run(#[from] pic_runtime::Error),
 }
 
-/// Compiles the network of a compiler by each method, simulates all samples, and encrypts the first `encrypted` of them.
-/// The compiler's method is replaced, its other options hold for all methods.
+/// Compiles the network of `compiler` by each of the strategies `methods`, simulates each program on all samples of
+/// `test`, and runs it encrypted on the first `encrypted` of them. Returns one result for each strategy, in order. The
+/// compiler's own strategy is replaced; its other options hold for all.
 ///
 /// ```no_run
 /// use pic::evaluation::{TestSet, compare};

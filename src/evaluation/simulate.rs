@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::{Comparison, TestSet, plain_outputs};
 use crate::Progress;
 
-/// Result of a simulation.
+/// Result of [`simulate()`]: answers computed without encryption, their comparison with the plain network, and how
+/// often inputs left the intervals of polynomials.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Simulated {

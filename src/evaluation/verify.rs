@@ -11,7 +11,8 @@ use super::simulate::out_of_range;
 use super::{Comparison, Layer, OutOfRange, TestSet, plain_outputs, run_traced};
 use crate::Progress;
 
-/// Result of encrypted runs.
+/// Result of [`verify()`]: decrypted answers of encrypted runs, their comparison with the plain network, and time,
+/// memory and precision as predicted and as measured.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Verified {
@@ -35,7 +36,7 @@ pub struct Verified {
     /// −log2 of the root mean square error of the stored output against the program without noise, over the
     /// reliable answers; none if there is no error, or no answer is reliable.
     pub measured_precision_bits: Option<f64>,
-    /// Time of each layer.
+    /// Time of each value that the program computes, averaged over samples, in order of evaluation.
     pub layers: Vec<Layer>,
 }
 

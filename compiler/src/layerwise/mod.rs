@@ -113,7 +113,7 @@ pub fn uniform(candidates: &[Vec<Candidate>], degree: usize) -> Option<Vec<usize
     candidates.iter().map(highest).collect()
 }
 
-/// Every second held-out sample: those that place intervals ([`refit`](fn@refit)). The others show how often
+/// Every second held-back sample: those that place intervals ([`refit`](fn@refit)). The others show how often
 /// intervals are left. A single sample serves for both.
 pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
     let samples = held.samples();

@@ -26,7 +26,7 @@ pub struct Instance {
     pub max_level: u32,
 }
 
-/// A series–parallel arrangement.
+/// A series–parallel arrangement of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Structure {
     /// A single step.
@@ -37,7 +37,7 @@ pub enum Structure {
     Parallel(Vec<Structure>),
 }
 
-/// An alternative of a step.
+/// One way to perform a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alternative {
     /// Effect on the level.
@@ -68,23 +68,23 @@ impl Effect {
     }
 }
 
-/// A point of the Pareto front.
+/// A choice of an alternative and a level for every step, with its time and loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Solution {
-    /// Sum of times over all steps.
+    /// Sum of the times of all steps, in the unit of [`Alternative::time`].
     pub time: f64,
-    /// Sum of losses over all steps.
+    /// Sum of the losses of all steps, in the unit of [`Alternative::loss`].
     pub loss: f64,
     /// Lowest level at which the input can arrive.
     pub input_level: u32,
-    /// Choice of each step.
+    /// Choice of each step, by [`StepId`].
     pub choices: Vec<Choice>,
 }
 
-/// Alternative and level of one step.
+/// Alternative that a step uses, and the level at which it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Index of the alternative in [`Instance::steps`].
+    /// Index of the alternative in the step's entry of [`Instance::steps`].
     pub alternative: usize,
     /// Level of the step's input.
     pub level: u32,

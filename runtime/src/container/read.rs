@@ -53,7 +53,7 @@ impl Container {
         Ok(Self { bytes: Box::new(bytes), program_hash, sections })
     }
 
-    /// The program that the content belongs to.
+    /// Hash of the program that the content belongs to.
     pub fn program_hash(&self) -> ProgramHash {
         self.program_hash
     }
@@ -80,12 +80,12 @@ impl Container {
         }
     }
 
-    /// The plain content of a section: borrowed where it is stored raw, else decompressed. No more
-    /// than `limit` bytes are taken, and no more than the bytes stored account for.
+    /// The plain content of a section: borrowed if the section is stored raw, else decompressed. It may have at most
+    /// `limit` bytes, and a compressed section also no more than its stored length allows, so that a small file cannot
+    /// take much memory.
     ///
     /// # Errors
-    /// [`ContainerError::MissingSection`], [`ContainerError::SectionTooLarge`],
-    /// [`ContainerError::Decompression`].
+    /// [`ContainerError::MissingSection`], [`ContainerError::SectionTooLarge`], [`ContainerError::Decompression`].
     pub fn plain(&self, name: &'static str, limit: u64) -> Result<Cow<'_, [u8]>, ContainerError> {
         let (section, stored) = self.find(name)?;
         let limit = match section.encoding {

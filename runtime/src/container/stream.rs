@@ -24,7 +24,7 @@ pub struct ContainerFile {
 }
 
 impl ContainerFile {
-    /// Opens a file and checks its structure.
+    /// Opens a file of a kind and checks its header, table and trailer.
     ///
     /// # Errors
     /// Every variant of [`ContainerError`] but those of reading sections.
@@ -40,7 +40,7 @@ impl ContainerFile {
         Ok(Self { file, program_hash, sections })
     }
 
-    /// The program that the content belongs to.
+    /// Hash of the program that the content belongs to.
     pub fn program_hash(&self) -> ProgramHash {
         self.program_hash
     }

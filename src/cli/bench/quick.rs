@@ -5,11 +5,13 @@ use pic_ir::cost::{CostModel, Target};
 use super::figure::Figure;
 use crate::cli::speed::Speed;
 
-/// log2 of the ring degree and limbs of the operations that count: those of small networks.
+/// Sizes of the operations by which speed is judged, log2 of the ring degree and number of limbs: those of small
+/// networks.
 pub const SIZES: [(u32, usize); 2] = [(14, 8), (15, 8)];
 
-/// Weight of an operation: about its frequency in programs, whose time goes to linear values and polynomials in
-/// equal parts.
+/// Weight with which an operation counts when speed is judged, by its name ([`Figure::what`]): about its relative
+/// frequency in programs, whose time goes to linear values and polynomials in equal parts. Other operations have weight
+/// 0.
 pub fn weight(what: &str) -> f64 {
     match what {
         "linear_transform_12" => 2.0,
@@ -20,7 +22,8 @@ pub fn weight(what: &str) -> f64 {
     }
 }
 
-/// The speed of this machine by the operations that count, if all of them were measured.
+/// Speed of this machine relative to the shipped prices of `target`, from the weighted sum of the times of these
+/// operations; none unless all of them are among `figures`.
 pub fn speed(figures: &[Figure], target: Target) -> Option<Speed> {
     let counts = |figure: &&Figure| SIZES.contains(&(figure.log_n, figure.limbs));
     let [mut shipped, mut one, mut all] = [0.0; 3];

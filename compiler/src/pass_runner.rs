@@ -24,7 +24,8 @@ impl<'a> PassRunner<'a> {
         Self { progress: self.progress, round: format!(", scale 2^{log_scale}") }
     }
 
-    /// Runs a pass.
+    /// Runs a pass and returns its product. Reports the pass to the progress, with the time that it took and the
+    /// product's text. `work` gets a function to which it tells how much is done.
     ///
     /// # Errors
     /// The errors of the pass.
@@ -49,7 +50,10 @@ impl<'a> PassRunner<'a> {
         Ok(product)
     }
 
-    /// Runs a pass that cannot fail.
+    /// Runs a pass that cannot fail, as [`PassRunner::run`] does, and returns its product.
+    ///
+    /// # Panics
+    /// In debug builds, if the product breaks an invariant.
     pub fn rewrite<T: Product>(&self, pass: Pass, work: impl FnOnce() -> T) -> T {
         let Ok(product) = self.run(pass, |_| Ok::<_, std::convert::Infallible>(work()));
         product

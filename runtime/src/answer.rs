@@ -6,7 +6,7 @@
 
 use crate::artifact::ClientInfo;
 
-/// The outputs of one sample.
+/// The outputs of one sample, and whether they can be relied on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Outputs in real units. They carry no information if the answer is not reliable.
@@ -20,7 +20,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Judges decrypted outputs and the decrypted sum of the range check by the expectations of a program.
+    /// The answer to one sample, from its decrypted outputs and the decrypted sum of the range check, if the program
+    /// has one; both are in real units. [`ClientInfo::is_reliable`] decides whether the answer is reliable.
     pub fn new(info: &ClientInfo, outputs: Vec<f32>, range_check: Option<f64>) -> Self {
         let reliable = info.is_reliable(&outputs, range_check);
         Self { outputs, reliable, range_check: info.relative_range_check(range_check) }
@@ -43,8 +44,8 @@ impl Answer {
 }
 
 impl ClientInfo {
-    /// Returns whether all outputs are in the range of reliable ones, and the sum of the range check, if there is
-    /// one, is within its limit.
+    /// Returns whether an answer is reliable: all outputs are in [`ClientInfo::output_range`], and the sum of the range
+    /// check, if there is one, is within its limit.
     pub fn is_reliable(&self, outputs: &[f32], range_check: Option<f64>) -> bool {
         let [low, high] = self.output_range();
         let check = self.range_check.as_ref().zip(range_check);

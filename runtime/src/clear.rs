@@ -55,7 +55,8 @@ pub struct Simulation {
 }
 
 impl<'a> Clear<'a> {
-    /// Expands the constants of a program.
+    /// Prepares a program for execution in the clear: computes the diagonals and biases of all linear values and keeps
+    /// them in memory.
     pub fn new(program: &'a VerifiedProgram) -> Self {
         let linear = |id: usize| {
             let constants = program.linear_constants(id as ValueId)?;
@@ -70,7 +71,8 @@ impl<'a> Clear<'a> {
         Self { program, linear: (0..program.values.len()).into_par_iter().map(linear).collect() }
     }
 
-    /// Runs preprocessed samples.
+    /// Runs the program on preprocessed samples, each flattened in C order, with simulated errors of encryption if
+    /// `noise` is given.
     ///
     /// # Errors
     /// [`Error::SampleLength`], [`Error::NotFinite`].

@@ -1,4 +1,5 @@
-//! Text forms of numbers with units on the command line.
+//! Readers of numbers with units on the command line. Their errors are what the user is told about the form of the
+//! number.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::RangeInclusive;
@@ -7,13 +8,13 @@ use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_ir::cost::Target;
 
-/// A count of which there must be one.
+/// Reads a whole number of at least 1.
 pub fn count<T: TryFrom<NonZeroU64>>(text: &str) -> Result<T, String> {
     let count = text.parse().ok().and_then(|count: NonZeroU64| count.try_into().ok());
     count.ok_or_else(|| "a whole number is needed, at least 1".into())
 }
 
-/// The position of a sample.
+/// Reads the position of a sample, counted from 0.
 pub fn index(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "samples are counted from 0".into())
 }
@@ -21,14 +22,14 @@ pub fn index(text: &str) -> Result<usize, String> {
 /// Numbers of threads that are accepted.
 pub const THREADS: RangeInclusive<usize> = Target::THREADS;
 
-/// A number of threads.
+/// Reads a number of threads in [`THREADS`].
 pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads =
         text.parse().ok().filter(|threads: &NonZeroUsize| THREADS.contains(&threads.get()));
     threads.ok_or_else(|| format!("from {} to {} threads", THREADS.start(), THREADS.end()))
 }
 
-/// A share: `0.5%` or `0.005`.
+/// Reads a share, `0.5%` or `0.005`, as a fraction from 0 to 1.
 pub fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = match text.strip_suffix('%') {
         Some(number) => (number, 0.01),
@@ -40,7 +41,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A duration in seconds: `10s`, `250ms`, `2min`, or a bare number of seconds.
+/// Reads a duration above 0 and returns seconds: `10s`, `250ms`, `2min`, or a bare number of seconds.
 pub fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 1e-3), ("min", 60.0), ("s", 1.0), ("", 1.0)];
     let (number, unit) = units
@@ -53,7 +54,8 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A factor of raw values, a number or a quotient: `0.00392` or `1/255`.
+/// Reads a factor of raw values, a number or a quotient: `0.00392` or `1/255`. It must not be zero, subnormal or
+/// infinite in single precision.
 pub fn factor(text: &str) -> Result<f64, String> {
     let number = |t: &str| t.trim().parse::<f64>().ok();
     let value = match text.split_once('/') {
@@ -67,13 +69,13 @@ pub fn factor(text: &str) -> Result<f64, String> {
     Ok(value)
 }
 
-/// A mean of what the network takes.
+/// Reads a mean of scaled input values, which must be finite in single precision.
 pub fn mean(text: &str) -> Result<f64, String> {
     let value = text.trim().parse().ok().filter(|&value: &f64| (value as f32).is_finite());
     value.ok_or_else(|| "write a finite number, as 0.49".into())
 }
 
-/// A standard deviation of what the network takes.
+/// Reads a standard deviation of scaled input values, above 0 and neither subnormal nor infinite in single precision.
 pub fn deviation(text: &str) -> Result<f64, String> {
     let value = text.trim().parse().ok().filter(|&value| value > 0.0 && is_normal(value));
     value.ok_or_else(|| "write a number above 0, as 0.25".into())
@@ -84,7 +86,7 @@ fn is_normal(value: f64) -> bool {
     (value as f32).is_normal()
 }
 
-/// An amount of memory in bytes: `8GiB`, `500MiB`.
+/// Reads an amount of memory, `8GiB` or `500MiB`, and returns bytes, at least 1.
 pub fn size(text: &str) -> Result<u64, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let parsed = units.iter().find_map(|&(unit, shift)| {
@@ -97,7 +99,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Bits of security.
+/// Reads a security level: 128, 192 or 256 bits.
 pub fn security(text: &str) -> Result<SecurityLevel, String> {
     [SecurityLevel::Bits128, SecurityLevel::Bits192, SecurityLevel::Bits256]
         .into_iter()
@@ -105,13 +107,13 @@ pub fn security(text: &str) -> Result<SecurityLevel, String> {
         .ok_or_else(|| "128, 192 or 256 bits".into())
 }
 
-/// Minus log2 of the probability of a failure.
+/// Reads −log2 of the largest probability that a bootstrap fails: 10 to 256 bits.
 pub fn failure_bits(text: &str) -> Result<f64, String> {
     let bits = text.parse().ok().filter(|bits| (10.0..=256.0).contains(bits));
     bits.ok_or_else(|| "10 to 256 bits".into())
 }
 
-/// Hamming weight of the ephemeral secret.
+/// Reads the Hamming weight of the ephemeral secret: 32, 48 or 64.
 pub fn ephemeral_weight(text: &str) -> Result<EphemeralWeight, String> {
     EphemeralWeight::ALL
         .into_iter()

@@ -129,18 +129,24 @@ pub(super) struct Context<'a> {
 
 /// Operands.
 impl Context<'_> {
-    /// The operand at a position, if given.
+    /// The operand at a position; none if it is not given.
     pub fn operand(&self, position: usize) -> Option<&Value> {
         let name = self.proto.input.get(position).filter(|name| !name.is_empty())?;
         self.builder.values.get(name)
     }
 
-    /// A required operand.
+    /// The operand at a position, which the operator requires.
+    ///
+    /// # Errors
+    /// [`Fault::Missing`].
     pub fn required(&self, position: usize) -> Result<&Value, Fault> {
         self.operand(position).ok_or(Fault::Missing { position })
     }
 
-    /// A required operand that depends on the input.
+    /// The operand at a position, which has to depend on the encrypted input.
+    ///
+    /// # Errors
+    /// [`Fault::Missing`], [`Fault::NotEncrypted`].
     pub fn encrypted(&self, position: usize) -> Result<Encrypted, Fault> {
         match self.required(position)? {
             Value::Encrypted(tensor) => Ok(tensor.clone()),
@@ -148,7 +154,10 @@ impl Context<'_> {
         }
     }
 
-    /// A constant operand, if given.
+    /// The constant operand at a position; none if it is not given. Errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Fault::NotConstant`].
     pub fn optional(
         &self,
         position: usize,
@@ -161,13 +170,19 @@ impl Context<'_> {
         }
     }
 
-    /// A required constant operand.
+    /// The constant operand at a position, which the operator requires. Errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Fault::Missing`], [`Fault::NotConstant`].
     pub fn constant(&self, position: usize, what: &'static str) -> Result<Arc<Tensor>, Fault> {
         self.optional(position, what)?.ok_or(Fault::Missing { position })
     }
 
-    /// A list of integers that older operator sets give as an attribute and newer ones as an
-    /// operand.
+    /// A list of integers that older operator sets give as the attribute `name` and newer ones as an operand; none if
+    /// neither is given.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`], [`Fault::NotConstant`], [`Fault::Fold`] if the operand cannot be read as integers.
     pub fn list(&self, name: &'static str, position: usize) -> Result<Option<Vec<i64>>, Fault> {
         match self.ints(name)? {
             Some(list) => Ok(Some(list)),
@@ -194,29 +209,44 @@ impl Context<'_> {
         Ok(Some(found))
     }
 
-    /// An integer attribute.
+    /// The integer attribute `name`, or `default` if it is absent.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`] if it is of another type.
     pub fn int(&self, name: &'static str, default: i64) -> Result<i64, Fault> {
         Ok(self.attribute(name, AttributeType::Int)?.map_or(default, |a| a.i))
     }
 
-    /// A list of integers.
+    /// The attribute `name`, a list of integers; none if it is absent.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`] if it is of another type.
     pub fn ints(&self, name: &'static str) -> Result<Option<Vec<i64>>, Fault> {
         Ok(self.attribute(name, AttributeType::Ints)?.map(|a| a.ints.clone()))
     }
 
-    /// A real attribute, finite.
+    /// The real attribute `name`, or `default` if it is absent.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`] if it is of another type, [`Fault::NotFinite`] if it is infinite or not a number.
     pub fn float(&self, name: &'static str, default: f32) -> Result<f32, Fault> {
         let value = self.attribute(name, AttributeType::Float)?.map_or(default, |a| a.f);
         if value.is_finite() { Ok(value) } else { Err(Fault::NotFinite) }
     }
 
-    /// A text attribute, empty if absent.
+    /// The text attribute `name`, empty if it is absent.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`] if it is of another type.
     pub fn string(&self, name: &'static str) -> Result<String, Fault> {
         let found = self.attribute(name, AttributeType::String)?;
         Ok(found.map_or(String::new(), |a| String::from_utf8_lossy(&a.s).into_owned()))
     }
 
-    /// An axis counted from the end if negative, as an index below `rank`.
+    /// Index below `rank` of an axis, which counts from the end if it is negative.
+    ///
+    /// # Errors
+    /// [`Fault::Attribute`] if there is no such axis.
     pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, Fault> {
         let index = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
         usize::try_from(index).ok().filter(|&i| i < rank).ok_or_else(|| Fault::Attribute {
@@ -228,7 +258,11 @@ impl Context<'_> {
 
 /// Construction. Shapes include the batch axis.
 impl Context<'_> {
-    /// Appends `Σ matrix·operand + bias`.
+    /// Appends a node that computes `Σ matrix·operand + bias`, and returns its tensor, of the given shape.
+    ///
+    /// # Errors
+    /// [`Fault::NotFinite`] if a constant is infinite or not a number, [`Fault::Shape`], [`Fault::MixesSamples`],
+    /// [`Fault::TooLarge`].
     pub fn linear(
         &mut self,
         operands: Vec<(NodeIndex, Matrix)>,
@@ -248,12 +282,18 @@ impl Context<'_> {
         self.push(Op::Linear { matrices, bias }, &nodes, shape)
     }
 
-    /// Appends an elementwise function.
+    /// Appends a node that applies `function` to every element of `x`, and returns its tensor.
+    ///
+    /// # Errors
+    /// [`Fault::TooLarge`] if the network has no room for so many elements.
     pub fn activation(&mut self, x: &Encrypted, function: Function) -> Result<Encrypted, Fault> {
         self.push(Op::Activation(function), &[x.node], x.shape.clone())
     }
 
-    /// Appends the elementwise product of two tensors of one shape.
+    /// Appends a node that multiplies two tensors of one shape element by element, and returns its tensor.
+    ///
+    /// # Errors
+    /// [`Fault::TooLarge`] if the network has no room for so many elements.
     pub fn product(&mut self, a: &Encrypted, b: &Encrypted) -> Result<Encrypted, Fault> {
         self.push(Op::Product, &[a.node, b.node], a.shape.clone())
     }

@@ -206,7 +206,7 @@ pub enum StructureFault {
     Cycle,
 }
 
-/// A node that cannot be imported.
+/// A node that cannot be imported, and the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     /// Name of the node; that of its first output if it has none.

@@ -19,17 +19,19 @@ pub(super) struct Pricing<'a> {
     counter: OpCounter<'a>,
     cost: CostModel,
     level: usize,
+    /// log2 of the slots of a ciphertext.
     pub log_slots: u32,
 }
 
 impl<'a> Pricing<'a> {
+    /// Prices of linear nodes whose operands are at `level` of the chain of `parameters`.
     pub fn new(cost: CostModel, parameters: &'a Parameters, level: usize) -> Self {
         let log_slots = parameters.log_n() - 1;
         Self { counter: OpCounter::new(parameters, 0..0), cost, level, log_slots }
     }
 
-    /// Price of a linear node between layouts, without pairs, whose best shift takes long to find. If the price
-    /// exceeds `limit`, a lower bound is returned.
+    /// Price of a linear node with these operands and this layout of its output, without pairs, because finding their
+    /// best shift takes long. If the price exceeds `limit` seconds, a lower bound may be returned.
     pub fn price(&self, terms: &[(&Matrix, &Layout)], output: &Layout, limit: f64) -> Price {
         let found = self.diagonals(terms, output);
         let products = found.diagonals.len();
@@ -52,7 +54,8 @@ impl<'a> Pricing<'a> {
         Price { seconds: self.cheapest(&found).0, is_exact: true }
     }
 
-    /// The cheapest way to evaluate a linear node.
+    /// The transform of a linear node that takes the least predicted time, among the widths of giant steps and the
+    /// shifts of pairs that are tried.
     pub fn transform(&self, terms: &[(&Matrix, &Layout)], output: &Layout) -> Transform {
         let found = self.diagonals(terms, output);
         let cheapest = |shift| {
@@ -99,6 +102,7 @@ impl<'a> Pricing<'a> {
 /// Predicted time of a linear node.
 #[derive(Clone, Copy)]
 pub(super) struct Price {
+    /// Predicted wall-clock time on the machine that the prices are of, seconds.
     pub seconds: f64,
     /// True if the seconds are exact, false if they are a lower bound.
     pub is_exact: bool,

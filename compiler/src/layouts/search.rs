@@ -46,6 +46,7 @@ struct Group {
 type Place = (Vec<(usize, usize)>, usize);
 
 impl<'a> Search<'a> {
+    /// Groups the classes of a network by shape and lists the candidate layouts of each group; nothing is priced yet.
     pub fn new(planner: &'a LayoutPlanner, pricing: &'a Pricing<'a>) -> Self {
         let len = |shape: &[usize]| shape.iter().product();
         let periods = planner.classes.iter().map(|c| Layout::contiguous(len(&c.shape)).log_period);

@@ -180,14 +180,14 @@ impl Instance {
     }
 }
 
-/// The point of least loss within a time, from a front in ascending order of time; none if even the fastest takes
-/// longer.
+/// The solution of least loss among those that take at most `time`; none if all take longer. `front` is in ascending
+/// order of time and descending order of loss, as [`Instance::front`] returns it.
 pub fn within_time(front: &[Solution], time: f64) -> Option<&Solution> {
     front.iter().take_while(|s| s.time <= time).last()
 }
 
-/// The fastest point within a loss, from a front in ascending order of time; none if even the most accurate loses
-/// more.
+/// The fastest solution among those that lose at most `loss`; none if all lose more. `front` is in ascending order of
+/// time and descending order of loss, as [`Instance::front`] returns it.
 pub fn within_loss(front: &[Solution], loss: f64) -> Option<&Solution> {
     front.iter().find(|s| s.loss <= loss)
 }

@@ -29,12 +29,14 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// A cursor at the first token of a text.
     pub fn new(text: &'a str) -> Self {
         let mut cursor = Self { text, position: 0 };
         cursor.advance(0);
         cursor
     }
 
+    /// Returns whether `token` is next.
     pub fn starts_with(&self, token: &str) -> bool {
         self.rest().starts_with(token)
     }
@@ -48,10 +50,18 @@ impl<'a> Cursor<'a> {
         is_next
     }
 
+    /// Reads `token`.
+    ///
+    /// # Errors
+    /// [`ParseError`] if something else is next.
     pub fn expect(&mut self, token: &str) -> Result<(), ParseError> {
         if self.eat(token) { Ok(()) } else { Err(self.error(format!("`{token}`"))) }
     }
 
+    /// Checks that nothing is left of the text.
+    ///
+    /// # Errors
+    /// [`ParseError`] if something is.
     pub fn end(&self) -> Result<(), ParseError> {
         if self.rest().is_empty() { Ok(()) } else { Err(self.error("the end of the text")) }
     }
@@ -61,6 +71,10 @@ impl<'a> Cursor<'a> {
         self.run(|c| c.is_ascii_lowercase() || c == '_')
     }
 
+    /// Reads an unsigned decimal integer.
+    ///
+    /// # Errors
+    /// [`ParseError`] if there is none, or `T` cannot hold it.
     pub fn integer<T: FromStr>(&mut self) -> Result<T, ParseError> {
         let start = self.clone();
         let digits = self.run(|c| c.is_ascii_digit());
@@ -68,6 +82,10 @@ impl<'a> Cursor<'a> {
         digits.parse().map_err(|_| start.error(format!("an unsigned integer of {bits} bits")))
     }
 
+    /// Reads a real number, or what `T` reads as one, such as `inf`.
+    ///
+    /// # Errors
+    /// [`ParseError`] if there is none.
     pub fn real<T: FromStr>(&mut self) -> Result<T, ParseError> {
         let start = self.clone();
         let number = self.run(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));

@@ -16,10 +16,10 @@ use super::table;
 use crate::cli::Session;
 use crate::cli::error::Failure;
 
-/// Code to time: does it once and says how long that took, without what it had to prepare.
+/// Code to time: performs the operations once and returns how long they took, without what had to be prepared for them.
 pub type Run<'a> = Box<dyn FnMut() -> Result<Duration, Error> + Send + 'a>;
 
-/// Something to time.
+/// An operation to time.
 pub struct Task<'a> {
     /// Name of the operation.
     pub what: &'static str,
@@ -33,11 +33,12 @@ pub struct Task<'a> {
     pub run: Run<'a>,
 }
 
-/// Measures with the same patience everywhere, and prints what it measures.
+/// Times operations, each for about the same time, on one thread and on all threads, and prints what it measures. The
+/// fastest run counts.
 pub struct Stopwatch<'a> {
     /// Session to which rows are printed.
     pub session: &'a Session,
-    /// The machine.
+    /// Kernel set and number of threads of this process.
     pub target: Target,
     pools: [ThreadPool; 2],
     budget: Duration,
@@ -48,8 +49,8 @@ pub struct Stopwatch<'a> {
 }
 
 impl<'a> Stopwatch<'a> {
-    /// Times each figure for about `budget` on one thread, and as long on all. If there is a `limit`, what
-    /// would not end within it is left out.
+    /// A stopwatch that times each operation for about `budget` on one thread, and as long on all. If there is a
+    /// `limit`, work that is not expected to end within this time from now is left out.
     pub fn new(
         session: &'a Session,
         target: Target,
@@ -67,12 +68,13 @@ impl<'a> Stopwatch<'a> {
         })
     }
 
-    /// Returns whether there is a limit.
+    /// Returns whether there is a limit on the time of the whole benchmark.
     pub fn is_limited(&self) -> bool {
         self.end.is_some()
     }
 
-    /// Does something that should take so many seconds, if there is time left for it, and says so if not.
+    /// Does `work`, which is expected to take `expected` seconds, and returns its result. If too little time is left
+    /// for it, prints that `stage` is left out and returns none.
     pub fn within<T>(
         &self,
         stage: &str,
@@ -95,17 +97,17 @@ impl<'a> Stopwatch<'a> {
         Ok(Some(result))
     }
 
-    /// Seconds that some work should take on one thread.
+    /// Predicted seconds of some work on one thread, at the shipped prices.
     pub fn expected(&self, work: OpCounts) -> f64 {
         UnitCosts::of(self.target.kernels).seconds(work)
     }
 
-    /// Seconds that timing some work should take.
+    /// Predicted seconds that it takes to time some work, on one thread and on all.
     pub fn expected_of_figure(&self, work: OpCounts) -> f64 {
         2.0 * (LEAST_RUNS as f64 * self.expected(work)).max(self.budget.as_secs_f64())
     }
 
-    /// Times tasks under one ring degree and prints a row for each.
+    /// Times tasks under one ring degree, prints a row for each, and returns the figures with their target times.
     pub fn rows(&self, part: Part, log_n: u32, tasks: Vec<Task>) -> Result<Vec<Figure>, Failure> {
         let row = |task| {
             let figure = self.figure(part, log_n, task)?.judged(self.target);
@@ -115,7 +117,7 @@ impl<'a> Stopwatch<'a> {
         tasks.into_iter().map(row).collect()
     }
 
-    /// Times one task.
+    /// Times one task, and measures the peak memory meanwhile. The figure has no target time yet ([`Figure::judged`]).
     pub fn figure(&self, part: Part, log_n: u32, mut task: Task) -> Result<Figure, Failure> {
         let name = format!("{}, N = 2^{log_n}, {} limbs", task.what.replace('_', " "), task.limbs);
         self.session.progress.stage(&name, 0);

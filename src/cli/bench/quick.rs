@@ -9,9 +9,9 @@ use crate::cli::speed::Speed;
 /// networks.
 pub const SIZES: [(u32, usize); 2] = [(14, 8), (15, 8)];
 
-/// Weight with which an operation counts when speed is judged, by its name ([`Figure::what`]): about its relative
-/// frequency in programs, whose time goes to linear values and polynomials in equal parts. Other operations have weight
-/// 0.
+/// Weight with which an operation counts when speed is judged, by its name ([`Figure::what`]); 0 for operations that do
+/// not count. It is about the relative frequency in programs, whose time goes to linear values and polynomials in equal
+/// parts.
 pub fn weight(what: &str) -> f64 {
     match what {
         "linear_transform_12" => 2.0,

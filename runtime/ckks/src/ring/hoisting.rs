@@ -13,9 +13,9 @@ use super::{Basis, Domain, PackedPoly, Poly, Residues, Ring};
 
 /// An operand (c0, c1) modulo Q in the NTT domain, with the rotations to compute.
 pub struct Operand<'a> {
-    /// The polynomial c0.
+    /// Part c0 of the ciphertext, which decrypts to c0 + c1·s under the secret s.
     pub c0: &'a Poly,
-    /// The polynomial c1.
+    /// Part c1 of the ciphertext, of which `digits` are made.
     pub c1: &'a Poly,
     /// The digits of c1, raised to QP; not needed if no rotation is computed.
     pub digits: Option<&'a [Poly]>,

@@ -23,9 +23,11 @@ pub struct ErrorEstimate {
 /// One component of a mixture distribution: a constant plus a normal plus a Laplace variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Component {
+    /// Probability of the component.
     pub weight: f64,
     /// Index of the sample value to which the component belongs.
     pub value: usize,
+    /// The constant: the systematic error.
     pub mean: f64,
     /// Variance of the normal part.
     pub normal: f64,

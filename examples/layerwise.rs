@@ -15,7 +15,7 @@ use ndarray_npy::read_npy;
 use pic_compiler::compile::{Compiled, compile};
 use pic_compiler::dataset::Dataset;
 use pic_compiler::options::Options;
-use pic_compiler::pareto::ParetoPoint;
+use pic_compiler::point_summary::PointSummary;
 use pic_compiler::{fit, layerwise};
 
 /// Samples, flattened, and their labels.
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for uniform in &compiled.uniform {
         let no_slower = compiled.front.iter().take_while(|p| p.seconds <= uniform.seconds);
         let Some(best) = no_slower.last() else { continue };
-        let row = |point: &ParetoPoint| -> Result<String, Box<dyn Error>> {
+        let row = |point: &PointSummary| -> Result<String, Box<dyn Error>> {
             let margins = measure(&compiled, &seen, &unseen, point)?;
             let (ms, loss) = (1e3 * point.seconds, point.loss);
             Ok(format!("{:?} | {ms:.1} ms | {loss:.1e} | {:.2} %", point.degrees, 100.0 * margins))
@@ -63,7 +63,7 @@ fn measure(
     compiled: &Compiled,
     seen: &Dataset,
     unseen: &Dataset,
-    point: &ParetoPoint,
+    point: &PointSummary,
 ) -> Result<f64, Box<dyn Error>> {
     let Compiled { network, profile, .. } = compiled;
     let candidates = layerwise::candidates(network, profile, &fit::FitOptions::default())?;

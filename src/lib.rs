@@ -65,7 +65,7 @@ pub use pic_compiler::error::CompileError;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::options::{Options, SensitivityForm};
 #[cfg(feature = "compiler")]
-pub use pic_compiler::pareto::ParetoPoint;
+pub use pic_compiler::point_summary::PointSummary;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::progress::Progress;
 #[cfg(feature = "compiler")]

@@ -27,10 +27,10 @@ use crate::layerwise::{self, Measurement, Reference, Refitted};
 use crate::lower::lower;
 use crate::magnitudes::magnitudes;
 use crate::options::{Options, SensitivityForm};
-use crate::pareto::ParetoPoint;
 use crate::pass::Pass;
 use crate::pass_runner::PassRunner;
 use crate::plan::plan;
+use crate::point_summary::PointSummary;
 use crate::profile;
 use crate::progress::Progress;
 use crate::range_check;
@@ -70,9 +70,9 @@ pub struct Compiled {
     /// Layouts, levels, scales and parameters of the program.
     pub plan: Plan,
     /// Pareto front of latency against loss, over all chains.
-    pub front: Vec<ParetoPoint>,
+    pub front: Vec<PointSummary>,
     /// Baseline points with one degree for all layers, for comparison.
-    pub uniform: Vec<ParetoPoint>,
+    pub uniform: Vec<PointSummary>,
     /// Accuracy and margins of the network with the chosen polynomials on held-back calibration samples.
     pub measured: Measurement,
     /// Messages about the import and the program that a user should see.
@@ -229,8 +229,8 @@ struct Choice {
     plan: Plan,
     program: VerifiedProgram,
     notes: Vec<String>,
-    front: Vec<ParetoPoint>,
-    uniform: Vec<ParetoPoint>,
+    front: Vec<PointSummary>,
+    uniform: Vec<PointSummary>,
 }
 
 impl Backend<'_> {
@@ -313,7 +313,7 @@ impl Backend<'_> {
                 trials.try_point(point)?;
             }
             let describe =
-                |point: &Point| ParetoPoint::new(point, self.candidates, trials.known(point));
+                |point: &Point| PointSummary::new(point, self.candidates, trials.known(point));
             let uniform = allocator.uniform(&chains)?.iter().map(describe).collect();
             let front = front.iter().map(describe).collect();
             return Ok(Choice { refitted, measured, plan, program, notes, front, uniform });

@@ -121,14 +121,14 @@ impl<'a> Dataset<'a> {
         Self { objective, ..self }
     }
 
-    /// Target against which the answer to a sample is judged, given the plain network's output.
-    pub fn target(&self, sample: usize, plain: &[f32]) -> Target {
+    /// SampleObjective against which the answer to a sample is judged, given the plain network's output.
+    pub fn objective_of(&self, sample: usize, plain: &[f32]) -> SampleObjective {
         match self.objective {
             Objective::Margin if plain.len() > 1 => {
                 let (best, second) = two_best(plain);
-                Target::Margin { best, second }
+                SampleObjective::Margin { best, second }
             }
-            _ => Target::new(plain, self.label(sample)),
+            _ => SampleObjective::new(plain, self.label(sample)),
         }
     }
 
@@ -155,9 +155,9 @@ impl<'a> Dataset<'a> {
     }
 }
 
-/// Target against which the answer to a sample is judged.
+/// SampleObjective against which the answer to a sample is judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
+pub enum SampleObjective {
     /// A class; the loss is the cross-entropy of the softmax of the outputs.
     Class(usize),
     /// The plain network's two highest classes; the loss is minus the margin between them.
@@ -172,8 +172,8 @@ pub enum Target {
     Value(f32),
 }
 
-impl Target {
-    /// Target with the label as its class if there is one, else with the plain network's classes or value.
+impl SampleObjective {
+    /// SampleObjective with the label as its class if there is one, else with the plain network's classes or value.
     pub fn new(plain: &[f32], label: Option<usize>) -> Self {
         match plain {
             [value] => Self::Value(*value),
@@ -242,13 +242,13 @@ mod tests {
 
     #[test]
     fn cross_entropy_of_known_outputs() {
-        let target = Target::new(&[0.0, 3.0, 0.0], None);
-        assert_eq!(target, Target::Class(1));
+        let objective = SampleObjective::new(&[0.0, 3.0, 0.0], None);
+        assert_eq!(objective, SampleObjective::Class(1));
         let expected = libm::log(1.0 + 2.0 * libm::exp(-3f64));
-        assert!((target.loss(&[0.0, 3.0, 0.0]) - expected).abs() < 1e-12);
+        assert!((objective.loss(&[0.0, 3.0, 0.0]) - expected).abs() < 1e-12);
         // Far apart: no overflow. Not a number: infinite, not poisonous.
-        assert!((target.loss(&[1e4, 0.0, 0.0]) - 1e4).abs() < 1e-9);
-        assert_eq!(target.loss(&[f32::NAN, 0.0, 0.0]), f64::INFINITY);
+        assert!((objective.loss(&[1e4, 0.0, 0.0]) - 1e4).abs() < 1e-9);
+        assert_eq!(objective.loss(&[f32::NAN, 0.0, 0.0]), f64::INFINITY);
         assert_eq!(prediction(&[f32::NAN, 1.0, 2.0, 2.0]), 2);
     }
 }

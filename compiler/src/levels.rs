@@ -1,6 +1,6 @@
 //! Levels of the values of a network, given which values are bootstrapped.
 
-use pic_ckks_model::chebyshev::folded_depth;
+use pic_ckks_model::chebyshev::absorbing_depth;
 use pic_ir::activations::Activations;
 use pic_ir::network::{Network, Op};
 
@@ -23,7 +23,7 @@ pub fn levels(network: &Network, activations: &Activations, bootstrapped: &[bool
             Op::Linear { .. } | Op::Product => 1,
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                folded_depth(&layer.coefficients) as usize
+                absorbing_depth(&layer.coefficients) as usize
             }
         });
     }

@@ -39,7 +39,7 @@ pub struct Options {
     /// True if the program also checks whether an activation's input leaves its interval ([`crate::range_check`]).
     pub range_check: bool,
     /// Number of points of the Pareto front, evenly spread in latency, that are refitted and measured on held-back
-    /// samples for [`crate::pareto::ParetoPoint::measured`], in addition to the points that are measured to choose the
+    /// samples for [`crate::point_summary::PointSummary::measured`], in addition to the points that are measured to choose the
     /// program.
     pub simulated_points: usize,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A pass. The order is that in which products depend on each other. Passes behind [`Pass::CorrectLosses`] run once
+/// A pass. The order is that in which outputs depend on each other. Passes behind [`Pass::CorrectLosses`] run once
 /// for every scale that is tried, those behind [`Pass::Allocate`] for every point of the front that is tried, and for one
 /// before the front is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,9 +1,9 @@
-//! Execution of passes: reports progress, takes the time, and in debug builds verifies the product.
+//! Execution of passes: reports progress, takes the time, and in debug builds verifies the output.
 
 use std::time::Instant;
 
 use crate::pass::Pass;
-use crate::product::Product;
+use crate::pass_output::PassOutput;
 use crate::progress::{Advance, Progress};
 
 /// Runs the passes of one compilation.
@@ -24,38 +24,38 @@ impl<'a> PassRunner<'a> {
         Self { progress: self.progress, round: format!(", scale 2^{log_scale}") }
     }
 
-    /// Runs a pass and returns its product. Reports the pass to the progress, with the time that it took and the
-    /// product's text. `work` gets a function to which it tells how much is done.
+    /// Runs a pass and returns its output. Reports the pass to the progress, with the time that it took and the
+    /// output's text. `work` gets a function to which it tells how much is done.
     ///
     /// # Errors
     /// The errors of the pass.
     ///
     /// # Panics
-    /// In debug builds, if the product breaks an invariant.
-    pub fn run<T: Product, E>(
+    /// In debug builds, if the output breaks an invariant.
+    pub fn run<T: PassOutput, E>(
         &self,
         pass: Pass,
         work: impl FnOnce(Advance) -> Result<T, E>,
     ) -> Result<T, E> {
         self.progress.stage(&format!("{}{}", pass.description(), self.round), 0);
         let begin = Instant::now();
-        let product = work(&|done, _| self.progress.advance(done))?;
+        let output = work(&|done, _| self.progress.advance(done))?;
         let took = begin.elapsed();
         if cfg!(debug_assertions)
-            && let Err(fault) = product.verify()
+            && let Err(fault) = output.verify()
         {
             panic!("after pass `{pass}`: {fault}");
         }
-        self.progress.finished(pass, took, &|| product.text());
-        Ok(product)
+        self.progress.finished(pass, took, &|| output.text());
+        Ok(output)
     }
 
-    /// Runs a pass that cannot fail, as [`PassRunner::run`] does, and returns its product.
+    /// Runs a pass that cannot fail, as [`PassRunner::run`] does, and returns its output.
     ///
     /// # Panics
-    /// In debug builds, if the product breaks an invariant.
-    pub fn rewrite<T: Product>(&self, pass: Pass, work: impl FnOnce() -> T) -> T {
-        let Ok(product) = self.run(pass, |_| Ok::<_, std::convert::Infallible>(work()));
-        product
+    /// In debug builds, if the output breaks an invariant.
+    pub fn rewrite<T: PassOutput>(&self, pass: Pass, work: impl FnOnce() -> T) -> T {
+        let Ok(output) = self.run(pass, |_| Ok::<_, std::convert::Infallible>(work()));
+        output
     }
 }

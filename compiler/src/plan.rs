@@ -2,7 +2,7 @@
 //! layouts have been chosen (`crate::allocate`).
 
 use petgraph::graph::NodeIndex;
-use pic_ckks_model::chebyshev::folded_coefficient;
+use pic_ckks_model::chebyshev::absorbed_coefficient;
 use pic_ckks_model::op_counts::OpCounter;
 use pic_ckks_model::unit_costs::hoisting;
 use pic_ckks_model::{ChebyshevPlan, ParametersError};
@@ -43,7 +43,7 @@ fn normalizations(
                 let own = divided(if bootstrapped[index.index()] { magnitude } else { 1.0 });
                 let divisor = stored[index.index()].get_or_insert(own).half_width;
                 let operand = network.operands(index)[0];
-                let half_width = interval(layer, fit::LEAST_FOLDED * divisor);
+                let half_width = interval(layer, fit::LEAST_ABSORBED * divisor);
                 stored[operand.index()] = Some(Normalization { center: layer.center, half_width });
             }
             Op::Product => {}
@@ -63,7 +63,7 @@ fn normalizations(
 /// grows with the interval. Linear nodes, which alone read such a value, take any scale, but
 /// their constants are encoded the more coarsely, the larger it is.
 fn interval(layer: &Approximation, least: f64) -> f64 {
-    let folded = folded_coefficient(&layer.coefficients);
+    let folded = absorbed_coefficient(&layer.coefficients);
     let lacking = folded.map_or(1.0, |folded| least / folded.abs());
     layer.half_width * libm::pow(lacking.max(1.0), 1.0 / layer.degree() as f64)
 }
@@ -116,7 +116,7 @@ pub fn plan(
                 let half_width = nodes[operands[0].index()].half_width;
                 let coefficients = layer.coefficients_on(half_width, stored[i].half_width);
                 let plan =
-                    ChebyshevPlan::folded(&coefficients).expect("fitted polynomials have plans");
+                    ChebyshevPlan::absorbing(&coefficients).expect("fitted polynomials have plans");
                 let level = level + plan.depth() as usize;
                 plan.output_scale(found(&operands[0]), level, parameters.moduli()).unwrap_or(scale)
             }

@@ -162,7 +162,7 @@ fn append(program: &mut Program, checked: &[Checked], limits: &[f64], level: usi
     let (mut operands, mut matrices) = (vec![], vec![]);
     for (Checked { operand, log_power, .. }, weight) in checked.iter().zip(limits) {
         let input = program.values[*operand as usize].clone();
-        let square = ChebyshevPlan::folded(&SQUARE).expect("a square has a plan");
+        let square = ChebyshevPlan::absorbing(&SQUARE).expect("a square has a plan");
         // That of the linear value's operand is one above its own.
         let mut from = level + 1 + *log_power as usize;
         let mut value = Value {

@@ -15,7 +15,7 @@ use pic_ir::profile::Sensitivity;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::dataset::{Dataset, Target};
+use crate::dataset::{Dataset, SampleObjective};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers};
 use crate::progress::Advance;
 
@@ -70,19 +70,19 @@ pub fn gradient(
     let mut done = 0;
     for (index, batch) in data.batches().enumerate() {
         let mut evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), &exact);
-        let targets = targets(&batch, evaluation.output());
+        let objectives = objectives(&batch, evaluation.output());
         // From the last layer to the first: a restart spoils only what comes after it.
         for (layer, &(node, _)) in nodes.iter().enumerate().rev() {
             let step = options.step * spreads[layer].max(1e-6);
             let value = evaluation.value(node).clone();
             let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
             rng.set_stream((index * nodes.len() + layer) as u64);
-            let mut squares = vec![0.0; targets.len()];
+            let mut squares = vec![0.0; objectives.len()];
             for _ in 0..options.probes {
                 let signs: Vec<u64> = value.values.iter().map(|_| rng.next_u64()).collect();
                 let mut losses = |step: f64| {
                     evaluation.restart(node, shifted(&value, &signs, step as f32), &exact);
-                    losses(&targets, evaluation.output())
+                    losses(&objectives, evaluation.output())
                 };
                 let (up, down) = (losses(step), losses(-step));
                 for (mean, (up, down)) in squares.iter_mut().zip(up.iter().zip(&down)) {
@@ -115,15 +115,17 @@ pub fn measured(
     let mut done = 0;
     for batch in data.batches() {
         let mut evaluation = Evaluation::new(network, Batch::from_samples(batch.samples()), layers);
-        let targets = targets(&batch, evaluation.output());
-        let unchanged = losses(&targets, evaluation.output());
+        let objectives = objectives(&batch, evaluation.output());
+        let unchanged = losses(&objectives, evaluation.output());
         for (layer, &(node, _)) in nodes.iter().enumerate().rev() {
             let input = evaluation.value(network.operands(node)[0]).clone();
             for (&alternative, (squares, changes)) in
                 alternatives[layer].iter().zip(&mut moments[layer])
             {
                 evaluation.restart(node, apply(alternative, &input), layers);
-                for (loss, before) in losses(&targets, evaluation.output()).iter().zip(&unchanged) {
+                for (loss, before) in
+                    losses(&objectives, evaluation.output()).iter().zip(&unchanged)
+                {
                     squares.add(square(loss - before));
                     changes.add(loss - before);
                 }
@@ -140,12 +142,12 @@ pub fn measured(
     moments.iter().map(|list| list.iter().map(loss).collect()).collect()
 }
 
-fn targets(batch: &Dataset, plain: &Batch) -> Vec<Target> {
-    (0..batch.len()).map(|k| batch.target(k, &plain.sample(k))).collect()
+fn objectives(batch: &Dataset, plain: &Batch) -> Vec<SampleObjective> {
+    (0..batch.len()).map(|k| batch.objective_of(k, &plain.sample(k))).collect()
 }
 
-fn losses(targets: &[Target], output: &Batch) -> Vec<f64> {
-    targets.iter().enumerate().map(|(k, target)| target.loss(&output.sample(k))).collect()
+fn losses(objectives: &[SampleObjective], output: &Batch) -> Vec<f64> {
+    objectives.iter().enumerate().map(|(k, objective)| objective.loss(&output.sample(k))).collect()
 }
 
 /// `value ± step`, the sign of each element and lane from a bit.
@@ -218,7 +220,7 @@ mod tests {
                         value.values[element][0] += step;
                         let mut changed = plain.clone();
                         changed.restart(node, value, &exact);
-                        Target::Class(label).loss(&changed.output().sample(0))
+                        SampleObjective::Class(label).loss(&changed.output().sample(0))
                     };
                     sum += square((loss(0.02) - loss(-0.02)) / 0.04);
                 }
@@ -314,13 +316,13 @@ mod tests {
         let (node, _) = network.activations()[0];
         for sample in &samples {
             let plain = Evaluation::new(&network, Batch::from_samples(&[sample]), &exact);
-            let target = Target::new(&plain.output().sample(0), None);
+            let objective = SampleObjective::new(&plain.output().sample(0), None);
             let mut value = plain.value(node).clone();
             value.values.iter_mut().for_each(|v| v[0] += delta as f32);
             let mut changed = plain.clone();
             changed.restart(node, value, &exact);
-            let change =
-                target.loss(&changed.output().sample(0)) - target.loss(&plain.output().sample(0));
+            let change = objective.loss(&changed.output().sample(0))
+                - objective.loss(&plain.output().sample(0));
             mean += change / samples.len() as f64;
             square += change * change / samples.len() as f64;
         }

@@ -54,7 +54,7 @@ pub fn program() -> VerifiedProgram {
     };
     // Of a degree whose scale is free.
     let coefficients = vec![0.1, 0.5, 0.2, 0.1];
-    let depth = ChebyshevPlan::folded(&coefficients).map(|_| 2).unwrap();
+    let depth = ChebyshevPlan::absorbing(&coefficients).map(|_| 2).unwrap();
     let port = |name: &str| Port { name: name.into(), shape: vec![8] };
     Program {
         log_slots: layout.log_period,

@@ -1,4 +1,4 @@
-//! The third product: the polynomial that stands for each activation.
+//! The third representation: the polynomial that stands for each activation.
 //!
 //! # Invariants ([`Activations::verify`])
 //! - one approximation per activation node, in order of evaluation, names matching;

@@ -1,6 +1,6 @@
 //! Data types of the private inference compiler.
 //!
-//! Data only: every product of the compiler is a plain type here with a text form, a verifier that
+//! Data only: every representation of the compiler is a plain type here with a text form, a verifier that
 //! lists its invariants, and serialisation. Passes live in `pic-compiler`, execution in
 //! `pic-runtime`.
 

@@ -1,4 +1,4 @@
-//! The first product: a network as a graph of tensors.
+//! The first representation: a network as a graph of tensors.
 //!
 //! # How a network evaluates
 //! Every node yields one real tensor for one sample (the batch axis is not part of the shapes).
@@ -41,7 +41,7 @@ pub struct Network {
 pub struct Node {
     /// Unique name: that of the ONNX node or value it came from.
     pub name: String,
-    /// The ONNX nodes folded into this one, as `name (OpType)`, in order of evaluation.
+    /// The ONNX nodes merged into this one, as `name (OpType)`, in order of evaluation.
     pub provenance: Vec<String>,
     /// Operation that computes the tensor from the operands.
     pub op: Op,

@@ -1,4 +1,4 @@
-//! The fourth product: layout, level, scale and schedule of every tensor, and the CKKS parameters.
+//! The fourth representation: layout, level, scale and schedule of every tensor, and the CKKS parameters.
 //!
 //! # Invariants ([`Plan::verify`])
 //! - one entry per network node, names matching;

@@ -1,4 +1,4 @@
-//! The second product: statistics of every activation layer's input over the calibration samples.
+//! The second representation: statistics of every activation layer's input over the calibration samples.
 //!
 //! Layers are the activation nodes in order of evaluation ([`crate::network::Network::activations`]).
 

@@ -3,13 +3,13 @@
 mod bootstrapping;
 mod figure;
 mod fit;
+mod goals;
 mod kernels;
 mod measure;
 mod operations;
 mod quick;
 mod seconds;
 mod table;
-mod targets;
 
 use std::path::PathBuf;
 use std::time::Duration;

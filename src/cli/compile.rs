@@ -7,12 +7,14 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use pic::data::{Samples, read_labels};
-use pic::{CompileError, Compiled, Compiler, Options, ParetoPoint, Preprocessing, SensitivityForm};
+use pic::{
+    CompileError, Compiled, Compiler, Options, PointSummary, Preprocessing, SensitivityForm,
+};
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_compiler::frontend;
-use pic_compiler::pareto::useful;
 use pic_compiler::pass::Pass;
+use pic_compiler::point_summary::worth_showing;
 use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
@@ -52,7 +54,7 @@ pub struct Arguments {
     pareto: bool,
     /// Print a product of the compiler in place of the summary
     #[arg(long, value_name = "PRODUCT")]
-    emit: Option<Product>,
+    emit: Option<Emitted>,
     /// Print the time that each pass of the compiler took
     #[arg(long, conflicts_with = "emit")]
     timing: bool,
@@ -188,7 +190,7 @@ impl From<MethodName> for Strategy {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Product {
+enum Emitted {
     Network,
     Profile,
     Activations,
@@ -250,11 +252,11 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     let compiled = arguments.source.compiler()?.options(options).compile_with(&observer)?;
     let timing = arguments.timing.then(|| observer.times());
     let printed = match arguments.emit {
-        Some(product) => Printed::Product(emit(&compiled, product)),
+        Some(product) => Printed::Emitted(emit(&compiled, product)),
         None => Printed::Report {
             points: arguments
                 .pareto
-                .then(|| (points(useful(&compiled.front)), points(&compiled.uniform))),
+                .then(|| (points(worth_showing(&compiled.front)), points(&compiled.uniform))),
             notes: [compiled.notes.clone(), arguments.source.goals.without_effect(&compiled)]
                 .concat(),
         },
@@ -269,7 +271,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         artifact.write_server_only(path)?;
     }
     match printed {
-        Printed::Product((value, text)) => session.print(&value, || text),
+        Printed::Emitted((value, text)) => session.print(&value, || text),
         Printed::Report { points, notes } => {
             let (front, uniform) = points.unzip();
             let summary = Summary::new(&artifact, &Machine::detect(session)?)?;
@@ -291,7 +293,7 @@ pub struct Imported {
 
 /// Output on stdout.
 enum Printed {
-    Product((serde_json::Value, String)),
+    Emitted((serde_json::Value, String)),
     Report { points: Option<(Vec<Point>, Vec<Point>)>, notes: Vec<String> },
 }
 
@@ -394,22 +396,22 @@ fn read_cost(path: &Path) -> Result<CostModel, Failure> {
     Err(Failure::new("pic::cost", &error, help))
 }
 
-fn emit(compiled: &Compiled, product: Product) -> (serde_json::Value, String) {
+fn emit(compiled: &Compiled, product: Emitted) -> (serde_json::Value, String) {
     fn both(product: &(impl Serialize + ToString)) -> (serde_json::Value, String) {
         let value = serde_json::to_value(product).expect("products encode as JSON");
         (value, product.to_string())
     }
     match product {
-        Product::Network => both(&compiled.network),
-        Product::Profile => both(&compiled.profile),
-        Product::Activations => both(&compiled.activations),
-        Product::Plan => both(&compiled.plan),
-        Product::Program => both(&*compiled.program),
+        Emitted::Network => both(&compiled.network),
+        Emitted::Profile => both(&compiled.profile),
+        Emitted::Activations => both(&compiled.activations),
+        Emitted::Plan => both(&compiled.plan),
+        Emitted::Program => both(&*compiled.program),
     }
 }
 
-fn points<'a>(front: impl IntoIterator<Item = &'a ParetoPoint>) -> Vec<Point> {
-    let point = |p: &ParetoPoint| Point {
+fn points<'a>(front: impl IntoIterator<Item = &'a PointSummary>) -> Vec<Point> {
+    let point = |p: &PointSummary| Point {
         seconds: p.seconds,
         loss: p.loss,
         degrees: p.degrees.clone(),

@@ -246,7 +246,7 @@ impl Activation {
             name: layer.name.clone(),
             kind: layer.function.name(),
             degree: layer.degree(),
-            depth: pic_ckks::model::chebyshev::folded_depth(&layer.coefficients),
+            depth: pic_ckks::model::chebyshev::absorbing_depth(&layer.coefficients),
             range: [center - half_width, center + half_width],
             r: layer.stretch,
             level: value.map(|v| v.level),

@@ -106,7 +106,7 @@ impl<'a> Allocator<'a> {
     /// Prepares the allocation for the candidates of each activation layer.
     pub fn new(network: &'a Network, candidates: &'a [Vec<Candidate>], request: Request) -> Self {
         let plan = |c: &Candidate| {
-            ChebyshevPlan::folded(&c.approximation.coefficients)
+            ChebyshevPlan::absorbing(&c.approximation.coefficients)
                 .expect("candidates are polynomials")
         };
         let plans = |list: &Vec<Candidate>| list.par_iter().map(plan).collect();

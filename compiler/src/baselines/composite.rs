@@ -94,7 +94,7 @@ pub fn candidates(network: &Network, layers: &[LayerProfile]) -> Vec<Vec<Candida
                 coefficients.iter_mut().for_each(|c| *c *= 0.5);
                 coefficients[0] = 0.5;
             }
-            let plan = ChebyshevPlan::folded(&coefficients).expect("degrees are supported");
+            let plan = ChebyshevPlan::absorbing(&coefficients).expect("degrees are supported");
             let approximation = Approximation {
                 name: network.graph[node].name.clone(),
                 function,

@@ -10,7 +10,7 @@ mod search;
 
 pub use density::Density;
 pub use expansion::Form;
-pub use search::{Candidate, FitOptions, LEAST_FOLDED, candidates, refit};
+pub use search::{Candidate, FitOptions, LEAST_ABSORBED, candidates, refit};
 
 use pic_ckks_model::square;
 use pic_ir::escape::Escaped;

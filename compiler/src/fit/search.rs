@@ -6,7 +6,7 @@
 //! taken off the constant: a bias is the same in every element, so it adds up where independent
 //! errors average out. Which candidate a layer gets is not decided here.
 
-use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE, folded_coefficient};
+use pic_ckks_model::chebyshev::{Counts, MAX_DEGREE, absorbed_coefficient};
 use pic_ckks_model::{ChebyshevPlan, square};
 use pic_ir::activations::Approximation;
 use pic_ir::function::Function;
@@ -16,13 +16,13 @@ use super::FitError;
 use super::density::Density;
 use super::expansion::{Expansion, Form};
 
-/// Smallest magnitude of a leading coefficient that is folded into the scale of the result without widening the
+/// Smallest magnitude of a leading coefficient that is absorbed into the scale of the result without widening the
 /// interval.
-pub const LEAST_FOLDED: f64 = 1.0 / 32.0;
+pub const LEAST_ABSORBED: f64 = 1.0 / 32.0;
 
-/// Largest factor by which the interval is widened so that a smaller coefficient can be folded. On wide intervals
+/// Largest factor by which the interval is widened so that a smaller coefficient can be absorbed. On wide intervals
 /// coefficients are large and cancel, which costs precision.
-const WIDEST_FOLDING: f64 = 1.25;
+const WIDEST_ABSORBING: f64 = 1.25;
 
 /// Degrees, densities and intervals among which the search chooses.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub struct FitOptions {
     /// values there. If no polynomial keeps to it, the one of smallest distance is taken.
     pub tail: f64,
     /// True if the caller accepts any output scale, so that the leading coefficient can be absorbed into it.
-    /// Otherwise no candidate has a power of two above one as its degree, because evaluating those folds the
+    /// Otherwise no candidate has a power of two above one as its degree, because evaluating those absorbs the
     /// coefficient.
     pub any_scale: bool,
 }
@@ -100,10 +100,10 @@ pub fn candidates(
         cost(a).cmp(&cost(b)).then(errors)
     });
     found.retain(|candidate| {
-        let folded = folded_coefficient(&candidate.approximation.coefficients);
+        let absorbed = absorbed_coefficient(&candidate.approximation.coefficients);
         let degree = candidate.approximation.degree() as f64;
-        let least = LEAST_FOLDED / libm::pow(WIDEST_FOLDING, degree);
-        folded.is_none_or(|c| options.any_scale && c.abs() >= least)
+        let least = LEAST_ABSORBED / libm::pow(WIDEST_ABSORBING, degree);
+        absorbed.is_none_or(|c| options.any_scale && c.abs() >= least)
     });
     let mut kept: Vec<Candidate> = vec![];
     for candidate in found {
@@ -182,7 +182,7 @@ fn of_form(
             error,
             loss: layer.sensitivity.value * error,
         };
-        let plan = ChebyshevPlan::folded(&approximation.coefficients).ok()?;
+        let plan = ChebyshevPlan::absorbing(&approximation.coefficients).ok()?;
         // A leading coefficient that vanishes leaves a lower degree, which is on offer itself.
         let exact = plan.degree() == degree;
         exact.then(|| Candidate { form, depth: plan.depth(), counts: plan.counts(), approximation })

@@ -10,7 +10,7 @@ use pic_ir::activations::Approximation;
 use pic_ir::network::{Network, Op};
 
 use super::correction::{CorrectionOptions, Equations, correct};
-use crate::dataset::{Dataset, Target};
+use crate::dataset::{Dataset, SampleObjective};
 use crate::evaluate::{Batch, Evaluation, Layer, apply, exact_layers, value};
 use crate::progress::Advance;
 
@@ -18,7 +18,7 @@ use crate::progress::Advance;
 struct Run<'a> {
     exact: Evaluation<'a>,
     changed: Evaluation<'a>,
-    targets: Vec<Target>,
+    objectives: Vec<SampleObjective>,
 }
 
 impl Run<'_> {
@@ -41,8 +41,8 @@ pub(super) fn isolated_loss(
     let run = |batch: Dataset| {
         let exact = Evaluation::new(network, Batch::from_samples(batch.samples()), &layers);
         let plain = |sample| exact.output().sample(sample);
-        let targets = (0..batch.len()).map(|k| batch.target(k, &plain(k))).collect();
-        Run { changed: exact.clone(), exact, targets }
+        let objectives = (0..batch.len()).map(|k| batch.objective_of(k, &plain(k))).collect();
+        Run { changed: exact.clone(), exact, objectives }
     };
     let mut runs: Vec<Run> = data.batches().map(run).collect();
     let mut moments = vec![0.0; nodes.len()];
@@ -70,8 +70,8 @@ pub(super) fn isolated_loss(
         }
         let changes = runs.iter().flat_map(|run| {
             let outputs = (run.changed.output(), run.exact.output());
-            run.targets.iter().enumerate().map(move |(k, target)| {
-                target.loss(&outputs.0.sample(k)) - target.loss(&outputs.1.sample(k))
+            run.objectives.iter().enumerate().map(move |(k, objective)| {
+                objective.loss(&outputs.0.sample(k)) - objective.loss(&outputs.1.sample(k))
             })
         });
         moments[layer] = changes.map(|change| change * change).sum::<f64>() / data.len() as f64;

@@ -19,7 +19,7 @@ use pic_ir::network::Network;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, Objective, Target, prediction};
+use crate::dataset::{Dataset, Objective, SampleObjective, prediction};
 use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
 use crate::profile::{self, ProfileError};
@@ -174,18 +174,20 @@ impl<'a> Reference<'a> {
                 (0..batch.len()).map(|lane| evaluation.output().sample(lane)).collect();
             let margin_data = batch.with_objective(Objective::Margin);
             for (sample, (found, plain)) in found.iter().zip(&mut plain).enumerate() {
-                let target = Target::new(plain, batch.label(sample));
+                let target = SampleObjective::new(plain, batch.label(sample));
                 let (plain_loss, loss) = (target.loss(plain), target.loss(found));
                 sums.plain_loss += share * plain_loss;
                 sums.loss += share * loss;
-                let objective = batch.target(sample, plain);
+                let objective = batch.objective_of(sample, plain);
                 sums.change += share * square(objective.loss(found) - objective.loss(plain));
-                if let (Some(shares), Target::Class(class)) = (&mut sums.classification, target) {
+                if let (Some(shares), SampleObjective::Class(class)) =
+                    (&mut sums.classification, target)
+                {
                     let (ours, theirs) = (prediction(found), prediction(plain));
                     shares.accuracy += share * f64::from(u8::from(ours == class));
                     shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
                     shares.agreement += share * f64::from(u8::from(ours == theirs));
-                    let margin = margin_data.target(sample, plain);
+                    let margin = margin_data.objective_of(sample, plain);
                     margins -= share * margin.loss(plain);
                     changes.push(margin.loss(found) - margin.loss(plain));
                 }
@@ -407,7 +409,7 @@ mod tests {
     /// A chain in which a polynomial takes its products times the level it starts at.
     fn instance(candidates: &[Vec<Candidate>]) -> Instance {
         let alternative = |Candidate { approximation: a, .. }: &Candidate| {
-            let plan = pic_ckks_model::ChebyshevPlan::folded(&a.coefficients).unwrap();
+            let plan = pic_ckks_model::ChebyshevPlan::absorbing(&a.coefficients).unwrap();
             let products = plan.counts().products as f64;
             let time = (0..=24).map(|level| products * f64::from(level)).collect();
             Alternative { effect: Effect::Consume(plan.depth()), loss: a.loss, time }

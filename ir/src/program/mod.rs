@@ -1,4 +1,4 @@
-//! The fifth product: the program that a server runs on ciphertexts.
+//! The fifth representation: the program that a server runs on ciphertexts.
 //!
 //! # How a program evaluates
 //! Values are computed in order. A value is a tensor whose elements lie in the slots of one or more
@@ -24,7 +24,7 @@
 //! - levels: every operand's level is at least the user's plus the user's depth, or that at which
 //!   bootstrapping begins;
 //! - scales are finite and above 1, and a product's scale is the product of its operands' scales over
-//!   the modulus it is rescaled by; that of a polynomial of degree 2^k > 1 is what folding its leading
+//!   the modulus it is rescaled by; that of a polynomial of degree 2^k > 1 is what absorbing its leading
 //!   coefficient yields ([`output_scale`](pic_ckks_model::ChebyshevPlan::output_scale));
 //! - slots are at most N/2, and every layout repeats within them or fills ciphertexts of N/2 slots;
 //! - a value has at most [`MAX_CIPHERTEXTS`] ciphertexts, a linear value at most [`MAX_PAIRS`] pairs of one that it
@@ -239,7 +239,7 @@ impl Op {
             Self::Input | Self::Bootstrap { .. } => 0,
             Self::Linear { .. } | Self::Product { .. } => 1,
             Self::Polynomial { coefficients, .. } => {
-                pic_ckks_model::chebyshev::folded_depth(coefficients) as usize
+                pic_ckks_model::chebyshev::absorbing_depth(coefficients) as usize
             }
         }
     }

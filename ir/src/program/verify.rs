@@ -126,7 +126,7 @@ impl Program {
         match &value.op {
             Op::Input => {}
             Op::Polynomial { coefficients, .. } => {
-                let plan = ChebyshevPlan::folded(coefficients).map_err(|_| Fault::Polynomial)?;
+                let plan = ChebyshevPlan::absorbing(coefficients).map_err(|_| Fault::Polynomial)?;
                 let scale = plan.output_scale(operands[0].scale, needed, self.parameters.moduli());
                 if operands[0].layout != value.layout {
                     return Err(Fault::Length);

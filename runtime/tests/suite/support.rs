@@ -175,7 +175,7 @@ impl Builder {
 
     pub fn polynomial(&mut self, operand: ValueId, coefficients: Vec<f64>) -> ValueId {
         let bound = coefficients.iter().map(|c| c.abs()).sum();
-        let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+        let plan = ChebyshevPlan::absorbing(&coefficients).unwrap();
         let Value { level, scale, layout, .. } = self.value(operand).clone();
         let scale = plan.output_scale(scale, level, self.program.parameters.moduli());
         let op = Op::Polynomial { operand, coefficients };

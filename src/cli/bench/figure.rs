@@ -5,8 +5,8 @@ use pic_ckks::model::op_counts::OpCounts;
 use pic_ir::cost::Target;
 use serde::Serialize;
 
+use super::goals;
 use super::seconds::Seconds;
-use super::targets;
 
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -35,7 +35,7 @@ pub struct Figure {
     #[serde(flatten)]
     pub seconds: Seconds,
     /// Target time of the operation; none if it has no target.
-    pub target: Option<targets::Target>,
+    pub target: Option<goals::Goal>,
     /// True if the target is met; none without a target.
     pub met: Option<bool>,
     /// Peak of the process's resident set during the measurement.
@@ -48,7 +48,7 @@ pub struct Figure {
 impl Figure {
     /// The figure with its target, if there is one, for the kernel set and number of threads that ran.
     pub fn judged(self, Target { kernels, threads }: Target) -> Self {
-        let target = targets::target(kernels, self.what, self.log_n, self.limbs);
+        let target = goals::goal(kernels, self.what, self.log_n, self.limbs);
         let met = target.map(|target| target.met_by(self.seconds, threads));
         Self { target, met, ..self }
     }

@@ -4,7 +4,7 @@ use pic_ir::cost::Target;
 
 use super::figure::{Bootstrap, Figure};
 use super::fit::Fit;
-use super::targets;
+use super::goals;
 use crate::cli::text::{Columns, bytes, or_dash, percent};
 
 /// Heading with the properties of all rows: kernel set, threads, and the runs that count.
@@ -97,7 +97,7 @@ pub fn cost_model(fit: &Fit) -> String {
     )
 }
 
-fn must(target: targets::Target) -> String {
+fn must(target: goals::Goal) -> String {
     let two = or_dash(target.two_threads, duration);
     format!("{}, {two}", duration(target.one_thread))
 }

@@ -20,7 +20,7 @@
 //! - *Folding*: the coefficient of the highest of 2^D + 1 terms costs a level more only because it is
 //!   multiplied with. If the result may have any scale, `q·T_m` with `q = q_m·T_m + …`, m = 2^(D−1), is
 //!   summed at the scale of T_m over |q_m|: at that scale T_m itself *is* q_m·T_m. Hence degree 2^D at depth
-//!   D ([`ChebyshevPlan::folded`]), for as many products as degree 2^D − 1 takes. The result has the
+//!   D ([`ChebyshevPlan::absorbing`]), for as many products as degree 2^D − 1 takes. The result has the
 //!   scale that follows ([`ChebyshevPlan::output_scale`]).
 //! - *Exponentials*: H_k = i^k·T_k has the same identities but for signs, so that exp(iωu), whose
 //!   coefficients alternate between real and imaginary, is a real combination of H_k(iu)
@@ -82,7 +82,7 @@ pub struct Power {
 
 /// A node of the schedule: the sum `constant + Σ c_i·T_i + Σ quotient_j·T_{m_j}`. All terms are
 /// brought to one level and scale, relinearised (if there are products) and rescaled once. The
-/// folded term, if any, is added after that.
+/// absorbed term, if any, is added after that.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
     /// The coefficient of T_0.
@@ -91,9 +91,9 @@ pub struct Node {
     pub linear: Vec<(u32, f64)>,
     /// Products of a power with the value of another node.
     pub products: Vec<Product>,
-    /// Folded term c·T_i as the pair (i, c): the node's scale is that of T_i divided by |c|, so
+    /// Absorbed term c·T_i as the pair (i, c): the node's scale is that of T_i divided by |c|, so
     /// that the term is ±T_i without a product.
-    pub folded: Option<(u32, f64)>,
+    pub absorbed: Option<(u32, f64)>,
 }
 
 /// One term `quotient·T_power` of a [`Node`].
@@ -144,24 +144,24 @@ pub fn depth(coefficients: &[f64]) -> u32 {
     length.next_power_of_two().trailing_zeros()
 }
 
-/// The multiplicative depth if the leading coefficient may be folded into the scale of the result:
+/// The multiplicative depth if the leading coefficient may be absorbed into the scale of the result:
 /// ⌈log2 d⌉ for a degree d > 1 that is a power of two, otherwise [`depth`].
-pub fn folded_depth(coefficients: &[f64]) -> u32 {
+pub fn absorbing_depth(coefficients: &[f64]) -> u32 {
     match coefficients.iter().rposition(|&c| c != 0.0) {
-        Some(degree) if is_foldable(degree) => power_depth(degree as u32),
+        Some(degree) if can_absorb(degree) => power_depth(degree as u32),
         _ => depth(coefficients),
     }
 }
 
-/// The divisor of the result's scale when a polynomial is folded: twice the leading coefficient if
+/// The divisor of the result's scale when a polynomial is absorbed: twice the leading coefficient if
 /// the degree is a power of two above 1, otherwise `None`.
-pub fn folded_coefficient(coefficients: &[f64]) -> Option<f64> {
+pub fn absorbed_coefficient(coefficients: &[f64]) -> Option<f64> {
     let degree = coefficients.iter().rposition(|&c| c != 0.0)?;
-    is_foldable(degree).then(|| 2.0 * coefficients[degree])
+    can_absorb(degree).then(|| 2.0 * coefficients[degree])
 }
 
-/// Returns whether folding saves a level at this degree.
-fn is_foldable(degree: usize) -> bool {
+/// Returns whether absorbing the leading coefficient saves a level at this degree.
+fn can_absorb(degree: usize) -> bool {
     degree > 1 && degree.is_power_of_two()
 }
 
@@ -206,20 +206,21 @@ impl ChebyshevPlan {
         Ok(Self::best(basis, degree, budget, root))
     }
 
-    /// Plans the evaluation with the leading coefficient folded into the scale: for a degree 2^D >
+    /// Plans the evaluation with the leading coefficient absorbed into the scale: for a degree 2^D >
     /// 1 the plan has depth D and its result the scale [`ChebyshevPlan::output_scale`]. Other
     /// degrees are planned as by [`ChebyshevPlan::new`].
     ///
     /// # Errors
     /// The errors of [`ChebyshevPlan::new`].
-    pub fn folded(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
+    pub fn absorbing(coefficients: &[f64]) -> Result<Self, ChebyshevError> {
         let degree = checked_degree(coefficients)?;
-        if !is_foldable(degree) {
+        if !can_absorb(degree) {
             return Self::new(coefficients);
         }
         let budget = power_depth(degree as u32);
-        let root =
-            |divider: &mut Divider| divider.divide_folded(coefficients[..=degree].to_vec(), budget);
+        let root = |divider: &mut Divider| {
+            divider.divide_absorbing(coefficients[..=degree].to_vec(), budget)
+        };
         Ok(Self::best(PolynomialBasis::Chebyshev, degree, budget, root))
     }
 
@@ -237,18 +238,18 @@ impl ChebyshevPlan {
             .expect("dividing by powers of two always fits the depth")
     }
 
-    /// The scale of the result if a coefficient is folded, for an input at a scale and level of the
+    /// The scale of the result if a coefficient is absorbed, for an input at a scale and level of the
     /// chain `moduli`; `None` if the caller may choose the scale.
     pub fn output_scale(&self, input_scale: f64, level: usize, moduli: &[u64]) -> Option<f64> {
-        let (power, coefficient) = self.folded_term()?;
+        let (power, coefficient) = self.absorbed_term()?;
         let square = |scale: f64, depth: usize| scale * scale / moduli[level - depth] as f64;
         let last = power_depth(power) as usize;
         let scale = (0..last).fold(input_scale, square);
         Some(square(scale, last) / coefficient.abs())
     }
 
-    fn folded_term(&self) -> Option<(u32, f64)> {
-        self.root.products.iter().find_map(|product| product.quotient.folded)
+    fn absorbed_term(&self) -> Option<(u32, f64)> {
+        self.root.products.iter().find_map(|product| product.quotient.absorbed)
     }
 
     /// The degree of the polynomial.
@@ -257,9 +258,9 @@ impl ChebyshevPlan {
     }
 
     /// Number of levels consumed: exactly ⌈log2(degree + 1)⌉, or one less if a coefficient is
-    /// folded at degree 2^D.
+    /// absorbed at degree 2^D.
     pub fn depth(&self) -> u32 {
-        power_depth(self.degree as u32 + u32::from(self.folded_term().is_none()))
+        power_depth(self.degree as u32 + u32::from(self.absorbed_term().is_none()))
     }
 
     /// The basis polynomials to compute, in ascending order of index, T_1 excluded. Each has depth
@@ -285,7 +286,7 @@ impl ChebyshevPlan {
             counts.products += node.products.len();
             counts.relinearizations += usize::from(!node.products.is_empty());
             counts.scalar_products += node.linear.len();
-            counts.rescales += usize::from(!node.is_folded_alone());
+            counts.rescales += usize::from(!node.is_absorbed_alone());
         });
         counts
     }
@@ -314,10 +315,10 @@ impl ChebyshevPlan {
 }
 
 impl Node {
-    /// Returns whether the node consists of a folded term and a constant only, so that nothing is
+    /// Returns whether the node consists of a absorbed term and a constant only, so that nothing is
     /// rescaled.
-    pub fn is_folded_alone(&self) -> bool {
-        self.folded.is_some() && self.linear.is_empty() && self.products.is_empty()
+    pub fn is_absorbed_alone(&self) -> bool {
+        self.absorbed.is_some() && self.linear.is_empty() && self.products.is_empty()
     }
 
     /// Calls `visit` on this node and on every quotient below it.
@@ -328,7 +329,7 @@ impl Node {
 
     /// The value of the node, given the values of the powers by index.
     pub(crate) fn evaluate(&self, powers: &[Complex64]) -> Complex64 {
-        let linear = self.linear.iter().chain(&self.folded);
+        let linear = self.linear.iter().chain(&self.absorbed);
         let linear = linear.map(|&(i, c)| c * powers[i as usize]);
         let products =
             self.products.iter().map(|p| p.quotient.evaluate(powers) * powers[p.power as usize]);
@@ -394,9 +395,9 @@ impl Divider {
         }
     }
 
-    /// [`Divider::divide`] for degree 2^budget, with the leading coefficient folded; `None` if that
+    /// [`Divider::divide`] for degree 2^budget, with the leading coefficient absorbed; `None` if that
     /// does not fit.
-    fn divide_folded(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Option<Node> {
+    fn divide_absorbing(&mut self, mut polynomial: Vec<f64>, budget: u32) -> Option<Node> {
         let half = polynomial.len() / 2;
         let mut quotient = self.split(&mut polynomial, half);
         let leading = quotient.pop().expect("the quotient has degree 2^(budget − 1)");
@@ -407,8 +408,8 @@ impl Divider {
         self.divisions(support(&quotient), budget - 1)?;
         self.divisions(support(&polynomial), budget)?;
         let mut node = self.divide(polynomial, budget);
-        let folded = Some((power, leading));
-        let quotient = Node { folded, ..self.divide(quotient, budget - 1) };
+        let absorbed = Some((power, leading));
+        let quotient = Node { absorbed, ..self.divide(quotient, budget - 1) };
         node.products.push(Product { power, quotient });
         Some(node)
     }
@@ -471,7 +472,7 @@ impl Divider {
 fn schedule_powers(basis: PolynomialBasis, root: &Node) -> Vec<Power> {
     let mut needed = BTreeSet::new();
     root.visit(&mut |node| {
-        needed.extend(node.linear.iter().chain(&node.folded).map(|&(i, _)| i));
+        needed.extend(node.linear.iter().chain(&node.absorbed).map(|&(i, _)| i));
         needed.extend(node.products.iter().map(|p| p.power));
     });
     let mut powers = Vec::new();
@@ -552,12 +553,12 @@ mod tests {
     fn executed_depth(plan: &ChebyshevPlan) -> u32 {
         fn node_depth(node: &Node, powers: &HashMap<u32, u32>) -> u32 {
             let linear = node.linear.iter().map(|(i, _)| 1 + powers[i]);
-            let folded = node.folded.iter().map(|(i, _)| powers[i]);
+            let absorbed = node.absorbed.iter().map(|(i, _)| powers[i]);
             let products = node
                 .products
                 .iter()
                 .map(|p| 1 + powers[&p.power].max(node_depth(&p.quotient, powers)));
-            linear.chain(folded).chain(products).max().unwrap_or(0)
+            linear.chain(absorbed).chain(products).max().unwrap_or(0)
         }
         let mut powers = HashMap::from([(1, 0)]);
         for p in plan.powers() {
@@ -677,17 +678,17 @@ mod tests {
     }
 
     #[test]
-    fn powers_of_two_fold_their_leading_coefficient() {
+    fn powers_of_two_absorb_their_leading_coefficient() {
         for degree in (1..7).map(|k| 1 << k) {
             for coefficients in patterns(degree) {
-                let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+                let plan = ChebyshevPlan::absorbing(&coefficients).unwrap();
                 assert_eq!(executed_depth(&plan), degree.ilog2());
                 assert_eq!(
-                    (plan.depth(), folded_depth(&coefficients)),
+                    (plan.depth(), absorbing_depth(&coefficients)),
                     (degree.ilog2(), degree.ilog2())
                 );
-                let folded = plan.folded_term().map(|(_, coefficient)| coefficient);
-                assert_eq!(folded, folded_coefficient(&coefficients));
+                let absorbed = plan.absorbed_term().map(|(_, coefficient)| coefficient);
+                assert_eq!(absorbed, absorbed_coefficient(&coefficients));
                 let size: f64 = coefficients.iter().map(|c| c.abs()).sum();
                 for k in 0..=20 {
                     let x = f64::from(k) / 10.0 - 1.0;
@@ -700,7 +701,7 @@ mod tests {
                 }
             }
         }
-        let others = ChebyshevPlan::folded(&[0.1, 0.2, 0.3, 0.4]).unwrap();
+        let others = ChebyshevPlan::absorbing(&[0.1, 0.2, 0.3, 0.4]).unwrap();
         assert_eq!(others, ChebyshevPlan::new(&[0.1, 0.2, 0.3, 0.4]).unwrap());
         assert_eq!(others.output_scale(1e9, 3, &[1 << 30; 4]), None);
     }

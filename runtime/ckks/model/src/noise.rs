@@ -262,10 +262,10 @@ impl Backwards<'_> {
         values: &[Complex64],
         derivatives: &mut [Complex64],
     ) -> f64 {
-        for &(i, coefficient) in node.linear.iter().chain(&node.folded) {
+        for &(i, coefficient) in node.linear.iter().chain(&node.absorbed) {
             derivatives[i as usize] += derivative * coefficient;
         }
-        if node.is_folded_alone() {
+        if node.is_absorbed_alone() {
             return 0.0;
         }
         let level = self.level + 1 - consumed;

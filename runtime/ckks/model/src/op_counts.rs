@@ -268,7 +268,7 @@ impl<'a> OpCounter<'a> {
 
     /// A node of an evaluation plan whose terms are summed at a level.
     fn node(&self, node: &Node, level: usize) -> OpCounts {
-        if node.is_folded_alone() {
+        if node.is_absorbed_alone() {
             return OpCounts::default();
         }
         let quotients = node.products.iter().map(|p| self.node(&p.quotient, level + 1)).sum();

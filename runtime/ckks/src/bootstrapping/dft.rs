@@ -38,15 +38,15 @@ pub(super) fn diagonals(stage: Stage, direction: Direction, constant: f64) -> Di
     }
 }
 
-/// The diagonal at an offset of a folding stage, the one with the longest span: twice as long as
-/// without folding, for vectors of twice the slots. Let u = (1, …, 1, i, …, i).
+/// The diagonal at an offset of a halving stage, the one with the longest span: twice as long as
+/// without halving, for vectors of twice the slots. Let u = (1, …, 1, i, …, i).
 ///
 /// - SlotsToCoeffs is applied to u ⊙ x. The two halves of the result sum to the result for the
 ///   complex vector whose real parts are the first half of x and whose imaginary parts are the
 ///   second.
 /// - The result y of CoeffsToSlots, which is repeated twice, is multiplied by ū. The halves of
 ///   2·Re(ū ⊙ y) are twice the real and the imaginary parts of y.
-pub(super) fn folding(
+pub(super) fn halving(
     diagonal: &[Complex64],
     offset: usize,
     direction: Direction,

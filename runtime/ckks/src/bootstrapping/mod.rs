@@ -159,7 +159,7 @@ impl Bootstrapper {
         }
         let mut a = a.clone();
         a.drop_to_level(plan.input_level())?;
-        if plan.folds() {
+        if plan.halves_slots() {
             a = evaluator.add(&a, &evaluator.conjugate(&a)?)?;
         }
         if plan.order() == Order::SlotsToCoeffsFirst {
@@ -206,7 +206,7 @@ impl Bootstrapper {
         let factor = a.scale / self.slots_to_coeffs[0].shape().input_scale;
         a.scale /= factor;
         let mut in_coefficients = apply(evaluator, &self.slots_to_coeffs, a)?;
-        if self.plan.folds() {
+        if self.plan.halves_slots() {
             let half = self.plan.transform_slots() as i64;
             let other = evaluator.rotate(&in_coefficients, half)?;
             evaluator.add_assign(&mut in_coefficients, &other)?;
@@ -311,7 +311,7 @@ fn encode_stage(
         let offset = (giant + baby).rem_euclid(1 << stage.log_slots) as usize;
         let mut values = diagonals[&offset].clone();
         if period > values.len() {
-            values = dft::folding(&values, offset, direction);
+            values = dft::halving(&values, offset, direction);
         }
         // What the giant step will rotate to its place.
         values.rotate_right(giant.rem_euclid(period as i64) as usize);

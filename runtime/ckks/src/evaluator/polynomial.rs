@@ -3,7 +3,7 @@
 //! Scales are determined from the result backwards: a node whose scale after rescaling by q must be
 //! S sums its terms at S·q. Constants are encoded at S·q over the exact scale of the power that
 //! they multiply, and a quotient is computed at that scale itself, so that every sum is of exactly
-//! equal scales and the result has exactly the requested scale. A folded term is a power at another
+//! equal scales and the result has exactly the requested scale. A absorbed term is a power at another
 //! scale; the plan states the scale of the result at which the two agree
 //! ([`ChebyshevPlan::output_scale`]).
 
@@ -33,7 +33,7 @@ impl Evaluator {
     ///
     /// The result has exactly `target_scale` and is exactly `plan.depth()` levels below `x`. The
     /// scale of `x` should be within a few percent of the primes consumed: the scale of T_i
-    /// deviates from it by that ratio to the power i. If the plan folds a coefficient,
+    /// deviates from it by that ratio to the power i. If the plan absorbs a coefficient,
     /// `target_scale` must be [`ChebyshevPlan::output_scale`].
     ///
     /// ```
@@ -52,7 +52,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// [`Error::ContextMismatch`], [`Error::LevelsExhausted`] if `x` has fewer levels than the plan
-    /// needs, [`Error::InvalidScale`], [`Error::ScaleMismatch`] if a folded plan has another output
+    /// needs, [`Error::InvalidScale`], [`Error::ScaleMismatch`] if a absorbed plan has another output
     /// scale, [`Error::ScaleOverflow`], [`Error::MissingRelinearizationKey`], [`Error::KeyLevel`].
     pub fn evaluate_chebyshev(
         &self,
@@ -95,9 +95,9 @@ impl Evaluator {
         consumed: usize,
         scale: f64,
     ) -> Result<Ciphertext, Error> {
-        if node.is_folded_alone() {
+        if node.is_absorbed_alone() {
             let mut sum = self.zero(powers.input, lowered(powers.input.basis(), consumed), scale);
-            self.add_folded(node, powers, &mut sum)?;
+            self.add_absorbed(node, powers, &mut sum)?;
             self.add_constant_assign(&mut sum, node.constant)?;
             return Ok(sum);
         }
@@ -129,19 +129,19 @@ impl Evaluator {
             }
         };
         let mut value = Ciphertext { scale, ..value };
-        self.add_folded(node, powers, &mut value)?;
+        self.add_absorbed(node, powers, &mut value)?;
         Ok(value)
     }
 
-    /// Adds the folded term of a node, if any: ±T_i, whose scale is |c| times that of the node's
+    /// Adds the absorbed term of a node, if any: ±T_i, whose scale is |c| times that of the node's
     /// value.
-    fn add_folded(
+    fn add_absorbed(
         &self,
         node: &Node,
         powers: &Powers,
         value: &mut Ciphertext,
     ) -> Result<(), Error> {
-        let Some((index, coefficient)) = node.folded else { return Ok(()) };
+        let Some((index, coefficient)) = node.absorbed else { return Ok(()) };
         let power = powers.get(index);
         check_scales(power.scale, value.scale * coefficient.abs())?;
         let term = Ciphertext { scale: value.scale, ..power.clone() };

@@ -50,7 +50,7 @@ impl Ring {
             assert!(basis.is_subset(addend.basis()), "an addend lacks primes of {basis:?}");
         }
         let target = basis.union(special);
-        let pass = KeySwitchPass {
+        let pass = KeySwitchState {
             ring: self,
             switch,
             digits: DigitSource::new(self, switch.digits, target),
@@ -77,7 +77,7 @@ impl Ring {
 }
 
 /// State of a key switch.
-struct KeySwitchPass<'a> {
+struct KeySwitchState<'a> {
     ring: &'a Ring,
     switch: &'a KeySwitch<'a>,
     digits: DigitSource<'a>,
@@ -87,7 +87,7 @@ struct KeySwitchPass<'a> {
     division: Arc<BaseConverter>,
 }
 
-impl KeySwitchPass<'_> {
+impl KeySwitchState<'_> {
     /// The remainders of the division.
     fn remainders(&self) -> (CrtDigits, CrtDigits) {
         let (ring, KeySwitch { key, dropped, addends, .. }) = (self.ring, *self.switch);

@@ -111,12 +111,12 @@ fn values_survive_bootstrapping() {
         let mut unit = || rng.next_u64() as f64 / 2f64.powi(63) - 1.0;
         let values: Vec<Complex64> = (0..plan.slots())
             .map(|_| {
-                let is_complex = data == SlotData::Complex || plan.folds();
+                let is_complex = data == SlotData::Complex || plan.halves_slots();
                 Complex64::new(unit(), if is_complex { unit() } else { 0.0 })
             })
             .collect();
         // Of real data in half the slots, real parts alone come out, whatever else there is.
-        let expected: Vec<Complex64> = match plan.folds() {
+        let expected: Vec<Complex64> = match plan.halves_slots() {
             true => values.iter().map(|v| v.re.into()).collect(),
             false => values.clone(),
         };

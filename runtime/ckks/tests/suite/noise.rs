@@ -202,10 +202,10 @@ fn polynomials() {
         c[1] = 0.5;
         c
     };
-    let folded = [&relu_like[..], &[0.0, 0.02]].concat();
+    let absorbed = [&relu_like[..], &[0.0, 0.02]].concat();
     let dense: Vec<f64> = (0..28).map(|i| 0.3 * f64::from(i * 7 % 11 - 5) / 5.0).collect();
-    for coefficients in [vec![0.3, 0.5], vec![0.1, 0.0, 0.5], relu_like, folded, dense] {
-        let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+    for coefficients in [vec![0.3, 0.5], vec![0.1, 0.0, 0.5], relu_like, absorbed, dense] {
+        let plan = ChebyshevPlan::absorbing(&coefficients).unwrap();
         for mut bench in benches(&[]) {
             bench.compare(&format!("degree {}", plan.degree()), |b| {
                 let (values, x, signal) = b.input();

@@ -60,12 +60,12 @@ fn folded_coefficients() {
         for dense in [true, false] {
             let mut coefficients = random(&mut s, degree, dense);
             coefficients[degree] = sign * coefficients[degree].abs();
-            let plan = ChebyshevPlan::folded(&coefficients).unwrap();
+            let plan = ChebyshevPlan::absorbing(&coefficients).unwrap();
             let values = s.random_real(32);
             let x = s.encrypt_real(&values);
             let scale = plan.output_scale(x.scale(), x.level(), &moduli).unwrap();
             let result = s.evaluator.evaluate_chebyshev(&x, &plan, scale).unwrap();
-            let depth = chebyshev::folded_depth(&coefficients) as usize;
+            let depth = chebyshev::absorbing_depth(&coefficients) as usize;
             assert_eq!((result.level(), result.scale()), (x.level() - depth, scale));
             let expected: Vec<f64> = values.iter().map(|&v| clenshaw(&coefficients, v)).collect();
             assert_near_real(&s.decrypt(&result), &expected);

@@ -36,12 +36,12 @@ impl BootstrappingPlan {
         let end = eval_mod - self.eval_mod().depth();
         let products = (end + 1..=polynomial_end).map(|level| counter.product(level)).sum();
         let reduction = counter.polynomial(exponential, eval_mod) + products;
-        let fold = match self.folds() {
+        let packing = match self.halves_slots() {
             true => counter.key_switch(self.input_level()) + counter.key_switch(0),
             false => OpCounts::default(),
         };
         transforms(self.slots_to_coeffs())
-            + fold
+            + packing
             + raise
             + trace
             + transforms(self.coeffs_to_slots())
@@ -53,7 +53,7 @@ impl BootstrappingPlan {
     /// The evaluation keys of a bootstrap, each with the highest level at which it is used.
     ///
     /// Rotations are reduced modulo the slot count, except those of the trace (used only if the
-    /// transforms have fewer than N/2 slots), the first of which also folds real data.
+    /// transforms have fewer than N/2 slots), the first of which also packs real data into half the slots.
     pub fn keys(&self) -> KeyRequest {
         let (slots, highest) = (self.slots() as i64, self.parameters().max_level());
         let mut keys = KeyRequest {

@@ -6,7 +6,7 @@
 //! - *SlotsToCoeffs first*: SlotsToCoeffs on the lowest levels, where it is cheap; raising;
 //!   CoeffsToSlots; EvalMod. Errors stay in the slots where they arise. Complex data take two EvalMods.
 //!   Real data take one, and transforms of half the size: the two halves of the slots become real and
-//!   imaginary parts of half as many, and halves again before EvalMod. The *folding* stage of a transform,
+//!   imaginary parts of half as many, and halves again before EvalMod. The *halving* stage of a transform,
 //!   that with the longest span, does so in passing. What errors there are in imaginary parts would spoil
 //!   the other half, and a conjugation removes them first.
 //! - *Conventional order*: raising, CoeffsToSlots, real and imaginary part, EvalMod of both,
@@ -179,7 +179,7 @@ pub struct StageStep {
     /// The stage, which determines the diagonals.
     pub stage: Stage,
     /// Period with which the diagonals repeat: that of the stage, or the slot count of the
-    /// ciphertext if the stage folds.
+    /// ciphertext if the stage halves slots.
     pub period: usize,
     /// Level of the input.
     pub level: usize,
@@ -268,7 +268,7 @@ impl BootstrappingPlan {
     }
 
     /// Number of slots of the homomorphic transforms: half the slots of the ciphertexts if the plan
-    /// folds.
+    /// halves slots.
     pub fn transform_slots(&self) -> usize {
         transform_slots(self.0.slots, self.0.data, self.0.order)
     }
@@ -276,19 +276,19 @@ impl BootstrappingPlan {
     /// Constant factor of the SlotsToCoeffs matrices: 1/2 where the sum of a number and its
     /// conjugate, twice the real part, follows.
     pub fn slots_to_coeffs_constant(&self) -> f64 {
-        if self.folds() { 0.5 } else { 1.0 }
+        if self.halves_slots() { 0.5 } else { 1.0 }
     }
 
     /// Returns whether the halves of the slots are the real and imaginary parts of half as many
     /// numbers within the transforms.
-    pub fn folds(&self) -> bool {
+    pub fn halves_slots(&self) -> bool {
         self.transform_slots() < self.slots()
     }
 
     /// Number of EvalMods in a bootstrap: two (real parts, imaginary parts) for complex data, one
     /// for real data.
     pub fn eval_mods(&self) -> usize {
-        if self.folds() { 1 } else { 2 }
+        if self.halves_slots() { 1 } else { 2 }
     }
 
     /// Most application levels that a bootstrap can restore.
@@ -405,7 +405,7 @@ impl BootstrappingPlan {
     }
 
     fn period(&self, stage: &Stage) -> usize {
-        if self.folds() && stage.wraps() { self.slots() } else { stage.period() }
+        if self.halves_slots() && stage.wraps() { self.slots() } else { stage.period() }
     }
 }
 

@@ -107,13 +107,13 @@ impl BootstrappingPlan {
         let slots = self.transform_slots();
         let before = match self.order() {
             // Of twice the values, and of the sum of two halves.
-            Order::SlotsToCoeffsFirst if self.folds() => {
+            Order::SlotsToCoeffsFirst if self.halves_slots() => {
                 let noise = |slots| NoiseModel::new(self.parameters(), slots);
                 let variance =
                     noise(self.slots()).key_switch(self.input_level(), self.input_scale());
                 let input = Signal { mean_square: 4.0 * mean_square, variance };
-                let fold = noise(slots).key_switch(0, q0 / self.ratio());
-                2.0 * self.slots_to_coeffs_noise(input).variance + fold
+                let packing = noise(slots).key_switch(0, q0 / self.ratio());
+                2.0 * self.slots_to_coeffs_noise(input).variance + packing
             }
             Order::SlotsToCoeffsFirst => {
                 let input = Signal { mean_square: 2.0 * mean_square, variance: 0.0 };

@@ -1,4 +1,4 @@
-//! The products of passes: each has a text form to look at and invariants to check.
+//! The outputs of passes: each has a text form to look at and invariants to check.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::fit::Candidate;
 use crate::frontend::Import;
 use crate::layerwise::{Measurement, Refitted};
 
-/// A product of a pass: it has a text form and invariants.
-pub trait Product {
+/// The output of a pass: it has a text form and invariants.
+pub trait PassOutput {
     /// Text form, in lines that end with a line break.
     fn text(&self) -> String;
 
@@ -34,7 +34,7 @@ fn ensure(holds: bool, invariant: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("broken: {invariant}")) }
 }
 
-impl Product for Import {
+impl PassOutput for Import {
     fn text(&self) -> String {
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
         notes + &self.network.to_string()
@@ -45,7 +45,7 @@ impl Product for Import {
     }
 }
 
-impl Product for Network {
+impl PassOutput for Network {
     fn text(&self) -> String {
         self.to_string()
     }
@@ -55,7 +55,7 @@ impl Product for Network {
     }
 }
 
-impl Product for Vec<LayerProfile> {
+impl PassOutput for Vec<LayerProfile> {
     fn text(&self) -> String {
         let range = |layer: &LayerProfile| {
             let (min, max) = (layer.overall.min, layer.overall.max);
@@ -73,7 +73,7 @@ impl Product for Vec<LayerProfile> {
     }
 }
 
-impl Product for Profile {
+impl PassOutput for Profile {
     fn text(&self) -> String {
         self.to_string()
     }
@@ -85,7 +85,7 @@ impl Product for Profile {
     }
 }
 
-impl Product for Vec<Vec<Candidate>> {
+impl PassOutput for Vec<Vec<Candidate>> {
     fn text(&self) -> String {
         let line = |candidate: &Candidate| {
             let a = &candidate.approximation;
@@ -105,7 +105,7 @@ impl Product for Vec<Vec<Candidate>> {
     }
 }
 
-impl Product for Vec<Arc<CostedChain>> {
+impl PassOutput for Vec<Arc<CostedChain>> {
     fn text(&self) -> String {
         let line = |costed: &Arc<CostedChain>| {
             let (chain, steps) = (&costed.chain, costed.instance.steps.len());
@@ -125,7 +125,7 @@ impl Product for Vec<Arc<CostedChain>> {
     }
 }
 
-impl Product for Vec<Point> {
+impl PassOutput for Vec<Point> {
     fn text(&self) -> String {
         let line = |point: &Point| {
             let (time, loss) = (point.solution.time, point.solution.loss);
@@ -146,7 +146,7 @@ impl Product for Vec<Point> {
     }
 }
 
-impl Product for (Refitted, Measurement) {
+impl PassOutput for (Refitted, Measurement) {
     fn text(&self) -> String {
         let measured = &self.1;
         format!("{}{measured:?}\n", self.0.activations)
@@ -159,7 +159,7 @@ impl Product for (Refitted, Measurement) {
     }
 }
 
-impl Product for (&Network, Plan) {
+impl PassOutput for (&Network, Plan) {
     fn text(&self) -> String {
         self.1.to_string()
     }
@@ -169,7 +169,7 @@ impl Product for (&Network, Plan) {
     }
 }
 
-impl Product for Program {
+impl PassOutput for Program {
     fn text(&self) -> String {
         self.to_string()
     }
@@ -180,7 +180,7 @@ impl Product for Program {
     }
 }
 
-impl Product for VerifiedProgram {
+impl PassOutput for VerifiedProgram {
     fn text(&self) -> String {
         self.to_string()
     }
@@ -191,7 +191,7 @@ impl Product for VerifiedProgram {
     }
 }
 
-impl Product for Prediction {
+impl PassOutput for Prediction {
     fn text(&self) -> String {
         let (seconds, bits) = (self.seconds(), self.precision_bits);
         let bytes = self.memory.total_bytes();

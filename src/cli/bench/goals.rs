@@ -1,4 +1,4 @@
-//! Target times of operations: seconds on one thread and on two, by kernel set.
+//! Goal times of operations: seconds on one thread and on two, by kernel set.
 //!
 //! They follow from what other libraries need for the same operation on the same machine, those of kernels in
 //! double precision from what a prototype reached on a Zen 3 server.
@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::seconds::Seconds;
 
-/// Largest times that meet a target, in seconds.
+/// Largest times that meet a goal, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Target {
-    /// Largest time on one thread that meets the target, in seconds: for an operation, that of one; for an NTT, that of
+pub struct Goal {
+    /// Largest time on one thread that meets the goal, in seconds: for an operation, that of one; for an NTT, that of
     /// one limb; for `multiply_residues`, that of one coefficient; for `convert_basis`, that of one coefficient and pair
     /// of limbs.
     #[serde(rename = "one_thread_seconds")]
@@ -23,16 +23,16 @@ pub struct Target {
     pub two_threads: Option<f64>,
 }
 
-impl Target {
-    /// Returns whether measured seconds meet the target. More threads than two count as two.
+impl Goal {
+    /// Returns whether measured seconds meet the goal. More threads than two count as two.
     pub fn met_by(self, seconds: Seconds, threads: usize) -> bool {
         let most = self.two_threads.filter(|_| threads > 1);
         seconds.one_thread <= self.one_thread && most.is_none_or(|most| seconds.all_threads <= most)
     }
 }
 
-/// The target of an operation with some kernels, if it has one.
-pub fn target(kernels: KernelSet, what: &str, log_n: u32, limbs: usize) -> Option<Target> {
+/// The goal of an operation with some kernels, if it has one.
+pub fn goal(kernels: KernelSet, what: &str, log_n: u32, limbs: usize) -> Option<Goal> {
     let lines: &[Line] = match kernels {
         KernelSet::Ifma => &IFMA,
         KernelSet::Fma512 => &[],
@@ -42,7 +42,7 @@ pub fn target(kernels: KernelSet, what: &str, log_n: u32, limbs: usize) -> Optio
     let line = lines
         .iter()
         .find(|line| line.what == what && line.log_n == log_n && line.limbs.contains(&limbs))?;
-    Some(Target { one_thread: line.one_thread, two_threads: line.two_threads })
+    Some(Goal { one_thread: line.one_thread, two_threads: line.two_threads })
 }
 
 struct Line {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn targets_depend_on_the_size_and_the_kernels() {
         let of = |kernels, what, log_n, limbs| {
-            target(kernels, what, log_n, limbs).map(|target| target.one_thread)
+            goal(kernels, what, log_n, limbs).map(|goal| goal.one_thread)
         };
         let most = |limbs| of(KernelSet::Ifma, "rotate", 16, limbs);
         assert_eq!(most(24), Some(25e-3));
@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn both_thread_counts_have_to_be_fast_enough() {
-        let target = Target { one_thread: 2.0, two_threads: Some(1.2) };
+        let goal = Goal { one_thread: 2.0, two_threads: Some(1.2) };
         let met = |one_thread, all_threads, threads| {
-            target.met_by(Seconds { one_thread, all_threads }, threads)
+            goal.met_by(Seconds { one_thread, all_threads }, threads)
         };
         assert!(met(2.0, 1.2, 2));
         assert!(!met(2.1, 1.0, 2));

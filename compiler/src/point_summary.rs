@@ -6,7 +6,7 @@ use crate::layerwise::Measurement;
 
 /// A point of the front: degrees with their predicted latency and loss.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ParetoPoint {
+pub struct PointSummary {
     /// Predicted latency, seconds.
     pub seconds: f64,
     /// Predicted loss, in the unit of the objective.
@@ -23,7 +23,7 @@ pub struct ParetoPoint {
     pub measured: Option<Measurement>,
 }
 
-impl ParetoPoint {
+impl PointSummary {
     /// The summary of a point whose layers choose among `candidates`.
     pub(crate) fn new(
         point: &Point,
@@ -55,9 +55,9 @@ const NEGLIGIBLE_LOSS: f64 = 1e-6;
 
 /// Points of a front that are shown to a user: those that were simulated, and those much more accurate than the one
 /// before.
-pub fn useful(front: &[ParetoPoint]) -> Vec<&ParetoPoint> {
+pub fn worth_showing(front: &[PointSummary]) -> Vec<&PointSummary> {
     let negligible = NEGLIGIBLE_LOSS * front.first().map_or(0.0, |p| p.loss);
-    let mut kept: Vec<&ParetoPoint> = Vec::new();
+    let mut kept: Vec<&PointSummary> = Vec::new();
     for point in front {
         let last = kept.last().map_or(f64::INFINITY, |p| p.loss);
         let useful = point.loss <= USEFUL_LOSS * last && last > negligible;

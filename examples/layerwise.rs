@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use ndarray_npy::read_npy;
 use pic_compiler::compile::{Compiled, compile};
-use pic_compiler::dataset::Dataset;
-use pic_compiler::options::Options;
+use pic_compiler::dataset::{Dataset, RawSamples};
+use pic_compiler::options::{Options, Task};
 use pic_compiler::point_summary::PointSummary;
 use pic_compiler::{fit, layerwise};
 
@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (calibration, test) = (read("calibration")?, read("test")?);
     let (seen, unseen) = (views(&calibration), views(&test));
     let onnx = std::fs::read(&model)?;
-    let compiled = compile(&onnx, &seen, Some(&calibration.1), &Options::default(), &())?;
+    let raw = RawSamples { samples: &seen, labels: Some(&calibration.1) };
+    let compiled = compile(&onnx, raw, None, &Options::default(), &())?;
     let seen = Dataset::new(&compiled.network, &seen, Some(&calibration.1))?;
     let unseen = Dataset::new(&compiled.network, &unseen, Some(&test.1))?;
 
@@ -74,6 +75,7 @@ fn measure(
     }
     let options = layerwise::RefitOptions::default();
     let refitted = layerwise::refit(network, seen, seen, profile, &chosen, &options, &|_, _| {})?;
-    let measured = layerwise::Reference::new(network, *unseen).measure(&refitted);
+    let measured = layerwise::Reference::of_validation(network, *unseen, Task::Classification)
+        .measure(&refitted);
     Ok(measured.classification.ok_or("the network does not classify")?.margin_deviation)
 }

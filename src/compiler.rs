@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pic_compiler::compile::{Compiled, compile};
+use pic_compiler::dataset::RawSamples;
 use pic_compiler::error::CompileError;
 use pic_compiler::layerwise::Measurement;
-use pic_compiler::options::Options;
+use pic_compiler::options::{Options, Task};
 use pic_compiler::progress::Progress;
 use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
@@ -40,6 +41,7 @@ pub struct Compiler {
     onnx: Vec<u8>,
     samples: Vec<Vec<f32>>,
     labels: Option<Vec<usize>>,
+    validation: Option<(Vec<Vec<f32>>, Option<Vec<usize>>)>,
     options: Options,
 }
 
@@ -57,7 +59,13 @@ impl Compiler {
 
     /// Takes a network from the bytes of an ONNX file.
     pub fn from_bytes(onnx: impl Into<Vec<u8>>) -> Self {
-        Self { onnx: onnx.into(), samples: Vec::new(), labels: None, options: Options::default() }
+        Self {
+            onnx: onnx.into(),
+            samples: Vec::new(),
+            labels: None,
+            validation: None,
+            options: Options::default(),
+        }
     }
 
     /// Sets the calibration samples: a few hundred raw, flattened samples like those to come.
@@ -72,16 +80,40 @@ impl Compiler {
         self
     }
 
+    /// Sets other raw, flattened samples on which accuracy is measured, and the class of each. Without them it is measured
+    /// on half of the calibration samples, which says little of new ones if the network was trained on them.
+    pub fn validation<S: AsRef<[f32]>>(
+        mut self,
+        samples: impl IntoIterator<Item = S>,
+        labels: Option<Vec<usize>>,
+    ) -> Self {
+        let samples = samples.into_iter().map(|s| s.as_ref().to_vec()).collect();
+        self.validation = Some((samples, labels));
+        self
+    }
+
+    /// Sets what the outputs are. By default several outputs are those of classes, and a single one is a number.
+    pub fn task(mut self, task: Task) -> Self {
+        self.options.task = Some(task);
+        self
+    }
+
     /// Sets the map from raw samples to the network's inputs.
     pub fn preprocessing(mut self, preprocessing: Preprocessing) -> Self {
         self.options.preprocessing = preprocessing;
         self
     }
 
-    /// Sets the largest loss of accuracy against the plain network, as a fraction: 0.005 is half a percentage
-    /// point.
+    /// Sets the largest expected loss of a classifier's accuracy against the plain network, as a fraction: 0.005 is half a
+    /// percentage point.
     pub fn max_accuracy_drop(mut self, share: f64) -> Self {
         self.options.max_accuracy_drop = Some(share);
+        self
+    }
+
+    /// Sets the largest root mean square error of outputs that are numbers, as a fraction of their standard deviation.
+    pub fn max_error(mut self, share: f64) -> Self {
+        self.options.max_error = Some(share);
         self
     }
 
@@ -138,8 +170,13 @@ impl Compiler {
         let here = || machine::target().map(CostModel::of).map_err(CompilerError::Machine);
         let cost = self.options.cost.map_or_else(here, Ok)?;
         let options = Options { cost: Some(cost), ..self.options.clone() };
-        let samples: Vec<&[f32]> = self.samples.iter().map(|s| &s[..]).collect();
-        Ok(compile(&self.onnx, &samples, self.labels.as_deref(), &options, progress)?)
+        let samples = views(&self.samples);
+        let calibration = RawSamples { samples: &samples, labels: self.labels.as_deref() };
+        let others = self.validation.as_ref().map(|(samples, labels)| (views(samples), labels));
+        let validation = others
+            .as_ref()
+            .map(|(samples, labels)| RawSamples { samples, labels: labels.as_deref() });
+        Ok(compile(&self.onnx, calibration, validation, &options, progress)?)
     }
 
     /// Packs the products of the compiler into an artifact.
@@ -147,14 +184,9 @@ impl Compiler {
     /// # Errors
     /// The errors of [`Artifact::calibrated`].
     pub fn artifact(compiled: Compiled) -> Result<Artifact, pic_runtime::Error> {
-        let Measurement { unseen, outside, classification: measured, .. } = compiled.measured;
-        let facts = CompileFacts {
-            compiler: env!("CARGO_PKG_VERSION").into(),
-            plain_accuracy: measured.map(|m| m.plain_accuracy),
-            calibrated_accuracy: measured.map(|m| m.accuracy),
-            held_back: unseen,
-            outside,
-        };
+        let Measurement { unseen, outside, .. } = compiled.measured;
+        let facts =
+            CompileFacts { compiler: env!("CARGO_PKG_VERSION").into(), held_back: unseen, outside };
         let Compiled { program, network, activations, profile, calibration, .. } = compiled;
         let model = Model { network, activations, profile, facts };
         Artifact::calibrated(&program, &calibration, Some(&model))
@@ -182,4 +214,8 @@ pub enum CompilerError {
     /// The artifact cannot be made.
     #[error(transparent)]
     Artifact(pic_runtime::Error),
+}
+
+fn views(samples: &[Vec<f32>]) -> Vec<&[f32]> {
+    samples.iter().map(|sample| &sample[..]).collect()
 }

@@ -63,7 +63,7 @@ pub use pic_compiler::compile::Compiled;
 #[cfg(feature = "compiler")]
 pub use pic_compiler::error::CompileError;
 #[cfg(feature = "compiler")]
-pub use pic_compiler::options::{Options, SensitivityForm};
+pub use pic_compiler::options::{Options, SensitivityForm, Task};
 #[cfg(feature = "compiler")]
 pub use pic_compiler::point_summary::PointSummary;
 #[cfg(feature = "compiler")]
@@ -72,6 +72,8 @@ pub use pic_compiler::progress::Progress;
 pub use pic_compiler::strategy::Strategy;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::cost::{CostModel, Target};
+#[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
+pub use pic_ir::prediction::Fidelity;
 #[cfg(any(feature = "client", feature = "server", feature = "compiler"))]
 pub use pic_ir::preprocessing::Preprocessing;
 #[cfg(feature = "client")]

@@ -6,6 +6,7 @@ use std::path::Path;
 use petgraph::graph::NodeIndex;
 use pic_ckks_model::SecurityLevel;
 use pic_compiler::compile::{Compiled, compile, compile_network};
+use pic_compiler::dataset::RawSamples;
 use pic_compiler::error::CompileError;
 use pic_compiler::evaluate::{Layer, exact_layers, outputs};
 use pic_compiler::options::Options;
@@ -98,7 +99,8 @@ fn simulated(model: &str, digits: &Digits, options: &Options, most_lost: f64) ->
             .unwrap();
     let calibration: Vec<&[f32]> = digits.calibration.iter().map(|s| &s[..]).collect();
     let labels = Some(&digits.calibration_labels[..]);
-    let compiled = compile(&onnx, &calibration, labels, options, &()).unwrap();
+    let calibration = RawSamples { samples: &calibration, labels };
+    let compiled = compile(&onnx, calibration, None, options, &()).unwrap();
     let test: Vec<&[f32]> = digits.test.iter().map(|s| &s[..]).collect();
     let plain = outputs(&compiled.network, &test, &exact_layers(&compiled.network));
     let std: Vec<f64> = errors(&compiled.program).iter().map(|e| e.own.sqrt()).collect();
@@ -371,7 +373,8 @@ proptest! {
         let views: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
         // Small rings keep the test quick; what they would hide is not what is tested here.
         let options = Options { security: SecurityLevel::Insecure, latency_budget: Some(1e9), ..Options::default() };
-        let compile = |options: &Options| compile_network(&network, &views, None, options, &());
+        let calibration = RawSamples { samples: &views, labels: None };
+        let compile = |options: &Options| compile_network(&network, calibration, None, options, &());
         let compiled = match compile(&options) {
             // Where all samples have nearly the same value, errors count for more, whatever the scale.
             Err(CompileError::Precision { best, .. }) if best > 0.0 => {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use pic_compiler::compile::Compiled;
+use pic_compiler::dataset::RawSamples;
 use pic_compiler::evaluate::{Batch, Evaluation, Layer};
 use pic_compiler::options::Options;
 use pic_ir::activations::Approximation;
@@ -27,7 +28,8 @@ fn compile(range_check: bool) -> Compiled {
     let samples = images("calibration_x.npy");
     let samples: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
     let options = Options { range_check, ..Options::default() };
-    pic_compiler::compile::compile(&onnx, &samples, None, &options, &()).unwrap()
+    let calibration = RawSamples { samples: &samples, labels: None };
+    pic_compiler::compile::compile(&onnx, calibration, None, &options, &()).unwrap()
 }
 
 /// Two ReLUs, found once for all tests.

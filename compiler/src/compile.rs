@@ -14,10 +14,11 @@ use pic_ir::prediction::Prediction;
 use pic_ir::profile::Profile;
 use pic_ir::program::VerifiedProgram;
 
+use crate::accuracy;
 use crate::allocate::{Allocator, LOG_SCALES, Point, Request};
 use crate::baselines::composite;
 use crate::chain::ModulusChain;
-use crate::dataset::{Dataset, Objective};
+use crate::dataset::{Dataset, Objective, RawSamples};
 use crate::error::CompileError;
 use crate::estimate::{precision, predict};
 use crate::evaluate::{Layer, exact_layers};
@@ -26,7 +27,7 @@ use crate::frontend;
 use crate::layerwise::{self, Measurement, Reference, Refitted};
 use crate::lower::lower;
 use crate::magnitudes::magnitudes;
-use crate::options::{Options, SensitivityForm};
+use crate::options::{Options, SensitivityForm, Task};
 use crate::pass::Pass;
 use crate::pass_runner::PassRunner;
 use crate::plan::plan;
@@ -36,7 +37,7 @@ use crate::progress::Progress;
 use crate::range_check;
 use crate::rewrite::{canonicalize, equalize, isolate};
 use crate::samples::Split;
-use crate::select::{Wishes, select, spread};
+use crate::select::{DEFAULT_ACCURACY_DROP, Wishes, select, spread};
 use crate::sensitivity;
 use crate::strategy::Strategy;
 use crate::trials::RefitTrials;
@@ -48,6 +49,9 @@ const MARGIN_SAMPLES: usize = 64;
 /// Largest number of samples to which polynomials are refitted while choices are compared, and of those on which
 /// they are measured. Ranges and profile use all samples.
 const MOST_TRIED_ON: usize = 512;
+
+/// Largest number of validation samples on which choices are measured.
+const MOST_VALIDATED_ON: usize = 2048;
 
 /// Number of samples on which the losses of single layers are measured.
 const ISOLATED_LOSS_SAMPLES: usize = 128;
@@ -81,19 +85,20 @@ pub struct Compiled {
 
 /// Compiles an ONNX network for encrypted inputs.
 ///
-/// `samples` are raw calibration inputs, flattened, before preprocessing; `labels` their classes.
+/// Polynomials are fitted to `calibration`. Accuracy is measured on half of those samples, to which nothing is fitted,
+/// or on `validation` if that is given: then calibration samples may be those that the network was trained on.
 ///
 /// # Errors
 /// Every variant of [`CompileError`].
 pub fn compile(
     onnx: &[u8],
-    samples: &[&[f32]],
-    labels: Option<&[usize]>,
+    calibration: RawSamples,
+    validation: Option<RawSamples>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
     let import = PassRunner::new(progress).run(Pass::Import, |_| frontend::import(onnx))?;
-    let compiled = compile_network(&import.network, samples, labels, options, progress)?;
+    let compiled = compile_network(&import.network, calibration, validation, options, progress)?;
     let notes = import.notes.iter().map(ToString::to_string).chain(compiled.notes).collect();
     Ok(Compiled { notes, ..compiled })
 }
@@ -104,8 +109,8 @@ pub fn compile(
 /// Every variant of [`CompileError`] but [`CompileError::Import`].
 pub fn compile_network(
     network: &Network,
-    samples: &[&[f32]],
-    labels: Option<&[usize]>,
+    calibration: RawSamples,
+    validation: Option<RawSamples>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
@@ -114,15 +119,24 @@ pub fn compile_network(
     let network = passes.rewrite(Pass::Canonicalize, || canonicalize(network));
     let network = passes.rewrite(Pass::Isolate, || isolate(&network));
 
+    let task = options.task(network.graph[network.output].len());
+    check_task(task, options, &network, calibration.labels.or(validation.and_then(|v| v.labels)))?;
     // Before samples are split and preprocessed, so that errors name them as the caller does.
-    Dataset::new(&network, samples, labels)?;
+    Dataset::new(&network, calibration.samples, calibration.labels)?;
+    if let Some(RawSamples { samples, labels }) = validation {
+        Dataset::new(&network, samples, labels).map_err(CompileError::Validation)?;
+    }
     let shape = network.graph[network.input()].shape.clone();
-    let prepared = options.preprocessing.applied(&shape, samples)?;
+    let prepared = options.preprocessing.applied(&shape, calibration.samples)?;
     let samples: Vec<&[f32]> = prepared.iter().map(|sample| &sample[..]).collect();
-    let split = Split::new(&samples, labels);
+    let raw_validation = validation.map_or(&[][..], |validation| validation.samples);
+    let validating = options.preprocessing.applied(&shape, raw_validation)?;
+    let validating: Vec<&[f32]> = validating.iter().map(|sample| &sample[..]).collect();
+    let split = Split::new(&samples, calibration.labels);
     let sensitivity = options.sensitivity_form();
-    let fitting = split.fitting(&network)?.with_objective(objective(sensitivity));
-    let held_back = split.held_back(&network)?.with_objective(objective(sensitivity));
+    let objective = objective(task, sensitivity);
+    let fitting = split.fitting(&network)?.with_objective(objective);
+    let held_back = split.held_back(&network)?.with_objective(objective);
     let profiling = profiling(sensitivity, options.seed);
 
     let ranges = passes
@@ -159,13 +173,21 @@ pub fn compile_network(
     })?;
 
     let placing = layerwise::placing(&held_back);
+    let measuring = match validation {
+        Some(RawSamples { labels, .. }) => {
+            let data = Dataset::new(&network, &validating, labels)?.with_objective(objective);
+            Reference::of_validation(&network, data.first(MOST_VALIDATED_ON), task)
+        }
+        None => Reference::new(&network, held_back, task),
+    };
     let backend = Backend {
         network: &network,
         profile: &profile,
         candidates: &candidates,
         fitting: tried,
         placing: Dataset::new(&network, &placing, None)?,
-        held_back: Reference::new(&network, held_back),
+        measuring,
+        validated: validation.is_some(),
         options,
         passes: &passes,
         output_magnitude: magnitudes(&network, &exact_layers(&network), &tried)
@@ -190,11 +212,37 @@ pub fn compile_network(
 }
 
 /// Objective by which a form of sensitivities measures losses.
-fn objective(sensitivity: SensitivityForm) -> Objective {
-    match sensitivity {
-        SensitivityForm::Margin => Objective::Margin,
-        SensitivityForm::Gradient | SensitivityForm::Measured => Objective::CrossEntropy,
+fn objective(task: Task, sensitivity: SensitivityForm) -> Objective {
+    match (task, sensitivity) {
+        (Task::Regression, _) => Objective::Values,
+        (_, SensitivityForm::Margin) => Objective::Margin,
+        (_, SensitivityForm::Gradient | SensitivityForm::Measured) => Objective::CrossEntropy,
     }
+}
+
+/// Refuses what the task has no use for.
+fn check_task(
+    task: Task,
+    options: &Options,
+    network: &Network,
+    labels: Option<&[usize]>,
+) -> Result<(), CompileError> {
+    let single = network.graph[network.output].len() == 1;
+    let fault = match task {
+        Task::Classification if single => "a classifier has at least two outputs, this network one",
+        Task::Classification if options.max_error.is_some() => {
+            "a largest error is for outputs that are numbers (task `regression`); of a classifier ask for a largest \
+             drop of accuracy"
+        }
+        Task::Regression if options.max_accuracy_drop.is_some() => {
+            "outputs that are numbers have no accuracy that could drop; ask for a largest error"
+        }
+        Task::Regression if labels.is_some() => {
+            "labels are for classifiers, these outputs are numbers"
+        }
+        _ => return Ok(()),
+    };
+    Err(CompileError::Task(fault))
 }
 
 fn profiling(form: SensitivityForm, seed: u64) -> profile::ProfileOptions {
@@ -212,10 +260,12 @@ struct Backend<'a> {
     candidates: &'a [Vec<Candidate>],
     /// Samples to which polynomials are fitted.
     fitting: Dataset<'a>,
-    /// Held-out samples that place the intervals of polynomials.
+    /// Held-back samples that place the intervals of polynomials.
     placing: Dataset<'a>,
     /// Held-out samples on which programs are measured, including those that place intervals.
-    held_back: Reference<'a>,
+    measuring: Reference<'a>,
+    /// True if the samples that are measured are not calibration samples.
+    validated: bool,
     options: &'a Options,
     passes: &'a PassRunner<'a>,
     /// The largest magnitude of the plain output, with a margin.
@@ -266,6 +316,7 @@ impl Backend<'_> {
             }
             let wishes = Wishes {
                 max_accuracy_drop: options.max_accuracy_drop,
+                max_error: options.max_error,
                 latency_budget: options.latency_budget,
             };
             let selected = select(&front, wishes, &mut trials)?;
@@ -305,8 +356,11 @@ impl Backend<'_> {
                 (program, notes) = self.with_range_check(program, &refitted, passes)?;
             }
             self.check_memory(&program)?;
-            let accuracy_drop = measured.classification.map(|c| c.plain_accuracy - c.accuracy);
-            let predicted = Prediction { accuracy_drop, ..program.predicted };
+            let asked = options.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
+            let samples = self.measuring.data().len();
+            notes.extend(accuracy::remarks(measured.fidelity, asked, samples, self.validated));
+            let fidelity = Some(measured.fidelity);
+            let predicted = Prediction { fidelity, ..program.predicted };
             let program = program.with_prediction(predicted)?;
 
             for point in spread(&front, options.simulated_points) {
@@ -346,8 +400,7 @@ impl Backend<'_> {
             strategy: self.options.strategy,
             fitting: self.fitting,
             placing: self.placing,
-            held_back: &self.held_back,
-            output_magnitude: self.output_magnitude,
+            measuring: &self.measuring,
             passes: self.passes,
             known: HashMap::new(),
         }
@@ -375,7 +428,7 @@ impl Backend<'_> {
         });
         let program = passes.run(Pass::Verify, |_| program.verify_with_required_keys())?;
         let predicted = passes.rewrite(Pass::Estimate, || {
-            let samples = self.held_back.data().batches().next().expect("data sets have samples");
+            let samples = self.measuring.data().batches().next().expect("data sets have samples");
             let (samples, seed) = (samples.samples(), self.options.seed);
             let bits = precision::output_bits(&program, network, activations, samples, seed);
             let predicted = predict(&program, &self.options.cost());
@@ -396,7 +449,7 @@ impl Backend<'_> {
         let mut left_out = vec![];
         let program = passes.run(Pass::RangeCheck, |_| {
             let mut program = program.into_program();
-            let samples = [self.fitting, *self.held_back.data()];
+            let samples = [self.fitting, *self.measuring.data()];
             left_out = range_check::add(&mut program, network, activations, &samples)?;
             Ok::<_, CompileError>(program)
         })?;

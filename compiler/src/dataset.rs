@@ -4,6 +4,8 @@
 //! files is not done here.
 
 use pic_ir::network::Network;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::evaluate::LANES;
 
@@ -15,15 +17,27 @@ pub struct Dataset<'a> {
     objective: Objective,
 }
 
-/// Loss of a classifier by which sensitivities are measured.
+/// Raw samples, flattened, before preprocessing, and their classes if they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct RawSamples<'a> {
+    /// The samples.
+    pub samples: &'a [&'a [f32]],
+    /// The class of each sample.
+    pub labels: Option<&'a [usize]>,
+}
+
+/// Function of the outputs by which sensitivities are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Objective {
-    /// The cross-entropy of the softmax of the outputs, as in the OLA paper.
+    /// The cross-entropy of the softmax of a classifier's outputs, as in the OLA paper.
     #[default]
     CrossEntropy,
     /// The margin between the two classes that the plain network ranks highest. Unlike the
     /// cross-entropy it does not saturate on samples that the network has been trained on.
     Margin,
+    /// A sum of the outputs with random signs, for outputs that are numbers. Its mean square change is the sum of the
+    /// squared changes of all outputs. (The squared error itself has no first-order change.)
+    Values,
 }
 
 /// Reason why samples or labels cannot be used.
@@ -121,20 +135,26 @@ impl<'a> Dataset<'a> {
         Self { objective, ..self }
     }
 
-    /// SampleObjective against which the answer to a sample is judged, given the plain network's output.
+    /// Function of the outputs for one sample, by which changes are measured, given the plain network's output.
     pub fn objective_of(&self, sample: usize, plain: &[f32]) -> SampleObjective {
         match self.objective {
-            Objective::Margin if plain.len() > 1 => {
+            Objective::Margin => {
                 let (best, second) = two_best(plain);
                 SampleObjective::Margin { best, second }
             }
-            _ => SampleObjective::new(plain, self.label(sample)),
+            Objective::CrossEntropy => SampleObjective::Class(self.class(sample, plain)),
+            Objective::Values => SampleObjective::Values { seed: sample as u64 },
         }
     }
 
-    /// The label of a sample, if there are labels.
-    pub fn label(&self, sample: usize) -> Option<usize> {
-        self.labels.map(|labels| labels[sample])
+    /// The right class of a sample: its label, or the class of the plain network's output if there are no labels.
+    pub fn class(&self, sample: usize, plain: &[f32]) -> usize {
+        self.labels.map_or_else(|| prediction(plain), |labels| labels[sample])
+    }
+
+    /// Returns whether there are labels.
+    pub fn has_labels(&self) -> bool {
+        self.labels.is_some()
     }
 
     /// The first `count` samples, at least one, or all if there are fewer.
@@ -155,7 +175,7 @@ impl<'a> Dataset<'a> {
     }
 }
 
-/// SampleObjective against which the answer to a sample is judged.
+/// Function of the outputs for one sample, by which changes are measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SampleObjective {
     /// A class; the loss is the cross-entropy of the softmax of the outputs.
@@ -167,32 +187,31 @@ pub enum SampleObjective {
         /// The second highest.
         second: usize,
     },
-    /// The plain network's single output; the loss is the signed deviation from it, whose second
-    /// moment is the mean squared error. (The squared error itself has no first-order change.)
-    Value(f32),
+    /// All outputs; the loss is their sum with signs drawn from the seed.
+    Values {
+        /// Seed of the signs.
+        seed: u64,
+    },
 }
 
 impl SampleObjective {
-    /// SampleObjective with the label as its class if there is one, else with the plain network's classes or value.
-    pub fn new(plain: &[f32], label: Option<usize>) -> Self {
-        match plain {
-            [value] => Self::Value(*value),
-            _ => Self::Class(label.unwrap_or_else(|| prediction(plain))),
-        }
-    }
-
     /// Loss of an output; infinite if the output has an element that is infinite or not a number.
     pub fn loss(self, output: &[f32]) -> f64 {
         if output.iter().any(|y| !y.is_finite()) {
             return f64::INFINITY;
         }
         match self {
-            Self::Value(plain) => f64::from(output[0]) - f64::from(plain),
             Self::Margin { best, second } => f64::from(output[second]) - f64::from(output[best]),
             Self::Class(class) => {
                 let top = f64::from(output[prediction(output)]);
                 let sum: f64 = output.iter().map(|&y| libm::exp(f64::from(y) - top)).sum();
                 libm::log(sum) + top - f64::from(output[class])
+            }
+            Self::Values { seed } => {
+                let mut signs = ChaCha8Rng::seed_from_u64(seed);
+                let signed =
+                    |&y: &f32| if signs.next_u32() & 1 == 1 { f64::from(y) } else { -f64::from(y) };
+                output.iter().map(signed).sum()
             }
         }
     }
@@ -242,8 +261,7 @@ mod tests {
 
     #[test]
     fn cross_entropy_of_known_outputs() {
-        let objective = SampleObjective::new(&[0.0, 3.0, 0.0], None);
-        assert_eq!(objective, SampleObjective::Class(1));
+        let objective = SampleObjective::Class(1);
         let expected = libm::log(1.0 + 2.0 * libm::exp(-3f64));
         assert!((objective.loss(&[0.0, 3.0, 0.0]) - expected).abs() < 1e-12);
         // Far apart: no overflow. Not a number: infinite, not poisonous.

@@ -1,6 +1,7 @@
 //! Errors of a compilation.
 
 use pic_ckks_model::{ParametersError, SecurityLevel};
+use pic_ir::escape::Escaped;
 use pic_ir::preprocessing::PreprocessingError;
 use pic_ir::program::ProgramError;
 
@@ -26,6 +27,9 @@ pub enum CompileError {
     /// Calibration samples or labels cannot be used.
     #[error("calibration data: {0}")]
     Dataset(#[from] DatasetError),
+    /// Validation samples or labels cannot be used.
+    #[error("validation data: {0}")]
+    Validation(DatasetError),
     /// Profiling failed.
     #[error(transparent)]
     Profile(#[from] ProfileError),
@@ -59,17 +63,40 @@ pub enum CompileError {
     },
     /// No choice of degrees keeps the accuracy.
     #[error(
-        "no choice of degrees keeps the accuracy within {asked:.2} points; the most accurate loses {best:.2} points on \
-         held-back samples (predicted {seconds:.3} s)"
+        "no choice of degrees keeps the accuracy within {asked:.2} points; the most accurate is expected to lose {best:.2} \
+         points (predicted {seconds:.3} s), most of them in layer `{}`",
+        Escaped(layer)
     )]
     Accuracy {
         /// Requested loss of accuracy, percentage points.
         asked: f64,
-        /// Loss of the most accurate choice, percentage points.
+        /// Expected loss of the most accurate choice, percentage points.
         best: f64,
         /// Predicted latency of the most accurate choice, seconds.
         seconds: f64,
+        /// Name of the layer that is predicted to cost most.
+        layer: String,
     },
+    /// No choice of degrees keeps the error of outputs that are numbers.
+    #[error(
+        "no choice of degrees keeps the error of the outputs within {asked:.2} % of their spread; the smallest is \
+         {best:.2} % (predicted {seconds:.3} s), most of it in layer `{}`",
+        Escaped(layer)
+    )]
+    Error {
+        /// Requested error, percent of the spread of the outputs.
+        asked: f64,
+        /// Error of the most accurate choice, percent: the root mean square, or a fifth of the largest error if that
+        /// is more.
+        best: f64,
+        /// Predicted latency of the most accurate choice, seconds.
+        seconds: f64,
+        /// Name of the layer that is predicted to cost most.
+        layer: String,
+    },
+    /// Options and data of a classifier were given for outputs that are numbers, or the other way round.
+    #[error("{0}")]
+    Task(&'static str),
     /// The latency budget is too small for the accuracy.
     #[error(
         "a predicted latency of {budget:.3} s cannot be met; the nearest feasible one is {nearest:.3} s"

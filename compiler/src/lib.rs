@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::disallowed_methods)]
 
+pub mod accuracy;
 mod allocate;
 pub mod baselines;
 mod chain;
 pub mod compile;
-mod criteria;
 pub mod dataset;
 pub mod error;
 mod estimate;

@@ -10,9 +10,17 @@ use crate::strategy::Strategy;
 /// Requirements that a program must meet, and the strategy by which it is chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Largest loss of accuracy against the plain network, as a fraction. `None` asks for the most
-    /// accurate program within the latency budget, or for a drop of 0.005 without one.
+    /// What the outputs are. By default several outputs are those of classes, and a single one is a number.
+    pub task: Option<Task>,
+    /// Largest expected loss of accuracy against the plain network, as a fraction; without labels, largest expected
+    /// share of samples that get another class. `None` asks for the most accurate program within the latency budget, or
+    /// for a drop of 0.005 without one. For classification only.
     pub max_accuracy_drop: Option<f64>,
+    /// Largest root mean square error of the outputs, as a fraction of their spread
+    /// ([`pic_ir::prediction::Fidelity::Error`]); the error of no held-back sample is above five times that. `None` asks
+    /// for the most accurate program within the latency budget, or for an error of 0.01 without one. For regression
+    /// only.
+    pub max_error: Option<f64>,
     /// Longest acceptable latency of a sample, predicted seconds on the machine of `cost`.
     pub latency_budget: Option<f64>,
     /// Security level of the parameters.
@@ -44,6 +52,15 @@ pub struct Options {
     pub simulated_points: usize,
 }
 
+/// What a network's outputs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One output for each class, of which the largest is the answer.
+    Classification,
+    /// Numbers, as those of regressors, embeddings and autoencoders.
+    Regression,
+}
+
 /// Method by which the loss that a polynomial causes is estimated. `A·E` is the product of the layer's sensitivity
 /// ([`pic_ir::profile::Sensitivity`]) and the polynomial's error ([`pic_ir::activations::Approximation::error`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +77,9 @@ pub enum SensitivityForm {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            task: None,
             max_accuracy_drop: None,
+            max_error: None,
             latency_budget: None,
             security: SecurityLevel::Bits128,
             failure_bits: -LOG2_FAILURE,
@@ -86,6 +105,12 @@ impl Options {
             Strategy::Ola => SensitivityForm::Gradient,
             _ => self.sensitivity,
         }
+    }
+
+    /// The task that was named, or else that of a network with so many outputs.
+    pub(crate) fn task(&self, outputs: usize) -> Task {
+        let by_outputs = if outputs > 1 { Task::Classification } else { Task::Regression };
+        self.task.unwrap_or(by_outputs)
     }
 
     /// Prices of the machine that will run the program.

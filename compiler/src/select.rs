@@ -4,13 +4,21 @@
 //! Predicted losses rank points well but do not say what accuracy is left. So points are tried: what trying means is the
 //! caller's ([`Trials`]).
 
+use pic_ir::prediction::Fidelity;
+
 use crate::allocate::Point;
-use crate::criteria::Criteria;
 use crate::error::CompileError;
 use crate::layerwise::Measurement;
 
 /// Drop in accuracy that is accepted if the user names none, as a fraction.
-const DEFAULT_ACCURACY_DROP: f64 = 0.005;
+pub const DEFAULT_ACCURACY_DROP: f64 = 0.005;
+
+/// Root mean square error of outputs that is accepted if the user names none, as a fraction of their spread.
+const DEFAULT_ERROR: f64 = 0.01;
+
+/// Largest error of an output that is accepted, as a multiple of the root mean square. Normal errors of a thousand
+/// outputs stay below four times theirs.
+const LARGEST_ERROR: f64 = 5.0;
 
 /// Two points whose predicted latencies have at most this ratio count as equal, because comparing them would need a
 /// refit.
@@ -21,14 +29,37 @@ const NEGLIGIBLE_GAP: f64 = 1.01;
 const NEAR_BUDGET: f64 = 0.93;
 const TRIED_NEAR_BUDGET: usize = 5;
 
-/// Accuracy and latency that the user asks for.
+/// Accuracy and latency that the user asks for. Without the first two, the most accurate point within the latency budget
+/// is asked for, or without that, the default accuracy.
 #[derive(Clone, Copy, Debug)]
 pub struct Wishes {
-    /// Largest loss of accuracy, as a fraction. None asks for the most accurate point within the latency budget, or for
-    /// the default drop without one.
+    /// Largest expected loss of accuracy, or of agreement without labels, as a fraction.
     pub max_accuracy_drop: Option<f64>,
+    /// Largest root mean square error of outputs that are numbers, as a fraction of their spread.
+    pub max_error: Option<f64>,
     /// Longest predicted latency, seconds.
     pub latency_budget: Option<f64>,
+}
+
+impl Wishes {
+    /// The bound on what a point may cost, and what it costs; above 1 in units of the bound it costs too much.
+    fn cost(&self, fidelity: Fidelity) -> Cost {
+        let drop = self.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
+        let error = self.max_error.unwrap_or(DEFAULT_ERROR);
+        match fidelity {
+            Fidelity::Accuracy { drop: found, .. } => Cost { asked: drop, found },
+            Fidelity::Agreement { share, .. } => Cost { asked: drop, found: 1.0 - share },
+            Fidelity::Error { root_mean_square, largest } => {
+                Cost { asked: error, found: root_mean_square.max(largest / LARGEST_ERROR) }
+            }
+        }
+    }
+}
+
+/// What a point costs in accuracy beside what it may cost, as fractions.
+struct Cost {
+    asked: f64,
+    found: f64,
 }
 
 /// Measurement of points on samples.
@@ -39,9 +70,8 @@ pub trait Trials {
     /// If its polynomials cannot be fitted.
     fn measure(&mut self, point: &Point) -> Result<Measurement, CompileError>;
 
-    /// Distance of a measured network from the plain one: the share of changed answers, or for a single output the
-    /// deviation relative to its magnitude.
-    fn distance(&self, measured: &Measurement) -> f64;
+    /// Name of the layer whose polynomial is predicted to cost most accuracy.
+    fn limiting_layer(&self, point: &Point) -> String;
 }
 
 /// Indices of the points that meet the user's wishes, the best first.
@@ -59,34 +89,31 @@ pub fn select(
     if within == 0 {
         return Err(CompileError::Latency { budget, nearest: time(0) });
     }
-    if wishes.max_accuracy_drop.is_none() && wishes.latency_budget.is_some() {
+    let names_accuracy = wishes.max_accuracy_drop.is_some() || wishes.max_error.is_some();
+    if !names_accuracy && wishes.latency_budget.is_some() {
         return most_accurate(&front[..within], trials);
     }
-    let drop = wishes.max_accuracy_drop.unwrap_or(DEFAULT_ACCURACY_DROP);
     let last = front.len() - 1;
-    let criteria = match front[last].on.chain.bootstrapping() {
-        None => Criteria::LEVELED,
-        Some(_) => Criteria::BOOTSTRAPPED,
-    };
     // Accuracy grows along the front but for noise: bisect, then take what was measured.
     let (mut low, mut high) = (0, front.len());
     while low < high && (high > last || time(high) / time(low) > NEGLIGIBLE_GAP) {
         let probe = (low + high) / 2;
-        let measured = trials.measure(&front[probe])?;
-        let accepted = match &measured.classification {
-            Some(shares) => criteria.accept(shares, drop),
-            None => trials.distance(&measured) <= drop,
-        };
-        if accepted {
+        let Cost { asked, found } = wishes.cost(trials.measure(&front[probe])?.fidelity);
+        if found <= asked {
             high = probe;
         } else {
             low = probe + 1;
         }
     }
     if high > last {
-        let measured = trials.measure(&front[last])?;
-        let best = 100.0 * trials.distance(&measured);
-        return Err(CompileError::Accuracy { asked: 100.0 * drop, best, seconds: time(last) });
+        let fidelity = trials.measure(&front[last])?.fidelity;
+        let Cost { asked, found } = wishes.cost(fidelity);
+        let (seconds, layer) = (time(last), trials.limiting_layer(&front[last]));
+        let [asked, best] = [asked, found].map(|share| 100.0 * share);
+        return Err(match fidelity {
+            Fidelity::Error { .. } => CompileError::Error { asked, best, seconds, layer },
+            _ => CompileError::Accuracy { asked, best, seconds, layer },
+        });
     }
     if high >= within {
         return Err(CompileError::Latency { budget, nearest: time(high) });

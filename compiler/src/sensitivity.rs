@@ -187,6 +187,7 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::prediction;
     use crate::evaluate::outputs;
     use crate::sample_networks::{normal_samples, two_layers, views};
     use pic_ir::activations::Approximation;
@@ -316,7 +317,7 @@ mod tests {
         let (node, _) = network.activations()[0];
         for sample in &samples {
             let plain = Evaluation::new(&network, Batch::from_samples(&[sample]), &exact);
-            let objective = SampleObjective::new(&plain.output().sample(0), None);
+            let objective = SampleObjective::Class(prediction(&plain.output().sample(0)));
             let mut value = plain.value(node).clone();
             value.values.iter_mut().for_each(|v| v[0] += delta as f32);
             let mut changed = plain.clone();

@@ -30,10 +30,8 @@ pub struct RefitTrials<'a> {
     pub fitting: Dataset<'a>,
     /// Held-back samples that polynomials are not fitted to, but whose values the refitted intervals hold, too.
     pub placing: Dataset<'a>,
-    /// Held-back samples on which points are measured.
-    pub held_back: &'a Reference<'a>,
-    /// Largest magnitude of the plain network's output, in real units, with a margin ([`crate::magnitudes`]).
-    pub output_magnitude: f64,
+    /// Samples on which points are measured.
+    pub measuring: &'a Reference<'a>,
     /// Runner that reports and times each trial as the pass [`Pass::Refit`].
     pub passes: &'a PassRunner<'a>,
     /// Results so far, by [`Point::candidates`].
@@ -58,7 +56,7 @@ impl RefitTrials<'_> {
             } else {
                 self.as_fitted(point)
             };
-            let measured = self.held_back.measure(&refitted);
+            let measured = self.measuring.measure(&refitted);
             Ok::<_, CompileError>((refitted, measured))
         })?;
         self.known.insert(point.candidates.clone(), tried.clone());
@@ -86,10 +84,9 @@ impl Trials for RefitTrials<'_> {
         Ok(self.try_point(point)?.1)
     }
 
-    fn distance(&self, measured: &Measurement) -> f64 {
-        match measured.classification {
-            Some(c) => 1.0 - c.agreement,
-            None => measured.change.sqrt() / self.output_magnitude.max(f64::MIN_POSITIVE),
-        }
+    fn limiting_layer(&self, point: &Point) -> String {
+        let chosen = self.chosen(point).into_iter().map(|candidate| &candidate.approximation);
+        let worst = chosen.max_by(|a, b| a.loss.total_cmp(&b.loss));
+        worst.map(|layer| layer.name.clone()).unwrap_or_default()
     }
 }

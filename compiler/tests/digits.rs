@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use pic_compiler::compile::{Compiled, compile};
+use pic_compiler::dataset::RawSamples;
 use pic_compiler::error::CompileError;
 use pic_compiler::options::Options;
 use pic_compiler::progress::Progress;
+use pic_ir::prediction::Fidelity;
 use pic_ir::program::Op;
 
 /// Prints when each stage begins.
@@ -44,7 +46,8 @@ fn digits(model: &str) -> Digits {
 fn run(model: &str, options: &Options) -> Compiled {
     let data = digits(model);
     let samples: Vec<&[f32]> = data.samples.iter().map(|s| &s[..]).collect();
-    compile(&data.onnx, &samples, Some(&data.labels), options, &Stages(Instant::now())).unwrap()
+    let calibration = RawSamples { samples: &samples, labels: Some(&data.labels) };
+    compile(&data.onnx, calibration, None, options, &Stages(Instant::now())).unwrap()
 }
 
 #[test]
@@ -57,8 +60,10 @@ fn compiles_every_example_within_the_default_drop() {
         compiled.plan.verify(&compiled.network).unwrap();
         assert!(matches!(compiled.program.output_value().op, Op::Linear { .. }));
         assert!(compiled.program.predicted.precision_bits >= 9.0);
-        let classes = compiled.measured.classification.unwrap();
-        assert!(classes.plain_accuracy - classes.accuracy <= 0.005);
+        let fidelity = compiled.measured.fidelity;
+        let Fidelity::Accuracy { plain, drop, standard_error } = fidelity else { panic!("labels") };
+        assert!(plain > 0.9 && drop <= 0.005 && standard_error > 0.0, "{fidelity:?}");
+        assert_eq!(compiled.program.predicted.fidelity, Some(fidelity));
         for pair in compiled.front.windows(2) {
             assert!(pair[0].seconds <= pair[1].seconds && pair[0].loss > pair[1].loss);
         }
@@ -89,7 +94,8 @@ fn goals_change_the_degrees_as_they_should() {
     let data = digits(model);
     let samples: Vec<&[f32]> = data.samples.iter().map(|s| &s[..]).collect();
     let impossible = Options { latency_budget: Some(1e-6), ..Options::default() };
-    let error = compile(&data.onnx, &samples, Some(&data.labels), &impossible, &()).unwrap_err();
+    let calibration = RawSamples { samples: &samples, labels: Some(&data.labels) };
+    let error = compile(&data.onnx, calibration, None, &impossible, &()).unwrap_err();
     let CompileError::Latency { nearest, .. } = error else { panic!("{error}") };
     assert!(nearest > 1e-3 && nearest <= seconds(&loose) * 1.05);
 }

@@ -16,8 +16,39 @@ pub struct Prediction {
     pub memory: Memory,
     /// −log2 of the standard deviation of the scheme's error in the stored output, in bits.
     pub precision_bits: f64,
-    /// Loss of accuracy on held-back calibration samples, as a fraction from 0 to 1; none without labels.
-    pub accuracy_drop: Option<f64>,
+    /// How closely the program should follow the plain network; none if that was not measured.
+    pub fidelity: Option<Fidelity>,
+}
+
+/// How closely a program should follow the plain network on samples like those of calibration. The scheme's error is
+/// not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fidelity {
+    /// Accuracy of a classifier, by labels.
+    Accuracy {
+        /// Share of right answers of the plain network on the samples that were measured, from 0 to 1.
+        plain: f64,
+        /// Expected loss of accuracy against the plain network, as a fraction; negative if it gains some.
+        drop: f64,
+        /// Standard error of the drop.
+        standard_error: f64,
+    },
+    /// Agreement of a classifier with the plain network, for want of labels.
+    Agreement {
+        /// Expected share of samples to which both give one class, from 0 to 1.
+        share: f64,
+        /// Standard error of the share.
+        standard_error: f64,
+    },
+    /// Error of outputs that are numbers, relative to their spread: the standard deviation of the plain network's
+    /// outputs from their means over the samples, in the root mean square over all outputs.
+    Error {
+        /// Root mean square over outputs and samples.
+        root_mean_square: f64,
+        /// The largest of any output and sample.
+        largest: f64,
+    },
 }
 
 impl Default for Prediction {
@@ -28,7 +59,7 @@ impl Default for Prediction {
             cost: CostModel::of(Target::REFERENCE),
             memory: Memory::default(),
             precision_bits: 0.0,
-            accuracy_drop: None,
+            fidelity: None,
         }
     }
 }

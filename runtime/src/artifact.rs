@@ -149,13 +149,9 @@ pub struct Model {
 pub struct CompileFacts {
     /// Version of the compiler.
     pub compiler: String,
-    /// Accuracy of the network on the calibration samples, as a fraction; none without labels.
-    pub plain_accuracy: Option<f64>,
-    /// Accuracy on the calibration samples with polynomials in place of the activations; none without labels.
-    pub calibrated_accuracy: Option<f64>,
-    /// Number of calibration samples that were held back when polynomials were fitted and intervals placed.
+    /// Number of calibration or validation samples that played no part when polynomials were fitted and intervals placed.
     pub held_back: usize,
-    /// Number of held-back samples that take some activation's input out of the interval of its polynomial.
+    /// Number of those samples that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
 }
 

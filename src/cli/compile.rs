@@ -13,11 +13,13 @@ use pic::{
 use pic_ckks::model::SecurityLevel;
 use pic_ckks::model::bootstrapping::EphemeralWeight;
 use pic_compiler::frontend;
+use pic_compiler::options::Task;
 use pic_compiler::pass::Pass;
 use pic_compiler::point_summary::worth_showing;
 use pic_compiler::strategy::Strategy;
 use pic_ir::cost::{CostModel, Target};
 use pic_ir::network::Network;
+use pic_ir::prediction::Fidelity;
 use pic_runtime::input_file;
 use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
@@ -26,7 +28,7 @@ use super::error::Failure;
 use super::forecast::Machine;
 use super::passes::{PassObserver, PassTime, timing_table};
 use super::summary::Summary;
-use super::text::{Table, or_dash, percent, seconds};
+use super::text::{Table, fidelity, or_dash, percent, seconds};
 use super::{Session, output, values};
 
 /// Compile an ONNX network to a program for encrypted inputs
@@ -77,6 +79,10 @@ pub struct Source {
     /// The class of each sample; without labels the network's own answers are taken
     #[arg(long, value_name = "Y.npy")]
     labels: Option<PathBuf>,
+    /// Raw samples that the network was not trained on, and their classes if it is a classifier: accuracy is measured on
+    /// them [default: half of the calibration samples]
+    #[arg(long, value_names = ["X.npy", "Y.npy"], num_args = 1..=2)]
+    validation: Vec<PathBuf>,
     #[command(flatten)]
     goals: Goals,
     #[command(flatten)]
@@ -86,10 +92,18 @@ pub struct Source {
 #[derive(Args)]
 #[command(next_help_heading = "Goals")]
 struct Goals {
-    /// Largest loss of accuracy against the plain network [default: 0.5%, or the least that the
-    /// latency budget allows]
+    /// What the outputs are: those of classes, or numbers as of regressors, embeddings and autoencoders [default:
+    /// regression for a single output, else classification]
+    #[arg(long, value_enum, value_name = "TASK")]
+    task: Option<TaskName>,
+    /// Largest expected loss of a classifier's accuracy against the plain network; without labels, largest share of samples
+    /// that get another class [default: 0.5%, or the least that the latency budget allows]
     #[arg(long, value_name = "SHARE", value_parser = values::share)]
     max_accuracy_drop: Option<f64>,
+    /// Largest root mean square error of outputs that are numbers, as a share of their standard deviation; no held-back
+    /// sample has five times as much [default: 1%, or the least that the latency budget allows]
+    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    max_error: Option<f64>,
     /// Longest predicted latency of a sample, on the target
     #[arg(long, value_name = "TIME", value_parser = values::seconds)]
     latency_budget: Option<f64>,
@@ -150,6 +164,12 @@ struct PreprocessingArguments {
     #[arg(long, value_delimiter = ',', default_value = "1", allow_negative_numbers = true)]
     #[arg(value_parser = values::deviation)]
     std: Vec<f64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TaskName {
+    Classification,
+    Regression,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -228,10 +248,11 @@ struct Point {
 
 #[derive(Serialize)]
 struct Simulated {
-    accuracy: f64,
-    agreement: f64,
-    /// Root mean square change of margins, relative to the mean margin.
-    margin_change: f64,
+    fidelity: Fidelity,
+    /// Share of samples to which the plain network gives the same class; none if the outputs are numbers.
+    agreement: Option<f64>,
+    /// Root mean square change of margins, relative to the mean margin; none if the outputs are numbers.
+    margin_change: Option<f64>,
 }
 
 /// Points of the front that `--pareto` simulates, beside those that the search tries anyway.
@@ -300,7 +321,7 @@ enum Printed {
 impl Source {
     /// The files that are read.
     fn files(&self) -> Vec<&Path> {
-        let optional = self.labels.iter().chain(&self.goals.cost);
+        let optional = self.labels.iter().chain(&self.validation).chain(&self.goals.cost);
         [&self.model, &self.calibration].into_iter().chain(optional).map(PathBuf::as_path).collect()
     }
 
@@ -310,11 +331,17 @@ impl Source {
         let samples = Samples::read(&self.calibration, &shape)?;
         let read = |path| read_labels(path, samples.count(), classes);
         let labels = self.labels.as_ref().map(read).transpose()?;
-        let compiler = Compiler::from_bytes(onnx).calibration(samples.iter());
-        Ok(match labels {
-            Some(labels) => compiler.labels(labels),
-            None => compiler,
-        })
+        let mut compiler = Compiler::from_bytes(onnx).calibration(samples.iter());
+        if let Some(labels) = labels {
+            compiler = compiler.labels(labels);
+        }
+        if let [path, labels @ ..] = &self.validation[..] {
+            let samples = Samples::read(path, &shape)?;
+            let read = |path: &PathBuf| read_labels(path, samples.count(), classes);
+            let labels = labels.first().map(read).transpose()?;
+            compiler = compiler.validation(samples.iter(), labels);
+        }
+        Ok(compiler)
     }
 
     /// The precision that hiding the scheme's error in shared answers takes, if they are to be shared.
@@ -342,7 +369,12 @@ impl Source {
     pub fn options(&self) -> Result<Options, Failure> {
         let Self { goals, preprocessing, .. } = self;
         Ok(Options {
+            task: goals.task.map(|task| match task {
+                TaskName::Classification => Task::Classification,
+                TaskName::Regression => Task::Regression,
+            }),
             max_accuracy_drop: goals.max_accuracy_drop,
+            max_error: goals.max_error,
             latency_budget: goals.latency_budget,
             security: goals.security,
             failure_bits: goals.failure.unwrap_or(Options::default().failure_bits),
@@ -418,10 +450,10 @@ fn points<'a>(front: impl IntoIterator<Item = &'a PointSummary>) -> Vec<Point> {
         log_n: p.log_n,
         levels: p.levels,
         bootstraps: p.bootstraps,
-        simulated: p.measured.and_then(|m| m.classification).map(|c| Simulated {
-            accuracy: c.accuracy,
-            agreement: c.agreement,
-            margin_change: c.margin_deviation,
+        simulated: p.measured.map(|measured| Simulated {
+            fidelity: measured.fidelity,
+            agreement: measured.classification.map(|c| c.agreement),
+            margin_change: measured.classification.map(|c| c.margin_deviation),
         }),
     };
     front.into_iter().map(point).collect()
@@ -439,7 +471,7 @@ fn text(report: &Report, output: &Path) -> String {
         let mut table = Table::new(&[
             "latency",
             "loss",
-            "accuracy",
+            "expected",
             "agreement",
             "margins",
             "log N",
@@ -452,9 +484,9 @@ fn text(report: &Report, output: &Path) -> String {
             table.row([
                 seconds(p.seconds),
                 format!("{:.3e}", p.loss),
-                or_dash(p.simulated.as_ref().map(|s| s.accuracy), percent),
-                or_dash(p.simulated.as_ref().map(|s| s.agreement), percent),
-                or_dash(p.simulated.as_ref().map(|s| s.margin_change), percent),
+                or_dash(p.simulated.as_ref().map(|s| s.fidelity), fidelity),
+                or_dash(p.simulated.as_ref().and_then(|s| s.agreement), percent),
+                or_dash(p.simulated.as_ref().and_then(|s| s.margin_change), percent),
                 p.log_n.to_string(),
                 p.levels.to_string(),
                 p.bootstraps.to_string(),
@@ -462,7 +494,7 @@ fn text(report: &Report, output: &Path) -> String {
             ]);
         }
         text += &format!(
-            "\n{title}; latency on {target} and loss predicted, the rest simulated on held-back calibration samples:\n{table}"
+            "\n{title}; latency on {target} and loss predicted, the rest simulated on held-back samples:\n{table}"
         );
     }
     if let Some(times) = &report.timing {

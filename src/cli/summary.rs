@@ -8,13 +8,13 @@ use pic_ckks::model::bootstrapping::{BootstrappingPlan, EphemeralWeight};
 use pic_ckks::model::security::sparse_security;
 use pic_ir::activations::Approximation;
 use pic_ir::cost::Target;
-use pic_ir::prediction::Memory;
+use pic_ir::prediction::{Fidelity, Memory};
 use pic_ir::program::{Op, Program};
 use pic_runtime::sharing::precision_needed;
 use serde::Serialize;
 
 use super::forecast::{Forecast, Machine};
-use super::text::{Table, bytes, or_dash, percent};
+use super::text::{Table, bytes, fidelity, or_dash};
 
 /// The decisions behind an artifact; the keys of `--json`.
 #[derive(Debug, Serialize)]
@@ -118,7 +118,7 @@ struct Predicted {
     /// Parts of the peak.
     memory: Memory,
     precision_bits: f64,
-    accuracy_drop: Option<f64>,
+    fidelity: Option<Fidelity>,
 }
 
 impl Summary {
@@ -174,7 +174,7 @@ impl Summary {
                 peak_bytes: predicted.memory.total_bytes(),
                 memory: predicted.memory,
                 precision_bits: predicted.precision_bits,
-                accuracy_drop: predicted.accuracy_drop,
+                fidelity: predicted.fidelity,
             },
             program_hash: artifact.program_hash().to_string(),
         })
@@ -348,9 +348,9 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "             {:.1} bits of precision, accuracy drop {}",
+            "             {:.1} bits of precision, {}",
             p.precision_bits,
-            or_dash(p.accuracy_drop, percent)
+            p.fidelity.map_or_else(|| "accuracy not measured".into(), fidelity)
         )?;
         writeln!(f, "hash         {}", self.program_hash)?;
         if let Some(layers) = &self.activations {

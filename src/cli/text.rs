@@ -3,6 +3,7 @@
 use std::fmt;
 
 use pic_ir::escape::{Escaped, acts};
+use pic_ir::prediction::Fidelity;
 
 /// Bytes with a binary unit.
 pub fn bytes(bytes: u64) -> String {
@@ -23,6 +24,24 @@ pub fn seconds(seconds: f64) -> String {
         s if s < 1.0 => format!("{:.1} ms", s * 1e3),
         s if s < 120.0 => format!("{s:.2} s"),
         s => format!("{:.1} min", s / 60.0),
+    }
+}
+
+/// How closely a program is expected to follow the plain network: `accuracy 91.60 → 91.20 ± 0.20 %`.
+pub fn fidelity(fidelity: Fidelity) -> String {
+    let percent = |share: f64| format!("{:.2}", 100.0 * share);
+    match fidelity {
+        Fidelity::Accuracy { plain, drop, standard_error } => {
+            let [plain, left, error] = [plain, plain - drop, standard_error].map(percent);
+            format!("accuracy {plain} → {left} ± {error} %")
+        }
+        Fidelity::Agreement { share, standard_error } => {
+            format!("classes agree in {} ± {} %", percent(share), percent(standard_error))
+        }
+        Fidelity::Error { root_mean_square, largest } => {
+            let [typical, largest] = [root_mean_square, largest].map(percent);
+            format!("errors of {typical} % of the outputs' spread, at most {largest} %")
+        }
     }
 }
 

@@ -50,7 +50,7 @@ fn compile_and_inspect_say_the_same() {
                 "peak_bytes",
                 "memory",
                 "precision_bits",
-                "accuracy_drop",
+                "fidelity",
             ],
         );
         let memory = value["predicted"]["memory"].as_object().unwrap();

@@ -10,7 +10,7 @@ use pic_ir::prediction::{Memory, Prediction};
 use pic_ir::program::{Facts, VerifiedProgram};
 
 /// Predicts work, time and memory of a run on one encrypted sample, with the prices of `cost`. Precision and
-/// accuracy are not predicted here: `precision_bits` is 0, `accuracy_drop` none.
+/// accuracy are not predicted here: `precision_bits` is 0, `fidelity` none.
 pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
     let counter = OpCounter::new(&program.parameters, 0..0);
     let mut work = OpCounts::default();
@@ -45,5 +45,5 @@ pub fn predict(program: &VerifiedProgram, cost: &CostModel) -> Prediction {
         ciphertext_bytes: peak_ciphertext_bytes(program) as u64,
         workspace_bytes,
     };
-    Prediction { work, cost: *cost, memory, precision_bits: 0.0, accuracy_drop: None }
+    Prediction { work, cost: *cost, memory, precision_bits: 0.0, fidelity: None }
 }

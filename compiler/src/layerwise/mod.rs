@@ -16,12 +16,15 @@ pub use refit::{Refitted, refit};
 use pic_ckks_model::square;
 use pic_ir::activations::{Activations, Approximation};
 use pic_ir::network::Network;
+use pic_ir::prediction::Fidelity;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, Objective, SampleObjective, prediction};
+use crate::accuracy::{self, Estimate};
+use crate::dataset::{Dataset, Objective, prediction};
 use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
+use crate::options::Task;
 use crate::profile::{self, ProfileError};
 use crate::progress::Advance;
 use crate::sensitivity;
@@ -53,36 +56,28 @@ pub enum RefitError {
 }
 
 /// Comparison of a network with polynomials and the plain one.
-///
-/// Where there are no labels, the plain network's answers are taken for the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
     /// Number of samples that played no part in placing intervals.
     pub unseen: usize,
     /// Number of unseen samples that take some activation's input out of the interval of its polynomial.
     pub outside: usize,
-    /// Share of right answers; none for a network with a single output.
+    /// What counts: expected accuracy of a classifier, or errors of outputs that are numbers.
+    pub fidelity: Fidelity,
+    /// What else is known of a classifier; none if the outputs are numbers.
     pub classification: Option<Classification>,
-    /// Mean loss; infinite if some output is not finite.
-    pub loss: f64,
-    /// Mean loss of the plain network.
-    pub plain_loss: f64,
     /// `E[(ΔL)²]`, the second moment of the change of the data set's objective.
     pub change: f64,
 }
 
-/// Shares of samples, from 0 to 1, and the change of margins.
+/// Agreement of a classifier with the plain network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Classification {
-    /// Share of right answers of the network with polynomials.
-    pub accuracy: f64,
-    /// Share of right answers of the plain network.
-    pub plain_accuracy: f64,
-    /// Share of samples to which both networks give one class.
+    /// Share of samples to which both networks give one class, from 0 to 1.
     pub agreement: f64,
     /// Root mean square of the change of margins, relative to the mean margin, with single changes cut off at the
     /// mean margin. The margin of a sample is the difference of the two outputs that the plain network ranks
-    /// highest. Unlike the shares and the loss it says as much on training samples as on new ones.
+    /// highest.
     pub margin_deviation: f64,
 }
 
@@ -129,16 +124,24 @@ pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
 /// Outputs of the exact network on a data set, with which others are compared.
 pub struct Reference<'a> {
     data: Dataset<'a>,
+    task: Task,
+    /// Number of samples between those that played no part in placing intervals, of which the first sample is one.
+    unseen_step: usize,
     outputs: Vec<Vec<f32>>,
 }
 
 impl<'a> Reference<'a> {
-    /// Runs the network on the data set.
-    pub fn new(network: &Network, data: Dataset<'a>) -> Self {
+    /// Runs the network on held-back samples, every second of which places intervals ([`placing`]).
+    pub fn new(network: &Network, data: Dataset<'a>, task: Task) -> Self {
+        Self { unseen_step: 2, ..Self::of_validation(network, data, task) }
+    }
+
+    /// Runs the network on samples of which none places intervals.
+    pub fn of_validation(network: &Network, data: Dataset<'a>, task: Task) -> Self {
         let exact = exact_layers(network);
         let run = |batch: Dataset| outputs(network, batch.samples(), &exact);
         let outputs = data.batches().flat_map(run).collect();
-        Self { data, outputs }
+        Self { data, task, unseen_step: 1, outputs }
     }
 
     /// The samples.
@@ -150,62 +153,106 @@ impl<'a> Reference<'a> {
     pub fn measure(&self, Refitted { network, activations }: &Refitted) -> Measurement {
         let data = &self.data;
         let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
-        let mut sums = Measurement {
-            unseen: data.len().div_ceil(2),
-            outside: 0,
-            classification: (network.graph[network.output].len() > 1).then_some(Classification {
-                accuracy: 0.0,
-                plain_accuracy: 0.0,
-                agreement: 0.0,
-                margin_deviation: 0.0,
-            }),
-            loss: 0.0,
-            plain_loss: 0.0,
-            change: 0.0,
-        };
-        let share = 1.0 / data.len() as f64;
-        let (mut margins, mut changes) = (0.0, vec![]);
-        let mut plain = self.outputs.iter();
+        let (mut outside, mut found) = (0, vec![]);
         for batch in data.batches() {
             let input = Batch::from_samples(batch.samples());
             let evaluation = Evaluation::new(network, input, &replaced);
-            sums.outside += outside(&evaluation, network, activations);
-            let found: Vec<Vec<f32>> =
-                (0..batch.len()).map(|lane| evaluation.output().sample(lane)).collect();
-            let margin_data = batch.with_objective(Objective::Margin);
-            for (sample, (found, plain)) in found.iter().zip(&mut plain).enumerate() {
-                let target = SampleObjective::new(plain, batch.label(sample));
-                let (plain_loss, loss) = (target.loss(plain), target.loss(found));
-                sums.plain_loss += share * plain_loss;
-                sums.loss += share * loss;
-                let objective = batch.objective_of(sample, plain);
-                sums.change += share * square(objective.loss(found) - objective.loss(plain));
-                if let (Some(shares), SampleObjective::Class(class)) =
-                    (&mut sums.classification, target)
-                {
-                    let (ours, theirs) = (prediction(found), prediction(plain));
-                    shares.accuracy += share * f64::from(u8::from(ours == class));
-                    shares.plain_accuracy += share * f64::from(u8::from(theirs == class));
-                    shares.agreement += share * f64::from(u8::from(ours == theirs));
-                    let margin = margin_data.objective_of(sample, plain);
-                    margins -= share * margin.loss(plain);
-                    changes.push(margin.loss(found) - margin.loss(plain));
-                }
-            }
+            outside += count_outside(&evaluation, network, activations, self.unseen_step);
+            found.extend((0..batch.len()).map(|lane| evaluation.output().sample(lane)));
         }
-        if let Some(shares) = &mut sums.classification {
-            let margins = margins.max(f64::MIN_POSITIVE);
-            // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
-            let relative = |change: &f64| square((change.abs() / margins).min(1.0));
-            shares.margin_deviation = (share * changes.iter().map(relative).sum::<f64>()).sqrt();
+        let change = |sample: usize| {
+            let objective = data.objective_of(sample, &self.outputs[sample]);
+            square(objective.loss(&found[sample]) - objective.loss(&self.outputs[sample]))
+        };
+        let classifies = self.task == Task::Classification;
+        Measurement {
+            unseen: data.len().div_ceil(self.unseen_step),
+            outside,
+            fidelity: if classifies { self.accuracy(&found) } else { self.error(&found) },
+            classification: classifies.then(|| self.classification(&found)),
+            change: (0..data.len()).map(change).sum::<f64>() / data.len() as f64,
         }
-        sums
+    }
+
+    fn accuracy(&self, found: &[Vec<f32>]) -> Fidelity {
+        let class = |sample: usize| self.data.class(sample, &self.outputs[sample]);
+        let leads = |outputs: &[Vec<f32>]| -> Vec<f64> {
+            (0..outputs.len()).map(|k| accuracy::lead(&outputs[k], class(k))).collect()
+        };
+        let (plain, found) = (leads(&self.outputs), leads(found));
+        let Estimate { value, standard_error } = accuracy::expected_drop(&plain, &found);
+        if self.data.has_labels() {
+            let right = plain.iter().filter(|&&lead| lead > 0.0).count();
+            let plain = right as f64 / plain.len() as f64;
+            Fidelity::Accuracy { plain, drop: value, standard_error }
+        } else {
+            Fidelity::Agreement { share: 1.0 - value, standard_error }
+        }
+    }
+
+    fn classification(&self, found: &[Vec<f32>]) -> Classification {
+        let share = 1.0 / found.len() as f64;
+        let agree = |(a, b): &(&Vec<f32>, &Vec<f32>)| prediction(a) == prediction(b);
+        let margins = self.data.with_objective(Objective::Margin);
+        let margin = |(k, plain): (usize, &Vec<f32>)| {
+            let objective = margins.objective_of(k, plain);
+            (-objective.loss(plain), objective.loss(&found[k]) - objective.loss(plain))
+        };
+        let (margins, changes): (Vec<_>, Vec<_>) =
+            self.outputs.iter().enumerate().map(margin).unzip();
+        let mean = (share * margins.iter().sum::<f64>()).max(f64::MIN_POSITIVE);
+        // One answer that is wrong beyond measure is one wrong answer; not a number counts so, too.
+        let relative = |change: &f64| square((change.abs() / mean).min(1.0));
+        Classification {
+            agreement: share * self.outputs.iter().zip(found).filter(agree).count() as f64,
+            margin_deviation: (share * changes.iter().map(relative).sum::<f64>()).sqrt(),
+        }
+    }
+
+    fn error(&self, found: &[Vec<f32>]) -> Fidelity {
+        let spread = spread(&self.outputs);
+        let differences = found.iter().flatten().zip(self.outputs.iter().flatten());
+        let (mut squares, mut largest, mut count) = (0.0, 0.0f64, 0.0);
+        for (a, b) in differences {
+            let error = (f64::from(*a) - f64::from(*b)).abs();
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            squares += square(error);
+            largest = largest.max(error);
+            count += 1.0;
+        }
+        let root_mean_square = (squares / count).sqrt() / spread;
+        Fidelity::Error { root_mean_square, largest: largest / spread }
     }
 }
 
-/// Number of samples of an evaluation for which some input of an activation leaves the interval of its polynomial,
-/// without the samples that place intervals. All batches but the last have even lengths.
-fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations) -> usize {
+/// Standard deviation of outputs from their means over the samples, in the root mean square over all outputs. Constant
+/// outputs have their root mean square instead, and those that are always zero 1.
+fn spread(outputs: &[Vec<f32>]) -> f64 {
+    let samples = outputs.len() as f64;
+    let len = outputs[0].len();
+    let (mut variance, mut squares) = (0.0, 0.0);
+    for k in 0..len {
+        let values = || outputs.iter().map(|output| f64::from(output[k]));
+        let mean = values().sum::<f64>() / samples;
+        variance += values().map(|y| square(y - mean)).sum::<f64>() / samples;
+        squares += values().map(square).sum::<f64>() / samples;
+    }
+    // Below the rounding of single precision outputs count as constant.
+    match (variance > 1e-12 * squares, squares > 0.0) {
+        (true, _) => (variance / len as f64).sqrt(),
+        (false, true) => (squares / len as f64).sqrt(),
+        (false, false) => 1.0,
+    }
+}
+
+/// Number of samples of an evaluation, among the first and every `step`th behind it, for which some input of an
+/// activation leaves the interval of its polynomial. All batches but the last have even lengths.
+fn count_outside(
+    evaluation: &Evaluation,
+    network: &Network,
+    activations: &Activations,
+    step: usize,
+) -> usize {
     let mut outside = [false; LANES];
     let mut samples = 0;
     for (layer, (node, _)) in activations.layers.iter().zip(network.activations()) {
@@ -218,7 +265,7 @@ fn outside(evaluation: &Evaluation, network: &Network, activations: &Activations
             }
         }
     }
-    outside[..samples].iter().step_by(2).filter(|&&outside| outside).count()
+    outside[..samples].iter().step_by(step).filter(|&&outside| outside).count()
 }
 
 /// Replaces the predicted losses of candidates by measured ones, each with its polynomial alone in the network.
@@ -277,6 +324,8 @@ mod tests {
     use crate::ola::{Alternative, Effect, Instance, Structure, within_time};
     use crate::sample_networks::{dense, normal_samples, views};
     use pic_ir::function::Function;
+
+    const TASK: Task = Task::Classification;
 
     fn network() -> Network {
         dense(&[6, 16, 16, 16, 4], Function::Relu, 21)
@@ -372,7 +421,7 @@ mod tests {
         assert_eq!(outside(&both, &placing), 0);
         for refitted in [alone, both] {
             let counted: Vec<_> = larger.iter().step_by(2).copied().collect();
-            let found = Reference::new(&network, held).measure(&refitted);
+            let found = Reference::new(&network, held, TASK).measure(&refitted);
             assert_eq!((found.unseen, found.outside), (65, outside(&refitted, &counted)));
         }
     }
@@ -388,22 +437,44 @@ mod tests {
         let layers = candidates.iter().map(|list| list[0].approximation.clone()).collect();
         let activations = Activations { layers };
         let refitted = Refitted { network: network.clone(), activations };
-        let found = Reference::new(&network, data).measure(&refitted);
+        let found = Reference::new(&network, data, TASK).measure(&refitted);
         let replaced: Vec<_> = refitted.activations.layers.iter().map(Layer::Approximate).collect();
         let plain = outputs(&network, &samples, &exact_layers(&network));
         let rough = outputs(&network, &samples, &replaced);
         let share =
             |hit: &dyn Fn(usize) -> bool| (0..130).filter(|&k| hit(k)).count() as f64 / 130.0;
-        let shares = found.classification.unwrap();
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
-        close(shares.plain_accuracy, share(&|k| prediction(&plain[k]) == labels[k]));
-        close(shares.accuracy, share(&|k| prediction(&rough[k]) == labels[k]));
-        close(shares.agreement, share(&|k| prediction(&rough[k]) == prediction(&plain[k])));
-        assert!(shares.agreement < 1.0);
+        let Fidelity::Accuracy { plain: right, drop, standard_error } = found.fidelity else {
+            panic!("there are labels")
+        };
+        close(right, share(&|k| prediction(&plain[k]) == labels[k]));
+        let lost = right - share(&|k| prediction(&rough[k]) == labels[k]);
+        assert!((drop - lost).abs() < 3.0 * standard_error, "{drop} ± {standard_error} {lost}");
+        let agreement = found.classification.unwrap().agreement;
+        close(agreement, share(&|k| prediction(&rough[k]) == prediction(&plain[k])));
+        assert!(agreement < 1.0);
         let unlabelled = Dataset::new(&network, &samples, None).unwrap();
-        let own = Reference::new(&network, unlabelled).measure(&refitted).classification.unwrap();
-        close(own.plain_accuracy, 1.0);
-        close(own.accuracy, shares.agreement);
+        let own = Reference::new(&network, unlabelled, TASK).measure(&refitted);
+        let Fidelity::Agreement { share, standard_error } = own.fidelity else {
+            panic!("no labels")
+        };
+        assert!((share - agreement).abs() < 3.0 * standard_error, "{share} ± {standard_error}");
+
+        let own =
+            Reference::of_validation(&network, unlabelled, Task::Regression).measure(&refitted);
+        let Fidelity::Error { root_mean_square, largest } = own.fidelity else { panic!("numbers") };
+        let column = |k: usize| plain.iter().map(move |output| f64::from(output[k]));
+        let spread = (0..4).map(|k| {
+            let mean = column(k).sum::<f64>() / 130.0;
+            column(k).map(|y| square(y - mean)).sum::<f64>() / 520.0
+        });
+        let spread = spread.sum::<f64>().sqrt();
+        let errors = plain.iter().flatten().zip(rough.iter().flatten());
+        let errors: Vec<f64> = errors.map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+        let rms = (errors.iter().map(|e| e * e).sum::<f64>() / 520.0).sqrt();
+        close(root_mean_square, rms / spread);
+        close(largest, errors.iter().fold(0.0f64, |max, e| max.max(e.abs())) / spread);
+        assert_eq!((own.unseen, own.classification), (130, None));
     }
 
     /// A chain in which a polynomial takes its products times the level it starts at.
@@ -441,7 +512,7 @@ mod tests {
         let refitted =
             refit(network, &fitting, &fitting, profile, &picked, &options(), &|_, _| {}).unwrap();
         refitted.activations.verify(network).unwrap();
-        Some((best.loss, Reference::new(network, held).measure(&refitted).change))
+        Some((best.loss, Reference::new(network, held, TASK).measure(&refitted).change))
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn model() -> Model {
         network,
         activations: Activations { layers: vec![layer] },
         profile: Profile { samples: 1, layers: vec![] },
-        facts: CompileFacts { calibrated_accuracy: Some(0.97), ..CompileFacts::default() },
+        facts: CompileFacts { held_back: 97, ..CompileFacts::default() },
     }
 }
 

@@ -1,7 +1,10 @@
 //! The frontend and its rewrites against independent implementations: ONNX Runtime through the
 //! corpus in `tests/onnx`, and tract.
 
+mod batches;
+mod constants;
 mod corpus;
+mod model;
 mod models;
 mod refusals;
 mod resnet;

@@ -8,6 +8,7 @@ mod gather;
 mod movement;
 mod pad;
 mod reshape;
+mod transposed;
 
 use super::context::{Context, Encrypted};
 use super::error::Fault;
@@ -19,6 +20,7 @@ pub(super) type Operator = fn(&mut Context) -> Result<Vec<Encrypted>, Fault>;
 pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
     Ok(match op_type {
         "Conv" => convolution::conv,
+        "ConvTranspose" => transposed::conv_transpose,
         "AveragePool" => convolution::average_pool,
         "GlobalAveragePool" => contraction::global_average_pool,
         "ReduceMean" | "ReduceSum" => contraction::reduce,

@@ -7,6 +7,7 @@ mod convolution;
 mod gather;
 mod movement;
 mod pad;
+mod rearrange;
 mod reshape;
 mod transposed;
 
@@ -52,6 +53,11 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "GatherND" => gather::gather_nd,
         "Compress" => gather::compress,
         "Where" => gather::choose,
+        "DepthToSpace" => rearrange::depth_to_space,
+        "SpaceToDepth" => rearrange::space_to_depth,
+        "Tile" => rearrange::tile,
+        "Trilu" => rearrange::triangle,
+        "ReverseSequence" => rearrange::reverse_sequence,
         _ => return Err(Fault::Operator { help: remedy(op_type) }),
     })
 }

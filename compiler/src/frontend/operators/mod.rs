@@ -9,6 +9,7 @@ mod movement;
 mod pad;
 mod rearrange;
 mod reshape;
+mod resize;
 mod transposed;
 
 use super::context::{Context, Encrypted};
@@ -58,6 +59,7 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "Tile" => rearrange::tile,
         "Trilu" => rearrange::triangle,
         "ReverseSequence" => rearrange::reverse_sequence,
+        "Resize" | "Upsample" => resize::resize,
         _ => return Err(Fault::Operator { help: remedy(op_type) }),
     })
 }

@@ -4,6 +4,7 @@
 mod batches;
 mod constants;
 mod corpus;
+mod definitions;
 mod model;
 mod models;
 mod refusals;

@@ -4,6 +4,7 @@ mod activation;
 mod arithmetic;
 mod contraction;
 mod convolution;
+mod einsum;
 mod gather;
 mod movement;
 mod pad;
@@ -27,6 +28,7 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "GlobalAveragePool" => contraction::global_average_pool,
         "ReduceMean" | "ReduceSum" => contraction::reduce,
         "CumSum" => contraction::cumulative_sum,
+        "Einsum" => einsum::einsum,
         "Gemm" => contraction::gemm,
         "MatMul" => contraction::matmul,
         "BatchNormalization" => arithmetic::batch_normalization,

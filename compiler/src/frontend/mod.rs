@@ -17,6 +17,7 @@ mod fold;
 mod graph;
 mod operators;
 mod portable;
+mod quantization;
 mod tensor;
 
 use std::collections::HashSet;
@@ -178,6 +179,9 @@ fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fau
     let proto = context.proto;
     if !graph::is_default_domain(&proto.domain) {
         return Err(Fault::Domain { domain: proto.domain.clone() });
+    }
+    if let Some(values) = quantization::lower(context)? {
+        return Ok(values);
     }
     if let Some(values) = fold::fold(context)? {
         return Ok(values);

@@ -7,6 +7,7 @@ mod corpus;
 mod definitions;
 mod model;
 mod models;
+mod quantized;
 mod refusals;
 mod resnet;
 mod rewrites;

@@ -221,10 +221,8 @@ impl Axes {
             Some((_, known)) if label < 0 && *known == 1 => *known = extent,
             Some(_) if label < 0 && extent == 1 => {}
             Some((_, known)) => {
-                return Err(unexpected(
-                    &format!("axes of one name to have {known} elements"),
-                    &[extent],
-                ));
+                let reason = format!("axes of one name have {known} and {extent} elements");
+                return Err(Fault::Shape { reason });
             }
         }
         Ok(())

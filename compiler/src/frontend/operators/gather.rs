@@ -1,13 +1,14 @@
 //! Elements chosen by constants: `Gather` and its kind, `Compress` and `Where`.
 
 use pic_ir::matrix::Matrix;
+use tract_onnx::prelude::Tensor;
 use tract_onnx::prelude::tract_ndarray::{ArrayD, Axis, IxDyn};
 
 use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 use super::arithmetic::common_shape;
-use super::movement::{broadcast_indices, gather_matrix, indices, moved};
+use super::movement::{broadcast_indices, gather_matrix, indices, moved, numbered};
 
 /// `Gather` of constant positions along an axis.
 pub(super) fn gather(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
@@ -27,27 +28,32 @@ pub(super) fn gather(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
 /// `GatherElements`: at every place the element whose position along one axis the indices give.
 pub(super) fn gather_elements(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    let rank = x.shape.len();
     let axis = context.int("axis", 0)?;
-    let axis = context.sample_axis(axis, rank, "it gathers along the batch axis")?;
+    let axis = context.sample_axis(axis, x.shape.len(), "it gathers along the batch axis")?;
     context.single_sample("its indices belong to single samples")?;
     let chosen = context.constant(1, "indices")?;
-    let shape = chosen.shape().to_vec();
-    if shape.len() != rank || (0..rank).any(|a| a != axis && shape[a] > x.shape[a]) {
-        return Err(unexpected(
-            &format!("indices within {:?} outside axis {axis}", x.shape),
-            &shape,
-        ));
-    }
     context.builder.charge(chosen.len())?;
-    let positions = positions(&tensor::integers(&chosen)?, x.shape[axis])?;
-    let from = indices(&x);
-    let mut positions = positions.into_iter();
-    let index = ArrayD::from_shape_fn(IxDyn(&shape), |mut place| {
+    let index = elements_along(&x.shape, axis, &chosen)?;
+    Ok(vec![moved(context, &x, &index)?])
+}
+
+/// The elements of a tensor that constant positions along an axis name, each at its place along the other axes.
+pub(super) fn elements_along(
+    shape: &[usize],
+    axis: usize,
+    chosen: &Tensor,
+) -> Result<ArrayD<u32>, Fault> {
+    let (rank, places) = (shape.len(), chosen.shape());
+    if places.len() != rank || (0..rank).any(|a| a != axis && places[a] > shape[a]) {
+        let expected = format!("indices within {shape:?} outside axis {axis}");
+        return Err(unexpected(&expected, places));
+    }
+    let mut positions = positions(&tensor::integers(chosen)?, shape[axis])?.into_iter();
+    let from = numbered(shape);
+    Ok(ArrayD::from_shape_fn(IxDyn(places), |mut place| {
         place[axis] = positions.next().expect("one for each place, in their order");
         from[place]
-    });
-    Ok(vec![moved(context, &x, &index)?])
+    }))
 }
 
 /// `GatherND`: parts of the tensor that the last axis of the indices names.
@@ -56,31 +62,50 @@ pub(super) fn gather_nd(context: &mut Context) -> Result<Vec<Encrypted>, Fault> 
     let chosen = context.constant(1, "indices")?;
     let shared = usize::try_from(context.int("batch_dims", 0)?).unwrap_or(usize::MAX);
     context.single_sample("its indices belong to single samples")?;
-    let (places, named) = match chosen.shape() {
-        [places @ .., named] if shared <= places.len() => (places, *named),
-        shape => return Err(unexpected(&format!("indices behind {shared} axes"), shape)),
+    let parts = named_parts(context, &x.shape, shared, &chosen)?;
+    let matrix = gather_matrix(x.len(), parts.places);
+    Ok(vec![context.linear(vec![(x.node, matrix)], None, parts.shape)?])
+}
+
+/// Parts of a tensor, one behind the other.
+pub(super) struct Parts {
+    /// Extents of all parts together.
+    pub shape: Vec<usize>,
+    /// Index in the tensor of each of their elements.
+    pub places: Vec<u32>,
+}
+
+/// The parts of a tensor that the last axis of constant indices names, behind `shared` axes that both have.
+pub(super) fn named_parts(
+    context: &mut Context,
+    shape: &[usize],
+    shared: usize,
+    chosen: &Tensor,
+) -> Result<Parts, Fault> {
+    let (outer, named) = match chosen.shape() {
+        [outer @ .., named] if shared <= outer.len() => (outer, *named),
+        found => return Err(unexpected(&format!("indices behind {shared} axes"), found)),
     };
     let last = shared.saturating_add(named);
-    if last > x.shape.len() || places[..shared] != x.shape[..shared] {
-        let expected = format!("indices that name a part of {:?}", x.shape);
+    if last > shape.len() || outer[..shared] != shape[..shared] {
+        let expected = format!("indices that name a part of {shape:?}");
         return Err(unexpected(&expected, chosen.shape()));
     }
-    let shape = [places, &x.shape[last..]].concat();
-    context.builder.charge(volume(&shape).saturating_add(chosen.len()))?;
-    let names = tensor::integers(&chosen)?;
-    let (count, part) = (volume(places), volume(&x.shape[last..]));
+    let result = [outer, &shape[last..]].concat();
+    context.builder.charge(volume(&result).saturating_add(chosen.len()))?;
+    let names = tensor::integers(chosen)?;
+    let (count, part) = (volume(outer), volume(&shape[last..]));
     // Parts for each place of the axes that both share.
-    let group = count / volume(&x.shape[..shared]);
-    let mut sources = Vec::with_capacity(volume(&shape));
+    let group = count / volume(&shape[..shared]);
+    let mut places = Vec::with_capacity(volume(&result));
     for k in 0..count {
         let mut flat = k / group;
-        for (&name, &extent) in names[k * named..][..named].iter().zip(&x.shape[shared..]) {
+        for (&name, &extent) in names[k * named..][..named].iter().zip(&shape[shared..]) {
             flat = flat * extent + position(name, extent)?;
         }
-        sources.extend((flat * part..(flat + 1) * part).map(|source| source as u32));
+        places.extend((flat * part..(flat + 1) * part).map(|place| place as u32));
     }
-    let matrix = gather_matrix(x.len(), sources);
-    Ok(vec![context.linear(vec![(x.node, matrix)], None, shape)?])
+    Ok(Parts { shape: result, places })
 }
 
 fn positions(chosen: &[i64], extent: usize) -> Result<Vec<usize>, Fault> {

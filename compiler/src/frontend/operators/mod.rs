@@ -11,6 +11,7 @@ mod pad;
 mod rearrange;
 mod reshape;
 mod resize;
+mod scatter;
 mod transposed;
 
 use super::context::{Context, Encrypted};
@@ -54,6 +55,8 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "Gather" => gather::gather,
         "GatherElements" => gather::gather_elements,
         "GatherND" => gather::gather_nd,
+        "ScatterElements" | "Scatter" => scatter::scatter_elements,
+        "ScatterND" => scatter::scatter_nd,
         "Compress" => gather::compress,
         "Where" => gather::choose,
         "DepthToSpace" => rearrange::depth_to_space,

@@ -13,8 +13,13 @@ use super::pad::pad_axis;
 
 /// The index of each element of a tensor, in its shape.
 pub(super) fn indices(x: &Encrypted) -> ArrayD<u32> {
-    let flat = (0..x.len() as u32).collect();
-    ArrayD::from_shape_vec(IxDyn(&x.shape), flat).expect("as many indices as elements")
+    numbered(&x.shape)
+}
+
+/// A tensor of the given shape whose elements are their own indices.
+pub(super) fn numbered(shape: &[usize]) -> ArrayD<u32> {
+    let flat = (0..volume(shape) as u32).collect();
+    ArrayD::from_shape_vec(IxDyn(shape), flat).expect("as many indices as elements")
 }
 
 /// The matrix that gathers `sources` from `cols` elements.

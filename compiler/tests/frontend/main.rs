@@ -2,6 +2,7 @@
 //! corpus in `tests/onnx`, and tract.
 
 mod batches;
+mod conformance;
 mod constants;
 mod corpus;
 mod definitions;

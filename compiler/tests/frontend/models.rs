@@ -9,7 +9,7 @@ use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::evaluate;
-use crate::model::{Model, int, ints, value};
+use crate::model::{Model, int, ints, string, value};
 
 fn functions(network: &Network) -> Vec<Function> {
     network.activations().into_iter().map(|(_, function)| function).collect()
@@ -210,4 +210,66 @@ fn odd_geometry_is_refused_or_means_what_it_says() {
         .node("y = Slice(x, starts, ends, axes)", &[]);
     let network = twice.import().unwrap().network;
     assert_eq!(evaluate(&network, &[0.0, 1.0, 2.0, 3.0, 4.0]), [2.0]);
+}
+
+/// Operators of tensors make what their constants ask for, which files can make absurd.
+#[test]
+fn absurd_results_are_refused_before_allocation() {
+    let too_large = |model: Model| matches!(model.fault(), Fault::TooLarge { .. });
+    let image = || Model::float(&[2, 3, 4]);
+    let huge = 1 << 40;
+    assert!(too_large(image().ints("r", &[1, huge, huge, 1]).node("y = Tile(x, r)", &[])));
+    let sizes = image().ints("s", &[1, 2, huge, 4]);
+    assert!(too_large(sizes.node("y = Resize(x, , , s)", &[string("mode", "linear")])));
+    let scales = image().floats("s", &[4], &[1.0, 1.0, 1e30, 1e30]);
+    assert!(too_large(scales.node("y = Resize(x, , s)", &[])));
+    let kernel = || image().floats("w", &[2, 1, 1, 1], &[1.0, 1.0]);
+    let far = [ints("strides", &[1 << 23, 1 << 23])];
+    assert!(too_large(kernel().node("y = ConvTranspose(x, w)", &far)));
+    let shape = [ints("output_shape", &[huge, huge])];
+    assert!(too_large(kernel().node("y = ConvTranspose(x, w)", &shape)));
+    let many = Model::float(&[1 << 12]).floats("w", &[1 << 13], &[1.0; 1 << 13]);
+    let outer = [string("equation", "bi,j->bij")];
+    assert!(too_large(many.node("y = Einsum(x, w)", &outer)));
+    let long = Model::float(&[1 << 13]).ints("a", &[1]).node("y = CumSum(x, a)", &[]);
+    assert!(too_large(long));
+}
+
+/// Constants that name what is not there.
+#[test]
+fn places_outside_a_tensor_are_refused() {
+    let shape = |model: Model| matches!(model.fault(), Fault::Shape { .. });
+    let row = || Model::new(DataType::Float, &[1, 3]);
+    assert!(shape(row().ints("i", &[3]).node("y = Gather(x, i)", &[int("axis", 1)])));
+    assert!(shape(row().ints("i", &[0, -4]).node("y = GatherND(x, i)", &[])));
+    assert!(shape(row().ints("i", &[0, 0, 0]).node("y = GatherND(x, i)", &[])));
+    assert!(shape(row().ints("i", &[1]).node("y = GatherElements(x, i)", &[int("axis", 1)])));
+    let blocks = Model::float(&[6, 2, 2]);
+    assert!(shape(blocks.node("y = DepthToSpace(x)", &[int("blocksize", 2)])));
+    let weights = Model::float(&[2, 3, 3]).floats("w", &[3, 1, 1, 1], &[1.0; 3]);
+    assert!(shape(weights.node("y = ConvTranspose(x, w)", &[])));
+    let pairs = Model::float(&[3]).floats("w", &[4], &[1.0; 4]);
+    assert!(shape(pairs.node("y = Einsum(x, w)", &[string("equation", "bi,i->b")])));
+}
+
+#[test]
+fn forms_that_are_not_supported_are_named() {
+    let help = |model: Model| {
+        let fault = model.fault();
+        (fault.to_string(), fault.help())
+    };
+    let mask = Model::float(&[3]).floats("c", &[], &[1.0]).node("y = Where(x, c, c)", &[]);
+    assert_eq!(mask.fault(), Fault::NotConstant { position: 0, what: "condition" });
+    let rounded = Model::float(&[3]).node("y = Cast(x)", &[int("to", DataType::Int64 as i64)]);
+    let advice = "remove the cast: encrypted numbers are real";
+    let reason = "it rounds encrypted numbers to INT64, which is not supported";
+    assert_eq!(help(rounded), (reason.into(), advice));
+    let attention = Model::float(&[3]).node("y = Einsum(x, x)", &[string("equation", "bi,bi->b")]);
+    assert!(matches!(attention.fault(), Fault::Operator { .. }));
+    let unknown = Model::float(&[2, 3]).floats("s", &[3], &[1.0, 1.0, 2.0]);
+    let mode = [string("mode", "lanczos")];
+    assert!(matches!(
+        unknown.node("y = Resize(x, , s)", &mode).fault(),
+        Fault::Attribute { name: "mode", .. }
+    ));
 }

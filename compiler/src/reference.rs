@@ -17,13 +17,12 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Loads the model in `bytes` with the batch axis set to 1.
+    /// Loads the model in `bytes`, with a batch axis of 1 if it is not fixed.
     ///
     /// # Errors
     /// [`ImportError`]; [`ImportError::Reference`] if tract cannot run the model.
     pub fn new(bytes: &[u8]) -> Result<Self, ImportError> {
-        let model = frontend::decode(bytes)?;
-        let (_, shape) = frontend::input(&model)?;
+        let (model, shape) = frontend::pruned(frontend::decode(bytes)?)?;
         let load = || -> TractResult<Self> {
             let tract = tract_onnx::onnx().with_ignore_value_info(true);
             let mut inference = tract.model_for_proto_model(&model)?;
@@ -42,11 +41,14 @@ impl Reference {
     /// [`ImportError::Reference`].
     pub fn run(&self, sample: &[f32]) -> Result<Vec<f32>, ImportError> {
         let run = || -> TractResult<Vec<f32>> {
-            let input = Tensor::from_shape(&self.shape, sample)?;
+            // A batch that the file fixes is filled with the sample.
+            let batch = self.shape[0];
+            let input = Tensor::from_shape(&self.shape, &sample.repeat(batch))?;
             let input = input.cast_to_dt(self.input_type)?.into_owned();
             let output = self.plan.run(tvec!(input.into_tvalue()))?.remove(0);
             let output = output.cast_to::<f32>()?.into_owned();
-            Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect())
+            let output = output.to_plain_array_view::<f32>()?;
+            Ok(output.iter().copied().take(output.len() / batch).collect())
         };
         flatten(frontend::guarded(run))
     }

@@ -47,6 +47,8 @@ pub(super) enum Value {
     Constant(Arc<Tensor>),
     /// Depends on the input.
     Encrypted(Encrypted),
+    /// Integers that stand for a tensor that depends on the input, until they are read back.
+    Quantized(Encrypted, Arc<Quantization>),
     /// Result of a node that was refused. Users of the value are not judged by shapes.
     Refused,
     /// Constant that cannot be computed because it is the shape of a refused value.
@@ -58,29 +60,47 @@ impl Value {
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Constant(tensor) => tensor.shape(),
-            Self::Encrypted(tensor) => &tensor.shape,
+            Self::Encrypted(tensor) | Self::Quantized(tensor, _) => &tensor.shape,
             Self::Refused | Self::Unknown => &[],
         }
     }
+}
+
+/// Scale and zero point of one tensor: a number is `scale · (integer − zero_point)`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Quantization {
+    /// Distance of neighbouring numbers.
+    pub scale: f32,
+    /// The integer that stands for zero.
+    pub zero_point: i64,
 }
 
 /// The network under construction.
 pub(super) struct Builder {
     /// The network so far.
     pub network: Network,
+    /// Extent of the batch axis in the file: what its constants say where they name that axis. It is 1 if the
+    /// extent is open.
+    pub batch: usize,
+    /// Pairs of `QuantizeLinear` and `DequantizeLinear` around encrypted tensors so far.
+    pub quantized_pairs: usize,
     /// Values of the ONNX graph by name.
     pub values: HashMap<String, Value>,
+    /// Number of elements that may still be made.
+    pub budget: usize,
     names: HashSet<String>,
-    budget: usize,
 }
 
 impl Builder {
-    /// A network with only its input, `shape` including the batch axis.
-    pub fn new(input: &str, shape: Vec<usize>) -> Self {
+    /// A network with only its input, `shape` including the batch axis as the file declares it.
+    pub fn new(input: &str, mut shape: Vec<usize>) -> Self {
+        let batch = std::mem::replace(&mut shape[0], 1);
         let network = Network::with_input(input, shape[1..].to_vec());
         let value = Value::Encrypted(Encrypted { node: network.input(), shape });
         Self {
             network,
+            batch,
+            quantized_pairs: 0,
             values: HashMap::from([(input.into(), value)]),
             names: HashSet::from([input.into()]),
             budget: BUDGET,
@@ -150,8 +170,19 @@ impl Context<'_> {
     pub fn encrypted(&self, position: usize) -> Result<Encrypted, Fault> {
         match self.required(position)? {
             Value::Encrypted(tensor) => Ok(tensor.clone()),
+            Value::Quantized(..) => Err(Fault::Quantized { position }),
             _ => Err(Fault::NotEncrypted { position }),
         }
+    }
+
+    /// All operands, each of which must be given.
+    pub fn all(&self) -> Result<Vec<Value>, Fault> {
+        (0..self.proto.input.len())
+            .map(|position| match self.required(position)? {
+                Value::Quantized(..) => Err(Fault::Quantized { position }),
+                value => Ok(value.clone()),
+            })
+            .collect()
     }
 
     /// The constant operand at a position; none if it is not given. Errors call it `what`.
@@ -166,6 +197,7 @@ impl Context<'_> {
         match self.operand(position) {
             None => Ok(None),
             Some(Value::Constant(tensor)) => Ok(Some(tensor.clone())),
+            Some(Value::Quantized(..)) => Err(Fault::Quantized { position }),
             Some(_) => Err(Fault::NotConstant { position, what }),
         }
     }
@@ -176,6 +208,11 @@ impl Context<'_> {
     /// [`Fault::Missing`], [`Fault::NotConstant`].
     pub fn constant(&self, position: usize, what: &'static str) -> Result<Arc<Tensor>, Fault> {
         self.optional(position, what)?.ok_or(Fault::Missing { position })
+    }
+
+    /// The elements of a required constant operand as integers.
+    pub fn integers(&self, position: usize, what: &'static str) -> Result<Vec<i64>, Fault> {
+        tensor::integers(&*self.constant(position, what)?)
     }
 
     /// A list of integers that older operator sets give as the attribute `name` and newer ones as an operand; none if
@@ -225,6 +262,11 @@ impl Context<'_> {
         Ok(self.attribute(name, AttributeType::Ints)?.map(|a| a.ints.clone()))
     }
 
+    /// A list of real numbers.
+    pub fn floats(&self, name: &'static str) -> Result<Option<Vec<f32>>, Fault> {
+        Ok(self.attribute(name, AttributeType::Floats)?.map(|a| a.floats.clone()))
+    }
+
     /// The real attribute `name`, or `default` if it is absent.
     ///
     /// # Errors
@@ -243,6 +285,19 @@ impl Context<'_> {
         Ok(found.map_or(String::new(), |a| String::from_utf8_lossy(&a.s).into_owned()))
     }
 
+    /// A list of `count` numbers from `least` on, all of them `least` if it is absent.
+    pub fn sizes(&self, name: &'static str, least: i64, count: usize) -> Result<Vec<usize>, Fault> {
+        let values = self.ints(name)?.unwrap_or(vec![least; count]);
+        let in_range = |v: &i64| (least..MAX_TENSOR as i64).contains(v);
+        match values.len() == count && values.iter().all(in_range) {
+            true => Ok(values.into_iter().map(|v| v as usize).collect()),
+            false => Err(Fault::Attribute {
+                name,
+                reason: format!("is {values:?}, not {count} sensible numbers from {least}"),
+            }),
+        }
+    }
+
     /// Index below `rank` of an axis, which counts from the end if it is negative.
     ///
     /// # Errors
@@ -253,6 +308,27 @@ impl Context<'_> {
             name: "axis",
             reason: format!("{axis} is outside a tensor of rank {rank}"),
         })
+    }
+}
+
+/// The batch axis, which the network does not have.
+impl Context<'_> {
+    /// An axis as [`Self::axis`] counts it, which must not be the batch.
+    pub fn sample_axis(&self, axis: i64, rank: usize, how: &'static str) -> Result<usize, Fault> {
+        match self.axis(axis, rank)? {
+            0 => Err(Fault::MixesSamples { how }),
+            axis => Ok(axis),
+        }
+    }
+
+    /// The extent of the batch axis of one sample, where a constant of the file names that of the whole batch.
+    pub fn of_one_sample(&self, extent: i64) -> i64 {
+        if extent == self.builder.batch as i64 { 1 } else { extent }
+    }
+
+    /// Refuses a batch of several samples, where the operator takes only the first of them.
+    pub fn single_sample(&self, how: &'static str) -> Result<(), Fault> {
+        if self.builder.batch == 1 { Ok(()) } else { Err(Fault::MixesSamples { how }) }
     }
 }
 

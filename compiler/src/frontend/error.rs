@@ -35,7 +35,7 @@ pub enum ImportError {
     #[error("the ONNX model holds no graph: the file is truncated, or not a model")]
     NoGraph,
     /// The version of the default operator set is missing or not supported.
-    #[error("operator set {} is not supported; export the model with an opset from 7 to 23 (17 is a good choice)",
+    #[error("operator set {} is not supported; export the model with an opset from 7 to 25 (17 is a good choice)",
         found.map_or("(none declared)".into(), |v| v.to_string()))]
     Opset {
         /// The version declared for the default domain.
@@ -116,14 +116,6 @@ pub enum InputFault {
         /// The shape as declared.
         shape: String,
     },
-    /// A batch of more than one.
-    #[error(
-        "its first axis, the batch, is fixed to {batch}: export with a dynamic batch or a batch of 1 (if the first axis is not a batch, add one)"
-    )]
-    Batch {
-        /// Extent of the batch axis.
-        batch: i64,
-    },
     /// An extent is not positive, or there are too many elements.
     #[error(
         "its shape {} is empty, or has more than {limit} elements or {axes} axes",
@@ -155,9 +147,12 @@ pub enum TensorFault {
         "its data are in an external file: save the model as one file (`onnx.save` with `save_as_external_data=False`)"
     )]
     External,
-    /// The tensor is stored in sparse form.
-    #[error("sparse tensors are not supported: store it dense")]
-    Sparse,
+    /// The indices of a tensor stored in sparse form do not fit its extents.
+    #[error("its sparse form does not fit its extents {dims:?}: the file is corrupted")]
+    Sparse {
+        /// The extents.
+        dims: Vec<i64>,
+    },
     /// The element type is not a plain number.
     #[error("elements of type {found} are not supported: store them as float32 or int64")]
     Type {
@@ -248,6 +243,14 @@ pub enum Fault {
         /// Fault of the attribute.
         reason: String,
     },
+    /// The operator is supported, but not in this form.
+    #[error("{reason}, which is not supported")]
+    Unsupported {
+        /// Description of the form.
+        reason: String,
+        /// Advice for the user.
+        help: &'static str,
+    },
     /// A required operand is not given.
     #[error("operand {position} is missing")]
     Missing {
@@ -265,6 +268,12 @@ pub enum Fault {
     /// An operand that must depend on the input is constant.
     #[error("operand {position} is constant, the encrypted tensor is expected there")]
     NotEncrypted {
+        /// Position of the operand.
+        position: usize,
+    },
+    /// An operand holds the integers that stand for an encrypted tensor.
+    #[error("operand {position} holds quantised integers, which are known as real numbers only")]
+    Quantized {
         /// Position of the operand.
         position: usize,
     },
@@ -306,7 +315,7 @@ impl Fault {
     /// Advice for the user.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Operator { help } => help,
+            Self::Operator { help } | Self::Unsupported { help, .. } => help,
             Self::Domain { .. } => {
                 "export with standard ONNX operators only (no contrib or custom operators)"
             }
@@ -315,6 +324,9 @@ impl Fault {
             }
             Self::NotConstant { .. } | Self::NotEncrypted { .. } => {
                 "simplify the model so that weights and shapes are constants"
+            }
+            Self::Quantized { .. } => {
+                "export the float32 model, or one whose QuantizeLinear nodes feed DequantizeLinear nodes only (QDQ form)"
             }
             Self::MixesSamples { .. } => {
                 "keep the batch as the first axis of every tensor (reshape with -1 or 1 there)"

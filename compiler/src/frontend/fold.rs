@@ -22,14 +22,14 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
     let proto = context.proto;
     let constant = |t| Ok(Some(vec![Value::Constant(t)]));
     if proto.op_type == "Constant" {
-        return constant(constant_node(proto)?);
+        return constant(constant_node(context)?);
     }
     match (&*proto.op_type, context.operand(0)) {
         ("Shape" | "Size", Some(Value::Refused | Value::Unknown)) => {
             return Ok(Some(vec![Value::Unknown]));
         }
         ("Shape", Some(value)) => {
-            let shape = value.shape();
+            let shape = shape_in_file(context, value);
             let rank = shape.len() as i64;
             let clamp = |v: i64| (if v < 0 { v.saturating_add(rank) } else { v }).clamp(0, rank);
             let (start, end) = (clamp(context.int("start", 0)?), clamp(context.int("end", rank)?));
@@ -38,7 +38,16 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
             return constant(Arc::new(tensor1(&extents)));
         }
         ("Size", Some(value)) => {
-            return constant(Arc::new(tensor0(volume(value.shape()) as i64)));
+            return constant(Arc::new(tensor0(volume(&shape_in_file(context, value)) as i64)));
+        }
+        ("CastLike", Some(Value::Constant(tensor))) => {
+            let data_type = match context.required(1)? {
+                Value::Constant(like) => like.datum_type(),
+                _ => DatumType::F32,
+            };
+            let cast = tensor.cast_to_dt(data_type);
+            let cast = cast.map_err(|e| Fault::Fold { reason: e.to_string() })?;
+            return constant(Arc::new(cast.into_owned()));
         }
         _ => {}
     }
@@ -67,14 +76,29 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
     Ok(Some(results.into_iter().map(Value::Constant).collect()))
 }
 
-fn constant_node(proto: &NodeProto) -> Result<Arc<Tensor>, Fault> {
-    let found = proto.attribute.iter().find_map(|a| match &*a.name {
+/// The extents of a value as the file has them, where encrypted tensors hold all samples of its batch.
+fn shape_in_file(context: &Context, value: &Value) -> Vec<usize> {
+    let mut shape = value.shape().to_vec();
+    if let (Value::Encrypted(_) | Value::Quantized(..), Some(batch)) = (value, shape.first_mut()) {
+        *batch = context.builder.batch;
+    }
+    shape
+}
+
+fn constant_node(context: &mut Context) -> Result<Arc<Tensor>, Fault> {
+    let found = context.proto.attribute.iter().find_map(|a| match &*a.name {
         "value" => a.t.as_ref().map(|t| tensor::decode(t).map_err(Fault::Tensor)),
         "value_float" => Some(Ok(Arc::new(tensor0(a.f)))),
         "value_floats" => Some(Ok(Arc::new(tensor1(&a.floats)))),
         "value_int" => Some(Ok(Arc::new(tensor0(a.i)))),
         "value_ints" => Some(Ok(Arc::new(tensor1(&a.ints)))),
-        "sparse_value" => Some(Err(Fault::Tensor(TensorFault::Sparse))),
+        "sparse_value" => a
+            .sparse_tensor
+            .as_ref()
+            .map(|t| tensor::decode_sparse(t, &mut context.builder.budget).map_err(Fault::Tensor)),
+        "value_string" | "value_strings" => {
+            Some(Err(Fault::Tensor(TensorFault::Type { found: "STRING".into() })))
+        }
         _ => None,
     });
     found.unwrap_or(Err(Fault::Attribute { name: "value", reason: "is missing".into() }))
@@ -84,27 +108,40 @@ fn constant_node(proto: &NodeProto) -> Result<Arc<Tensor>, Fault> {
 /// those that are folded.
 fn result_elements(op_type: &str, operands: &[&Tensor]) -> Option<usize> {
     let first = operands[0].len();
+    let numbers = |k: usize| tensor::integers(operands.get(k)?).ok();
     // Extents that stand in an operand; a negative one keeps or infers an extent.
     let asked = |k: usize| -> Option<usize> {
-        let extents = tensor::integers(operands.get(k)?).ok()?;
-        Some(extents.iter().fold(1usize, |n, &e| n.saturating_mul(e.max(1) as usize)))
+        Some(numbers(k)?.iter().fold(1usize, |n, &e| n.saturating_mul(e.max(1) as usize)))
     };
     match op_type {
         "Identity" | "Dropout" | "Cast" | "Neg" | "Sqrt" | "Exp" | "Log" | "Reciprocal" | "Abs"
-        | "Floor" | "Ceil" | "Not" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze"
-        | "Flatten" | "Slice" | "Split" | "ReduceProd" | "ReduceSum" | "ReduceMean"
-        | "ReduceMax" | "ReduceMin" => Some(first),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Mod" | "Equal" | "Less"
-        | "Greater" | "And" | "Or" | "Where" => {
+        | "Floor" | "Ceil" | "Round" | "Sign" | "Relu" | "Clip" | "Not" | "IsNaN" | "Reshape"
+        | "Transpose" | "Squeeze" | "Unsqueeze" | "Flatten" | "Slice" | "Split" | "Trilu"
+        | "Compress" | "DepthToSpace" | "SpaceToDepth" | "ScatterElements" | "ScatterND"
+        | "EyeLike" | "ReduceProd" | "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" => {
+            Some(first)
+        }
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Sum" | "Mod" | "Equal"
+        | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Xor"
+        | "Where" => {
             let rank = operands.iter().map(|t| t.rank()).max()?;
             let extents =
                 |k: usize| operands.iter().filter_map(move |t| t.shape().iter().nth_back(k));
             Some(volume(&(0..rank).filter_map(|k| extents(k).max().copied()).collect::<Vec<_>>()))
         }
-        "Gather" => Some(first.saturating_mul(operands.get(1)?.len())),
+        "Gather" | "GatherND" => Some(first.saturating_mul(operands.get(1)?.len())),
+        "GatherElements" => Some(operands.get(1)?.len()),
         "Concat" => Some(operands.iter().map(|t| t.len()).sum()),
         "ConstantOfShape" => asked(0),
         "Expand" | "Tile" => Some(asked(1)?.saturating_mul(first)),
+        "Range" => {
+            let end = |k: usize| tensor::floats(operands.get(k)?).ok()?.first().copied();
+            let steps = (f64::from(end(1)?) - f64::from(end(0)?)) / f64::from(end(2)?);
+            // A quotient that is not a number becomes 0; tract refuses it.
+            Some((steps.ceil() as usize).saturating_add(1))
+        }
+        "NonZero" => Some(first.saturating_mul(operands[0].rank())),
+        "OneHot" => Some(first.saturating_mul(asked(1)?)),
         _ => None,
     }
 }

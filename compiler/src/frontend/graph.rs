@@ -3,17 +3,19 @@
 //!
 //! Knows nothing of operators, except that a non-float input must be cast at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Extent;
 use tract_onnx::pb::type_proto::Value as Type;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto,
+};
 use tract_onnx::prelude::Tensor;
 
 use super::context::{MAX_RANK, MAX_TENSOR};
-use super::error::{ImportError, InputFault, StructureFault, TensorFault};
+use super::error::{ImportError, InputFault, StructureFault};
 use super::tensor;
 
 /// An ONNX graph whose structure has been checked.
@@ -22,11 +24,11 @@ pub(super) struct Graph<'a> {
     pub opset: i64,
     /// Name of the encrypted input.
     pub input: &'a str,
-    /// Extents of the input, the batch axis first and set to 1.
+    /// Extents of the input, the batch axis first; 1 if it is open.
     pub shape: Vec<usize>,
     /// Name of the output.
     pub output: &'a str,
-    /// Decoded initializers.
+    /// Decoded initializers that the output depends on.
     pub constants: HashMap<&'a str, Arc<Tensor>>,
     /// The nodes that the output depends on, operands before users.
     pub nodes: Vec<&'a NodeProto>,
@@ -37,21 +39,39 @@ impl<'a> Graph<'a> {
     pub fn new(model: &'a ModelProto) -> Result<Self, ImportError> {
         let opset = opset(model)?;
         let graph = model.graph.as_ref().ok_or(ImportError::NoGraph)?;
-        let constants = constants(graph)?;
-        let is_input = |v: &&ValueInfoProto| !constants.contains_key(v.name.as_str());
-        let inputs: Vec<_> = graph.input.iter().filter(is_input).collect();
-        let [input] = inputs[..] else {
-            let found = inputs.iter().map(|v| v.name.clone()).collect();
-            return Err(ImportError::Inputs { found });
-        };
+        let initializers = initializers(graph)?;
+        let is_input = |v: &&ValueInfoProto| !initializers.contains_key(v.name.as_str());
+        let declared: Vec<_> = graph.input.iter().filter(is_input).collect();
+        if declared.is_empty() {
+            return Err(ImportError::Inputs { found: vec![] });
+        }
         let [output] = &graph.output[..] else {
             let found = graph.output.iter().map(|v| v.name.clone()).collect();
             return Err(ImportError::Outputs { found });
         };
-        let nodes = evaluation_order(graph, &constants, &input.name, &output.name)?;
+        let mut given: HashSet<&str> = declared.iter().map(|v| v.name.as_str()).collect();
+        given.extend(initializers.keys());
+        let nodes = evaluation_order(graph, &given, &output.name)?;
+        let mut used: HashSet<&str> = nodes.iter().flat_map(|n| &n.input).map(|v| &**v).collect();
+        used.insert(&output.name);
+        let input = single_input(declared, &used)?;
+        let constants = constants(initializers, &used)?;
         let shape = input_shape(input, &nodes)
             .map_err(|fault| ImportError::Input { name: input.name.clone(), fault })?;
         Ok(Self { opset, input: &input.name, shape, output: &output.name, constants, nodes })
+    }
+}
+
+/// The one input that the output depends on; the only one declared if it depends on none.
+fn single_input<'a>(
+    declared: Vec<&'a ValueInfoProto>,
+    used: &HashSet<&str>,
+) -> Result<&'a ValueInfoProto, ImportError> {
+    let needed: Vec<_> = declared.iter().copied().filter(|v| used.contains(&*v.name)).collect();
+    let inputs = if needed.is_empty() { declared } else { needed };
+    match inputs[..] {
+        [input] => Ok(input),
+        _ => Err(ImportError::Inputs { found: inputs.iter().map(|v| v.name.clone()).collect() }),
     }
 }
 
@@ -63,23 +83,50 @@ pub(super) fn is_default_domain(domain: &str) -> bool {
 fn opset(model: &ModelProto) -> Result<i64, ImportError> {
     let default = model.opset_import.iter().find(|o| is_default_domain(&o.domain));
     let found = default.map(|o| o.version);
-    found.filter(|v| (7..=23).contains(v)).ok_or(ImportError::Opset { found })
+    found.filter(|v| (7..=25).contains(v)).ok_or(ImportError::Opset { found })
 }
 
-fn constants(graph: &GraphProto) -> Result<HashMap<&str, Arc<Tensor>>, ImportError> {
-    let refuse = |name: &str, fault| ImportError::Initializer { name: name.into(), fault };
-    if let Some(sparse) = graph.sparse_initializer.first() {
-        let name = sparse.values.as_ref().map_or("", |values| &values.name);
-        return Err(refuse(name, TensorFault::Sparse));
-    }
-    let mut constants = HashMap::new();
-    for proto in &graph.initializer {
-        let tensor = tensor::decode(proto).map_err(|fault| refuse(&proto.name, fault))?;
-        if constants.insert(proto.name.as_str(), tensor).is_some() {
-            return Err(structure(&proto.name, StructureFault::Redefined));
+/// A constant as the file stores it.
+enum Stored<'a> {
+    Dense(&'a TensorProto),
+    Sparse(&'a SparseTensorProto),
+}
+
+/// The initializers by name, not yet decoded.
+fn initializers(graph: &GraphProto) -> Result<HashMap<&str, Stored<'_>>, ImportError> {
+    let dense = graph.initializer.iter().map(|t| (t.name.as_str(), Stored::Dense(t)));
+    let sparse = graph
+        .sparse_initializer
+        .iter()
+        .map(|t| (t.values.as_ref().map_or("", |values| values.name.as_str()), Stored::Sparse(t)));
+    let mut initializers = HashMap::new();
+    for (name, stored) in dense.chain(sparse) {
+        if initializers.insert(name, stored).is_some() {
+            return Err(structure(name, StructureFault::Redefined));
         }
     }
-    Ok(constants)
+    Ok(initializers)
+}
+
+/// Decodes the initializers that are used, in order of their names.
+fn constants<'a>(
+    initializers: HashMap<&'a str, Stored<'_>>,
+    used: &HashSet<&str>,
+) -> Result<HashMap<&'a str, Arc<Tensor>>, ImportError> {
+    let mut needed: Vec<_> =
+        initializers.into_iter().filter(|(name, _)| used.contains(name)).collect();
+    needed.sort_unstable_by_key(|&(name, _)| name);
+    // Sparse tensors are larger in memory than in the file, however many there are.
+    let mut left = tensor::MAX_ELEMENTS;
+    let decode = |(name, stored)| {
+        let tensor = match stored {
+            Stored::Dense(proto) => tensor::decode(proto),
+            Stored::Sparse(proto) => tensor::decode_sparse(proto, &mut left),
+        };
+        let refuse = |fault| ImportError::Initializer { name: String::from(name), fault };
+        Ok((name, tensor.map_err(refuse)?))
+    };
+    needed.into_iter().map(decode).collect()
 }
 
 fn structure(value: &str, fault: StructureFault) -> ImportError {
@@ -87,14 +134,13 @@ fn structure(value: &str, fault: StructureFault) -> ImportError {
 }
 
 /// Orders the ancestors of `output` topologically; among nodes that are ready the order of the file
-/// is kept.
+/// is kept. `given` are inputs and initializers.
 fn evaluation_order<'a>(
     graph: &'a GraphProto,
-    constants: &HashMap<&str, Arc<Tensor>>,
-    input: &str,
+    given: &HashSet<&str>,
     output: &str,
 ) -> Result<Vec<&'a NodeProto>, ImportError> {
-    let given = |value: &str| value.is_empty() || value == input || constants.contains_key(value);
+    let given = |value: &str| value.is_empty() || given.contains(value);
     let mut producer = HashMap::new();
     for (index, node) in graph.node.iter().enumerate() {
         for value in node.output.iter().filter(|v| !v.is_empty()) {
@@ -152,9 +198,14 @@ fn input_shape(input: &ValueInfoProto, nodes: &[&NodeProto]) -> Result<Vec<usize
     let data_type = DataType::try_from(tensor.elem_type).unwrap_or(DataType::Undefined);
     let mut users = nodes.iter().filter(|n| n.input.contains(&input.name));
     let numbers = match data_type {
-        DataType::Float => true,
-        DataType::Uint8 | DataType::Int8 | DataType::Int32 | DataType::Int64 => {
-            users.all(|n| n.op_type == "Cast")
+        DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16 => true,
+        DataType::Uint8
+        | DataType::Int8
+        | DataType::Uint16
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64 => {
+            users.all(|n| matches!(&*n.op_type, "Cast" | "CastLike" | "DequantizeLinear" | "Shape"))
         }
         _ => false,
     };
@@ -174,20 +225,20 @@ fn input_shape(input: &ValueInfoProto, nodes: &[&NodeProto]) -> Result<Vec<usize
     let Some((batch, rest)) = dims.split_first() else {
         return Err(InputFault::UnknownShape { shape: shape() });
     };
-    if let Some(Extent::DimValue(batch)) = *batch
-        && batch > 1
-    {
-        return Err(InputFault::Batch { batch });
-    }
-    let mut extents = vec![1];
+    let batch = match *batch {
+        // Exporters write an open extent in several ways.
+        Some(Extent::DimValue(batch)) if batch > 0 => batch,
+        _ => 1,
+    };
+    let mut extents = vec![batch];
     for extent in rest {
         match extent {
             Some(Extent::DimValue(v)) => extents.push(*v),
             _ => return Err(InputFault::UnknownShape { shape: shape() }),
         }
     }
-    match tensor::elements(&extents, MAX_TENSOR) {
-        Some(n) if n > 0 && extents.len() <= MAX_RANK => {
+    match tensor::elements(&extents[1..], MAX_TENSOR) {
+        Some(n) if n > 0 && batch < MAX_TENSOR as i64 && extents.len() <= MAX_RANK => {
             Ok(extents.iter().map(|&e| e as usize).collect())
         }
         _ => Err(InputFault::Extent { shape: shape(), limit: MAX_TENSOR, axes: MAX_RANK }),

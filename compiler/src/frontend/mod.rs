@@ -17,8 +17,10 @@ mod fold;
 mod graph;
 mod operators;
 mod portable;
+mod quantization;
 mod tensor;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -52,13 +54,27 @@ pub enum Note {
         /// `Softmax` or `LogSoftmax`.
         op_type: String,
     },
+    /// The network is computed in real numbers where the file rounds to integers. Saturation at zero, by which
+    /// quantisers replace a ReLU, is kept.
+    RoundingDropped {
+        /// Number of pairs of `QuantizeLinear` and `DequantizeLinear`.
+        pairs: usize,
+    },
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::FinalNormalisationDropped { node, op_type } = self;
-        let node = Escaped(node);
-        write!(f, "the final {op_type} `{node}` is left to the client: the network returns logits")
+        match self {
+            Self::FinalNormalisationDropped { node, op_type } => write!(
+                f,
+                "the final {op_type} `{}` is left to the client: the network returns logits",
+                Escaped(node)
+            ),
+            Self::RoundingDropped { pairs } => write!(
+                f,
+                "{pairs} pair(s) of QuantizeLinear and DequantizeLinear are read as real numbers: the network is computed without their rounding"
+            ),
+        }
     }
 }
 
@@ -89,10 +105,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ModelProto, ImportError> {
         .map_err(|e| ImportError::Decode { reason: e.to_string() })
 }
 
-/// The name of the input and its shape, the batch axis set to one sample.
-pub(crate) fn input(model: &ModelProto) -> Result<(&str, Vec<usize>), ImportError> {
-    let graph = Graph::new(model)?;
-    Ok((graph.input, graph.shape))
+/// The model without what its output does not depend on, and the shape of its input, batch axis included.
+pub(crate) fn pruned(mut model: ModelProto) -> Result<(ModelProto, Vec<usize>), ImportError> {
+    let graph = Graph::new(&model)?;
+    let mut names: HashSet<String> = graph.constants.keys().map(|&name| name.into()).collect();
+    names.insert(graph.input.into());
+    let (shape, nodes) = (graph.shape, graph.nodes.into_iter().cloned().collect());
+    if let Some(graph) = &mut model.graph {
+        graph.node = nodes;
+        graph.input.retain(|value| names.contains(&value.name));
+        graph.initializer.retain(|tensor| names.contains(&tensor.name));
+    }
+    Ok((model, shape))
 }
 
 /// Runs `f`, turning a panic inside tract into its message.
@@ -129,8 +153,13 @@ fn import_model(model: &ModelProto) -> Result<Import, ImportError> {
     if !refusals.is_empty() {
         return Err(ImportError::Nodes(refusals));
     }
+    if builder.quantized_pairs > 0 {
+        notes.push(Note::RoundingDropped { pairs: builder.quantized_pairs });
+    }
     match builder.values.get(graph.output) {
-        Some(Value::Encrypted(output)) => builder.network.output = output.node,
+        Some(Value::Encrypted(output) | Value::Quantized(output, _)) => {
+            builder.network.output = output.node;
+        }
         _ => return Err(ImportError::ConstantOutput { output: graph.output.into() }),
     }
     debug_assert_eq!(builder.network.verify(), Ok(()));
@@ -150,6 +179,9 @@ fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fau
     let proto = context.proto;
     if !graph::is_default_domain(&proto.domain) {
         return Err(Fault::Domain { domain: proto.domain.clone() });
+    }
+    if let Some(values) = quantization::lower(context)? {
+        return Ok(values);
     }
     if let Some(values) = fold::fold(context)? {
         return Ok(values);

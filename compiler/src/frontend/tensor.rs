@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use tract_onnx::data_resolver::MmapDataResolver;
-use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::{SparseTensorProto, TensorProto};
 use tract_onnx::prelude::Tensor;
 use tract_onnx::prelude::tract_ndarray::{ArrayD, IxDyn};
 
@@ -15,7 +15,7 @@ use super::error::{Fault, TensorFault};
 use super::guarded;
 
 /// Largest number of elements of a constant. The length of the file bounds stored data; this bounds extents.
-const MAX_ELEMENTS: usize = 1 << 28;
+pub(super) const MAX_ELEMENTS: usize = 1 << 28;
 
 /// Decodes a tensor stored in the file.
 pub(super) fn decode(proto: &TensorProto) -> Result<Arc<Tensor>, TensorFault> {
@@ -36,9 +36,74 @@ pub(super) fn decode(proto: &TensorProto) -> Result<Arc<Tensor>, TensorFault> {
     if found != expected {
         return Err(TensorFault::Length { dims: dims(), expected, found, unit });
     }
+    if let Some(tensor) = unknown_to_tract(proto, data_type.expect("has a width")) {
+        return tensor.map(Arc::new);
+    }
     let load = || tract_onnx::tensor::load_tensor(&MmapDataResolver, proto, None);
     let tensor = guarded(load).and_then(|tensor| tensor.map_err(|e| e.to_string()));
     Ok(Arc::new(tensor.map_err(|reason| TensorFault::Unreadable { reason })?))
+}
+
+/// Tensors whose length has been checked and that tract does not read: the upper halves of f32, which become
+/// f32, and typed fields of unsigned integers.
+fn unknown_to_tract(
+    proto: &TensorProto,
+    data_type: DataType,
+) -> Option<Result<Tensor, TensorFault>> {
+    let shape: Vec<usize> = proto.dims.iter().map(|&d| d as usize).collect();
+    let tensor = match (data_type, proto.raw_data.len()) {
+        (DataType::Bfloat16, 0) => {
+            let values = proto.int32_data.iter().map(|&v| f32::from_bits((v as u32) << 16));
+            Tensor::from_shape(&shape, &values.collect::<Vec<_>>())
+        }
+        (DataType::Bfloat16, _) => {
+            let upper = |b: &[u8]| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]]));
+            let values: Vec<f32> = proto.raw_data.chunks_exact(2).map(upper).collect();
+            Tensor::from_shape(&shape, &values)
+        }
+        (DataType::Uint32, 0) => {
+            let values: Vec<u32> = proto.uint64_data.iter().map(|&v| v as u32).collect();
+            Tensor::from_shape(&shape, &values)
+        }
+        (DataType::Uint64, 0) => Tensor::from_shape(&shape, &proto.uint64_data),
+        _ => return None,
+    };
+    Some(tensor.map_err(|e| TensorFault::Unreadable { reason: e.to_string() }))
+}
+
+/// Decodes a tensor stored as its values and where they stand; zeros fill the rest. Its elements are f32, and are
+/// subtracted from the number `left`.
+pub(super) fn decode_sparse(
+    proto: &SparseTensorProto,
+    left: &mut usize,
+) -> Result<Arc<Tensor>, TensorFault> {
+    let misfit = || TensorFault::Sparse { dims: proto.dims.clone() };
+    let count = elements(&proto.dims, *left)
+        .ok_or_else(|| TensorFault::Extent { dims: proto.dims.clone(), limit: *left })?;
+    *left -= count;
+    let (values, indices) = proto.values.as_ref().zip(proto.indices.as_ref()).ok_or_else(misfit)?;
+    let values = floats(&*decode(values)?).map_err(|_| misfit())?;
+    let indices = integers(&*decode(indices)?).map_err(|_| misfit())?;
+    // One number an element, or one for each axis.
+    let rank = if indices.len() == values.len() { 1 } else { proto.dims.len() };
+    if rank == 0 || values.len().checked_mul(rank) != Some(indices.len()) {
+        return Err(misfit());
+    }
+    let mut dense = vec![0f32; count];
+    for (&value, index) in values.iter().zip(indices.chunks_exact(rank)) {
+        let flat = match index {
+            [flat] => Some(*flat),
+            index => index
+                .iter()
+                .zip(&proto.dims)
+                .try_fold(0i64, |flat, (&i, &d)| (0..d).contains(&i).then(|| flat * d + i)),
+        };
+        let place = flat.and_then(|f| dense.get_mut(usize::try_from(f).ok()?));
+        *place.ok_or_else(misfit)? = value;
+    }
+    let shape: Vec<usize> = proto.dims.iter().map(|&d| d as usize).collect();
+    let tensor = Tensor::from_shape(&shape, &dense);
+    tensor.map(Arc::new).map_err(|e| TensorFault::Unreadable { reason: e.to_string() })
 }
 
 /// Number of elements of a shape from outside, if neither it nor any extent exceeds `limit`.
@@ -53,7 +118,7 @@ pub(super) fn elements(dims: &[i64], limit: usize) -> Option<usize> {
 fn width(data_type: DataType) -> Option<usize> {
     match data_type {
         DataType::Bool | DataType::Uint8 | DataType::Int8 => Some(1),
-        DataType::Uint16 | DataType::Int16 | DataType::Float16 => Some(2),
+        DataType::Uint16 | DataType::Int16 | DataType::Float16 | DataType::Bfloat16 => Some(2),
         DataType::Uint32 | DataType::Int32 | DataType::Float => Some(4),
         DataType::Uint64 | DataType::Int64 | DataType::Double => Some(8),
         _ => None,
@@ -65,7 +130,8 @@ fn typed_len(proto: &TensorProto, data_type: DataType) -> usize {
     match data_type {
         DataType::Float => proto.float_data.len(),
         DataType::Double => proto.double_data.len(),
-        DataType::Int64 | DataType::Uint64 => proto.int64_data.len(),
+        DataType::Int64 => proto.int64_data.len(),
+        DataType::Uint32 | DataType::Uint64 => proto.uint64_data.len(),
         _ => proto.int32_data.len(),
     }
 }
@@ -131,7 +197,35 @@ mod tests {
         assert_eq!(decode(&short), Err(length));
         let empty = proto(&[3], DataType::Int64);
         assert!(matches!(decode(&empty), Err(TensorFault::Length { found: 0, .. })));
+        let mut half = proto(&[2], DataType::Bfloat16);
+        half.raw_data = vec![0x80, 0x3f, 0x20, 0xc0];
+        assert_eq!(floats(&decode(&half).unwrap()).unwrap(), [1.0, -2.5]);
         let string = proto(&[1], DataType::String);
         assert_eq!(decode(&string), Err(TensorFault::Type { found: "STRING".into() }));
+    }
+
+    #[test]
+    fn sparse_tensors_are_filled_with_zeros() {
+        let sparse = |dims: &[i64], values: &[f32], places: &[i64], rank: i64| {
+            let mut value = proto(&[values.len() as i64], DataType::Float);
+            value.float_data = values.to_vec();
+            let mut index = proto(&[places.len() as i64 / rank, rank], DataType::Int64);
+            index.int64_data = places.to_vec();
+            let proto = SparseTensorProto {
+                values: Some(value),
+                indices: Some(index),
+                dims: dims.to_vec(),
+            };
+            decode_sparse(&proto, &mut 100).map(|t| floats(&t).unwrap())
+        };
+        let expected = Ok(vec![0.0, 0.0, 5.0, 0.0, -1.0, 0.0]);
+        assert_eq!(sparse(&[2, 3], &[5.0, -1.0], &[2, 4], 1), expected);
+        assert_eq!(sparse(&[2, 3], &[5.0, -1.0], &[0, 2, 1, 1], 2), expected);
+        let misfit = Err(TensorFault::Sparse { dims: vec![2, 3] });
+        assert_eq!(sparse(&[2, 3], &[5.0], &[6], 1), misfit);
+        assert_eq!(sparse(&[2, 3], &[5.0], &[0, 3], 2), misfit);
+        assert_eq!(sparse(&[2, 3], &[5.0, 1.0], &[-1, 2, 4], 1), misfit);
+        let large = sparse(&[20, 6], &[5.0], &[0], 1);
+        assert!(matches!(large, Err(TensorFault::Extent { .. })));
     }
 }

@@ -1,8 +1,14 @@
 //! The frontend and its rewrites against independent implementations: ONNX Runtime through the
 //! corpus in `tests/onnx`, and tract.
 
+mod batches;
+mod conformance;
+mod constants;
 mod corpus;
+mod definitions;
+mod model;
 mod models;
+mod quantized;
 mod refusals;
 mod resnet;
 mod rewrites;

@@ -1,136 +1,15 @@
 //! Models that the corpus does not hold, built here: what the importer promises beyond single
 //! operators, and files that ask for absurd amounts.
 
-use pic_compiler::frontend::{Fault, Import, ImportError, InputFault, Note, import};
-use pic_compiler::reference::Reference;
+use pic_compiler::frontend::{Fault, ImportError, InputFault, Note};
 use pic_compiler::rewrite::canonicalize;
 use pic_ir::function::Function;
 use pic_ir::network::{Network, Op};
-use prost::Message;
-use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::*;
 
-use crate::{difference, evaluate};
-
-/// A model of opset 17 from `x` to `y`.
-struct Model(ModelProto);
-
-impl Model {
-    fn new(data_type: DataType, dims: &[i64]) -> Self {
-        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-        let graph = GraphProto {
-            input: vec![value("x", data_type, dims)],
-            output: vec![value("y", DataType::Float, &[])],
-            ..Default::default()
-        };
-        Self(ModelProto {
-            ir_version: 8,
-            opset_import: vec![opset],
-            graph: Some(graph),
-            ..Default::default()
-        })
-    }
-
-    /// From an f32 input with a dynamic batch.
-    fn float(dims: &[i64]) -> Self {
-        Self::new(DataType::Float, &[&[0], dims].concat())
-    }
-
-    fn graph(&mut self) -> &mut GraphProto {
-        self.0.graph.as_mut().unwrap()
-    }
-
-    /// Adds a node written as `z = Op(x, y)`.
-    fn node(mut self, text: &str, attributes: &[AttributeProto]) -> Self {
-        let (outputs, call) = text.split_once(" = ").unwrap();
-        let (op_type, operands) = call.strip_suffix(')').unwrap().split_once('(').unwrap();
-        let names = |list: &str| list.split(", ").map(str::to_owned).collect::<Vec<_>>();
-        self.graph().node.push(NodeProto {
-            name: format!("{op_type}_of_{}", names(operands)[0]),
-            op_type: op_type.into(),
-            input: names(operands),
-            output: names(outputs),
-            attribute: attributes.to_vec(),
-            ..Default::default()
-        });
-        self
-    }
-
-    fn floats(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
-        self.graph().initializer.push(TensorProto {
-            name: name.into(),
-            dims: dims.to_vec(),
-            data_type: DataType::Float as i32,
-            float_data: values.to_vec(),
-            ..Default::default()
-        });
-        self
-    }
-
-    fn ints(mut self, name: &str, values: &[i64]) -> Self {
-        self.graph().initializer.push(TensorProto {
-            name: name.into(),
-            dims: vec![values.len() as i64],
-            data_type: DataType::Int64 as i32,
-            int64_data: values.to_vec(),
-            ..Default::default()
-        });
-        self
-    }
-
-    fn import(&self) -> Result<Import, ImportError> {
-        import(&self.0.encode_to_vec())
-    }
-
-    /// The simplified network, after comparing it with tract.
-    fn checked(&self) -> Network {
-        let imported = self.import().unwrap().network;
-        let network = canonicalize(&imported);
-        let len = imported.graph[imported.input()].len();
-        let sample: Vec<f32> = (0..len).map(|k| (k * 29 % 23) as f32 - 11.0).collect();
-        let expected = Reference::new(&self.0.encode_to_vec()).unwrap().run(&sample).unwrap();
-        for network in [&imported, &network] {
-            let error = difference(&evaluate(network, &sample), &expected);
-            assert!(error <= 1e-5, "differs by {error}\n{network}");
-        }
-        network
-    }
-
-    /// The only fault of the only refused node.
-    fn fault(&self) -> Fault {
-        match self.import() {
-            Err(ImportError::Nodes(refusals)) if refusals.len() == 1 => refusals[0].fault.clone(),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn value(name: &str, data_type: DataType, dims: &[i64]) -> ValueInfoProto {
-    let dim = |&d: &i64| Dimension {
-        value: match d {
-            0 => Some(dimension::Value::DimParam("N".into())),
-            d => Some(dimension::Value::DimValue(d)),
-        },
-        ..Default::default()
-    };
-    let shape = Some(TensorShapeProto { dim: dims.iter().map(dim).collect() });
-    let shape = shape.filter(|s| !s.dim.is_empty());
-    let tensor = type_proto::Tensor { elem_type: data_type as i32, shape };
-    let r#type =
-        TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
-}
-
-fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i, r#type: AttributeType::Int as i32, ..Default::default() }
-}
-
-fn ints(name: &str, ints: &[i64]) -> AttributeProto {
-    let (name, r#type) = (name.into(), AttributeType::Ints as i32);
-    AttributeProto { name, ints: ints.to_vec(), r#type, ..Default::default() }
-}
+use crate::evaluate;
+use crate::model::{Model, int, ints, string, value};
 
 fn functions(network: &Network) -> Vec<Function> {
     network.activations().into_iter().map(|(_, function)| function).collect()
@@ -240,7 +119,7 @@ fn inputs_are_batches_of_one_real_sample() {
     let of_batch = |batch| Model::new(DataType::Float, &[batch, 4]).node("y = Relu(x)", &[]);
     assert_eq!(of_batch(-1).checked().graph.node_count(), 2);
     assert_eq!(of_batch(1).checked().graph.node_count(), 2);
-    assert_eq!(input_fault(of_batch(8)), InputFault::Batch { batch: 8 });
+    assert_eq!(of_batch(8).checked().graph.node_count(), 2);
     let bytes = || Model::new(DataType::Uint8, &[0, 4]);
     let used = input_fault(bytes().node("y = Relu(x)", &[]));
     assert_eq!(used, InputFault::Type { found: "UINT8".into() });
@@ -331,4 +210,66 @@ fn odd_geometry_is_refused_or_means_what_it_says() {
         .node("y = Slice(x, starts, ends, axes)", &[]);
     let network = twice.import().unwrap().network;
     assert_eq!(evaluate(&network, &[0.0, 1.0, 2.0, 3.0, 4.0]), [2.0]);
+}
+
+/// Operators of tensors make what their constants ask for, which files can make absurd.
+#[test]
+fn absurd_results_are_refused_before_allocation() {
+    let too_large = |model: Model| matches!(model.fault(), Fault::TooLarge { .. });
+    let image = || Model::float(&[2, 3, 4]);
+    let huge = 1 << 40;
+    assert!(too_large(image().ints("r", &[1, huge, huge, 1]).node("y = Tile(x, r)", &[])));
+    let sizes = image().ints("s", &[1, 2, huge, 4]);
+    assert!(too_large(sizes.node("y = Resize(x, , , s)", &[string("mode", "linear")])));
+    let scales = image().floats("s", &[4], &[1.0, 1.0, 1e30, 1e30]);
+    assert!(too_large(scales.node("y = Resize(x, , s)", &[])));
+    let kernel = || image().floats("w", &[2, 1, 1, 1], &[1.0, 1.0]);
+    let far = [ints("strides", &[1 << 23, 1 << 23])];
+    assert!(too_large(kernel().node("y = ConvTranspose(x, w)", &far)));
+    let shape = [ints("output_shape", &[huge, huge])];
+    assert!(too_large(kernel().node("y = ConvTranspose(x, w)", &shape)));
+    let many = Model::float(&[1 << 12]).floats("w", &[1 << 13], &[1.0; 1 << 13]);
+    let outer = [string("equation", "bi,j->bij")];
+    assert!(too_large(many.node("y = Einsum(x, w)", &outer)));
+    let long = Model::float(&[1 << 13]).ints("a", &[1]).node("y = CumSum(x, a)", &[]);
+    assert!(too_large(long));
+}
+
+/// Constants that name what is not there.
+#[test]
+fn places_outside_a_tensor_are_refused() {
+    let shape = |model: Model| matches!(model.fault(), Fault::Shape { .. });
+    let row = || Model::new(DataType::Float, &[1, 3]);
+    assert!(shape(row().ints("i", &[3]).node("y = Gather(x, i)", &[int("axis", 1)])));
+    assert!(shape(row().ints("i", &[0, -4]).node("y = GatherND(x, i)", &[])));
+    assert!(shape(row().ints("i", &[0, 0, 0]).node("y = GatherND(x, i)", &[])));
+    assert!(shape(row().ints("i", &[1]).node("y = GatherElements(x, i)", &[int("axis", 1)])));
+    let blocks = Model::float(&[6, 2, 2]);
+    assert!(shape(blocks.node("y = DepthToSpace(x)", &[int("blocksize", 2)])));
+    let weights = Model::float(&[2, 3, 3]).floats("w", &[3, 1, 1, 1], &[1.0; 3]);
+    assert!(shape(weights.node("y = ConvTranspose(x, w)", &[])));
+    let pairs = Model::float(&[3]).floats("w", &[4], &[1.0; 4]);
+    assert!(shape(pairs.node("y = Einsum(x, w)", &[string("equation", "bi,i->b")])));
+}
+
+#[test]
+fn forms_that_are_not_supported_are_named() {
+    let help = |model: Model| {
+        let fault = model.fault();
+        (fault.to_string(), fault.help())
+    };
+    let mask = Model::float(&[3]).floats("c", &[], &[1.0]).node("y = Where(x, c, c)", &[]);
+    assert_eq!(mask.fault(), Fault::NotConstant { position: 0, what: "condition" });
+    let rounded = Model::float(&[3]).node("y = Cast(x)", &[int("to", DataType::Int64 as i64)]);
+    let advice = "remove the cast: encrypted numbers are real";
+    let reason = "it rounds encrypted numbers to INT64, which is not supported";
+    assert_eq!(help(rounded), (reason.into(), advice));
+    let attention = Model::float(&[3]).node("y = Einsum(x, x)", &[string("equation", "bi,bi->b")]);
+    assert!(matches!(attention.fault(), Fault::Operator { .. }));
+    let unknown = Model::float(&[2, 3]).floats("s", &[3], &[1.0, 1.0, 2.0]);
+    let mode = [string("mode", "lanczos")];
+    assert!(matches!(
+        unknown.node("y = Resize(x, , s)", &mode).fault(),
+        Fault::Attribute { name: "mode", .. }
+    ));
 }

@@ -17,7 +17,6 @@ use crate::{corpus_folder, onnx_files};
 fn kind(error: &ImportError) -> String {
     let input = |fault: &InputFault| match fault {
         InputFault::UnknownShape { .. } => "unknown shape",
-        InputFault::Batch { .. } => "batch",
         InputFault::Extent { .. } => "extent",
         InputFault::Type { .. } => "type",
     };
@@ -79,7 +78,6 @@ fn bad_files_are_refused_for_the_right_reason() {
         ("opset_30", "opset Some(30)"),
         ("opset_5", "opset Some(5)"),
         ("output_never_made", "undefined"),
-        ("pad_reflect", "Pad attribute"),
         ("several_unsupported", "MaxPool operator, LSTM operator, Softmax operator"),
         ("softmax_inside", "Softmax operator"),
         ("text", "decode"),

@@ -2,12 +2,11 @@
 
 use pic_ir::function::Function;
 use pic_ir::matrix::Matrix;
-use tract_onnx::prelude::tract_ndarray::IxDyn;
 
 use super::super::context::{Context, Encrypted, Value, volume};
 use super::super::error::Fault;
 use super::super::tensor;
-use super::movement::{gather_matrix, indices};
+use super::movement::{broadcast_indices, gather_matrix};
 
 /// An operand of an elementwise operator, brought to the common shape.
 enum Operand {
@@ -15,22 +14,25 @@ enum Operand {
     Constant(Vec<f32>),
 }
 
-/// `Add`, `Sub` and the n-ary `Sum`.
+/// `Add`, `Sub`, and `Sum` and `Mean` of any number of operands.
 pub(super) fn add(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (operands, shape) = operands(context)?;
-    let negate = |k: usize| context.proto.op_type == "Sub" && k == 1;
+    let count = operands.len();
+    let factor = |k: usize| match &*context.proto.op_type {
+        "Sub" if k == 1 => -1.0,
+        "Mean" => 1.0 / count as f32,
+        _ => 1.0,
+    };
     let (mut terms, mut bias) = (Vec::new(), None::<Vec<f32>>);
     for (k, operand) in operands.into_iter().enumerate() {
         match operand {
-            Operand::Encrypted(x, m) if negate(k) => {
-                let minus = Matrix::Scalar { len: m.rows(), value: -1.0 };
-                terms.push((x.node, minus.compose(m)));
+            Operand::Encrypted(x, m) => {
+                let scalar = Matrix::Scalar { len: m.rows(), value: factor(k) };
+                terms.push((x.node, scalar.compose(m)));
             }
-            Operand::Encrypted(x, m) => terms.push((x.node, m)),
             Operand::Constant(c) => {
-                let sign = if negate(k) { -1.0 } else { 1.0 };
                 let sum = bias.get_or_insert_with(|| vec![0.0; c.len()]);
-                sum.iter_mut().zip(&c).for_each(|(sum, &c)| *sum += sign * c);
+                sum.iter_mut().zip(&c).for_each(|(sum, &c)| *sum += factor(k) * c);
             }
         }
     }
@@ -204,10 +206,7 @@ fn binary(context: &mut Context) -> Result<([Operand; 2], Vec<usize>), Fault> {
 
 /// All operands brought to their common shape.
 fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> {
-    let mut values = Vec::new();
-    for position in 0..context.proto.input.len() {
-        values.push(context.required(position)?.clone());
-    }
+    let values = context.all()?;
     let mut shape: Vec<usize> = vec![];
     for value in &values {
         shape = common_shape(&shape, value.shape())?;
@@ -218,13 +217,9 @@ fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> 
     }
     context.builder.charge(elements.saturating_mul(values.len()))?;
     let operand = |value: Value| match value {
-        Value::Encrypted(x) if x.shape.len() < shape.len() => {
-            Err(Fault::MixesSamples { how: "it broadcasts a tensor to a higher rank" })
-        }
         Value::Encrypted(x) => {
-            let index = indices(&x);
-            let spread = index.broadcast(IxDyn(&shape)).expect("part of the common shape");
-            let matrix = gather_matrix(x.len(), spread.iter().copied().collect());
+            let index = broadcast_indices(&x, &shape)?;
+            let matrix = gather_matrix(x.len(), index.iter().copied().collect());
             Ok(Operand::Encrypted(x, matrix))
         }
         Value::Constant(t) => {

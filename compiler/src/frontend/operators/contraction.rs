@@ -70,11 +70,9 @@ pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         let w = w.to_shape((last[0], last[1])).expect("the stack is of one");
         let weights =
             if is_left { w.iter().copied().collect() } else { w.t().iter().copied().collect() };
-        let outer = x.shape[..axis].iter().product();
-        let inner = x.shape[axis + 1..].iter().product();
         let mut shape = x.shape.clone();
         shape[axis] = rows;
-        (Matrix::Dense { outer, rows, cols, inner, weights }, shape)
+        (along_axis(&x.shape, axis, rows, weights), shape)
     } else {
         stacked(context, &x, &w, is_left)?
     };
@@ -137,6 +135,35 @@ pub(super) fn global_average_pool(context: &mut Context) -> Result<Vec<Encrypted
     }
     let axes: Vec<usize> = (2..x.shape.len()).collect();
     reduced(context, &x, &axes, true, true)
+}
+
+/// `CumSum` along an axis other than the batch: a triangular matrix of ones.
+pub(super) fn cumulative_sum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let x = context.encrypted(0)?;
+    let axis = match context.integers(1, "axis")?[..] {
+        [axis] => axis,
+        ref axes => return Err(Fault::Shape { reason: format!("its axis is {axes:?}") }),
+    };
+    let axis = context.sample_axis(axis, x.shape.len(), "it sums along the batch axis")?;
+    let exclusive = context.int("exclusive", 0)? != 0;
+    let reverse = context.int("reverse", 0)? != 0;
+    let extent = x.shape[axis];
+    context.builder.charge(extent.saturating_mul(extent))?;
+    let is_summed = |row: usize, col: usize| match reverse {
+        false => col < row || (col == row && !exclusive),
+        true => col > row || (col == row && !exclusive),
+    };
+    let weights = (0..extent * extent).map(|k| f32::from(is_summed(k / extent, k % extent)));
+    let weights = weights.collect();
+    let matrix = along_axis(&x.shape, axis, extent, weights);
+    Ok(vec![context.linear(vec![(x.node, matrix)], None, x.shape.clone())?])
+}
+
+/// The matrix with `rows` rows that is applied along one axis of a tensor.
+pub(super) fn along_axis(shape: &[usize], axis: usize, rows: usize, weights: Vec<f32>) -> Matrix {
+    let outer = shape[..axis].iter().product();
+    let inner = shape[axis + 1..].iter().product();
+    Matrix::Dense { outer, rows, cols: shape[axis], inner, weights }
 }
 
 /// `ReduceMean` and `ReduceSum` over axes other than the batch.

@@ -2,7 +2,7 @@
 
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 
-use super::super::context::{Context, Encrypted, MAX_TENSOR, unexpected, volume};
+use super::super::context::{Context, Encrypted, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 
@@ -33,18 +33,8 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (axes, _) = window(context, &x.shape[2..], kernel)?;
     let shape =
         [&[1, out_channels], &axes.iter().map(|a| a.output).collect::<Vec<_>>()[..]].concat();
-    let area = volume(&shape[2..]);
     context.builder.charge(volume(&shape))?;
-    let bias = match context.optional(2, "bias")? {
-        None => None,
-        Some(bias) if bias.len() == out_channels => {
-            let bias = tensor::floats(&bias)?;
-            Some(bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect())
-        }
-        Some(bias) => {
-            return Err(unexpected(&format!("a bias of {out_channels} elements"), bias.shape()));
-        }
-    };
+    let bias = channel_bias(context, out_channels, volume(&shape[2..]))?;
     let weights = tensor::floats(&weights)?;
     let matrix = Matrix::Conv(Conv { out_channels, in_channels, groups, axes, weights });
     Ok(vec![context.linear(vec![(x.node, matrix)], bias, shape)?])
@@ -103,6 +93,31 @@ fn window_counts(axes: &[ConvAxis], end_pads: &[usize], count_padding: bool) -> 
     counts
 }
 
+/// Refuses an empty kernel, and a declared shape that is not the kernel's.
+pub(super) fn check_kernel(context: &Context, kernel: &[usize]) -> Result<(), Fault> {
+    let declared = context.ints("kernel_shape")?;
+    let is_kernel = |d: &Vec<i64>| d.iter().copied().eq(kernel.iter().map(|&k| k as i64));
+    if !kernel.contains(&0) && declared.as_ref().is_none_or(is_kernel) {
+        return Ok(());
+    }
+    let reason = format!("is {:?}, the kernel is {kernel:?}", declared.unwrap_or_default());
+    Err(Fault::Attribute { name: "kernel_shape", reason })
+}
+
+/// One constant for each channel, repeated over its pixels.
+pub(super) fn channel_bias(
+    context: &Context,
+    channels: usize,
+    area: usize,
+) -> Result<Option<Vec<f32>>, Fault> {
+    let Some(bias) = context.optional(2, "bias")? else { return Ok(None) };
+    if bias.len() != channels {
+        return Err(unexpected(&format!("a bias of {channels} elements"), bias.shape()));
+    }
+    let bias = tensor::floats(&bias)?;
+    Ok(Some(bias.iter().flat_map(|&b| std::iter::repeat_n(b, area)).collect()))
+}
+
 /// The geometry of a window of the given kernel over spatial extents, from the attributes that
 /// convolution and pooling share; with the padding declared after each axis.
 fn window(
@@ -111,25 +126,10 @@ fn window(
     kernel: &[usize],
 ) -> Result<(Vec<ConvAxis>, Vec<usize>), Fault> {
     let rank = kernel.len();
-    let declared = context.ints("kernel_shape")?;
-    let is_kernel = |d: &Vec<i64>| d.iter().copied().eq(kernel.iter().map(|&k| k as i64));
-    if kernel.contains(&0) || !declared.as_ref().is_none_or(is_kernel) {
-        let reason = format!("is {:?}, the kernel is {kernel:?}", declared.unwrap_or_default());
-        return Err(Fault::Attribute { name: "kernel_shape", reason });
-    }
-    let sensible = |name: &'static str, least: i64, count: usize| {
-        let values = context.ints(name)?.unwrap_or(vec![least; count]);
-        let in_range = |v: &i64| (least..MAX_TENSOR as i64).contains(v);
-        match values.len() == count && values.iter().all(in_range) {
-            true => Ok(values.into_iter().map(|v| v as usize).collect::<Vec<_>>()),
-            false => Err(Fault::Attribute {
-                name,
-                reason: format!("is {values:?}, not {count} sensible numbers from {least}"),
-            }),
-        }
-    };
-    let (strides, dilations) = (sensible("strides", 1, rank)?, sensible("dilations", 1, rank)?);
-    let pads = sensible("pads", 0, 2 * rank)?;
+    check_kernel(context, kernel)?;
+    let (strides, dilations) =
+        (context.sizes("strides", 1, rank)?, context.sizes("dilations", 1, rank)?);
+    let pads = context.sizes("pads", 0, 2 * rank)?;
     let ceil = context.int("ceil_mode", 0)? != 0;
     let auto_pad = context.string("auto_pad")?;
     let axis = |k: usize| {

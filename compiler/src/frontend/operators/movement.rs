@@ -1,4 +1,4 @@
-//! Movement of data: every operator here only picks, repeats or drops elements.
+//! Movement of data along axes: every operator here only picks, repeats or drops elements.
 //!
 //! Each acts on the array of the operand's own indices, and so yields its gather matrix.
 
@@ -8,11 +8,18 @@ use tract_onnx::prelude::tract_ndarray::{ArrayD, Axis, IxDyn};
 use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
+use super::arithmetic::common_shape;
+use super::pad::pad_axis;
 
 /// The index of each element of a tensor, in its shape.
 pub(super) fn indices(x: &Encrypted) -> ArrayD<u32> {
-    let flat = (0..x.len() as u32).collect();
-    ArrayD::from_shape_vec(IxDyn(&x.shape), flat).expect("as many indices as elements")
+    numbered(&x.shape)
+}
+
+/// A tensor of the given shape whose elements are their own indices.
+pub(super) fn numbered(shape: &[usize]) -> ArrayD<u32> {
+    let flat = (0..volume(shape) as u32).collect();
+    ArrayD::from_shape_vec(IxDyn(shape), flat).expect("as many indices as elements")
 }
 
 /// The matrix that gathers `sources` from `cols` elements.
@@ -23,7 +30,24 @@ pub(super) fn gather_matrix(cols: usize, sources: Vec<u32>) -> Matrix {
     }
 }
 
-fn moved(context: &mut Context, x: &Encrypted, index: &ArrayD<u32>) -> Result<Encrypted, Fault> {
+/// The index of the element that stands at each place of a larger shape to which a tensor broadcasts.
+pub(super) fn broadcast_indices(x: &Encrypted, shape: &[usize]) -> Result<ArrayD<u32>, Fault> {
+    if x.shape.len() < shape.len() {
+        return Err(Fault::MixesSamples { how: "it broadcasts a tensor to a higher rank" });
+    }
+    let index = indices(x);
+    match index.broadcast(IxDyn(shape)) {
+        Some(spread) => Ok(spread.to_owned()),
+        None => Err(unexpected(&format!("one that broadcasts to {shape:?}"), &x.shape)),
+    }
+}
+
+/// Appends the tensor that has the elements of `x` with the given indices.
+pub(super) fn moved(
+    context: &mut Context,
+    x: &Encrypted,
+    index: &ArrayD<u32>,
+) -> Result<Encrypted, Fault> {
     let matrix = gather_matrix(x.len(), index.iter().copied().collect());
     context.linear(vec![(x.node, matrix)], None, index.shape().to_vec())
 }
@@ -64,10 +88,14 @@ pub(super) fn slice(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let mut index = indices(&x);
     for (k, &axis) in axes.iter().enumerate() {
         let axis = context.axis(axis, x.shape.len())?;
-        let positions = positions(index.shape()[axis], starts[k], ends[k], steps[k])?;
-        if axis == 0 && positions != [0] {
-            return Err(Fault::MixesSamples { how: "it slices the batch axis" });
+        if axis == 0 {
+            let batch = context.builder.batch;
+            if !positions(batch, starts[k], ends[k], steps[k])?.into_iter().eq(0..batch) {
+                return Err(Fault::MixesSamples { how: "it slices the batch axis" });
+            }
+            continue;
         }
+        let positions = positions(index.shape()[axis], starts[k], ends[k], steps[k])?;
         index = index.select(Axis(axis), &positions);
     }
     Ok(vec![moved(context, &x, &index)?])
@@ -98,10 +126,8 @@ fn positions(extent: usize, start: i64, end: i64, step: i64) -> Result<Vec<usize
 /// `Split` into parts along an axis.
 pub(super) fn split(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    let axis = context.axis(context.int("axis", 0)?, x.shape.len())?;
-    if axis == 0 {
-        return Err(Fault::MixesSamples { how: "it splits the batch axis" });
-    }
+    let axis = context.int("axis", 0)?;
+    let axis = context.sample_axis(axis, x.shape.len(), "it splits the batch axis")?;
     let extent = x.shape[axis];
     let count = context.proto.output.len();
     let sizes = match context.list("split", 1)? {
@@ -129,125 +155,28 @@ pub(super) fn split(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(parts)
 }
 
-/// `Gather` of constant positions along an axis.
-pub(super) fn gather(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let x = context.encrypted(0)?;
-    let axis = context.axis(context.int("axis", 0)?, x.shape.len())?;
-    if axis == 0 {
-        return Err(Fault::MixesSamples { how: "it gathers along the batch axis" });
-    }
-    let chosen = context.constant(1, "indices")?;
-    let positions = tensor::integers(&chosen)?;
-    let positions = positions.iter().map(|&p| context.axis(p, x.shape[axis]));
-    let positions = positions.collect::<Result<Vec<_>, _>>()?;
-    let rest = x.len() / x.shape[axis];
-    context.builder.charge(rest.saturating_mul(positions.len()))?;
-    let index = indices(&x).select(Axis(axis), &positions);
-    let shape = [&x.shape[..axis], chosen.shape(), &x.shape[axis + 1..]].concat();
-    let index = ArrayD::from_shape_vec(IxDyn(&shape), index.iter().copied().collect());
-    Ok(vec![moved(context, &x, &index.expect("the indices replace their axis"))?])
-}
-
 /// `Expand` by broadcasting.
 pub(super) fn expand(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    let target = tensor::integers(&*context.constant(1, "shape")?)?;
-    if target.len() > x.shape.len() {
-        return Err(Fault::MixesSamples { how: "it broadcasts a tensor to a higher rank" });
+    let mut target = context.integers(1, "shape")?;
+    if target.len() == x.shape.len() {
+        target[0] = context.of_one_sample(target[0]);
     }
-    let kept = x.shape.len() - target.len();
-    let mut shape = x.shape.clone();
-    for (extent, &wanted) in shape[kept..].iter_mut().zip(&target) {
-        match usize::try_from(wanted) {
-            Ok(wanted) if *extent == 1 => *extent = wanted,
-            Ok(wanted) if wanted == 1 || wanted == *extent => {}
-            _ => {
-                return Err(unexpected(
-                    &format!("a shape that broadcasts to {target:?}"),
-                    &x.shape,
-                ));
-            }
-        }
-    }
+    let misfit = |_| unexpected(&format!("one that broadcasts to {target:?}"), &x.shape);
+    let extents = target.iter().map(|&e| usize::try_from(e)).collect::<Result<Vec<_>, _>>();
+    let shape = common_shape(&x.shape, &extents.map_err(misfit)?)?;
     context.builder.charge(volume(&shape))?;
-    let index = indices(&x);
-    let spread = index.broadcast(IxDyn(&shape)).expect("only extents of 1 change").to_owned();
-    Ok(vec![moved(context, &x, &spread)?])
-}
-
-/// `Pad` of mode `constant`; the value is the bias.
-pub(super) fn pad(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let x = context.encrypted(0)?;
-    let rank = x.shape.len();
-    let pads = context.list("pads", 1)?.ok_or(Fault::Missing { position: 1 })?;
-    let value = match context.optional(2, "value")? {
-        Some(value) => tensor::floats(&value)?.first().copied().unwrap_or(0.0),
-        None => context.float("value", 0.0)?,
-    };
-    let axes = match context.optional(3, "axes")? {
-        Some(axes) => tensor::integers(&axes)?,
-        None => (0..rank as i64).collect(),
-    };
-    let mode = context.string("mode")?;
-    if !matches!(&*mode, "" | "constant") {
-        let reason = format!("is `{mode}`, only `constant` is supported");
-        return Err(Fault::Attribute { name: "mode", reason });
-    }
-    if pads.len() != 2 * axes.len() {
-        let reason = format!("{} pads for {} axes", pads.len(), axes.len());
-        return Err(Fault::Shape { reason });
-    }
-    let mut index = indices(&x);
-    for (k, &axis) in axes.iter().enumerate() {
-        let axis = context.axis(axis, rank)?;
-        let (before, after) = (pads[k], pads[axes.len() + k]);
-        if (before, after) == (0, 0) {
-            continue;
-        }
-        if axis == 0 {
-            return Err(Fault::MixesSamples { how: "it pads the batch axis" });
-        }
-        let extent = index.shape()[axis] as i64;
-        let length = before.checked_add(after).and_then(|p| p.checked_add(extent));
-        let length =
-            length.filter(|&l| l > 0).ok_or_else(|| unexpected("pads that fit", &x.shape))?;
-        let rest = index.len() / extent as usize;
-        context.builder.charge(rest.saturating_mul(length as usize))?;
-        let inside = |p: i64| Some(p.saturating_sub(before)).filter(|p| (0..extent).contains(p));
-        let sources: Vec<_> = (0..length).map(|p| inside(p).map(|p| p as usize)).collect();
-        index = pad_axis(&index, axis, &sources);
-    }
-    let bias = (value != 0.0)
-        .then(|| index.iter().map(|&i| if i == Matrix::ZERO { value } else { 0.0 }).collect());
-    let matrix = gather_matrix(x.len(), index.iter().copied().collect());
-    Ok(vec![context.linear(vec![(x.node, matrix)], bias, index.shape().to_vec())?])
-}
-
-fn pad_axis(index: &ArrayD<u32>, axis: usize, sources: &[Option<usize>]) -> ArrayD<u32> {
-    let mut shape = index.shape().to_vec();
-    shape[axis] = sources.len();
-    let mut result = ArrayD::from_elem(IxDyn(&shape), Matrix::ZERO);
-    for (position, source) in sources.iter().enumerate() {
-        if let Some(source) = *source {
-            let from = index.index_axis(Axis(axis), source);
-            result.index_axis_mut(Axis(axis), position).assign(&from);
-        }
-    }
-    result
+    let index = broadcast_indices(&x, &shape)?;
+    Ok(vec![moved(context, &x, &index)?])
 }
 
 /// `Concat` along an axis other than the batch; constant parts become the bias.
 pub(super) fn concat(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let mut values = Vec::new();
-    for position in 0..context.proto.input.len() {
-        values.push(context.required(position)?.clone());
-    }
+    let values = context.all()?;
     let first = values.first().ok_or(Fault::Missing { position: 0 })?;
     let mut shape = first.shape().to_vec();
-    let axis = context.axis(context.int("axis", 1)?, shape.len())?;
-    if axis == 0 {
-        return Err(Fault::MixesSamples { how: "it concatenates along the batch axis" });
-    }
+    let axis = context.int("axis", 1)?;
+    let axis = context.sample_axis(axis, shape.len(), "it concatenates along the batch axis")?;
     shape[axis] = 0;
     for value in &values {
         let part = value.shape();

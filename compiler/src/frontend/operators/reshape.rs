@@ -3,24 +3,46 @@
 use pic_ir::matrix::Matrix;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::super::context::{Context, Encrypted, MAX_RANK, unexpected};
+use super::super::context::{Context, Encrypted, MAX_RANK, Value, unexpected};
 use super::super::error::Fault;
 use super::super::tensor;
 
-/// `Identity` and `Dropout` outside training: the operand itself.
+/// `Identity`: the operand itself.
 pub(super) fn identity(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![context.encrypted(0)?])
 }
 
-/// `Cast` between kinds of real numbers: the operand itself.
+/// `Dropout` outside training: the operand itself.
+pub(super) fn dropout(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let training = context.optional(2, "training mode")?.map(|t| tensor::floats(&t)).transpose()?;
+    match training.is_some_and(|t| t.contains(&1.0)) {
+        false => identity(context),
+        true => Err(Fault::Unsupported {
+            reason: "it drops elements at random".into(),
+            help: "export the model in evaluation mode",
+        }),
+    }
+}
+
+/// `Cast` and `CastLike` between kinds of real numbers: the operand itself.
 pub(super) fn cast(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    match DataType::try_from(context.int("to", 0)? as i32) {
-        Ok(DataType::Float | DataType::Double) => identity(context),
-        other => Err(Fault::Attribute {
-            name: "to",
-            reason: format!(
-                "rounds encrypted numbers to {other:?}; only FLOAT and DOUBLE keep them"
-            ),
+    let (keeps, name) = match context.operand(1) {
+        Some(Value::Encrypted(_)) => (true, String::new()),
+        Some(Value::Constant(like)) => {
+            (like.datum_type().is_float(), format!("{:?}", like.datum_type()))
+        }
+        _ => match DataType::try_from(context.int("to", 0)? as i32) {
+            Ok(DataType::Float | DataType::Double | DataType::Float16 | DataType::Bfloat16) => {
+                (true, String::new())
+            }
+            other => (false, other.map_or("an unknown type".into(), |t| t.as_str_name().into())),
+        },
+    };
+    match keeps {
+        true => identity(context),
+        false => Err(Fault::Unsupported {
+            reason: format!("it rounds encrypted numbers to {name}"),
+            help: "remove the cast: encrypted numbers are real",
         }),
     }
 }
@@ -46,7 +68,13 @@ pub(super) fn reshape(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             vec![rows.iter().product(), cols.iter().product()]
         }
         "Reshape" => {
-            let target = tensor::integers(&*context.constant(1, "shape")?)?;
+            let mut target = context.integers(1, "shape")?;
+            if let Some(batch) = target.first_mut() {
+                if *batch == 1 {
+                    context.single_sample("it joins the samples into one")?;
+                }
+                *batch = context.of_one_sample(*batch);
+            }
             reshaped(&x.shape, &target, context.int("allowzero", 0)? != 0)?
         }
         "Squeeze" => squeezed(context, &x.shape)?,

@@ -35,7 +35,7 @@ use crate::point_summary::PointSummary;
 use crate::profile;
 use crate::progress::Progress;
 use crate::range_check;
-use crate::rewrite::{canonicalize, equalize, isolate};
+use crate::rewrite::{canonicalize, equalize, isolate, linearize};
 use crate::samples::Split;
 use crate::select::{DEFAULT_ACCURACY_DROP, Wishes, select, spread};
 use crate::sensitivity;
@@ -139,8 +139,15 @@ pub fn compile_network(
     let held_back = split.held_back(&network)?.with_objective(objective);
     let profiling = profiling(sensitivity, options.seed);
 
-    let ranges = passes
-        .run(Pass::Ranges, |progress| profile::inputs(&network, &fitting, &profiling, progress))?;
+    let find_ranges = |network: &Network| {
+        passes
+            .run(Pass::Ranges, |progress| profile::inputs(network, &fitting, &profiling, progress))
+    };
+    let ranges = find_ranges(&network)?;
+    let linearized = passes.rewrite(Pass::Linearize, || linearize(&network, &ranges));
+    let linear = network.activations().len() - linearized.activations().len();
+    let ranges = if linear > 0 { find_ranges(&linearized)? } else { ranges };
+    let network = linearized;
     let network = passes.run(Pass::Equalize, |_| {
         Ok::<_, CompileError>(match strategy {
             Strategy::Joint | Strategy::Uniform => equalize(&network, &ranges),
@@ -193,7 +200,13 @@ pub fn compile_network(
         output_magnitude: magnitudes(&network, &exact_layers(&network), &tried)
             [network.output.index()],
     };
-    let Choice { refitted, measured, plan, program, notes, front, uniform } = backend.compile()?;
+    let Choice { refitted, measured, plan, program, mut notes, front, uniform } =
+        backend.compile()?;
+    if linear > 0 {
+        notes.push(format!(
+            "{linear} of the activations are linear on all calibration samples, or without effect, and exact"
+        ));
+    }
     let calibration = Calibration::new(&shape, &samples, backend.output_magnitude);
     let Refitted { network: corrected, activations } = refitted;
     Ok(Compiled {

@@ -16,6 +16,8 @@ pub enum Pass {
     Isolate,
     /// Ranges of the inputs of activations.
     Ranges,
+    /// Network without the activations that are linear on their ranges.
+    Linearize,
     /// Network whose channels have like ranges.
     Equalize,
     /// Distributions of the inputs of activations, and sensitivities of the loss to their errors.
@@ -44,11 +46,12 @@ pub enum Pass {
 
 impl Pass {
     /// All passes in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Import,
         Self::Canonicalize,
         Self::Isolate,
         Self::Ranges,
+        Self::Linearize,
         Self::Equalize,
         Self::Profile,
         Self::Approximate,
@@ -70,6 +73,7 @@ impl Pass {
             Self::Canonicalize => "canonicalize",
             Self::Isolate => "isolate",
             Self::Ranges => "ranges",
+            Self::Linearize => "linearize",
             Self::Equalize => "equalize",
             Self::Profile => "profile",
             Self::Approximate => "approximate",
@@ -89,7 +93,7 @@ impl Pass {
     pub fn description(self) -> &'static str {
         match self {
             Self::Import => "read the network",
-            Self::Canonicalize | Self::Isolate => "rewrite the network",
+            Self::Canonicalize | Self::Isolate | Self::Linearize => "rewrite the network",
             Self::Ranges => "find ranges",
             Self::Equalize => "equalize channels",
             Self::Profile => "profile activations",

@@ -61,8 +61,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "emit")]
     timing: bool,
     /// Print on stderr what these passes make, each time that they run: `import`, `canonicalize`, `isolate`, `ranges`,
-    /// `equalize`, `profile`, `approximate`, `correct-losses`, `cost`, `allocate`, `refit`, `plan`, `lower`, `estimate`,
-    /// `range-check` or `verify`
+    /// `linearize`, `equalize`, `profile`, `approximate`, `correct-losses`, `cost`, `allocate`, `refit`, `plan`, `lower`,
+    /// `estimate`, `range-check` or `verify`
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = Pass::from_str)]
     dump_after: Vec<Pass>,
 }

@@ -9,10 +9,12 @@ mod equalize;
 pub(crate) mod fuse_activations;
 pub(crate) mod fuse_linear;
 mod isolate;
+mod linearize;
 mod matrices;
 
 pub use equalize::equalize;
 pub use isolate::isolate;
+pub use linearize::linearize;
 
 use pic_ir::network::Network;
 

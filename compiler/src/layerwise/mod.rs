@@ -20,7 +20,7 @@ use pic_ir::prediction::Fidelity;
 use pic_ir::profile::Profile;
 use rayon::prelude::*;
 
-use crate::accuracy::{self, Estimate};
+use crate::accuracy::{self, Estimate, Origin};
 use crate::dataset::{Dataset, Objective, prediction};
 use crate::evaluate::{Batch, Evaluation, LANES, Layer, exact_layers, outputs};
 use crate::fit::{self, Candidate, FitError};
@@ -125,15 +125,14 @@ pub fn placing<'a>(held: &Dataset<'a>) -> Vec<&'a [f32]> {
 pub struct Reference<'a> {
     data: Dataset<'a>,
     task: Task,
-    /// Number of samples between those that played no part in placing intervals, of which the first sample is one.
-    unseen_step: usize,
+    origin: Origin,
     outputs: Vec<Vec<f32>>,
 }
 
 impl<'a> Reference<'a> {
     /// Runs the network on held-back samples, every second of which places intervals ([`placing`]).
     pub fn new(network: &Network, data: Dataset<'a>, task: Task) -> Self {
-        Self { unseen_step: 2, ..Self::of_validation(network, data, task) }
+        Self { origin: Origin::Calibration, ..Self::of_validation(network, data, task) }
     }
 
     /// Runs the network on samples of which none places intervals.
@@ -141,7 +140,7 @@ impl<'a> Reference<'a> {
         let exact = exact_layers(network);
         let run = |batch: Dataset| outputs(network, batch.samples(), &exact);
         let outputs = data.batches().flat_map(run).collect();
-        Self { data, task, unseen_step: 1, outputs }
+        Self { data, task, origin: Origin::New, outputs }
     }
 
     /// The samples.
@@ -153,11 +152,12 @@ impl<'a> Reference<'a> {
     pub fn measure(&self, Refitted { network, activations }: &Refitted) -> Measurement {
         let data = &self.data;
         let replaced: Vec<_> = activations.layers.iter().map(Layer::Approximate).collect();
+        let unseen_step = if self.origin == Origin::Calibration { 2 } else { 1 };
         let (mut outside, mut found) = (0, vec![]);
         for batch in data.batches() {
             let input = Batch::from_samples(batch.samples());
             let evaluation = Evaluation::new(network, input, &replaced);
-            outside += count_outside(&evaluation, network, activations, self.unseen_step);
+            outside += count_outside(&evaluation, network, activations, unseen_step);
             found.extend((0..batch.len()).map(|lane| evaluation.output().sample(lane)));
         }
         let change = |sample: usize| {
@@ -166,7 +166,7 @@ impl<'a> Reference<'a> {
         };
         let classifies = self.task == Task::Classification;
         Measurement {
-            unseen: data.len().div_ceil(self.unseen_step),
+            unseen: data.len().div_ceil(unseen_step),
             outside,
             fidelity: if classifies { self.accuracy(&found) } else { self.error(&found) },
             classification: classifies.then(|| self.classification(&found)),
@@ -180,7 +180,9 @@ impl<'a> Reference<'a> {
             (0..outputs.len()).map(|k| accuracy::lead(&outputs[k], class(k))).collect()
         };
         let (plain, found) = (leads(&self.outputs), leads(found));
-        let Estimate { value, standard_error } = accuracy::expected_drop(&plain, &found);
+        // The network's own answers are right everywhere, whether they were learnt or not.
+        let origin = if self.data.has_labels() { self.origin } else { Origin::New };
+        let Estimate { value, standard_error } = accuracy::expected_drop(&plain, &found, origin);
         if self.data.has_labels() {
             let right = plain.iter().filter(|&&lead| lead > 0.0).count();
             let plain = right as f64 / plain.len() as f64;

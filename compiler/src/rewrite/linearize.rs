@@ -56,7 +56,9 @@ fn line(function: Function, low: f64, high: f64) -> Option<(f64, f64)> {
         return Some((0.0, first));
     }
     let slope = (last - first) / (high - low);
-    let most = ROUNDING * first.abs().max(last.abs());
+    // Functions that fall to zero do so relative to what they are elsewhere.
+    let scale = low.abs().max(high.abs()).min(1.0);
+    let most = ROUNDING * first.abs().max(last.abs()).max(scale);
     let is_near = |k: usize| {
         let x = low + (high - low) * k as f64 / INTERVALS as f64;
         (function.evaluate(x) - (first + slope * (x - low))).abs() <= most
@@ -72,12 +74,70 @@ fn line(function: Function, low: f64, high: f64) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::compile_network;
+    use crate::dataset::RawSamples;
+    use crate::evaluate::{exact_layers, outputs};
+    use crate::options::Options;
+    use crate::sample_networks::{dense, normal_samples, views};
+
+    /// A network of two dense layers, the first of which has its weights multiplied and a number added to its biases.
+    fn shifted(function: Function, factor: f32, offset: f32) -> Network {
+        let mut network = dense(&[6, 8, 4], function, 7);
+        let (node, _) = network.activations()[0];
+        let operand = network.operands(node)[0];
+        let Op::Linear { matrices, bias } = &mut network.graph[operand].op else {
+            panic!("linear")
+        };
+        let Matrix::Dense { weights, .. } = &mut matrices[0] else { panic!("dense") };
+        weights.iter_mut().for_each(|w| *w *= factor);
+        bias.as_mut().unwrap().iter_mut().for_each(|b| *b += offset);
+        network
+    }
+
+    /// Inputs of one sign, in saturation, or constant; slopes of 0 and 1.
+    #[test]
+    fn degenerate_layers_compile_without_polynomials() {
+        for (function, factor, offset) in [
+            (Function::Relu, 1.0, 40.0),
+            (Function::Relu, 1.0, -40.0),
+            (Function::Relu, 0.0, 0.5),
+            (Function::Relu, 0.0, 0.0),
+            (Function::Sigmoid, 1.0, 40.0),
+            (Function::Sigmoid, 1.0, -40.0),
+            (Function::LeakyRelu { alpha: 1.0 }, 1.0, 0.0),
+            (Function::LeakyRelu { alpha: 0.0 }, 1.0, -40.0),
+            (Function::Clip { min: -1.0, max: 1.0 }, 1.0, 40.0),
+        ] {
+            let network = shifted(function, factor, offset);
+            let samples = normal_samples(60, 6, 3);
+            let samples = views(&samples);
+            let calibration = RawSamples { samples: &samples, labels: None };
+            let name = format!("{function:?} {factor} {offset}");
+            let compiled = compile_network(&network, calibration, None, &Options::default(), &())
+                .expect(&name);
+            // Biases of a constant layer differ, so that its elements have a range.
+            if factor != 0.0 {
+                assert!(compiled.activations.layers.is_empty(), "{name}");
+            }
+            let plain = outputs(&network, &samples, &exact_layers(&network));
+            let layers: Vec<_> = compiled
+                .activations
+                .layers
+                .iter()
+                .map(crate::evaluate::Layer::Approximate)
+                .collect();
+            let found = outputs(&compiled.corrected, &samples, &layers);
+            for (a, b) in plain.iter().flatten().zip(found.iter().flatten()) {
+                assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{name}: {a} {b}");
+            }
+        }
+    }
 
     #[test]
     fn lines_are_told_from_curves() {
         let close = |found: Option<(f64, f64)>, (slope, offset): (f64, f64)| {
             let (a, b) = found.unwrap();
-            assert!((a - slope).abs() < 1e-12 && (b - offset).abs() < 1e-12, "{a} {b}");
+            assert!((a - slope).abs() < 1e-12 && (b - offset).abs() < ROUNDING, "{a} {b}");
         };
         let leaky = Function::LeakyRelu { alpha: 0.25 };
         close(line(Function::Relu, 0.1, 7.0), (1.0, 0.0));
@@ -90,13 +150,15 @@ mod tests {
             (0.2f32.into(), 0.5),
         );
         close(line(Function::Sigmoid, 20.0, 60.0), (0.0, 1.0));
+        close(line(Function::Sigmoid, -60.0, -20.0), (0.0, 0.0));
         close(line(Function::Sigmoid, 1.0, 1.0), (0.0, Function::Sigmoid.evaluate(1.0)));
         close(line(Function::Relu, 0.0, 0.0), (0.0, 0.0));
         for (function, low, high) in [
             (Function::Relu, -0.01, 7.0),
             (leaky, -0.01, 7.0),
             (Function::Sigmoid, 10.0, 60.0),
-            (Function::Sigmoid, -0.01, 0.01),
+            (Function::Sigmoid, -0.1, 0.1),
+            (Function::Relu, -1e-6, 1e-6),
             (Function::Gelu, 0.0, 9.0),
             (Function::Sign, -1.0, 1.0),
         ] {

@@ -39,10 +39,22 @@ use pic_runtime::{input_file, machine};
 #[derive(Clone, Debug)]
 pub struct Compiler {
     onnx: Vec<u8>,
+    calibration: LabelledSamples,
+    validation: Option<LabelledSamples>,
+    options: Options,
+}
+
+/// Raw, flattened samples, and their classes if they are known.
+#[derive(Clone, Debug, Default)]
+struct LabelledSamples {
     samples: Vec<Vec<f32>>,
     labels: Option<Vec<usize>>,
-    validation: Option<(Vec<Vec<f32>>, Option<Vec<usize>>)>,
-    options: Options,
+}
+
+impl LabelledSamples {
+    fn views(&self) -> Vec<&[f32]> {
+        self.samples.iter().map(|sample| &sample[..]).collect()
+    }
 }
 
 impl Compiler {
@@ -61,8 +73,7 @@ impl Compiler {
     pub fn from_bytes(onnx: impl Into<Vec<u8>>) -> Self {
         Self {
             onnx: onnx.into(),
-            samples: Vec::new(),
-            labels: None,
+            calibration: LabelledSamples::default(),
             validation: None,
             options: Options::default(),
         }
@@ -70,13 +81,13 @@ impl Compiler {
 
     /// Sets the calibration samples: a few hundred raw, flattened samples like those to come.
     pub fn calibration<S: AsRef<[f32]>>(mut self, samples: impl IntoIterator<Item = S>) -> Self {
-        self.samples = samples.into_iter().map(|s| s.as_ref().to_vec()).collect();
+        self.calibration.samples = samples.into_iter().map(|s| s.as_ref().to_vec()).collect();
         self
     }
 
     /// Sets the class of each calibration sample. Without labels the network's own answers count as right.
     pub fn labels(mut self, labels: impl Into<Vec<usize>>) -> Self {
-        self.labels = Some(labels.into());
+        self.calibration.labels = Some(labels.into());
         self
     }
 
@@ -88,7 +99,7 @@ impl Compiler {
         labels: Option<Vec<usize>>,
     ) -> Self {
         let samples = samples.into_iter().map(|s| s.as_ref().to_vec()).collect();
-        self.validation = Some((samples, labels));
+        self.validation = Some(LabelledSamples { samples, labels });
         self
     }
 
@@ -170,12 +181,13 @@ impl Compiler {
         let here = || machine::target().map(CostModel::of).map_err(CompilerError::Machine);
         let cost = self.options.cost.map_or_else(here, Ok)?;
         let options = Options { cost: Some(cost), ..self.options.clone() };
-        let samples = views(&self.samples);
-        let calibration = RawSamples { samples: &samples, labels: self.labels.as_deref() };
-        let others = self.validation.as_ref().map(|(samples, labels)| (views(samples), labels));
-        let validation = others
-            .as_ref()
-            .map(|(samples, labels)| RawSamples { samples, labels: labels.as_deref() });
+        let (seen, others) = (
+            self.calibration.views(),
+            self.validation.as_ref().map(|data| (data.views(), data.labels.as_deref())),
+        );
+        let calibration = RawSamples { samples: &seen, labels: self.calibration.labels.as_deref() };
+        let validation =
+            others.as_ref().map(|(samples, labels)| RawSamples { samples, labels: *labels });
         Ok(compile(&self.onnx, calibration, validation, &options, progress)?)
     }
 
@@ -214,8 +226,4 @@ pub enum CompilerError {
     /// The artifact cannot be made.
     #[error(transparent)]
     Artifact(pic_runtime::Error),
-}
-
-fn views(samples: &[Vec<f32>]) -> Vec<&[f32]> {
-    samples.iter().map(|sample| &sample[..]).collect()
 }

@@ -220,8 +220,8 @@ mod tests {
             let right = |leads: &[f64]| leads.iter().filter(|&&lead| lead > 0.0).count() as f64;
             let count = (right(&plain) - right(&found)) / 200.0;
             mean += value / sets as f64;
-            squares += (value - exact()).powi(2) / sets as f64;
-            counted += (count - exact()).powi(2) / sets as f64;
+            squares += square(value - exact()) / sets as f64;
+            counted += square(count - exact()) / sets as f64;
             covered += usize::from((value - exact()).abs() < 2.0 * standard_error);
         }
         assert!((mean - exact()).abs() < 0.1 * exact(), "{mean}, not {}", exact());

@@ -65,10 +65,8 @@ fn line(function: Function, low: f64, high: f64) -> Option<(f64, f64)> {
     };
     // A slope that changes no value is rounding, too.
     let slope_counts = (slope * (high - low)).abs() > most;
-    (0..=INTERVALS).all(is_near).then(|| match slope_counts {
-        true => (slope, first - slope * low),
-        false => (0.0, first),
-    })
+    let line = if slope_counts { (slope, first - slope * low) } else { (0.0, first) };
+    (0..=INTERVALS).all(is_near).then_some(line)
 }
 
 #[cfg(test)]

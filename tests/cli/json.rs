@@ -270,8 +270,8 @@ fn methods_are_compared_encrypted_and_simulated() {
         assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
         assert!(row["precision_bits"].as_f64().unwrap() > 5.0, "{row}");
         let drop = row["plain_accuracy"].as_f64().unwrap() - row["accuracy"].as_f64().unwrap();
-        // Of 360 images: one is 0.28 points.
-        assert!(drop <= 0.005, "{row}");
+        // Half a point is expected, and 360 images tell it to ± 0.37.
+        assert!(drop <= 0.0125, "{row}");
     }
 }
 

@@ -240,7 +240,6 @@ pub enum Error {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -256,8 +255,11 @@ mod tests {
              echo \"$@\" > \"$last\"\n",
             folder = folder.display()
         );
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: a file that this one has open for writing is busy in whatever another test starts
+        // meanwhile, and cannot be run.
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(&path).arg(script);
+        assert!(writer.status().unwrap().success());
         path
     }
 

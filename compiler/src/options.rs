@@ -29,7 +29,8 @@ pub struct Options {
     pub failure_bits: f64,
     /// Hamming weight of the secret under which bootstrapping raises the modulus.
     pub ephemeral_weight: EphemeralWeight,
-    /// Smallest acceptable precision of the stored output, as predicted, in bits.
+    /// Smallest acceptable precision of the output, in bits: −log2 of the standard deviation that is predicted for the
+    /// scheme's error in the stored output. The error of approximation is not part of it.
     pub min_precision_bits: f64,
     /// The machine that will run the program, and its prices. The default is [`CostModel::of`]
     /// [`Target::REFERENCE`], as this crate knows no machine; `pic::Compiler` names the one on which it runs.

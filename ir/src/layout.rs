@@ -28,7 +28,7 @@ pub struct Layout {
 /// One term `(e / divisor % modulus) · stride` of a [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digit {
-    /// Elements per step of this digit.
+    /// Number of consecutive elements for which the digit keeps one value; at least 1.
     pub divisor: usize,
     /// Values the digit takes.
     pub modulus: usize,

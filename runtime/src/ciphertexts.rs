@@ -226,10 +226,12 @@ impl Encrypted<Output> {
         self.question.expect("files of answers name their question")
     }
 
-    /// Refuses answers to another batch of samples, or to some of them. This finds mistakes, not lies.
+    /// Refuses answers that name another batch than `question`, or that are not as many as its samples. This finds
+    /// answers that were mixed up or are incomplete; it is no proof against a server, which can name any batch.
     ///
     /// # Errors
-    /// [`Error::OtherQuestion`], [`Error::Conformance`].
+    /// [`Error::OtherQuestion`] if the answers name another batch, [`Error::Conformance`] if their number is not that
+    /// of the samples.
     pub fn check_question(&self, question: &EncryptedInput) -> Result<(), Error> {
         let (expected, found) = (question.hash(), self.question());
         if found != expected {

@@ -141,7 +141,8 @@ impl Client {
     /// ([`ClientInfo::output_grid`]).
     ///
     /// # Errors
-    /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`].
+    /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`]; [`Error::Batch`] and
+    /// [`Error::Container`] if the range checks of a file are damaged or not as many as its answers.
     pub fn decrypt(&self, output: &EncryptedOutput) -> Result<Vec<Answer>, Error> {
         let grid = self.info.output_grid();
         self.decrypt_with(output, |value| round(value, grid))

@@ -62,7 +62,7 @@ impl CostedChain {
     /// in order of evaluation.
     ///
     /// # Panics
-    /// If the solution has no choice for one of the nodes: it is one of another instance.
+    /// If the solution has no choice for one of the nodes, because it solves another instance.
     pub fn point(self: &Arc<Self>, solution: Solution, layers: &[NodeIndex]) -> Point {
         let candidate = |node: &NodeIndex| solution.choices[step_of(*node)].alternative;
         let candidates = layers.iter().map(candidate).collect();

@@ -185,8 +185,12 @@ impl Expansion {
         self.form.inner_degree(degree)
     }
 
-    /// Chebyshev coefficients on `center ± half_width` of the best polynomial of a degree, by interpolation in the
-    /// Chebyshev points. Coefficients that the form excludes are exactly zero.
+    /// Coefficients c_0, …, c_degree with which the best polynomial of a degree is
+    /// `Σ c_k·T_k((x − center) / half_width)`, by interpolation in the Chebyshev points. Coefficients that the form
+    /// excludes are exactly zero. The form must allow the degree ([`Form::allows`]).
+    ///
+    /// # Panics
+    /// If the degree is above the highest one that was fitted.
     pub fn chebyshev(&self, degree: usize, half_width: f64) -> Vec<f64> {
         let count = degree + 1;
         let angle = |j: usize| PI * (j as f64 + 0.5) / count as f64;

@@ -36,7 +36,8 @@ pub struct RefitOptions {
     pub fit: fit::FitOptions,
     /// Parameters of the profiles of refitted layers' inputs.
     pub profile: profile::ProfileOptions,
-    /// Parameters of the correction of linear nodes between refitted layers.
+    /// Parameters of the ridge regression that moves the weights and biases of every linear node behind a refitted
+    /// layer, so that its values stay near those in the exact network.
     pub correction: CorrectionOptions,
 }
 

@@ -29,7 +29,7 @@ pub struct Refitted {
 }
 
 /// Fits polynomials of the chosen degrees and forms again, in network order, each to the inputs
-/// that the refitted layers before it produce, and corrects the linear nodes between them. Intervals are those of
+/// that the refitted layers before it produce, and corrects the linear nodes behind them. Intervals are those of
 /// `data` and of `others` together. Progress counts layers.
 ///
 /// # Errors

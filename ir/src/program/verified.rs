@@ -90,10 +90,11 @@ impl VerifiedProgram {
         self.program
     }
 
-    /// Replaces the prediction and keeps everything else.
+    /// Replaces the prediction by `predicted` and keeps everything else.
     ///
     /// # Errors
-    /// [`ProgramError::Prediction`] if its figures cannot be those of a program.
+    /// [`ProgramError::Prediction`] if a figure of `predicted` is negative, not finite or overflows
+    /// ([`Prediction::is_sound`]).
     pub fn with_prediction(mut self, predicted: Prediction) -> Result<Self, ProgramError> {
         if !predicted.is_sound() {
             return Err(ProgramError::Prediction);

@@ -80,12 +80,13 @@ impl Container {
         }
     }
 
-    /// The plain content of a section: borrowed if the section is stored raw, else decompressed. It may have at most
-    /// `limit` bytes, and a compressed section also no more than its stored length allows, so that a small file cannot
-    /// take much memory.
+    /// The plain content of a section: borrowed if the section is stored raw, else decompressed. Content
+    /// of more than `limit` bytes is refused. So is a compressed section whose content is longer than 64 times its
+    /// stored length plus 1 MiB, so that a small file cannot take much memory.
     ///
     /// # Errors
-    /// [`ContainerError::MissingSection`], [`ContainerError::SectionTooLarge`], [`ContainerError::Decompression`].
+    /// [`ContainerError::MissingSection`]; [`ContainerError::SectionTooLarge`] above one of these bounds;
+    /// [`ContainerError::Decompression`].
     pub fn plain(&self, name: &'static str, limit: u64) -> Result<Cow<'_, [u8]>, ContainerError> {
         let (section, stored) = self.find(name)?;
         let limit = match section.encoding {

@@ -45,12 +45,14 @@ impl ContainerFile {
         self.program_hash
     }
 
-    /// Calls `read` with the content of a section that is stored raw, and checks the hash of all of it.
+    /// Calls `read` with the content of a section that is stored raw, then checks the hash of the whole section, also of
+    /// what `read` left over. So `read` sees bytes that are not yet checked: rely on its result only once this function
+    /// has returned it.
     ///
     /// # Errors
-    /// [`ContainerError::MissingSection`], [`ContainerError::NotRaw`], [`ContainerError::Checksum`],
-    /// [`ContainerError::Truncated`], which come before those of `read`: bytes that are damaged are no reason
-    /// to look for faults in what they say.
+    /// [`ContainerError::MissingSection`] and [`ContainerError::NotRaw`] before `read` is called;
+    /// [`ContainerError::Io`], [`ContainerError::Truncated`] and [`ContainerError::Checksum`]; otherwise the error of
+    /// `read`. If the content is damaged and `read` fails, too, the damage is reported.
     pub fn raw<T, E: From<ContainerError>>(
         &self,
         name: &'static str,

@@ -49,7 +49,10 @@ const LARGE: BootstrappingRequest = BootstrappingRequest {
     ..SMALL
 };
 
-/// Bootstraps at the ring degrees that are wanted, one parameter set after the other.
+/// Times bootstraps at those ring degrees whose log2 is in `wanted`, one parameter set after the other.
+///
+/// # Errors
+/// [`Failure`] if there is no plan for a parameter set, a bootstrap fails, or a row cannot be printed.
 pub fn bootstraps(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Bootstrap>, Failure> {
     let mut bootstraps = Vec::new();
     for (what, request) in CASES.iter().filter(|(_, request)| wanted.contains(&request.log_n)) {

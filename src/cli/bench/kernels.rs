@@ -22,7 +22,11 @@ const LIMBS: usize = 32;
 /// Limbs that are converted, to all others.
 const SOURCES: usize = 8;
 
-/// Times all kernels at the ring degrees that are wanted.
+/// Times all kernels at the ring degrees 2^16 and 2^15, as far as `wanted` has their log2. Transforms are timed per
+/// limb, conversions and products per coefficient.
+///
+/// # Errors
+/// [`Failure`] if a ring cannot be made or a row cannot be printed.
 pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
     for log_n in LOG_N.into_iter().filter(|log_n| wanted.contains(log_n)) {

@@ -68,7 +68,10 @@ const CASES: [Case; 8] = [
 
 const DEEP: &[(&str, usize)] = &[("chebyshev_27", 27), ("chebyshev_59", 59)];
 
-/// Times all operations at the ring degrees that are wanted.
+/// Times all operations at those of the ring degrees 2^13 to 2^16 whose log2 is in `wanted`, each per call.
+///
+/// # Errors
+/// [`Failure`] if an operation fails or a row cannot be printed.
 pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
     for case in CASES.iter().filter(|case| wanted.contains(&case.log_n)) {
@@ -81,6 +84,9 @@ pub fn figures(stopwatch: &Stopwatch, wanted: &[u32]) -> Result<Vec<Figure>, Fai
 }
 
 /// Times those operations only by which this machine's speed is judged.
+///
+/// # Errors
+/// As [`figures`].
 pub fn quick(stopwatch: &Stopwatch) -> Result<Vec<Figure>, Failure> {
     let mut figures = Vec::new();
     for case in CASES.iter().filter(|case| quick::SIZES.contains(&(case.log_n, case.limbs))) {

@@ -99,7 +99,7 @@ pub struct Node {
 /// One term `quotient·T_power` of a [`Node`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
-    /// The index of the power.
+    /// Degree i of the T_i that the quotient is multiplied by.
     pub power: u32,
     /// The factor of the power, a sum of its own.
     pub quotient: Node,

@@ -298,7 +298,7 @@ impl<'a> OpCounter<'a> {
     }
 
     /// Bytes of a diagonal in the NTT domain at a level, for a vector that repeats with a period
-    /// (in slots).
+    /// (in slots). With double hoisting it is also stored modulo the special primes.
     pub fn diagonal_bytes(&self, level: usize, period: usize, hoisting: Hoisting) -> u64 {
         let residues = self.parameters.degree() / stored_run(self.parameters, period);
         self.held(level, hoisting).map(|prime| (residue_bytes(prime) * residues) as u64).sum()

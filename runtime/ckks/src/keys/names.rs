@@ -5,7 +5,8 @@ use std::fmt;
 /// Number of the relinearisation key where others have their Galois element, which is odd.
 pub(crate) const RELINEARIZATION: u64 = 0;
 
-/// First difference between a set of keys and the request.
+/// Reason why evaluation keys are refused: the first difference from the [`KeyRequest`](crate::KeyRequest) that they
+/// should fulfil, in the order relinearisation key, keys by ascending Galois element, encapsulation keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetFault {
     /// A requested key is missing.

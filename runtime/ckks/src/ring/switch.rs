@@ -4,7 +4,7 @@
 //! division. Products modulo the other primes are computed block by block, and the remainders
 //! subtracted at once, so that no whole product is ever stored. Keys are applied one at a time even
 //! where they share digits, because each key has remainders of its own. The meaning of the operands
-//! is defined in `keys`.
+//! is defined in `keys/switching.rs`.
 
 use std::sync::Arc;
 
@@ -33,14 +33,17 @@ pub struct KeySwitch<'a> {
 }
 
 impl Ring {
-    /// Switches a key: the images of `round((P·addends[h] + Σ digits[i]·key[i].h) / (P·D))` under
-    /// the automorphism, for both halves h of the key. The result is bit-equal to
-    /// [`Ring::gadget_product`], [`Ring::add_times_special_assign`], [`Ring::mod_down`] and
-    /// [`Ring::automorphism`] in turn.
+    /// Performs a key switch. For each half h of the key it returns
+    /// `round((P·addends[h] + Σ digits[i]·key[i].h) / (P·D))` under the automorphism X → X^g, in the NTT
+    /// domain on the primes of `basis` that are not in `dropped`. P, D and g are those of [`KeySwitch`].
+    ///
+    /// The result is, bit for bit, that of calling [`Ring::gadget_product`],
+    /// [`Ring::add_times_special_assign`], [`Ring::mod_down`] and [`Ring::automorphism`] one after the
+    /// other.
     ///
     /// # Panics
-    /// If one of these would panic, if `dropped` is not a subset of `basis`, or if `special` is not
-    /// disjoint from it.
+    /// If one of these four would panic, if `dropped` is not a subset of `basis`, or if `basis` and
+    /// `special` have a prime in common.
     pub fn switch_key(&self, switch: &KeySwitch<'_>) -> (Poly, Poly) {
         let KeySwitch { key, basis, special, dropped, galois_element, .. } = *switch;
         assert!(basis.is_disjoint(special), "{special:?} is in the basis already");

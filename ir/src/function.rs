@@ -111,6 +111,18 @@ impl Function {
         matches!(self, Self::Relu | Self::LeakyRelu { .. })
     }
 
+    /// Returns whether `x ≤ y` implies `f(x) ≤ f(y)`, so that the largest of several operands gives the largest result.
+    pub fn is_non_decreasing(&self) -> bool {
+        match *self {
+            Self::Relu | Self::Sigmoid | Self::Tanh | Self::Softplus | Self::Erf => true,
+            Self::Clip { .. } | Self::Sign => true,
+            Self::LeakyRelu { alpha } | Self::HardSigmoid { alpha, .. } | Self::Elu { alpha } => {
+                alpha >= 0.0
+            }
+            _ => false,
+        }
+    }
+
     /// The field's name for the function, lower case, without parameters.
     pub fn name(&self) -> &'static str {
         match self {
@@ -167,5 +179,33 @@ mod tests {
         close(Function::Elu { alpha: 2.0 }, -1.0, 2.0 * libm::expm1(-1f64));
         close(Function::Clip { min: 0.0, max: 6.0 }, 7.5, 6.0);
         close(Function::Sigmoid, -800.0, 0.0);
+    }
+
+    /// By values from −8 to 8.
+    #[test]
+    fn functions_that_never_fall() {
+        for function in [
+            Function::Relu,
+            Function::LeakyRelu { alpha: 0.1 },
+            Function::LeakyRelu { alpha: -0.1 },
+            Function::Sigmoid,
+            Function::Tanh,
+            Function::Gelu,
+            Function::GeluTanh,
+            Function::Silu,
+            Function::HardSwish,
+            Function::HardSigmoid { alpha: 0.2, beta: 0.5 },
+            Function::HardSigmoid { alpha: -0.2, beta: 0.5 },
+            Function::Elu { alpha: 1.0 },
+            Function::Elu { alpha: -1.0 },
+            Function::Softplus,
+            Function::Erf,
+            Function::Clip { min: -1.0, max: 2.0 },
+            Function::Sign,
+        ] {
+            let values: Vec<f64> =
+                (-800..=800).map(|x| function.evaluate(f64::from(x) / 100.0)).collect();
+            assert_eq!(function.is_non_decreasing(), values.is_sorted(), "{function}");
+        }
     }
 }

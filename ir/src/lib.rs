@@ -18,6 +18,7 @@ pub mod memory;
 pub mod network;
 pub mod normalization;
 pub mod plan;
+pub mod postprocessing;
 pub mod precision;
 pub mod prediction;
 pub mod preprocessing;

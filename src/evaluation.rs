@@ -95,7 +95,8 @@ pub enum TestSetError {
     },
 }
 
-/// Outputs of the plain network for each sample (preprocessed, of the shape that the network takes).
+/// Outputs of the plain network for each sample (preprocessed, of the shape that the network takes), before the
+/// client's postprocessing.
 pub fn plain_outputs(network: &Network, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let samples: Vec<&[f32]> = samples.iter().map(|s| &s[..]).collect();
     outputs(network, &samples, &exact_layers(network))

@@ -7,11 +7,12 @@ use pic_ckks_model::KeyRequest;
 use pic_ir::activations::Activations;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, Port, Program, Value};
 
-/// Builds the program, with empty keys and prediction.
+/// Builds the program, with empty keys and prediction and without postprocessing.
 ///
 /// The operand of every activation is a linear node ([`crate::rewrite::isolate`]) or lies in the interval of its polynomial as
 /// it is, as in [`crate::baselines::composite`]. The network's output is its last node; plan and activations fit it. The caller
@@ -80,6 +81,7 @@ pub fn lower(
         input: port(network.input()),
         output: port(network.output),
         preprocessing,
+        postprocessing: Postprocessing::default(),
         values,
         range_check: None,
         bootstrapping: plan.bootstrapping.clone(),

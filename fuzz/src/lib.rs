@@ -14,6 +14,7 @@ use pic_ir::function::Function;
 use pic_ir::layout::Layout;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 use pic_ir::network::{self, Network};
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
 use pic_ir::prediction::Prediction;
@@ -62,6 +63,7 @@ pub fn program() -> VerifiedProgram {
         input: port("x"),
         output: port("y"),
         preprocessing: Preprocessing::default(),
+        postprocessing: Postprocessing::default(),
         values: vec![
             value("x", 4, Op::Input),
             value("a", 3, linear(0)),

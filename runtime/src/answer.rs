@@ -3,15 +3,21 @@
 //! A value that leaves the interval of a polynomial gives a wrong answer which is finite and looks like any other. Most such answers
 //! are larger than any that calibration saw, and are found here by that. An answer within the range is no proof that
 //! nothing went wrong.
+//!
+//! Verdicts and classes are those of the *logits*, which the encrypted network yields, before the client applies what
+//! stands behind them in the ONNX file, such as a Softmax ([`ClientInfo::postprocessing`]).
 
 use crate::artifact::ClientInfo;
 
 /// The outputs of one sample, and whether they can be relied on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Outputs in real units. They carry no information if the answer is not reliable.
+    /// Outputs of the ONNX file: the logits after postprocessing. They carry no information if the answer is not reliable.
     pub outputs: Vec<f32>,
-    /// True if all outputs are in the range of those of calibration samples ([`ClientInfo::output_range`]), and the
+    /// Outputs of the encrypted network in real units, as they were decrypted; the same as `outputs` without
+    /// postprocessing.
+    pub logits: Vec<f32>,
+    /// True if all logits are in the range of those of calibration samples ([`ClientInfo::output_range`]), and the
     /// range check, if the program has one, found no input of an activation outside its interval.
     pub reliable: bool,
     /// Ratio of the range check's sum to its limit, above one for answers in doubt; none if the program has no
@@ -20,37 +26,41 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer to one sample, from its decrypted outputs and the decrypted sum of the range check, if the program
+    /// The answer to one sample, from its decrypted logits and the decrypted sum of the range check, if the program
     /// has one; both are in real units. [`ClientInfo::is_reliable`] decides whether the answer is reliable.
-    pub fn new(info: &ClientInfo, outputs: Vec<f32>, range_check: Option<f64>) -> Self {
-        let reliable = info.is_reliable(&outputs, range_check);
-        Self { outputs, reliable, range_check: info.relative_range_check(range_check) }
+    ///
+    /// # Panics
+    /// If there are not as many logits as the program has outputs.
+    pub fn new(info: &ClientInfo, logits: Vec<f32>, range_check: Option<f64>) -> Self {
+        let reliable = info.is_reliable(&logits, range_check);
+        let outputs = info.postprocessing.apply(&info.output.shape, &logits);
+        Self { outputs, logits, reliable, range_check: info.relative_range_check(range_check) }
     }
 
-    /// Position of the largest output, the first of equal ones; none if the answer is not reliable.
+    /// Position of the largest logit, the first of equal ones; none if the answer is not reliable.
     pub fn class(&self) -> Option<usize> {
         self.ranking().first().copied()
     }
 
-    /// Positions of all outputs, the largest first; empty if the answer is not reliable.
+    /// Positions of all logits, the largest first; empty if the answer is not reliable.
     pub fn ranking(&self) -> Vec<usize> {
         if !self.reliable {
             return vec![];
         }
-        let mut classes: Vec<usize> = (0..self.outputs.len()).collect();
-        classes.sort_by(|&a, &b| self.outputs[b].total_cmp(&self.outputs[a]));
+        let mut classes: Vec<usize> = (0..self.logits.len()).collect();
+        classes.sort_by(|&a, &b| self.logits[b].total_cmp(&self.logits[a]));
         classes
     }
 }
 
 impl ClientInfo {
-    /// Returns whether an answer is reliable: all outputs are in [`ClientInfo::output_range`], and the sum of the range
+    /// Returns whether an answer is reliable: all logits are in [`ClientInfo::output_range`], and the sum of the range
     /// check, if there is one, is within its limit.
-    pub fn is_reliable(&self, outputs: &[f32], range_check: Option<f64>) -> bool {
+    pub fn is_reliable(&self, logits: &[f32], range_check: Option<f64>) -> bool {
         let [low, high] = self.output_range();
         let check = self.range_check.as_ref().zip(range_check);
         // Infinities and what is not a number are in no range.
-        outputs.iter().all(|&v| (low..=high).contains(&f64::from(v)))
+        logits.iter().all(|&v| (low..=high).contains(&f64::from(v)))
             && check.is_none_or(|(part, sum)| !part.check.fails(sum))
     }
 
@@ -60,12 +70,12 @@ impl ClientInfo {
         sum.map(|sum| round(sum / part.check.limit, RANGE_CHECK_GRID))
     }
 
-    /// Predicted standard deviation of the scheme's error in an output, in real units.
+    /// Predicted standard deviation of the scheme's error in a logit, in real units.
     pub fn output_deviation(&self) -> f64 {
         self.output_encoding.half_width * (-self.predicted.precision_bits).exp2()
     }
 
-    /// Step to which outputs are rounded, in real units: the least power of two that is not below the predicted
+    /// Step to which logits are rounded, in real units: the least power of two that is not below the predicted
     /// standard deviation of the scheme's error.
     ///
     /// Finer digits are that error: they say nothing of the answer, but something of the secret key. Rounding adds an
@@ -77,7 +87,7 @@ impl ClientInfo {
         self.output_deviation().log2().ceil().exp2()
     }
 
-    /// Smallest and largest output of a reliable answer: a quarter more than the largest magnitude of the plain
+    /// Smallest and largest logit of a reliable answer: a quarter more than the largest magnitude of the plain
     /// network on calibration samples. If the program was made without calibration, the range that the output
     /// stores as [−1, 1].
     pub fn output_range(&self) -> [f64; 2] {
@@ -105,8 +115,13 @@ mod tests {
 
     #[test]
     fn answers_that_are_not_reliable_have_no_class() {
-        let outputs = vec![0.0, 2.0, 2.0, -1.0];
-        let answer = |reliable| Answer { outputs: outputs.clone(), reliable, range_check: None };
+        let logits = vec![0.0, 2.0, 2.0, -1.0];
+        let answer = |reliable| Answer {
+            outputs: vec![1.0],
+            logits: logits.clone(),
+            reliable,
+            range_check: None,
+        };
         assert_eq!(answer(true).class(), Some(1));
         assert_eq!(answer(true).ranking(), [1, 2, 0, 3]);
         assert_eq!((answer(false).class(), answer(false).ranking()), (None, vec![]));

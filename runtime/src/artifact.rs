@@ -25,6 +25,7 @@ use pic_ir::calibration::Calibration;
 use pic_ir::layout::Layout;
 use pic_ir::network::Network;
 use pic_ir::normalization::Normalization;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::profile::Profile;
@@ -99,6 +100,8 @@ pub struct ClientInfo {
     pub range_check: Option<RangeCheckPart>,
     /// Map from raw inputs to the network's input.
     pub preprocessing: Preprocessing,
+    /// Map from what is decrypted to the outputs of the ONNX file.
+    pub postprocessing: Postprocessing,
     /// Evaluation keys that the program uses.
     pub keys: KeyRequest,
     /// Predicted work, time, memory and precision of a run.
@@ -376,10 +379,20 @@ impl ClientInfo {
                 .zip(program.range_check_value())
                 .map(|(check, value)| RangeCheckPart { check, encoding: Encoding::new(value) }),
             preprocessing: program.preprocessing.clone(),
+            postprocessing: program.postprocessing.clone(),
             keys: program.keys.clone(),
             predicted: program.predicted,
             calibration: None,
         }
+    }
+
+    /// Extents of the outputs of an answer ([`Answer::outputs`](crate::Answer::outputs)), which are those of
+    /// [`ClientInfo::output`] unless postprocessing changes them.
+    ///
+    /// # Errors
+    /// [`Error::ClientPart`] if the postprocessing does not fit the output, never of a part that was read from a file.
+    pub fn outputs_shape(&self) -> Result<Vec<usize>, Error> {
+        self.postprocessing.verify(&self.output.shape).map_err(|_| Error::ClientPart)
     }
 
     fn verify(&self) -> Result<(), Error> {
@@ -407,6 +420,7 @@ impl ClientInfo {
                     && check.is_sound(encoding.normalization())
             })
             && self.preprocessing.verify(&self.input.shape).is_ok()
+            && self.postprocessing.verify(&self.output.shape).is_ok()
             && self.predicted.is_sound()
             && (-MOST_PRECISION_BITS..=self.most_precision_bits())
                 .contains(&self.predicted.precision_bits)

@@ -137,8 +137,8 @@ impl Client {
         EncryptedInput::collect(self.binding, &samples)
     }
 
-    /// Decrypts a batch of answers. Outputs are in real units and rounded to the precision of the program
-    /// ([`ClientInfo::output_grid`]).
+    /// Decrypts a batch of answers. Logits are in real units and rounded to the precision of the program
+    /// ([`ClientInfo::output_grid`]); outputs are computed from them ([`ClientInfo::postprocessing`]).
     ///
     /// # Errors
     /// [`Error::OtherProgram`], [`Error::OtherKey`], [`Error::Conformance`], [`Error::Ckks`]; [`Error::Batch`] and
@@ -160,7 +160,7 @@ impl Client {
     /// Decrypts answers that others may see, with so much noise that `queries` answers under one secret key reveal
     /// nothing of the scheme's error ([`crate::sharing`]). `queries` is the number of answers that may ever be shared
     /// under this key, and must be the same in every call. The answers are added to `counter` before they are
-    /// decrypted. Answers have no [`Answer::range_check`], and the outputs of those that are not
+    /// decrypted. Answers have no [`Answer::range_check`], and outputs and logits of those that are not
     /// [`reliable`](Answer::reliable), whose error is not predicted, are NaN.
     ///
     /// ```no_run
@@ -198,6 +198,7 @@ impl Client {
             answer.range_check = None;
             if !answer.reliable {
                 answer.outputs.fill(f32::NAN);
+                answer.logits.fill(f32::NAN);
             }
         }
         Ok(answers)
@@ -218,8 +219,9 @@ impl Client {
         output.check(&self.binding, layout.ciphertexts(self.info.log_slots))
     }
 
-    /// Decrypts, changes outputs for whoever sees them, and judges what is seen: a verdict on exact outputs would tell those who
-    /// see it where within the last digit the exact one lies.
+    /// Decrypts, changes logits for whoever sees them, and judges what is seen: a verdict on exact logits would tell those who
+    /// see it where within the last digit the exact one lies. Postprocessing sees changed logits, too, so that it reveals no
+    /// more than they do.
     fn decrypt_with(
         &self,
         output: &EncryptedOutput,
@@ -228,13 +230,13 @@ impl Client {
         self.check(output)?;
         let check = self.info.range_check.as_ref();
         let mut decrypt = |(sample, sum): (Vec<&[u8]>, Option<&[u8]>)| {
-            let outputs = self.decrypt_one(&sample, &self.info.output_encoding)?;
+            let logits = self.decrypt_one(&sample, &self.info.output_encoding)?;
             let decrypt_sum = |(part, sum): (&RangeCheckPart, &[u8])| {
                 Ok::<f64, Error>(self.decrypt_one(&[sum], &part.encoding)?[0])
             };
             let sum = check.zip(sum).map(decrypt_sum).transpose()?;
-            let outputs = outputs.iter().map(|&value| change(value) as f32).collect();
-            Ok(Answer::new(&self.info, outputs, sum))
+            let logits = logits.iter().map(|&value| change(value) as f32).collect();
+            Ok(Answer::new(&self.info, logits, sum))
         };
         output.iter()?.zip(output.range_checks(check.is_some())?).map(&mut decrypt).collect()
     }

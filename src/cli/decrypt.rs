@@ -16,11 +16,15 @@ use super::{Session, output, reliability, values};
 
 /// Decrypt answers and show the likeliest classes
 ///
+/// Outputs are those of the ONNX file: a final Softmax and whatever else `inspect` lists for the client is applied to what
+/// was decrypted, the logits. Classes are ranked by logits, which JSON has as `logits` where they are not the outputs. The
+/// value beside a class is its output, such as its probability, or its logit if there is not one output for each class.
+///
 /// An answer is marked as unreliable if it is beyond the range of those to calibration samples or fails the program's
 /// range check: it has no class, null in JSON, and its outputs are not shown. The exit code is then 3. The usual reason
 /// is an input unlike those for which the model was calibrated.
 ///
-/// Outputs are rounded to the digits that the error of encryption leaves. Even so, do not give them to whoever ran the
+/// Logits are rounded to the digits that the error of encryption leaves. Even so, do not give them to whoever ran the
 /// network, because the error depends on the secret key and could reveal it. --share adds noise that hides the error,
 /// if the model was compiled for that (`compile --shareable`), and counts the answers that have been shared in the file
 /// FILE.*.shared, which is to be kept beside the secret key.
@@ -64,13 +68,17 @@ const SHOWN: usize = 3;
 /// The keys of `--json`.
 #[derive(Serialize)]
 struct Report {
-    /// Null for those of unreliable answers; absent with `--top`.
+    /// Outputs of the ONNX file: null for those of unreliable answers; absent with `--top`.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<Vec<Vec<f32>>>,
+    /// Outputs of the encrypted network, from which the client computes the others; absent where they are the same, and
+    /// with `--top`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logits: Option<Vec<Vec<f32>>>,
     /// With `--top`, the likeliest classes; none of unreliable answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     classes: Option<Vec<Vec<usize>>>,
-    /// Position of the largest output of each sample; null if the answer is unreliable.
+    /// Position of the largest logit of each sample; null if the answer is unreliable.
     top: Vec<Option<usize>>,
     /// True for each answer in the range of those to calibration samples about which the range check has no doubt.
     reliable: Vec<bool>,
@@ -121,19 +129,24 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<ExitCode, Failure>
         (None, true) => (client.decrypt_raw(&encrypted)?, None),
         (None, false) => (client.decrypt(&encrypted)?, None),
     };
-    let shown = |answer: &Answer| match answer.reliable || arguments.raw {
-        true => answer.outputs.clone(),
-        false => vec![f32::NAN; answer.outputs.len()],
+    let shown = |part: fn(&Answer) -> &Vec<f32>| -> Vec<Vec<f32>> {
+        let of = |answer: &Answer| match answer.reliable || arguments.raw {
+            true => part(answer).clone(),
+            false => vec![f32::NAN; part(answer).len()],
+        };
+        answers.iter().map(of).collect()
     };
-    let outputs: Vec<Vec<f32>> = answers.iter().map(shown).collect();
+    let outputs = shown(|answer| &answer.outputs);
     if let Some(path) = &arguments.output {
-        output::write_npy(path, &outputs, &client.info().output.shape)?;
+        output::write_npy(path, &outputs, &client.info().outputs_shape()?)?;
     }
+    let has_logits = arguments.top.is_none() && !client.info().postprocessing.is_identity();
     let first = |answer: &Answer, top: NonZeroUsize| {
         answer.ranking().into_iter().take(top.get()).collect::<Vec<_>>()
     };
     let report = Report {
         outputs: arguments.top.is_none().then_some(outputs),
+        logits: has_logits.then(|| shown(|answer| &answer.logits)),
         classes: arguments.top.map(|top| answers.iter().map(|a| first(a, top)).collect()),
         top: answers.iter().map(Answer::class).collect(),
         reliable: answers.iter().map(|answer| answer.reliable).collect(),
@@ -160,7 +173,9 @@ fn text(answers: &[Answer], arguments: &Arguments, info: &ClientInfo) -> String 
         false => (-info.output_grid().log10()).ceil().clamp(0.0, RAW_DIGITS as f64) as usize,
     };
     let line = |(sample, answer): (usize, &Answer)| match (answer.reliable, arguments.raw) {
-        (true, _) => format!("sample {sample}: {}\n", classes(answer, arguments.top, digits)),
+        (true, _) => {
+            format!("sample {sample}: {}\n", classes(answer, info, arguments.top, digits))
+        }
         (false, true) => {
             format!("sample {sample}: unreliable: {}; {:?}\n", doubt(answer, info), answer.outputs)
         }
@@ -177,11 +192,16 @@ fn text(answers: &[Answer], arguments: &Arguments, info: &ClientInfo) -> String 
 /// Digits of single precision behind the point, of numbers about 1.
 const RAW_DIGITS: usize = 7;
 
-/// The likeliest classes of a reliable answer, with their values unless only so many classes are asked for.
-fn classes(answer: &Answer, top: Option<NonZeroUsize>, digits: usize) -> String {
+/// The likeliest classes of a reliable answer, with their values unless only so many classes are asked for: outputs if
+/// there is one for each class, as probabilities, else logits.
+fn classes(answer: &Answer, info: &ClientInfo, top: Option<NonZeroUsize>, digits: usize) -> String {
+    let values = match info.postprocessing.keeps_positions() {
+        true => &answer.outputs,
+        false => &answer.logits,
+    };
     let class = |&class: &usize| match top {
         Some(_) => class.to_string(),
-        None => format!("{class} ({:.digits$})", answer.outputs[class]),
+        None => format!("{class} ({:.digits$})", values[class]),
     };
     let count = top.map_or(SHOWN, NonZeroUsize::get);
     answer.ranking().iter().take(count).map(class).collect::<Vec<_>>().join(", ")
@@ -194,9 +214,9 @@ fn doubt(answer: &Answer, info: &ClientInfo) -> String {
     reasons(answer, [low, high], check)
 }
 
-/// Reason why an answer is not reliable, by the range of outputs and the range check.
+/// Reason why an answer is not reliable, by the range of logits and the range check.
 fn reasons(answer: &Answer, [low, high]: [f64; 2], check: Option<RangeCheck>) -> String {
-    let outside = answer.outputs.iter().any(|&v| !(low..=high).contains(&f64::from(v)));
+    let outside = answer.logits.iter().any(|&v| !(low..=high).contains(&f64::from(v)));
     let outputs = format!(
         "outputs are not within {low:.4} and {high:.4}, as those of calibration samples are"
     );
@@ -222,8 +242,9 @@ mod tests {
 
     #[test]
     fn every_reason_is_told() {
-        let answer = |output: f32, range_check| Answer {
-            outputs: vec![0.0, output],
+        let answer = |logit: f32, range_check| Answer {
+            outputs: vec![],
+            logits: vec![0.0, logit],
             reliable: false,
             range_check,
         };

@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
         label,
         answer: answer.class(),
         plain_answer: prediction(&plain[0]),
-        outputs: answer.outputs,
+        outputs: answer.logits,
         plain_outputs: plain[0].clone(),
         verified: Verified::new(verified, &here),
         compile_seconds,

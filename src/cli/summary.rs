@@ -22,6 +22,8 @@ pub struct Summary {
     part: Part,
     input: Vec<usize>,
     output: Vec<usize>,
+    /// Absent where the client's outputs are those of the encrypted network.
+    postprocessing: Option<Postprocessing>,
     log_n: u32,
     log_qp: f64,
     security_bits: u32,
@@ -56,6 +58,15 @@ enum Part {
     Complete,
     Server,
     Client,
+}
+
+/// What the client does with decrypted outputs.
+#[derive(Debug, Serialize)]
+struct Postprocessing {
+    /// The steps in order, as `Softmax(axis 0)`. Axes are those of a sample, without the batch.
+    steps: Vec<String>,
+    /// Extents of the result.
+    output: Vec<usize>,
 }
 
 /// Properties of a bootstrapped program that its answers and secret key depend on, in addition to the parameters.
@@ -126,6 +137,7 @@ impl Summary {
     pub fn new(artifact: &Artifact, machine: &Machine) -> Result<Self, Error> {
         let client = artifact.client()?;
         let (input_range, output_range) = (client.input_range(), client.output_range());
+        let postprocessing = Postprocessing::new(&client)?;
         let ClientInfo {
             parameters, input, output, keys, predicted, calibration, range_check, ..
         } = client;
@@ -148,6 +160,7 @@ impl Summary {
             part,
             input: input.shape,
             output: output.shape,
+            postprocessing,
             log_n: parameters.log_n(),
             log_qp: parameters.log_qp(),
             security_bits: parameters.security().bits(),
@@ -205,6 +218,16 @@ fn shareable_answers(precision_bits: f64, outputs: usize) -> u64 {
         step /= 2;
     }
     most
+}
+
+impl Postprocessing {
+    /// That of a client; none if there is none.
+    fn new(client: &ClientInfo) -> Result<Option<Self>, Error> {
+        let steps: Vec<String> =
+            client.postprocessing.steps.iter().map(ToString::to_string).collect();
+        let output = client.outputs_shape()?;
+        Ok((!steps.is_empty()).then_some(Self { steps, output }))
+    }
 }
 
 impl Bootstrapping {
@@ -296,6 +319,13 @@ impl fmt::Display for Summary {
         };
         writeln!(f, "file         {part}")?;
         writeln!(f, "network      {:?} → {:?}", self.input, self.output)?;
+        if let Some(Postprocessing { steps, output }) = &self.postprocessing {
+            let steps = steps.join(", ");
+            writeln!(
+                f,
+                "client       {steps}: applied by the client after decryption → {output:?}"
+            )?;
+        }
         if let Some(Operations { linear, polynomials, products, bootstraps }) = self.operations {
             writeln!(
                 f,

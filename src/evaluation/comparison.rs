@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::TestSet;
 
-/// Comparison of two sets of outputs. Shares are of samples, from 0 to 1. Serialised it has the keys of `pic
+/// Comparison of two sets of outputs, both before the client's postprocessing. Shares are of samples, from 0 to 1. Serialised it has the keys of `pic
 /// simulate --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ impl Comparison {
             let same = theirs.iter().zip(labels).filter(|(a, b)| a == b).count();
             same as f64 / theirs.len() as f64
         };
-        let found = answers.iter().flat_map(|answer| &answer.outputs);
+        let found = answers.iter().flat_map(|answer| &answer.logits);
         let difference = |(a, b): (&f32, &f32)| {
             let difference = (f64::from(*a) - f64::from(*b)).abs();
             if difference.is_nan() { f64::INFINITY } else { difference }
@@ -82,8 +82,8 @@ impl Comparison {
 mod tests {
     use super::*;
 
-    fn answer(outputs: [f32; 2]) -> Answer {
-        Answer { outputs: outputs.into(), reliable: true, range_check: None }
+    fn answer(logits: [f32; 2]) -> Answer {
+        Answer { outputs: vec![], logits: logits.into(), reliable: true, range_check: None }
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(c.plain_accuracy, Some(0.75));
         assert_eq!(c.agreement, Some(0.75));
         assert_eq!((c.max_error, c.unreliable), (2.0, 0));
-        let one = |value| [Answer { outputs: vec![value], reliable: true, range_check: None }];
+        let one = |value| [Answer { logits: vec![value], ..answer([0.0; 2]) }];
         let single = Comparison::of_answers(&one(1.0), &[vec![1.5]], None);
         let overflowed = Comparison::of_answers(&one(f32::NAN), &[vec![1.5]], None);
         assert_eq!(overflowed.max_error, f64::INFINITY);

@@ -104,7 +104,7 @@ pub fn verify(
 fn precision_bits(program: &Program, found: &[Answer], exact: &[Vec<f32>]) -> Option<f64> {
     let half_width = program.output_value().half_width;
     let reliable = found.iter().zip(exact).filter(|(answer, _)| answer.reliable);
-    let pairs = reliable.flat_map(|(answer, exact)| answer.outputs.iter().zip(exact));
+    let pairs = reliable.flat_map(|(answer, exact)| answer.logits.iter().zip(exact));
     let squares: Vec<f64> =
         pairs.map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / half_width).powi(2)).collect();
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;

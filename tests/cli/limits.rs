@@ -10,6 +10,7 @@ use pic_ckks::model::op_counts::Hoisting;
 use pic_ckks::model::{KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{Op, Port, Program, Value};
@@ -68,6 +69,7 @@ fn program(input: Layout, output: Layout, matrix: Matrix) -> Program {
         input: port(&input),
         output: port(&output),
         preprocessing: Preprocessing::default(),
+        postprocessing: Postprocessing::default(),
         values: vec![value("x", &input, 2, Op::Input), value("y", &output, 1, linear)],
         range_check: None,
         bootstrapping: None,

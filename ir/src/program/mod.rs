@@ -38,6 +38,7 @@
 //! - the values of the range check, if there is one, stand just before the output; the last of them is linear, has one
 //!   element, and stores the limit as at most 1;
 //! - the keys include everything that the values take;
+//! - preprocessing fits the input, postprocessing the output;
 //! - the work predicted is finite and not negative, and so are its prices; the memory predicted has a sum.
 
 mod verified;
@@ -56,6 +57,7 @@ use crate::escape::Escaped;
 use crate::layout::{Layout, LayoutError};
 use crate::matrix::{Matrix, MatrixError};
 use crate::normalization::Normalization;
+use crate::postprocessing::{Postprocessing, PostprocessingError};
 use crate::prediction::Prediction;
 use crate::preprocessing::Preprocessing;
 use crate::transform::Schedule;
@@ -90,6 +92,8 @@ pub struct Program {
     pub output: Port,
     /// Map from raw inputs to the network's input, applied by the client.
     pub preprocessing: Preprocessing,
+    /// Map from decrypted outputs to those of the ONNX file, applied by the client.
+    pub postprocessing: Postprocessing,
     /// The values in order of evaluation; the last one is the output.
     pub values: Vec<Value>,
     /// Values of a second output that tells whether the first is in doubt; none if the program checks no ranges.
@@ -300,6 +304,9 @@ pub enum ProgramError {
     /// Preprocessing does not fit the input.
     #[error("preprocessing does not fit the input")]
     Preprocessing,
+    /// Postprocessing does not fit the output.
+    #[error("postprocessing does not fit the output: {0}")]
+    Postprocessing(#[source] PostprocessingError),
     /// A value breaks an invariant.
     #[error("value `{}`: {fault}", Escaped(name))]
     Value {

@@ -11,6 +11,7 @@ use pic_ckks_model::{ChebyshevPlan, KeyRequest};
 
 use super::{MAX_DIAGONAL_BYTES, Op, Program, ProgramError, Value, ValueId};
 use crate::matrix::Matrix;
+use crate::postprocessing::Postprocessing;
 use crate::prediction::Prediction;
 use crate::transform::{
     Diagonal, Geometry, Schedule, Steps, Term, bounded_structure, diagonals, pairs,
@@ -100,6 +101,19 @@ impl VerifiedProgram {
             return Err(ProgramError::Prediction);
         }
         self.program.predicted = predicted;
+        Ok(self)
+    }
+
+    /// Replaces what the client does with the outputs and keeps everything else.
+    ///
+    /// # Errors
+    /// [`ProgramError::Postprocessing`] if it does not fit the output.
+    pub fn with_postprocessing(
+        mut self,
+        postprocessing: Postprocessing,
+    ) -> Result<Self, ProgramError> {
+        postprocessing.verify(&self.program.output.shape).map_err(ProgramError::Postprocessing)?;
+        self.program.postprocessing = postprocessing;
         Ok(self)
     }
 

@@ -53,6 +53,7 @@ impl Program {
             }
         }
         self.preprocessing.verify(&self.input.shape).map_err(|_| ProgramError::Preprocessing)?;
+        self.postprocessing.verify(&self.output.shape).map_err(ProgramError::Postprocessing)?;
         if !self.predicted.is_sound() {
             return Err(ProgramError::Prediction);
         }

@@ -34,7 +34,7 @@ use pic_ir::escape::Escaped;
 pub type ProgramHash = blake3::Hash;
 
 /// Version of the format that is written and read.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// First bytes of a file. They are no text, and transfers that take the file for text damage them (the idea of
 /// PNG).

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
+use pic_ir::function::Function;
 use pic_ir::layout::{Digit, Layout};
+use pic_ir::postprocessing::Step;
 use pic_ir::program::RangeCheck;
 use pic_runtime::artifact::{Encoding, RangeCheckPart};
 use pic_runtime::container::{Container, Kind, ProgramHash, Writer};
@@ -256,6 +258,9 @@ fn forged_client_parts_are_refused() {
         *layout = Layout::new(len, vec![mirrored]);
     });
     forge("preprocessing", &|info| info.preprocessing.scale *= 2.0);
+    forge("postprocessing", &|info| {
+        info.postprocessing.steps.push(Step::Activation(Function::Relu));
+    });
     forge("more keys", &|info| {
         let level = info.parameters.max_level();
         (1..8).for_each(|rotation| info.keys.rotate(rotation, level));
@@ -295,6 +300,18 @@ fn client_parts_that_promise_the_impossible_are_refused() {
         assert!(refused(&|info| info.predicted.work.transforms = work), "{work}");
     }
     assert!(refused(&|info| info.output_encoding.half_width = 5e-324));
+    let step = |step: Step| refused(&|info| info.postprocessing.steps = vec![step.clone()]);
+    let outputs = info.output.shape.iter().product::<usize>();
+    let fits = Step::Gather { sources: vec![outputs as u32 - 1], shape: vec![1] };
+    assert!(!step(fits) && !step(Step::Softmax { axes: 0..1 }));
+    assert!(step(Step::Gather { sources: vec![outputs as u32], shape: vec![1] }));
+    assert!(step(Step::Softmax { axes: 0..usize::MAX }));
+    assert!(step(Step::ArgMax { axis: usize::MAX, keeps_axis: false, takes_last: true }));
+    assert!(step(Step::TopK { axis: 0, count: usize::MAX, positions: true }));
+    assert!(step(Step::Reshape { shape: vec![usize::MAX, usize::MAX] }));
+    assert!(refused(&|info| {
+        info.postprocessing.steps = vec![Step::Activation(Function::Relu); 1000];
+    }));
 }
 
 /// A server that mixes answers up.

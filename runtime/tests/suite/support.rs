@@ -7,6 +7,7 @@ use pic_ckks::model::op_counts::Hoisting;
 use pic_ckks::model::{ChebyshevPlan, KeyRequest, Parameters, SecurityLevel};
 use pic_ir::layout::{Digit, Layout};
 use pic_ir::matrix::Matrix;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{Op, Port, Program, Value, ValueId, VerifiedProgram};
@@ -122,6 +123,7 @@ impl Builder {
             input: port.clone(),
             output: port,
             preprocessing: Preprocessing::default(),
+            postprocessing: Postprocessing::default(),
             values: vec![input],
             range_check: None,
             bootstrapping: None,

@@ -23,7 +23,7 @@ use proptest::prelude::*;
 /// compared, of which the errors are a little heavier in the tails than normal ones.
 const DEVIATIONS: f64 = 8.0;
 
-/// The program on ciphertexts, decrypted.
+/// The program on ciphertexts, decrypted, before postprocessing.
 fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let artifact = Artifact::new(&compiled.program, None).unwrap().allow_insecure_parameters();
     let client = Client::generate(&artifact).unwrap();
@@ -31,7 +31,7 @@ fn run_encrypted(compiled: &Compiled, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let server = Server::new(&artifact, keys).unwrap();
     let input = client.encrypt(samples).unwrap();
     let answers = client.decrypt_raw(&server.run(&input).unwrap()).unwrap();
-    answers.into_iter().map(|answer| answer.outputs).collect()
+    answers.into_iter().map(|answer| answer.logits).collect()
 }
 
 /// The network with its polynomials, on plain numbers and without layouts.

@@ -84,6 +84,8 @@ fn damaged_models_harm_nobody() {
         match result {
             Ok(Ok(import)) => {
                 import.network.verify().unwrap();
+                let outputs = &import.network.graph[import.network.output];
+                import.postprocessing.verify(&outputs.shape).unwrap();
                 imported += 1;
             }
             Ok(Err(error)) => drop(error.to_string()),

@@ -10,6 +10,7 @@ use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
 use pic_ir::network::{Network, Op};
 use pic_ir::plan::Plan;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::profile::Profile;
 use pic_ir::program::VerifiedProgram;
@@ -35,7 +36,7 @@ use crate::point_summary::PointSummary;
 use crate::profile;
 use crate::progress::Progress;
 use crate::range_check;
-use crate::rewrite::{canonicalize, equalize, isolate, linearize};
+use crate::rewrite::{canonicalize, equalize, isolate, linearize, strip_final};
 use crate::samples::Split;
 use crate::select::{DEFAULT_ACCURACY_DROP, Wishes, select, spread};
 use crate::sensitivity;
@@ -61,7 +62,7 @@ const ISOLATED_LOSS_SAMPLES: usize = 128;
 pub struct Compiled {
     /// The program that a server runs.
     pub program: VerifiedProgram,
-    /// The network in canonical form, with exact activations.
+    /// The network in canonical form, with exact activations. It ends where postprocessing begins.
     pub network: Network,
     /// The canonical network with the constants of the program: weights and biases corrected for its polynomials.
     pub corrected: Network,
@@ -100,7 +101,10 @@ pub fn compile(
     let import = PassRunner::new(progress).run(Pass::Import, |_| frontend::import(onnx))?;
     let compiled = compile_network(&import.network, calibration, validation, options, progress)?;
     let notes = import.notes.iter().map(ToString::to_string).chain(compiled.notes).collect();
-    Ok(Compiled { notes, ..compiled })
+    let mut steps = compiled.program.postprocessing.steps.clone();
+    steps.extend(import.postprocessing.steps);
+    let program = compiled.program.with_postprocessing(Postprocessing { steps })?;
+    Ok(Compiled { program, notes, ..compiled })
 }
 
 /// Compiles a verified network.
@@ -117,9 +121,10 @@ pub fn compile_network(
     let passes = PassRunner::new(progress);
     let strategy = options.strategy;
     let network = passes.rewrite(Pass::Canonicalize, || canonicalize(network));
+    let task = options.task(network.graph[network.output].len());
+    let (network, postprocessing) = passes.rewrite(Pass::StripFinal, || strip_final(network, task));
     let network = passes.rewrite(Pass::Isolate, || isolate(&network));
 
-    let task = options.task(network.graph[network.output].len());
     check_task(task, options, &network, calibration.labels.or(validation.and_then(|v| v.labels)))?;
     // Before samples are split and preprocessed, so that errors name them as the caller does.
     Dataset::new(&network, calibration.samples, calibration.labels)?;
@@ -210,7 +215,7 @@ pub fn compile_network(
     let calibration = Calibration::new(&shape, &samples, backend.output_magnitude);
     let Refitted { network: corrected, activations } = refitted;
     Ok(Compiled {
-        program,
+        program: program.with_postprocessing(postprocessing)?,
         corrected,
         profile,
         calibration,

@@ -26,12 +26,13 @@ use crate::dataset::Dataset;
 use crate::layouts::LayoutPlanner;
 use crate::levels::{self, Levels};
 use crate::lower::lower;
+use crate::options::Task;
 use crate::plan::plan;
 use crate::profile;
 use crate::rewrite::eliminate_dead::eliminate_dead;
 use crate::rewrite::fuse_activations::fuse_activations;
 use crate::rewrite::fuse_linear::fuse_linear;
-use crate::rewrite::{canonicalize, equalize, isolate};
+use crate::rewrite::{canonicalize, equalize, isolate, strip_final};
 use crate::sample_networks::{normal_samples, views};
 
 /// Difference that the outputs of equivalent networks may have, relative to one plus the largest
@@ -72,6 +73,7 @@ fn run(pass: &str, input: &Input) -> Result<Answer, String> {
             Ok(rewritten) => rewritten,
             Err(error) => return Ok(Answer::Text(format!("{error}\n"))),
         },
+        "strip-final" => return stripped(input).map(Answer::Text),
         "levels" => return levels(input).map(Answer::Text),
         "lower" => return lowered(input).map(Answer::Text),
         "verify-activations" => {
@@ -90,6 +92,33 @@ fn equalized(Input { network, headers, .. }: &Input) -> Result<Network, String> 
     let data = Dataset::new(network, &samples, None).map_err(text)?;
     let layers = profile::inputs(network, &data, &profile::ProfileOptions::default(), &|_, _| {});
     Ok(equalize(network, &layers.map_err(text)?))
+}
+
+/// Header `task`, if it is not classification: `regression`.
+fn stripped(Input { network, headers, .. }: &Input) -> Result<String, String> {
+    let task = match headers.get("task") {
+        Some(&"regression") => Task::Regression,
+        Some(other) => return Err(format!("there is no task `{other}`")),
+        None => Task::Classification,
+    };
+    let (stripped, postprocessing) = strip_final(network.clone(), task);
+    stripped.verify().map_err(text)?;
+    let shape = &stripped.graph[stripped.output].shape;
+    let after = postprocessing.verify(shape).map_err(text)?;
+    if after != network.graph[network.output].shape {
+        return Err(format!("the output has another shape: {after:?}\n{stripped}"));
+    }
+    let functions = [network.activations(), stripped.activations()];
+    let run = |network, k: usize, input: &[f64]| {
+        output(network, input, |layer, x| functions[k][layer].1.evaluate(x))
+    };
+    let finished = |input: &[f64]| {
+        let logits: Vec<f32> = run(&stripped, 1, input).iter().map(|&x| x as f32).collect();
+        postprocessing.apply(shape, &logits).into_iter().map(f64::from).collect()
+    };
+    compare(network, |input| run(network, 0, input), finished)?;
+    let then: String = postprocessing.steps.iter().map(|step| format!("then {step}\n")).collect();
+    Ok(format!("{stripped:#}{then}"))
 }
 
 /// Header `bootstrapped`: the numbers of the nodes that are.

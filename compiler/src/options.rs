@@ -10,13 +10,14 @@ use crate::strategy::Strategy;
 /// Requirements that a program must meet, and the strategy by which it is chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the outputs are. By default several outputs are those of classes, and a single one is a number.
+    /// What the outputs are. By default several outputs are those of classes, and a single one is a number. Outputs are
+    /// those of the encrypted network, before anything that the client applies, such as a final Softmax or Sigmoid.
     pub task: Option<Task>,
     /// Largest expected loss of accuracy against the plain network, as a fraction; without labels, largest expected
     /// share of samples that get another class. `None` asks for the most accurate program within the latency budget, or
     /// for a drop of 0.005 without one. For classification only.
     pub max_accuracy_drop: Option<f64>,
-    /// Largest root mean square error of the outputs, as a fraction of their spread
+    /// Largest root mean square error of the outputs, before what the client applies, as a fraction of their spread
     /// ([`pic_ir::prediction::Fidelity::Error`]); the error of no held-back sample is above five times that. `None` asks
     /// for the most accurate program within the latency budget, or for an error of 0.01 without one. For regression
     /// only.

@@ -12,6 +12,8 @@ pub enum Pass {
     Import,
     /// Network to its canonical form.
     Canonicalize,
+    /// Network without its final activations, which are left to the client.
+    StripFinal,
     /// Network in which every activation has an operand of its own.
     Isolate,
     /// Ranges of the inputs of activations.
@@ -46,9 +48,10 @@ pub enum Pass {
 
 impl Pass {
     /// All passes in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Import,
         Self::Canonicalize,
+        Self::StripFinal,
         Self::Isolate,
         Self::Ranges,
         Self::Linearize,
@@ -71,6 +74,7 @@ impl Pass {
         match self {
             Self::Import => "import",
             Self::Canonicalize => "canonicalize",
+            Self::StripFinal => "strip-final",
             Self::Isolate => "isolate",
             Self::Ranges => "ranges",
             Self::Linearize => "linearize",
@@ -93,7 +97,9 @@ impl Pass {
     pub fn description(self) -> &'static str {
         match self {
             Self::Import => "read the network",
-            Self::Canonicalize | Self::Isolate | Self::Linearize => "rewrite the network",
+            Self::Canonicalize | Self::StripFinal | Self::Isolate | Self::Linearize => {
+                "rewrite the network"
+            }
             Self::Ranges => "find ranges",
             Self::Equalize => "equalize channels",
             Self::Profile => "profile activations",

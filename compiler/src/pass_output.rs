@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pic_ir::network::Network;
 use pic_ir::plan::Plan;
+use pic_ir::postprocessing::Postprocessing;
 use pic_ir::prediction::Prediction;
 use pic_ir::profile::{LayerProfile, Profile};
 use pic_ir::program::{Program, VerifiedProgram};
@@ -34,14 +35,24 @@ fn ensure(holds: bool, invariant: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("broken: {invariant}")) }
 }
 
+/// What the client does behind a network, a line for each step.
+fn then(postprocessing: &Postprocessing) -> String {
+    postprocessing.steps.iter().map(|step| format!("then {step}, by the client\n")).collect()
+}
+
+fn fits(postprocessing: &Postprocessing, network: &Network) -> Result<(), String> {
+    described(postprocessing.verify(&network.graph[network.output].shape).map(|_| ()))
+}
+
 impl PassOutput for Import {
     fn text(&self) -> String {
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
-        notes + &self.network.to_string()
+        notes + &self.network.to_string() + &then(&self.postprocessing)
     }
 
     fn verify(&self) -> Result<(), String> {
-        described(self.network.verify())
+        described(self.network.verify())?;
+        fits(&self.postprocessing, &self.network)
     }
 }
 
@@ -52,6 +63,17 @@ impl PassOutput for Network {
 
     fn verify(&self) -> Result<(), String> {
         described(Network::verify(self))
+    }
+}
+
+impl PassOutput for (Network, Postprocessing) {
+    fn text(&self) -> String {
+        self.0.to_string() + &then(&self.1)
+    }
+
+    fn verify(&self) -> Result<(), String> {
+        described(self.0.verify())?;
+        fits(&self.1, &self.0)
     }
 }
 

@@ -13,6 +13,8 @@ fuzz_target!(
     |bytes: &[u8]| {
         if let Ok(import) = frontend::import(bytes) {
             import.network.verify().unwrap();
+            let outputs = &import.network.graph[import.network.output];
+            import.postprocessing.verify(&outputs.shape).unwrap();
         }
     }
 );

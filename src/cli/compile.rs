@@ -60,9 +60,9 @@ pub struct Arguments {
     /// Print the time that each pass of the compiler took
     #[arg(long, conflicts_with = "emit")]
     timing: bool,
-    /// Print on stderr what these passes make, each time that they run: `import`, `canonicalize`, `isolate`, `ranges`,
-    /// `linearize`, `equalize`, `profile`, `approximate`, `correct-losses`, `cost`, `allocate`, `refit`, `plan`, `lower`,
-    /// `estimate`, `range-check` or `verify`
+    /// Print on stderr what these passes make, each time that they run: `import`, `canonicalize`, `strip-final`, `isolate`,
+    /// `ranges`, `linearize`, `equalize`, `profile`, `approximate`, `correct-losses`, `cost`, `allocate`, `refit`, `plan`,
+    /// `lower`, `estimate`, `range-check` or `verify`
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = Pass::from_str)]
     dump_after: Vec<Pass>,
 }
@@ -92,8 +92,9 @@ pub struct Source {
 #[derive(Args)]
 #[command(next_help_heading = "Goals")]
 struct Goals {
-    /// What the outputs are: those of classes, or numbers as of regressors, embeddings and autoencoders [default:
-    /// regression for a single output, else classification]
+    /// What the outputs are: those of classes, or numbers as of regressors, embeddings and autoencoders. They are taken
+    /// before what the client applies, such as a final Softmax, ArgMax or Sigmoid [default: regression for a single
+    /// output, else classification]
     #[arg(long, value_enum, value_name = "TASK")]
     task: Option<TaskName>,
     /// Largest expected loss of a classifier's accuracy against the plain network; without labels, largest share of samples

@@ -24,8 +24,12 @@ OPSET = 25
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Mean", "Where", "PRelu", "Min", "Max")
 
 
-def is_real(value):
-    return isinstance(value, np.ndarray) and value.ndim > 0 and value.size > 0 and value.dtype.kind == "f"
+# Operators with results of integers.
+POSITIONS = ("ArgMax", "ArgMin", "TopK")
+
+
+def is_real(value, kinds="f"):
+    return isinstance(value, np.ndarray) and value.ndim > 0 and value.size > 0 and value.dtype.kind in kinds
 
 
 def single(model, inputs, chosen, output):
@@ -68,6 +72,10 @@ def batched(node, inputs):
         case "Gather" | "Split":
             data = kept
             attributes["axis"] = int(shifted(attributes.get("axis", 0)))
+        case "Softmax" | "LogSoftmax" | "ArgMax" | "ArgMin" | "TopK":
+            data = kept
+            default = {"ArgMax": 0, "ArgMin": 0}.get(node.op_type, -1)
+            attributes["axis"] = int(shifted(attributes.get("axis", default)))
         case "GatherElements":
             attributes["axis"] = int(shifted(attributes.get("axis", 0)))
         case "GatherND":
@@ -137,7 +145,7 @@ def write(case, folder):
     for k, x in enumerate(inputs):
         for output, y in enumerate(outputs):
             is_chosen = is_real(x) or (operator == "DequantizeLinear" and k == 0 and x.dtype.kind in "iu")
-            if not (is_chosen and is_real(y)):
+            if not (is_chosen and is_real(y, "fi" if operator in POSITIONS else "f")):
                 continue
             if not (np.isfinite(x.astype(np.float32)).all() and np.isfinite(y.astype(np.float32)).all()):
                 continue

@@ -49,6 +49,8 @@ pub(super) enum Value {
     Encrypted(Encrypted),
     /// Integers that stand for a tensor that depends on the input, until they are read back.
     Quantized(Encrypted, Arc<Quantization>),
+    /// Depends on the input, and is computed by the client after decryption. Its extents, batch axis included.
+    Left(Vec<usize>),
     /// Result of a node that was refused. Users of the value are not judged by shapes.
     Refused,
     /// Constant that cannot be computed because it is the shape of a refused value.
@@ -61,6 +63,7 @@ impl Value {
         match self {
             Self::Constant(tensor) => tensor.shape(),
             Self::Encrypted(tensor) | Self::Quantized(tensor, _) => &tensor.shape,
+            Self::Left(shape) => shape,
             Self::Refused | Self::Unknown => &[],
         }
     }
@@ -143,8 +146,6 @@ pub(super) struct Context<'a> {
     pub name: String,
     /// Version of the operator set.
     pub opset: i64,
-    /// True if the node computes the output of the graph.
-    pub is_output: bool,
 }
 
 /// Operands.

@@ -79,7 +79,8 @@ pub(super) fn fold(context: &mut Context) -> Result<Option<Vec<Value>>, Fault> {
 /// The extents of a value as the file has them, where encrypted tensors hold all samples of its batch.
 fn shape_in_file(context: &Context, value: &Value) -> Vec<usize> {
     let mut shape = value.shape().to_vec();
-    if let (Value::Encrypted(_) | Value::Quantized(..), Some(batch)) = (value, shape.first_mut()) {
+    let is_of_batch = matches!(value, Value::Encrypted(_) | Value::Quantized(..) | Value::Left(_));
+    if let (true, Some(batch)) = (is_of_batch, shape.first_mut()) {
         *batch = context.builder.batch;
     }
     shape

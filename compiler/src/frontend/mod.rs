@@ -18,6 +18,7 @@ mod graph;
 mod operators;
 mod portable;
 mod quantization;
+mod tail;
 mod tensor;
 
 use std::collections::HashSet;
@@ -25,8 +26,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use pic_ir::escape::Escaped;
 use pic_ir::network::Network;
+use pic_ir::postprocessing::Postprocessing;
 use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::Framework;
 
@@ -34,26 +35,22 @@ pub use error::{Fault, ImportError, InputFault, Refusal, StructureFault, TensorF
 
 use context::{Builder, Context, Value};
 use graph::Graph;
+use tail::Tail;
 
-/// An imported network, and where it deliberately differs from the file.
+/// An imported network, what follows it in the file, and where both deliberately differ from the file.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The network, verified.
     pub network: Network,
-    /// Operators that are left to the client.
+    /// The end of the file that is left to the client, such as a final Softmax; it fits the network's output.
+    pub postprocessing: Postprocessing,
+    /// Differences from the file.
     pub notes: Vec<Note>,
 }
 
 /// A difference between the file and the imported network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The network ends before this last node, which keeps the order of the classes.
-    FinalNormalisationDropped {
-        /// Name of the node.
-        node: String,
-        /// `Softmax` or `LogSoftmax`.
-        op_type: String,
-    },
     /// The network is computed in real numbers where the file rounds to integers. Saturation at zero, by which
     /// quantisers replace a ReLU, is kept.
     RoundingDropped {
@@ -65,11 +62,6 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FinalNormalisationDropped { node, op_type } => write!(
-                f,
-                "the final {op_type} `{}` is left to the client: the network returns logits",
-                Escaped(node)
-            ),
             Self::RoundingDropped { pairs } => write!(
                 f,
                 "{pairs} pair(s) of QuantizeLinear and DequantizeLinear are read as real numbers: the network is computed without their rounding"
@@ -131,17 +123,16 @@ pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
 
 fn import_model(model: &ModelProto) -> Result<Import, ImportError> {
     let graph = Graph::new(model)?;
+    let mut tail = Tail::new(&graph);
     let mut builder = Builder::new(graph.input, graph.shape);
     let constants = graph.constants.into_iter();
     builder.values.extend(constants.map(|(name, t)| (name.to_owned(), Value::Constant(t))));
     let (mut refusals, mut notes) = (Vec::new(), Vec::new());
-    for proto in graph.nodes {
-        let is_output = proto.output.iter().any(|v| v == graph.output);
+    for (index, proto) in graph.nodes.into_iter().enumerate() {
         let first_output = || proto.output.first().cloned().unwrap_or_default();
         let name = if proto.name.is_empty() { first_output() } else { proto.name.clone() };
-        let mut context =
-            Context { builder: &mut builder, proto, name, opset: graph.opset, is_output };
-        let values = match lower(&mut context, &mut notes) {
+        let mut context = Context { builder: &mut builder, proto, name, opset: graph.opset };
+        let values = match lower(&mut context, index, &mut tail) {
             Ok(values) => values,
             Err(fault) => {
                 refusals.push(refusal(proto, context.name, fault));
@@ -156,14 +147,18 @@ fn import_model(model: &ModelProto) -> Result<Import, ImportError> {
     if builder.quantized_pairs > 0 {
         notes.push(Note::RoundingDropped { pairs: builder.quantized_pairs });
     }
-    match builder.values.get(graph.output) {
-        Some(Value::Encrypted(output) | Value::Quantized(output, _)) => {
-            builder.network.output = output.node;
-        }
-        _ => return Err(ImportError::ConstantOutput { output: graph.output.into() }),
-    }
-    debug_assert_eq!(builder.network.verify(), Ok(()));
-    Ok(Import { network: builder.network, notes })
+    let (output, postprocessing) =
+        match (builder.values.get(graph.output), tail.into_postprocessing()) {
+            (Some(Value::Left(_)), Some(left)) => left,
+            (Some(Value::Encrypted(output) | Value::Quantized(output, _)), _) => {
+                (output.node, Postprocessing::default())
+            }
+            _ => return Err(ImportError::ConstantOutput { output: graph.output.into() }),
+        };
+    let mut network = builder.network;
+    network.output = output;
+    debug_assert_eq!(network.verify(), Ok(()));
+    Ok(Import { network, postprocessing, notes })
 }
 
 fn refusal(proto: &NodeProto, node: String, fault: Fault) -> Refusal {
@@ -174,8 +169,8 @@ fn refusal(proto: &NodeProto, node: String, fault: Fault) -> Refusal {
     Refusal { node, op_type, fault }
 }
 
-/// The values of a node's outputs, as far as they are known.
-fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fault> {
+/// The values of the outputs of the node at a position of the graph, as far as they are known.
+fn lower(context: &mut Context, index: usize, tail: &mut Tail) -> Result<Vec<Value>, Fault> {
     let proto = context.proto;
     if !graph::is_default_domain(&proto.domain) {
         return Err(Fault::Domain { domain: proto.domain.clone() });
@@ -186,17 +181,17 @@ fn lower(context: &mut Context, notes: &mut Vec<Note>) -> Result<Vec<Value>, Fau
     if let Some(values) = fold::fold(context)? {
         return Ok(values);
     }
-    let is_dropped = context.is_output && matches!(&*proto.op_type, "Softmax" | "LogSoftmax");
-    if is_dropped {
-        let (node, op_type) = (context.name.clone(), proto.op_type.clone());
-        notes.push(Note::FinalNormalisationDropped { node, op_type });
-        return Ok(vec![context.required(0)?.clone()]);
-    }
-    let operator = operators::find(&proto.op_type)?;
+    let operator = match tail.contains(index) {
+        true => None,
+        false => Some(operators::find(&proto.op_type)?),
+    };
     let values = &context.builder.values;
     let is_unknown = |v| matches!(values.get(v), Some(Value::Refused | Value::Unknown));
     if proto.input.iter().any(is_unknown) {
         return Ok(vec![Value::Refused; proto.output.len()]);
     }
-    Ok(operator(context)?.into_iter().map(Value::Encrypted).collect())
+    match operator {
+        Some(operator) => Ok(operator(context)?.into_iter().map(Value::Encrypted).collect()),
+        None => tail.lower(index, context),
+    }
 }

@@ -11,10 +11,12 @@ pub(crate) mod fuse_linear;
 mod isolate;
 mod linearize;
 mod matrices;
+mod strip_final;
 
 pub use equalize::equalize;
 pub use isolate::isolate;
 pub use linearize::linearize;
+pub use strip_final::strip_final;
 
 use pic_ir::network::Network;
 

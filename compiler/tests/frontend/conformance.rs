@@ -5,9 +5,9 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 use ndarray_npy::read_npy;
-use pic_compiler::frontend::{ImportError, Note, import_path};
+use pic_compiler::frontend::{ImportError, import_path};
 
-use crate::{difference, evaluate, onnx_files};
+use crate::{difference, onnx_files, outputs};
 
 /// Agreement relative to the largest output; the cases ask for 1e-3.
 const TOLERANCE: f32 = 1e-3;
@@ -16,8 +16,6 @@ const TOLERANCE: f32 = 1e-3;
 #[derive(Default)]
 struct Tally {
     passed: usize,
-    /// Final normalisations, which the importer leaves to the client and says so.
-    left: usize,
     /// Number of refusals by their message.
     refused: BTreeMap<String, usize>,
     wrong: Vec<String>,
@@ -37,16 +35,15 @@ fn conformance() {
         let tally = tallies.entry(operator.into()).or_default();
         match judged(&path) {
             Ok(Outcome::Right) => tally.passed += 1,
-            Ok(Outcome::LeftToClient) => tally.left += 1,
             Ok(Outcome::Wrong(fault)) => tally.wrong.push(format!("{name}: {fault}")),
             Err(error) => *tally.refused.entry(reason(&error)).or_default() += 1,
         }
     }
-    println!("operator, passed, left to the client, refused, wrong");
+    println!("operator, passed, refused, wrong");
     for (operator, tally) in &tallies {
         let refused: usize = tally.refused.values().sum();
-        let (passed, left, wrong) = (tally.passed, tally.left, tally.wrong.len());
-        println!("{operator}, {passed}, {left}, {refused}, {wrong}");
+        let (passed, wrong) = (tally.passed, tally.wrong.len());
+        println!("{operator}, {passed}, {refused}, {wrong}");
         tally.refused.iter().for_each(|(reason, count)| println!("    {count} x {reason}"));
         tally.wrong.iter().for_each(|wrong| println!("    WRONG {wrong}"));
     }
@@ -56,21 +53,16 @@ fn conformance() {
 
 enum Outcome {
     Right,
-    LeftToClient,
     Wrong(String),
 }
 
 /// Compares an imported case with what it expects.
 fn judged(path: &Path) -> Result<Outcome, ImportError> {
     let import = import_path(path)?;
-    let is_left = |note: &Note| matches!(note, Note::FinalNormalisationDropped { .. });
-    if import.notes.iter().any(is_left) {
-        return Ok(Outcome::LeftToClient);
-    }
-    let network = import.network;
     let x: ArrayD<f32> = read_npy(path.with_extension("x.npy")).unwrap();
     let y: ArrayD<f32> = read_npy(path.with_extension("y.npy")).unwrap();
-    let shape = &network.graph[network.output].shape;
+    let of_network = &import.network.graph[import.network.output].shape;
+    let shape = import.postprocessing.verify(of_network).unwrap();
     if y.ndim() == 0 || y.shape()[0] != x.shape()[0] || y.shape()[1..] != shape[..] {
         let found = format!("{:?} expected for a sample of {shape:?}", y.shape());
         return Ok(Outcome::Wrong(found));
@@ -79,7 +71,7 @@ fn judged(path: &Path) -> Result<Outcome, ImportError> {
         a.outer_iter().map(|row| row.iter().copied().collect()).collect()
     };
     let differences = rows(&x).into_iter().zip(rows(&y));
-    let mut errors = differences.map(|(x, y)| difference(&evaluate(&network, &x), &y));
+    let mut errors = differences.map(|(x, y)| difference(&outputs(&import, &x), &y));
     let wrong = errors.find(|error| error.is_nan() || *error > TOLERANCE);
     Ok(wrong.map_or(Outcome::Right, |error| Outcome::Wrong(format!("differs by {error}"))))
 }

@@ -12,10 +12,12 @@ mod quantized;
 mod refusals;
 mod resnet;
 mod rewrites;
+mod tail;
 
 use std::path::{Path, PathBuf};
 
 use pic_compiler::evaluate::{Batch, Evaluation, exact_layers};
+use pic_compiler::frontend::Import;
 use pic_ir::network::Network;
 
 /// The folder of small ONNX files; it does not know the compiler.
@@ -38,6 +40,12 @@ fn onnx_files(folder: &Path) -> Vec<(String, PathBuf)> {
 fn evaluate(network: &Network, sample: &[f32]) -> Vec<f32> {
     let batch = Batch::from_samples(&[sample]);
     Evaluation::new(network, batch, &exact_layers(network)).output().sample(0)
+}
+
+/// The outputs of a file for one sample: those of its network, and what the client makes of them.
+fn outputs(import: &Import, sample: &[f32]) -> Vec<f32> {
+    let shape = &import.network.graph[import.network.output].shape;
+    import.postprocessing.apply(shape, &evaluate(&import.network, sample))
 }
 
 /// The largest difference relative to the largest expected value.

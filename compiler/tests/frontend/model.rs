@@ -40,6 +40,12 @@ impl Model {
         self.0.graph.as_mut().unwrap()
     }
 
+    /// Under another version of the operator set.
+    pub fn opset(mut self, version: i64) -> Self {
+        self.0.opset_import[0].version = version;
+        self
+    }
+
     /// Adds a node written as `z = Op(x, y)`.
     pub fn node(mut self, text: &str, attributes: &[AttributeProto]) -> Self {
         let (outputs, call) = text.split_once(" = ").unwrap();

@@ -1,7 +1,7 @@
 //! Models that the corpus does not hold, built here: what the importer promises beyond single
 //! operators, and files that ask for absurd amounts.
 
-use pic_compiler::frontend::{Fault, ImportError, InputFault, Note};
+use pic_compiler::frontend::{Fault, ImportError, InputFault};
 use pic_compiler::rewrite::canonicalize;
 use pic_ir::function::Function;
 use pic_ir::network::{Network, Op};
@@ -13,16 +13,6 @@ use crate::model::{Model, int, ints, string, value};
 
 fn functions(network: &Network) -> Vec<Function> {
     network.activations().into_iter().map(|(_, function)| function).collect()
-}
-
-#[test]
-fn a_final_softmax_is_left_to_the_client() {
-    let model =
-        Model::float(&[4]).node("a = Relu(x)", &[]).node("y = Softmax(a)", &[int("axis", -1)]);
-    let import = model.import().unwrap();
-    let (node, op_type) = ("Softmax_of_a".into(), "Softmax".into());
-    assert_eq!(import.notes, [Note::FinalNormalisationDropped { node, op_type }]);
-    assert_eq!(evaluate(&import.network, &[-1.0, 2.0, 0.5, 3.0]), [0.0, 2.0, 0.5, 3.0]);
 }
 
 #[test]

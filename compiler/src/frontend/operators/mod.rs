@@ -76,7 +76,9 @@ fn remedy(op_type: &str) -> &'static str {
         "Softmax" | "LogSoftmax" => {
             "only a final one is supported (the client applies it); elsewhere use a polynomial or sigmoid gate"
         }
-        "ArgMax" | "ArgMin" | "TopK" => "remove it: the client decides after decryption",
+        "ArgMax" | "ArgMin" | "TopK" => {
+            "only a final one is supported (the client applies it); elsewhere leave it out"
+        }
         "LayerNormalization"
         | "InstanceNormalization"
         | "GroupNormalization"

@@ -8,6 +8,7 @@ mod json;
 mod limits;
 mod passes;
 mod pipeline;
+mod postprocessing;
 mod range;
 mod refusals;
 mod replacing;

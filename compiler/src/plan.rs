@@ -20,8 +20,8 @@ use crate::levels::{Levels, levels};
 /// Normalization of every node's value, by node index.
 ///
 /// The operand of an activation is stored on the interval of its polynomial. Other linear values, the
-/// input and bootstrapped values are divided by the largest magnitude that calibration saw (`magnitudes`,
-/// one per node).
+/// input, bootstrapped values and activations that a product reads are divided by the largest magnitude that
+/// calibration saw (`magnitudes`, one per node).
 fn normalizations(
     network: &Network,
     activations: &Activations,
@@ -40,7 +40,10 @@ fn normalizations(
             }
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                let own = divided(if bootstrapped[index.index()] { magnitude } else { 1.0 });
+                let reads = network.graph.neighbors(index);
+                let is_multiplied = reads.into_iter().any(|n| network.graph[n].op == Op::Product);
+                let is_divided = bootstrapped[index.index()] || is_multiplied;
+                let own = divided(if is_divided { magnitude } else { 1.0 });
                 let divisor = stored[index.index()].get_or_insert(own).half_width;
                 let operand = network.operands(index)[0];
                 let half_width = interval(layer, fit::LEAST_ABSORBED * divisor);

@@ -55,6 +55,57 @@ pub enum Function {
     },
     /// −1, 0 or 1: the sign of `x`
     Sign,
+    /// 1 for `x > 0`, else 0: Heaviside's step
+    Step,
+    /// `|x|`
+    Abs,
+    /// `e^x`
+    Exp,
+    /// Natural logarithm.
+    Log,
+    /// `x^exponent`: roots, reciprocals and other powers that are no polynomials
+    Power {
+        /// Exponent; −1 is the reciprocal, 1/2 the square root.
+        exponent: f32,
+    },
+    /// Sine.
+    Sin,
+    /// Cosine.
+    Cos,
+    /// Tangent.
+    Tan,
+    /// Inverse sine.
+    Asin,
+    /// Inverse cosine.
+    Acos,
+    /// Inverse tangent.
+    Atan,
+    /// Hyperbolic sine.
+    Sinh,
+    /// Hyperbolic cosine.
+    Cosh,
+    /// Inverse hyperbolic sine.
+    Asinh,
+    /// Inverse hyperbolic cosine.
+    Acosh,
+    /// Inverse hyperbolic tangent.
+    Atanh,
+    /// `x·tanh(ln(1 + e^x))`
+    Mish,
+    /// `x / (1 + |x|)`
+    Softsign,
+    /// `x` for `x > alpha`, else 0
+    ThresholdedRelu {
+        /// Threshold.
+        alpha: f32,
+    },
+    /// `x + bias` for `x < −lambda`, `x − bias` for `x > lambda`, else 0
+    Shrink {
+        /// Half width of the interval that becomes 0.
+        lambda: f32,
+        /// By how much the rest is brought towards 0.
+        bias: f32,
+    },
 }
 
 impl Function {
@@ -70,6 +121,7 @@ impl Function {
     pub fn evaluate(&self, x: f64) -> f64 {
         let normal_cdf = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
         let sigmoid = |x: f64| 1.0 / (1.0 + libm::exp(-x));
+        let softplus = |x: f64| x.max(0.0) + libm::log1p(libm::exp(-x.abs()));
         match *self {
             Self::Relu => x.max(0.0),
             Self::LeakyRelu { alpha } => {
@@ -98,17 +150,71 @@ impl Function {
                     f64::from(alpha) * libm::expm1(x)
                 }
             }
-            Self::Softplus => x.max(0.0) + libm::log1p(libm::exp(-x.abs())),
+            Self::Softplus => softplus(x),
             Self::Erf => libm::erf(x),
             Self::Clip { min, max } => x.max(f64::from(min)).min(f64::from(max)),
             Self::Sign if x == 0.0 => 0.0,
             Self::Sign => x.signum(),
+            Self::Step if x.is_nan() => x,
+            Self::Step => f64::from(x > 0.0),
+            Self::Abs => x.abs(),
+            Self::Exp => libm::exp(x),
+            Self::Log => libm::log(x),
+            Self::Power { exponent: -1.0 } => 1.0 / x,
+            Self::Power { exponent: 0.5 } => x.sqrt(),
+            Self::Power { exponent } => libm::pow(x, f64::from(exponent)),
+            Self::Sin => libm::sin(x),
+            Self::Cos => libm::cos(x),
+            Self::Tan => libm::tan(x),
+            Self::Asin => libm::asin(x),
+            Self::Acos => libm::acos(x),
+            Self::Atan => libm::atan(x),
+            Self::Sinh => libm::sinh(x),
+            Self::Cosh => libm::cosh(x),
+            Self::Asinh => libm::asinh(x),
+            Self::Acosh => libm::acosh(x),
+            Self::Atanh => libm::atanh(x),
+            Self::Mish => x * libm::tanh(softplus(x)),
+            Self::Softsign => x / (1.0 + x.abs()),
+            Self::ThresholdedRelu { alpha } if x <= f64::from(alpha) => 0.0,
+            Self::ThresholdedRelu { .. } => x,
+            Self::Shrink { lambda, .. } if x.abs() <= f64::from(lambda) => 0.0,
+            Self::Shrink { bias, .. } => x - f64::from(bias).copysign(x),
+        }
+    }
+
+    /// The largest open interval around `x` on which the function is finite: the whole line for most functions,
+    /// up to a pole or to where it has no real value for the others.
+    ///
+    /// ```
+    /// use pic_ir::function::Function;
+    /// assert_eq!(Function::Log.domain_around(2.0), (0.0, f64::INFINITY));
+    /// let reciprocal = Function::Power { exponent: -1.0 };
+    /// assert_eq!(reciprocal.domain_around(-2.0), (f64::NEG_INFINITY, 0.0));
+    /// ```
+    pub fn domain_around(&self, x: f64) -> (f64, f64) {
+        let everywhere = (f64::NEG_INFINITY, f64::INFINITY);
+        match *self {
+            Self::Log => (0.0, f64::INFINITY),
+            Self::Power { exponent } if exponent >= 0.0 && exponent.fract() == 0.0 => everywhere,
+            Self::Power { exponent } if exponent.fract() == 0.0 && x < 0.0 => {
+                (f64::NEG_INFINITY, 0.0)
+            }
+            Self::Power { .. } => (0.0, f64::INFINITY),
+            Self::Asin | Self::Acos | Self::Atanh => (-1.0, 1.0),
+            Self::Acosh => (1.0, f64::INFINITY),
+            Self::Tan => {
+                let period = (x / std::f64::consts::PI).round();
+                let pole = |half: f64| (period + half) * std::f64::consts::PI;
+                (pole(-0.5), pole(0.5))
+            }
+            _ => everywhere,
         }
     }
 
     /// Returns whether `f(cx) = c·f(x)` for every `c > 0`.
     pub fn is_positively_homogeneous(&self) -> bool {
-        matches!(self, Self::Relu | Self::LeakyRelu { .. })
+        matches!(self, Self::Relu | Self::LeakyRelu { .. } | Self::Abs)
     }
 
     /// Returns whether `x ≤ y` implies `f(x) ≤ f(y)`, so that the largest of several operands gives the largest result.
@@ -140,6 +246,26 @@ impl Function {
             Self::Erf => "erf",
             Self::Clip { .. } => "clip",
             Self::Sign => "sign",
+            Self::Step => "step",
+            Self::Abs => "abs",
+            Self::Exp => "exp",
+            Self::Log => "log",
+            Self::Power { .. } => "power",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Tan => "tan",
+            Self::Asin => "asin",
+            Self::Acos => "acos",
+            Self::Atan => "atan",
+            Self::Sinh => "sinh",
+            Self::Cosh => "cosh",
+            Self::Asinh => "asinh",
+            Self::Acosh => "acosh",
+            Self::Atanh => "atanh",
+            Self::Mish => "mish",
+            Self::Softsign => "softsign",
+            Self::ThresholdedRelu { .. } => "thresholded_relu",
+            Self::Shrink { .. } => "shrink",
         }
     }
 }
@@ -149,7 +275,11 @@ impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::LeakyRelu { alpha } | Self::Elu { alpha } => write!(f, "({alpha})"),
+            Self::LeakyRelu { alpha } | Self::Elu { alpha } | Self::ThresholdedRelu { alpha } => {
+                write!(f, "({alpha})")
+            }
+            Self::Power { exponent } => write!(f, "({exponent})"),
+            Self::Shrink { lambda, bias } => write!(f, "({lambda}, {bias})"),
             Self::HardSigmoid { alpha, beta } => write!(f, "({alpha}, {beta})"),
             Self::Clip { min, max } => write!(f, "({min}, {max})"),
             _ => Ok(()),
@@ -179,6 +309,52 @@ mod tests {
         close(Function::Elu { alpha: 2.0 }, -1.0, 2.0 * libm::expm1(-1f64));
         close(Function::Clip { min: 0.0, max: 6.0 }, 7.5, 6.0);
         close(Function::Sigmoid, -800.0, 0.0);
+        close(Function::Exp, 1.0, std::f64::consts::E);
+        close(Function::Log, 10.0, std::f64::consts::LN_10);
+        close(Function::Power { exponent: -1.0 }, -8.0, -0.125);
+        close(Function::Power { exponent: -0.5 }, 16.0, 0.25);
+        close(Function::Power { exponent: 1.5 }, 4.0, 8.0);
+        close(Function::Mish, 1.0, 0.865098388267310);
+        close(Function::Mish, -900.0, 0.0);
+        close(Function::Softsign, -3.0, -0.75);
+        close(Function::ThresholdedRelu { alpha: 1.0 }, 1.0, 0.0);
+        close(Function::ThresholdedRelu { alpha: 1.0 }, 1.5, 1.5);
+        close(Function::Shrink { lambda: 1.5, bias: 0.5 }, -2.0, -1.5);
+        close(Function::Shrink { lambda: 1.5, bias: 0.5 }, 1.5, 0.0);
+        close(Function::Step, 0.0, 0.0);
+        close(Function::Step, 1e-300, 1.0);
+    }
+
+    /// Functions are finite inside their domain, also close to its ends, and not beyond them.
+    #[test]
+    fn domains_end_where_functions_do() {
+        let power = |exponent| Function::Power { exponent };
+        for (function, x) in [
+            (Function::Log, 1.0),
+            (power(-1.0), 1.0),
+            (power(-1.0), -1.0),
+            (power(0.5), 3.0),
+            (power(-1.5), 3.0),
+            (Function::Asin, 0.5),
+            (Function::Acos, 0.0),
+            (Function::Atanh, -0.5),
+            (Function::Acosh, 2.0),
+            (Function::Tan, 4.0),
+        ] {
+            let (low, high) = function.domain_around(x);
+            assert!(low < x && x < high, "{function} {x}");
+            for end in [low, high].into_iter().filter(|end| end.is_finite()) {
+                let inside = function.evaluate(end + 1e-9 * (x - end));
+                let beyond = function.evaluate(end - 1e-9 * (x - end));
+                assert!(inside.is_finite(), "{function} {end}");
+                // Beyond a pole lies another branch.
+                let is_other_branch = beyond * inside < 0.0 && inside.abs() > 1e8;
+                assert!(beyond.is_nan() || is_other_branch, "{function} {end} {beyond}");
+            }
+        }
+        for function in [Function::Relu, Function::Exp, power(3.0), Function::Sin] {
+            assert_eq!(function.domain_around(0.0), (f64::NEG_INFINITY, f64::INFINITY));
+        }
     }
 
     /// By values from −8 to 8.

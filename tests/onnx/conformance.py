@@ -21,7 +21,15 @@ from onnx.backend.test.case.node import collect_testcases
 
 # The newest operator set that the importer knows. Later ones changed nothing that cases of older operators show.
 OPSET = 25
-ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Mean", "Where", "PRelu", "Min", "Max")
+COMPARISONS = ("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Equal", "And", "Or", "Xor")
+ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Mean", "Where", "PRelu", "Min", "Max", *COMPARISONS)
+REDUCTIONS = (
+    *(f"Reduce{what}" for what in ("Sum", "Mean", "L1", "L2", "SumSquare", "LogSum", "LogSumExp", "Max", "Min")),
+    "Squeeze",
+    "Unsqueeze",
+    "CumSum",
+)
+NORMALISATIONS = ("LayerNormalization", "RMSNormalization", "LpNormalization", "Softmax", "LogSoftmax")
 
 
 # Operators with results of integers.
@@ -49,6 +57,12 @@ def single(model, inputs, chosen, output):
     del graph.output[:]
     graph.output.append(model.graph.output[output])
     graph.output[0].type.tensor_type.ClearField("shape")
+    if graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.BOOL:
+        # Truth as a number.
+        truth = graph.output[0].name
+        graph.node.append(helper.make_node("Cast", [truth], ["number"], to=onnx.TensorProto.FLOAT))
+        graph.output[0].name = "number"
+        graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     return proto
 
 
@@ -88,8 +102,16 @@ def batched(node, inputs):
             attributes["perm"] = [0, *(int(a) + 1 for a in order)]
         case "Slice" if len(inputs) > 3:
             data = [*kept[:3], shifted(inputs[3]), *inputs[4:]]
-        case "ReduceSum" | "ReduceMean" | "Squeeze" | "Unsqueeze" | "CumSum" if len(inputs) > 1 and inputs[1].size:
+        case op if op in REDUCTIONS and len(inputs) > 1 and inputs[1].size:
             data = [*kept[:1], shifted(inputs[1]), *inputs[2:]]
+        case op if op in REDUCTIONS and "axes" in attributes:
+            attributes["axes"] = [int(a) for a in shifted(attributes["axes"])]
+        case op if op in NORMALISATIONS:
+            data = kept
+            attributes["axis"] = int(shifted(attributes.get("axis", -1)))
+        case "MatMul" if rank > 1 and inputs[1].ndim > 1:
+            ranks = max(x.ndim for x in inputs)
+            data = [x.reshape(1, *(1,) * (ranks - x.ndim), *x.shape) for x in inputs]
         case "Tile" | "Reshape":
             data = [*kept[:1], np.concatenate([[1], inputs[1]])]
         case "Expand" if inputs[1].size == rank:
@@ -145,7 +167,7 @@ def write(case, folder):
     for k, x in enumerate(inputs):
         for output, y in enumerate(outputs):
             is_chosen = is_real(x) or (operator == "DequantizeLinear" and k == 0 and x.dtype.kind in "iu")
-            if not (is_chosen and is_real(y, "fi" if operator in POSITIONS else "f")):
+            if not (is_chosen and is_real(y, "fib" if operator in POSITIONS else "fb")):
                 continue
             if not (np.isfinite(x.astype(np.float32)).all() and np.isfinite(y.astype(np.float32)).all()):
                 continue

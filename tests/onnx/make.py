@@ -5,13 +5,14 @@
 Good files: `<name>.onnx`, a seeded normal input `<name>.x.npy` (f32, batch 1 unless the file fixes another) and ONNX
 Runtime's output for it, `<name>.y.npy`; the output is checked against the ONNX reference evaluator before it is
 written (`write.py`). Bad files: `bad/<name>.onnx`, each with the reason why it must be refused in a comment in
-`files.py`. Layers and networks are here, movement of data in `movement.py`, ends of networks in `final.py`. Nothing
-here calls the compiler.
+`files.py`. Layers and networks are here, movement of data in `movement.py`, what becomes activations and products in
+`nonlinear.py`, ends of networks in `final.py`. Nothing here calls the compiler.
 """
 
 import files
 import final
 import movement
+import nonlinear
 import numpy as np
 from write import BAD, HERE, IMAGE, good
 
@@ -323,6 +324,7 @@ def main():
         files.batches,
         files.weights,
         files.plumbing,
+        nonlinear.all,
         networks,
         final.final_operators,
         files.refusals,

@@ -134,9 +134,15 @@ fn add_panels(
 /// Points in ascending order at which a function or its first derivative jumps.
 fn kinks(function: Function) -> Vec<f64> {
     match function {
-        Function::Relu | Function::LeakyRelu { .. } | Function::Elu { .. } | Function::Sign => {
-            vec![0.0]
-        }
+        Function::Relu
+        | Function::LeakyRelu { .. }
+        | Function::Elu { .. }
+        | Function::Sign
+        | Function::Step
+        | Function::Abs
+        | Function::Softsign => vec![0.0],
+        Function::ThresholdedRelu { alpha } => vec![f64::from(alpha)],
+        Function::Shrink { lambda, .. } => vec![-f64::from(lambda), f64::from(lambda)],
         Function::HardSwish => vec![-3.0, 3.0],
         Function::HardSigmoid { alpha, beta } => {
             let (alpha, beta) = (f64::from(alpha), f64::from(beta));
@@ -151,7 +157,22 @@ fn kinks(function: Function) -> Vec<f64> {
         | Function::GeluTanh
         | Function::Silu
         | Function::Softplus
-        | Function::Erf => vec![],
+        | Function::Erf
+        | Function::Exp
+        | Function::Log
+        | Function::Power { .. }
+        | Function::Sin
+        | Function::Cos
+        | Function::Tan
+        | Function::Asin
+        | Function::Acos
+        | Function::Atan
+        | Function::Sinh
+        | Function::Cosh
+        | Function::Asinh
+        | Function::Acosh
+        | Function::Atanh
+        | Function::Mish => vec![],
     }
 }
 

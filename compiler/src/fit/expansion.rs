@@ -44,13 +44,31 @@ impl Form {
             }
             Function::Sigmoid => Self::OddPlusConstant { constant: 0.5 },
             Function::HardSigmoid { beta: 0.5, .. } => Self::OddPlusConstant { constant: 0.5 },
-            Function::Tanh | Function::Erf | Function::Sign => {
-                Self::OddPlusConstant { constant: 0.0 }
-            }
+            Function::Step => Self::OddPlusConstant { constant: 0.5 },
+            Function::Abs | Function::Cos | Function::Cosh => Self::EvenPlusLinear { slope: 0.0 },
+            Function::Acos => Self::OddPlusConstant { constant: 0.5 * PI },
+            Function::Tanh
+            | Function::Erf
+            | Function::Sign
+            | Function::Sin
+            | Function::Tan
+            | Function::Asin
+            | Function::Atan
+            | Function::Sinh
+            | Function::Asinh
+            | Function::Atanh
+            | Function::Softsign
+            | Function::Shrink { .. } => Self::OddPlusConstant { constant: 0.0 },
             Function::Clip { min, max } if min == -max => Self::OddPlusConstant { constant: 0.0 },
-            Function::HardSigmoid { .. } | Function::Elu { .. } | Function::Clip { .. } => {
-                Self::General
-            }
+            Function::HardSigmoid { .. }
+            | Function::Elu { .. }
+            | Function::Clip { .. }
+            | Function::Exp
+            | Function::Log
+            | Function::Power { .. }
+            | Function::Acosh
+            | Function::Mish
+            | Function::ThresholdedRelu { .. } => Self::General,
         }
     }
 

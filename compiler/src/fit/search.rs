@@ -24,6 +24,9 @@ pub const LEAST_ABSORBED: f64 = 1.0 / 32.0;
 /// coefficients are large and cancel, which costs precision.
 const WIDEST_ABSORBING: f64 = 1.25;
 
+/// Distance from a pole at which intervals end if inputs reach the pole, relative to the distance of their mean.
+const LEAST_FROM_POLE: f64 = 1.0 / 64.0;
+
 /// Degrees, densities and intervals among which the search chooses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
@@ -203,13 +206,14 @@ fn trials(
     let histogram = Density::Histogram(statistics.histogram.clone());
     let normal = Density::Normal { mean: statistics.mean, std };
     let profiled = if options.normal_share < 1.0 { &histogram } else { &normal };
-    let profiled = profiled.nodes((f64::NEG_INFINITY, f64::INFINITY), function);
+    let domain = guarded_domain(function, statistics);
+    let profiled = profiled.nodes(domain, function);
     // Inputs that one sample in very many has: beyond the interval polynomials explode.
     let farthest = layer.extreme / statistics.max_abs().max(f64::MIN_POSITIVE);
     let margins = || options.margins.iter().map(|margin| margin.max(farthest));
     let within_reach = margins().fold(f64::INFINITY, f64::min) * reach;
-    let guarded: Vec<f64> =
-        (-200..=200).map(|k| center + within_reach * f64::from(k) / 200.0).collect();
+    let (middle, half) = within(domain, form, center, within_reach);
+    let guarded: Vec<f64> = (-200..=200).map(|k| middle + half * f64::from(k) / 200.0).collect();
     let values = guarded.iter().map(|&x| function.evaluate(x));
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
@@ -218,7 +222,7 @@ fn trials(
     let mut trials = vec![];
     for margin in margins() {
         for &stretch in &options.stretches {
-            let half_width = margin * reach;
+            let (center, half_width) = within(domain, form, center, margin * reach);
             let support = (center - half_width, center + half_width);
             let stretched = normal.stretched(stretch, statistics.mean);
             let (low, width) = (support.0, support.1 - support.0);
@@ -256,6 +260,38 @@ fn trials(
         }
     }
     Ok(trials)
+}
+
+/// The part of a function's domain in which polynomials follow it: up to half way from the inputs seen to the ends of
+/// the domain. If the inputs, which may lie behind other polynomials, reach an end, it is the end itself or, where
+/// the function has a pole there, somewhat before it.
+fn guarded_domain(function: Function, statistics: &Statistics) -> (f64, f64) {
+    let (low, high) = function.domain_around(statistics.mean);
+    let guarded = |end: f64, seen: f64| {
+        let inside = (statistics.mean - end).signum();
+        if end.is_infinite() {
+            end
+        } else if (seen - end) * inside > 0.0 {
+            0.5 * (end + seen)
+        } else if function.evaluate(end).is_finite() {
+            end
+        } else {
+            end + LEAST_FROM_POLE * (statistics.mean - end)
+        }
+    };
+    (guarded(low, statistics.min), guarded(high, statistics.max))
+}
+
+/// Centre and half width of the part of an interval that lies in a domain. Symmetric forms keep their centre.
+fn within((low, high): (f64, f64), form: Form, center: f64, half_width: f64) -> (f64, f64) {
+    if low <= center - half_width && center + half_width <= high {
+        (center, half_width)
+    } else if form == Form::General {
+        let (low, high) = (low.max(center - half_width), high.min(center + half_width));
+        (0.5 * (low + high), 0.5 * (high - low))
+    } else {
+        (center, half_width.min(center - low).min(high - center))
+    }
 }
 
 /// Centre, half the range seen from there, and standard deviation; the last two are kept away from

@@ -359,6 +359,24 @@ impl Context<'_> {
         self.push(Op::Linear { matrices, bias }, &nodes, shape)
     }
 
+    /// Returns `Σ factor·tensor + offset` of tensors of one shape: the tensor itself if nothing changes it, otherwise a
+    /// new node.
+    ///
+    /// # Errors
+    /// Those of [`Self::linear`].
+    pub fn combination(
+        &mut self,
+        terms: &[(&Encrypted, f32)],
+        offset: f32,
+    ) -> Result<Encrypted, Fault> {
+        if let ([(x, 1.0)], 0.0) = (terms, offset) {
+            return Ok((*x).clone());
+        }
+        let (len, shape) = (terms[0].0.len(), terms[0].0.shape.clone());
+        let term = |&(x, value): &(&Encrypted, f32)| (x.node, Matrix::Scalar { len, value });
+        self.linear(terms.iter().map(term).collect(), Some(vec![offset; len]), shape)
+    }
+
     /// Appends a node that applies `function` to every element of `x`, and returns its tensor.
     ///
     /// # Errors

@@ -7,7 +7,6 @@
 //! spread: it is the largest input that decides how wide a polynomial's interval must be.
 
 use petgraph::graph::NodeIndex;
-use pic_ir::function::Function;
 use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Op};
 use pic_ir::profile::LayerProfile;
@@ -23,7 +22,7 @@ pub fn equalize(network: &Network, layers: &[LayerProfile]) -> Network {
     let mut scales: Vec<Option<Vec<f32>>> = vec![None; network.graph.node_count()];
     for ((node, function), layer) in network.activations().into_iter().zip(layers) {
         let operand = network.operands(node)[0];
-        if is_homogeneous(function) && takes_scales(network, operand, node) {
+        if function.is_positively_homogeneous() && takes_scales(network, operand, node) {
             let scale = channel_scales(layer);
             (scales[operand.index()], scales[node.index()]) = (Some(scale.clone()), Some(scale));
         }
@@ -46,10 +45,6 @@ pub fn equalize(network: &Network, layers: &[LayerProfile]) -> Network {
     }
     debug_assert_eq!(rescaled.verify(), Ok(()));
     rescaled
-}
-
-fn is_homogeneous(function: Function) -> bool {
-    matches!(function, Function::Relu | Function::LeakyRelu { .. })
 }
 
 /// Returns whether only linear nodes and the activation itself read the scaled values.
@@ -76,6 +71,7 @@ mod tests {
     use crate::evaluate::{exact_layers, outputs};
     use crate::profile::{ProfileOptions, inputs};
     use crate::sample_networks::{dense, normal_samples, views};
+    use pic_ir::function::Function;
 
     fn profiled(network: &Network, samples: &[&[f32]]) -> Vec<LayerProfile> {
         let data = Dataset::new(network, samples, None).unwrap();
@@ -86,7 +82,7 @@ mod tests {
     fn ranges_become_equal_and_answers_stay() {
         let samples = normal_samples(100, 6, 8);
         let samples = views(&samples);
-        for function in [Function::Relu, Function::LeakyRelu { alpha: 0.1 }] {
+        for function in [Function::Relu, Function::LeakyRelu { alpha: 0.1 }, Function::Abs] {
             let network = dense(&[6, 12, 12, 4], function, 4);
             let rescaled = equalize(&network, &profiled(&network, &samples));
             for layer in profiled(&rescaled, &samples) {

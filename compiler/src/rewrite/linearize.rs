@@ -52,6 +52,9 @@ fn widened(layer: &LayerProfile) -> (f64, f64) {
 /// Slope and offset of the straight line that a function is from `low` to `high`; none if it is none.
 fn line(function: Function, low: f64, high: f64) -> Option<(f64, f64)> {
     let (first, last) = (function.evaluate(low), function.evaluate(high));
+    if !first.is_finite() || !last.is_finite() {
+        return None;
+    }
     if low == high {
         return Some((0.0, first));
     }

@@ -25,6 +25,23 @@ pub(crate) fn function(name: &str, cursor: &mut Cursor) -> Result<Option<Functio
         "softplus" => Function::Softplus,
         "erf" => Function::Erf,
         "sign" => Function::Sign,
+        "step" => Function::Step,
+        "abs" => Function::Abs,
+        "exp" => Function::Exp,
+        "log" => Function::Log,
+        "sin" => Function::Sin,
+        "cos" => Function::Cos,
+        "tan" => Function::Tan,
+        "asin" => Function::Asin,
+        "acos" => Function::Acos,
+        "atan" => Function::Atan,
+        "sinh" => Function::Sinh,
+        "cosh" => Function::Cosh,
+        "asinh" => Function::Asinh,
+        "acosh" => Function::Acosh,
+        "atanh" => Function::Atanh,
+        "mish" => Function::Mish,
+        "softsign" => Function::Softsign,
         "leaky_relu" => {
             let [alpha] = parameters(cursor)?;
             Function::LeakyRelu { alpha }
@@ -32,6 +49,18 @@ pub(crate) fn function(name: &str, cursor: &mut Cursor) -> Result<Option<Functio
         "elu" => {
             let [alpha] = parameters(cursor)?;
             Function::Elu { alpha }
+        }
+        "power" => {
+            let [exponent] = parameters(cursor)?;
+            Function::Power { exponent }
+        }
+        "thresholded_relu" => {
+            let [alpha] = parameters(cursor)?;
+            Function::ThresholdedRelu { alpha }
+        }
+        "shrink" => {
+            let [lambda, bias] = parameters(cursor)?;
+            Function::Shrink { lambda, bias }
         }
         "hard_sigmoid" => {
             let [alpha, beta] = parameters(cursor)?;

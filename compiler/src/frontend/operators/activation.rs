@@ -32,9 +32,68 @@ pub(super) fn function(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         "Softplus" => Function::Softplus,
         "Erf" => Function::Erf,
         "Clip" => clip(context)?,
+        "Abs" => Function::Abs,
+        "Sign" => Function::Sign,
+        "Exp" => Function::Exp,
+        "Log" => Function::Log,
+        "Sqrt" => Function::Power { exponent: 0.5 },
+        "Reciprocal" => Function::Power { exponent: -1.0 },
+        "Sin" => Function::Sin,
+        "Cos" => Function::Cos,
+        "Tan" => Function::Tan,
+        "Asin" => Function::Asin,
+        "Acos" => Function::Acos,
+        "Atan" => Function::Atan,
+        "Sinh" => Function::Sinh,
+        "Cosh" => Function::Cosh,
+        "Asinh" => Function::Asinh,
+        "Acosh" => Function::Acosh,
+        "Atanh" => Function::Atanh,
+        "Mish" => Function::Mish,
+        "Softsign" => Function::Softsign,
+        "ThresholdedRelu" => Function::ThresholdedRelu { alpha: context.float("alpha", 1.0)? },
+        "Shrink" => shrink(context)?,
         other => unreachable!("{other} is not in the table of functions"),
     };
     Ok(vec![context.activation(&x, function)?])
+}
+
+fn shrink(context: &Context) -> Result<Function, Fault> {
+    let (lambda, bias) = (context.float("lambd", 0.5)?, context.float("bias", 0.0)?);
+    match lambda >= 0.0 {
+        true => Ok(Function::Shrink { lambda, bias }),
+        false => {
+            Err(Fault::Attribute { name: "lambd", reason: format!("is {lambda}, below zero") })
+        }
+    }
+}
+
+/// Functions that are others with scaled input and output.
+pub(super) fn scaled_function(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let x = context.encrypted(0)?;
+    let (input, function, output) = match &*context.proto.op_type {
+        "Selu" => {
+            // The constants of the paper (Klambauer et al. 2017), as ONNX rounds them.
+            let alpha = context.float("alpha", 1.673_263_2)?;
+            (1.0, Function::Elu { alpha }, context.float("gamma", 1.050_701)?)
+        }
+        "Celu" => {
+            let alpha = context.float("alpha", 1.0)?;
+            (1.0 / alpha, Function::Elu { alpha: 1.0 }, alpha)
+        }
+        "Swish" => {
+            let alpha = context.float("alpha", 1.0)?;
+            (alpha, Function::Silu, 1.0 / alpha)
+        }
+        other => unreachable!("{other} is not in the table of functions"),
+    };
+    if output <= 0.0 || input <= 0.0 {
+        let reason = "is not positive".into();
+        return Err(Fault::Attribute { name: "alpha", reason });
+    }
+    let x = context.combination(&[(&x, input)], 0.0)?;
+    let y = context.activation(&x, function)?;
+    Ok(vec![context.combination(&[(&y, output)], 0.0)?])
 }
 
 fn clip(context: &Context) -> Result<Function, Fault> {

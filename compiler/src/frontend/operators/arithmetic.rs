@@ -9,7 +9,7 @@ use super::super::tensor;
 use super::movement::{broadcast_indices, gather_matrix};
 
 /// An operand of an elementwise operator, brought to the common shape.
-enum Operand {
+pub(super) enum Operand {
     Encrypted(Encrypted, Matrix),
     Constant(Vec<f32>),
 }
@@ -54,15 +54,26 @@ pub(super) fn mul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     }
 }
 
-/// `Div` by a constant.
+/// `Div`: a scaling if the divisor is constant, otherwise a product with its reciprocal.
 pub(super) fn div(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (operands, shape) = binary(context)?;
-    match operands {
+    let (x, y, matrix) = match operands {
         [Operand::Encrypted(x, m), Operand::Constant(c)] => {
             let inverse = c.iter().map(|&c| (1.0 / f64::from(c)) as f32).collect();
-            scale(context, &x, m, inverse, shape)
+            return scale(context, &x, m, inverse, shape);
         }
-        _ => Err(Fault::NotConstant { position: 1, what: "divisor" }),
+        [x, Operand::Encrypted(y, matrix)] => (x, y, matrix),
+        _ => return Err(Fault::NotEncrypted { position: 0 }),
+    };
+    // Before it is broadcast: what is equal has one reciprocal.
+    let inverse = context.activation(&y, Function::Power { exponent: -1.0 })?;
+    match x {
+        Operand::Constant(c) => scale(context, &inverse, matrix, c, shape),
+        Operand::Encrypted(x, m) => {
+            let (x, inverse) =
+                (spread(context, x, m, &shape)?, spread(context, inverse, matrix, &shape)?);
+            Ok(vec![context.product(&x, &inverse)?])
+        }
     }
 }
 
@@ -73,66 +84,61 @@ pub(super) fn neg(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![context.linear(vec![(x.node, minus)], None, x.shape.clone())?])
 }
 
-/// `Pow` with a small positive integer exponent, by repeated squaring.
+/// `Pow` with one exponent: products for small positive integers, otherwise a [`Function::Power`]. A constant to an
+/// encrypted power is an exponential.
 pub(super) fn pow(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let x = context.encrypted(0)?;
-    let exponents = tensor::floats(&*context.constant(1, "exponent")?)?;
-    let exponent = match exponents.first() {
-        Some(&e) if exponents.iter().all(|&other| other == e) => e,
-        _ => return Err(Fault::Shape { reason: "its exponents differ".into() }),
-    };
-    if !(1.0..=64.0).contains(&exponent) || exponent.fract() != 0.0 {
-        return Err(Fault::Operator {
-            help: "only powers with an integer exponent from 1 to 64 are polynomials",
-        });
+    if let Value::Constant(base) = context.required(0)? {
+        let base = uniform(&tensor::floats(base)?, "bases")?;
+        if base <= 0.0 {
+            return Err(Fault::Unsupported {
+                reason: format!("{base} to an encrypted power has no real value everywhere"),
+                help: "use a positive base",
+            });
+        }
+        let exponent = context.encrypted(1)?;
+        let exponent = context.combination(&[(&exponent, libm::log(base.into()) as f32)], 0.0)?;
+        return Ok(vec![context.activation(&exponent, Function::Exp)?]);
     }
+    let x = context.encrypted(0)?;
+    let exponents = context.constant(1, "exponent")?;
+    let exponent = uniform(&tensor::floats(&exponents)?, "exponents")?;
+    if common_shape(&x.shape, exponents.shape())? != x.shape {
+        return Err(Fault::Shape { reason: "its exponents have a larger shape".into() });
+    }
+    match exponent {
+        0.0 => Err(Fault::NotEncrypted { position: 0 }),
+        e if e.fract() == 0.0 && (1.0..=64.0).contains(&e) => {
+            Ok(vec![power(context, &x, e as u32)?])
+        }
+        exponent if exponent.is_finite() => {
+            Ok(vec![context.activation(&x, Function::Power { exponent })?])
+        }
+        _ => Err(Fault::NotFinite),
+    }
+}
+
+fn uniform(values: &[f32], what: &str) -> Result<f32, Fault> {
+    match values.first() {
+        Some(&first) if values.iter().all(|&other| other == first) => Ok(first),
+        _ => Err(Fault::Shape { reason: format!("its {what} differ") }),
+    }
+}
+
+/// `x^exponent` for a positive exponent, by repeated squaring.
+pub(super) fn power(
+    context: &mut Context,
+    x: &Encrypted,
+    exponent: u32,
+) -> Result<Encrypted, Fault> {
     // Left to right over the binary digits after the first.
-    let (exponent, mut power) = (exponent as u32, x.clone());
+    let mut power = x.clone();
     for digit in (0..exponent.ilog2()).rev() {
         power = context.product(&power, &power)?;
         if exponent >> digit & 1 == 1 {
-            power = context.product(&x, &power)?;
+            power = context.product(x, &power)?;
         }
     }
-    Ok(vec![power])
-}
-
-/// `Max` and `Min` of two operands, by `max(a, b) = b + relu(a − b)`.
-pub(super) fn extremum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let (operands, shape) = binary(context)?;
-    let is_max = context.proto.op_type == "Max";
-    let len = shape.iter().product();
-    let scalar = |value| Matrix::Scalar { len, value };
-    // min(a, b) = b − relu(b − a).
-    let sign = if is_max { 1.0 } else { -1.0 };
-    match operands {
-        [Operand::Encrypted(x, m), Operand::Constant(c)]
-        | [Operand::Constant(c), Operand::Encrypted(x, m)] => {
-            let x = spread(context, x, m, &shape)?;
-            let bound = c[0];
-            if bound.is_finite() && c.iter().all(|&other| other == bound) {
-                let function = match is_max {
-                    true => Function::clipped(bound, f32::INFINITY),
-                    false => Function::clipped(f32::NEG_INFINITY, bound),
-                };
-                return Ok(vec![context.activation(&x, function)?]);
-            }
-            let offset = c.iter().map(|c| -sign * c).collect();
-            let above =
-                context.linear(vec![(x.node, scalar(sign))], Some(offset), shape.clone())?;
-            let above = context.activation(&above, Function::Relu)?;
-            Ok(vec![context.linear(vec![(above.node, scalar(sign))], Some(c), shape)?])
-        }
-        [Operand::Encrypted(x, mx), Operand::Encrypted(y, my)] => {
-            let (x, y) = (spread(context, x, mx, &shape)?, spread(context, y, my, &shape)?);
-            let difference = vec![(x.node, scalar(sign)), (y.node, scalar(-sign))];
-            let above = context.linear(difference, None, shape.clone())?;
-            let above = context.activation(&above, Function::Relu)?;
-            let sum = vec![(above.node, scalar(sign)), (y.node, scalar(1.0))];
-            Ok(vec![context.linear(sum, None, shape)?])
-        }
-        _ => Err(Fault::NotEncrypted { position: 0 }),
-    }
+    Ok(power)
 }
 
 /// `BatchNormalization` with constant statistics: a scale and an offset per channel.
@@ -183,7 +189,7 @@ fn scale(
 }
 
 /// The tensor `m · x` itself, without a node if `m` is the identity.
-fn spread(
+pub(super) fn spread(
     context: &mut Context,
     x: Encrypted,
     m: Matrix,
@@ -205,7 +211,7 @@ fn binary(context: &mut Context) -> Result<([Operand; 2], Vec<usize>), Fault> {
 }
 
 /// All operands brought to their common shape.
-fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> {
+pub(super) fn operands(context: &mut Context) -> Result<(Vec<Operand>, Vec<usize>), Fault> {
     let values = context.all()?;
     let mut shape: Vec<usize> = vec![];
     for value in &values {

@@ -1,4 +1,4 @@
-//! Products with constant matrices, and sums along axes.
+//! Products of matrices, and sums along axes.
 
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
@@ -7,6 +7,7 @@ use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 use super::arithmetic::common_shape;
+use super::einsum;
 use super::movement::{gather_matrix, indices};
 
 /// `Gemm` of an encrypted row with constant weights: `alpha·x·B + beta·C`.
@@ -35,14 +36,14 @@ pub(super) fn gemm(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![context.linear(vec![(x.node, dense)], bias, vec![1, rows])?])
 }
 
-/// `MatMul` with a constant on either side: a vector, a matrix or a stack of matrices.
+/// `MatMul`: a vector, a matrix or a stack of matrices, with a constant on either side or of two encrypted tensors.
 pub(super) fn matmul(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (x, w, is_left) = match (context.required(0)?, context.required(1)?) {
         (Value::Encrypted(x), Value::Constant(w)) => (x.clone(), w.clone(), false),
         (Value::Constant(w), Value::Encrypted(x)) => (x.clone(), w.clone(), true),
         _ => {
-            let help = "a product of two encrypted matrices (attention) is not supported: use constant weights";
-            return Err(Fault::Operator { help });
+            let (x, y) = (context.encrypted(0)?, context.encrypted(1)?);
+            return Ok(vec![einsum::matrix_product(context, &x, &y)?]);
         }
     };
     let rank = x.shape.len();
@@ -134,7 +135,7 @@ pub(super) fn global_average_pool(context: &mut Context) -> Result<Vec<Encrypted
         return Err(unexpected("spatial axes", &x.shape));
     }
     let axes: Vec<usize> = (2..x.shape.len()).collect();
-    reduced(context, &x, &axes, true, true)
+    Ok(vec![mean(context, &x, &axes)?])
 }
 
 /// `CumSum` along an axis other than the batch: a triangular matrix of ones.
@@ -166,30 +167,34 @@ pub(super) fn along_axis(shape: &[usize], axis: usize, rows: usize, weights: Vec
     Matrix::Dense { outer, rows, cols: shape[axis], inner, weights }
 }
 
-/// `ReduceMean` and `ReduceSum` over axes other than the batch.
-pub(super) fn reduce(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
-    let x = context.encrypted(0)?;
-    let keep = context.int("keepdims", 1)? != 0;
+/// The axes that a reduction names, none of which may be the batch; none if it reduces nothing.
+pub(super) fn reduced_axes(context: &Context, x: &Encrypted) -> Result<Option<Vec<usize>>, Fault> {
     let axes = context.list("axes", 1)?.unwrap_or_default();
     if axes.is_empty() && context.int("noop_with_empty_axes", 0)? != 0 {
-        return Ok(vec![x]);
+        return Ok(None);
     }
     let axes =
         axes.iter().map(|&a| context.axis(a, x.shape.len())).collect::<Result<Vec<_>, _>>()?;
     if axes.is_empty() || axes.contains(&0) {
         return Err(Fault::MixesSamples { how: "it reduces the batch axis" });
     }
-    let mean = context.proto.op_type == "ReduceMean";
-    reduced(context, &x, &axes, keep, mean)
+    Ok(Some(axes))
 }
 
-fn reduced(
+/// The shape that is left when axes are reduced, which are kept with extent 1 or dropped.
+pub(super) fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
+    let kept = |a: usize| if axes.contains(&a) { keep.then_some(1) } else { Some(shape[a]) };
+    (0..shape.len()).filter_map(kept).collect()
+}
+
+/// `weight` times the sum over axes.
+pub(super) fn sum(
     context: &mut Context,
     x: &Encrypted,
     axes: &[usize],
     keep: bool,
-    mean: bool,
-) -> Result<Vec<Encrypted>, Fault> {
+    weight: f32,
+) -> Result<Encrypted, Fault> {
     let rank = x.shape.len();
     let last = *axes.iter().max().expect("not empty");
     // Reduced axes apart from each other are first brought together.
@@ -200,9 +205,17 @@ fn reduced(
     let together = gather_matrix(x.len(), together.iter().copied().collect());
     let inner: usize = x.shape[last + 1..].iter().product();
     let outer = x.len() / cols / inner;
-    let weight = if mean { 1.0 / cols as f32 } else { 1.0 };
     let dense = Matrix::Dense { outer, rows: 1, cols, inner, weights: vec![weight; cols] };
-    let kept = |a: usize| if axes.contains(&a) { keep.then_some(1) } else { Some(x.shape[a]) };
-    let shape = (0..rank).filter_map(kept).collect();
-    Ok(vec![context.linear(vec![(x.node, dense.compose(together))], None, shape)?])
+    let shape = reduced_shape(&x.shape, axes, keep);
+    context.linear(vec![(x.node, dense.compose(together))], None, shape)
+}
+
+/// The mean over axes, which are kept with extent 1.
+pub(super) fn mean(
+    context: &mut Context,
+    x: &Encrypted,
+    axes: &[usize],
+) -> Result<Encrypted, Fault> {
+    let count: usize = axes.iter().map(|&a| x.shape[a]).product();
+    sum(context, x, axes, true, 1.0 / count as f32)
 }

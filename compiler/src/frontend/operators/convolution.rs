@@ -40,9 +40,14 @@ pub(super) fn conv(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![context.linear(vec![(x.node, matrix)], bias, shape)?])
 }
 
-/// `AveragePool`: a convolution of each channel with ones, divided by the number of elements
-/// that each window counts.
-pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+/// The operand of a pool, and the geometry of its windows.
+pub(super) fn pool_window(context: &Context) -> Result<(Encrypted, Vec<ConvAxis>), Fault> {
+    let (x, axes, _) = padded_pool(context)?;
+    Ok((x, axes))
+}
+
+/// As [`pool_window`], with the padding declared after each axis.
+fn padded_pool(context: &Context) -> Result<(Encrypted, Vec<ConvAxis>, Vec<usize>), Fault> {
     let x = context.encrypted(0)?;
     let kernel = context
         .ints("kernel_shape")?
@@ -52,24 +57,45 @@ pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Faul
         return Err(unexpected(&format!("{} spatial axes", kernel.len()), &x.shape));
     }
     let (axes, end_pads) = window(context, &x.shape[2..], &kernel)?;
-    let shape = [&[1, x.shape[1]], &axes.iter().map(|a| a.output).collect::<Vec<_>>()[..]].concat();
-    let taps = volume(&kernel).saturating_mul(x.shape[1]);
+    Ok((x, axes, end_pads))
+}
+
+/// The sums of a pool's windows times `weight`, channel by channel.
+pub(super) fn window_sums(
+    context: &mut Context,
+    x: &Encrypted,
+    axes: Vec<ConvAxis>,
+    weight: f32,
+) -> Result<(Matrix, Vec<usize>), Fault> {
+    let channels = x.shape[1];
+    let shape = [&[1, channels], &axes.iter().map(|a| a.output).collect::<Vec<_>>()[..]].concat();
+    let taps = axes.iter().fold(channels, |n, a| n.saturating_mul(a.kernel));
     let steps = axes.iter().map(|a| a.output.saturating_mul(a.kernel));
     let steps = steps.fold(volume(&shape).saturating_add(taps), usize::saturating_add);
     context.builder.charge(steps)?;
+    let matrix = Matrix::Conv(Conv {
+        out_channels: channels,
+        in_channels: channels,
+        groups: channels,
+        axes,
+        weights: vec![weight; taps],
+    });
+    Ok((matrix, shape))
+}
+
+/// `AveragePool`: a convolution of each channel with ones, divided by the number of elements
+/// that each window counts.
+pub(super) fn average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    let (x, axes, end_pads) = padded_pool(context)?;
+    let counted = axes.iter().map(|a| a.output.saturating_mul(a.kernel));
+    context.builder.charge(counted.fold(0, usize::saturating_add))?;
     let divisors = window_counts(&axes, &end_pads, context.int("count_include_pad", 0)? != 0);
     if divisors.contains(&0) {
         return Err(Fault::Attribute { name: "pads", reason: "hold a whole window".into() });
     }
     let is_uniform = divisors.iter().all(|&d| d == divisors[0]);
     let weight = if is_uniform { 1.0 / divisors[0] as f32 } else { 1.0 };
-    let mut matrix = Matrix::Conv(Conv {
-        out_channels: x.shape[1],
-        in_channels: x.shape[1],
-        groups: x.shape[1],
-        axes,
-        weights: vec![weight; taps],
-    });
+    let (mut matrix, shape) = window_sums(context, &x, axes, weight)?;
     if !is_uniform {
         let inverse: Vec<f32> = divisors.iter().map(|&d| 1.0 / d as f32).collect();
         matrix = Matrix::Diagonal(inverse.repeat(x.shape[1])).compose(matrix);

@@ -1,5 +1,5 @@
-//! `Einsum` of one encrypted tensor, with any number of constants: a grouped product of matrices between two
-//! movements of data.
+//! `Einsum` of one encrypted tensor with any number of constants, which is a grouped product of matrices between two
+//! movements of data, or of two encrypted tensors, whose elements are all multiplied at once.
 
 use std::collections::BTreeSet;
 
@@ -23,11 +23,21 @@ struct Operand<'a> {
 pub(super) fn einsum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let values = context.all()?;
     let equation = Equation::parse(&context.string("equation")?, &values)?;
-    let encrypted = |v: &&Value| matches!(v, Value::Encrypted(_));
-    if values.iter().filter(encrypted).count() != 1 {
-        let help =
-            "a product of two encrypted tensors (attention) is not supported: use constant weights";
-        return Err(Fault::Operator { help });
+    let encrypted: Vec<&Encrypted> = values
+        .iter()
+        .filter_map(|v| if let Value::Encrypted(x) = v { Some(x) } else { None })
+        .collect();
+    match encrypted[..] {
+        [_] => {}
+        [x, y] if values.len() == 2 => {
+            return Ok(vec![encrypted_product(context, [x, y], &equation)?]);
+        }
+        _ => {
+            return Err(Fault::Unsupported {
+                reason: "it multiplies two encrypted tensors and others at once".into(),
+                help: "split it into products of two operands",
+            });
+        }
     }
     let mut x = None;
     let (mut constants, mut tensors) = (Vec::new(), Vec::new());
@@ -74,6 +84,69 @@ pub(super) fn einsum(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let after = gather_matrix(product.rows(), axes.places(&made, &equation.result));
     let matrix = after.compose(product).compose(before);
     Ok(vec![context.linear(vec![(x.node, matrix)], None, shape)?])
+}
+
+/// The product of two encrypted matrices, or of stacks of them that broadcast.
+pub(super) fn matrix_product(
+    context: &mut Context,
+    x: &Encrypted,
+    y: &Encrypted,
+) -> Result<Encrypted, Fault> {
+    let [m, k, n] = [1, 2, 3];
+    let stacked = |rank: usize, last: [Label; 2]| {
+        let stack = rank.checked_sub(2).filter(|&axes| axes > 0)?;
+        Some([(-(stack as Label)..0).collect(), last.to_vec()].concat())
+    };
+    let labels = |tensor: &Encrypted, last| {
+        stacked(tensor.shape.len(), last)
+            .ok_or(Fault::MixesSamples { how: "it multiplies the samples of a batch" })
+    };
+    let operands = vec![labels(x, [m, k])?, labels(y, [k, n])?];
+    let rank = x.shape.len().max(y.shape.len());
+    if operands.iter().any(|labels| labels.len() < rank) {
+        return Err(Fault::MixesSamples { how: "its operands have their batch at different axes" });
+    }
+    let result = stacked(rank, [m, n]).unwrap_or_default();
+    encrypted_product(context, [x, y], &Equation { operands, result })
+}
+
+/// Products of the elements of two encrypted tensors, all at once, and sums of them.
+fn encrypted_product(
+    context: &mut Context,
+    tensors: [&Encrypted; 2],
+    equation: &Equation,
+) -> Result<Encrypted, Fault> {
+    let [x, y] =
+        [0, 1].map(|k| Operand { labels: equation.operands[k].clone(), shape: &tensors[k].shape });
+    let batch = x.labels[0];
+    let is_batch =
+        |labels: &[Label]| labels.first() == Some(&batch) && !labels[1..].contains(&batch);
+    if ![&x.labels, &y.labels, &equation.result].into_iter().all(|labels| is_batch(labels)) {
+        return Err(Fault::MixesSamples { how: "its equation moves or sums the batch axis" });
+    }
+    let mut axes = Axes::default();
+    for operand in [&x, &y] {
+        for (&label, &extent) in operand.labels.iter().zip(operand.shape) {
+            axes.add(label, extent)?;
+        }
+    }
+    let is_summed = |label: &Label| !equation.result.contains(label);
+    let all = axes.extents.iter().map(|&(label, _)| label);
+    let summed: Vec<Label> = all.filter(is_summed).collect();
+    let order = [&*equation.result, &summed].concat();
+    let extents = |labels: &[Label]| labels.iter().map(|&l| axes.extent(l)).collect::<Vec<_>>();
+    let (shape, terms) = (extents(&equation.result), volume(&extents(&summed)));
+    let spread = [&*shape, &[terms]].concat();
+    context.builder.charge(volume(&spread).saturating_mul(2))?;
+    let mut spread_operand = |operand: &Operand, tensor: &Encrypted| {
+        let places = gather_matrix(tensor.len(), axes.places(operand, &order));
+        context.linear(vec![(tensor.node, places)], None, spread.clone())
+    };
+    let (x, y) = (spread_operand(&x, tensors[0])?, spread_operand(&y, tensors[1])?);
+    let products = context.product(&x, &y)?;
+    let (outer, weights) = (volume(&shape), vec![1.0; terms]);
+    let sums = Matrix::Dense { outer, rows: 1, cols: terms, inner: 1, weights };
+    context.linear(vec![(products.node, sums)], None, shape)
 }
 
 /// Refuses equations that treat the batch as another axis.

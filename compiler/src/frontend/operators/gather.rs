@@ -8,6 +8,7 @@ use super::super::context::{Context, Encrypted, Value, unexpected, volume};
 use super::super::error::Fault;
 use super::super::tensor;
 use super::arithmetic::common_shape;
+use super::comparison;
 use super::movement::{broadcast_indices, gather_matrix, indices, moved, numbered};
 
 /// `Gather` of constant positions along an axis.
@@ -134,8 +135,12 @@ pub(super) fn compress(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     Ok(vec![moved(context, &x, &index)?])
 }
 
-/// `Where` with a constant condition; constant elements are the bias.
+/// `Where`: by [`comparison::select`] if its condition is encrypted, a choice of elements if it is constant. Constant
+/// elements are the bias then.
 pub(super) fn choose(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
+    if let Some(Value::Encrypted(_)) = context.operand(0) {
+        return comparison::select(context);
+    }
     let condition = context.constant(0, "condition")?;
     let mut values = context.all()?;
     if values.len() != 3 {

@@ -2,13 +2,17 @@
 
 mod activation;
 mod arithmetic;
+mod comparison;
 mod contraction;
 mod convolution;
 mod einsum;
+mod extremum;
 mod gather;
 mod movement;
+mod normalization;
 mod pad;
 mod rearrange;
+mod reductions;
 mod reshape;
 mod resize;
 mod scatter;
@@ -27,7 +31,19 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "ConvTranspose" => transposed::conv_transpose,
         "AveragePool" => convolution::average_pool,
         "GlobalAveragePool" => contraction::global_average_pool,
-        "ReduceMean" | "ReduceSum" => contraction::reduce,
+        "ReduceMean" | "ReduceSum" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare"
+        | "ReduceLogSum" | "ReduceLogSumExp" => reductions::reduce,
+        "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => extremum::reduce_extremum,
+        "MaxPool" => extremum::max_pool,
+        "LpPool" | "GlobalLpPool" => reductions::lp_pool,
+        "Softmax" | "LogSoftmax" => reductions::softmax,
+        "LayerNormalization" | "RMSNormalization" => normalization::layer_normalization,
+        "InstanceNormalization" | "GroupNormalization" => normalization::group_normalization,
+        "LpNormalization" => normalization::lp_normalization,
+        "MeanVarianceNormalization" => normalization::mean_variance_normalization,
+        "LRN" => normalization::local_response_normalization,
+        "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" => comparison::compare,
+        "Not" | "And" | "Or" | "Xor" => comparison::logic,
         "CumSum" => contraction::cumulative_sum,
         "Einsum" => einsum::einsum,
         "Gemm" => contraction::gemm,
@@ -38,9 +54,14 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
         "Div" => arithmetic::div,
         "Neg" => arithmetic::neg,
         "Pow" => arithmetic::pow,
-        "Max" | "Min" => arithmetic::extremum,
+        "Max" | "Min" => extremum::extremum,
         "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Gelu" | "HardSwish" | "HardSigmoid"
-        | "Elu" | "Softplus" | "Erf" | "Clip" => activation::function,
+        | "Elu" | "Softplus" | "Erf" | "Clip" | "Abs" | "Sign" | "Exp" | "Log" | "Sqrt"
+        | "Reciprocal" | "Sin" | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh"
+        | "Asinh" | "Acosh" | "Atanh" | "Mish" | "Softsign" | "ThresholdedRelu" | "Shrink" => {
+            activation::function
+        }
+        "Selu" | "Celu" | "Swish" => activation::scaled_function,
         "PRelu" => activation::prelu,
         "Identity" => reshape::identity,
         "Dropout" => reshape::dropout,
@@ -72,24 +93,12 @@ pub(super) fn find(op_type: &str) -> Result<Operator, Fault> {
 /// Advice about an operator that cannot run on encrypted data.
 fn remedy(op_type: &str) -> &'static str {
     match op_type {
-        "MaxPool" | "GlobalMaxPool" => "train with AveragePool or a strided convolution instead",
-        "Softmax" | "LogSoftmax" => {
-            "only a final one is supported (the client applies it); elsewhere use a polynomial or sigmoid gate"
-        }
         "ArgMax" | "ArgMin" | "TopK" => {
             "only a final one is supported (the client applies it); elsewhere leave it out"
         }
-        "LayerNormalization"
-        | "InstanceNormalization"
-        | "GroupNormalization"
-        | "LpNormalization"
-        | "MeanVarianceNormalization"
-        | "RMSNormalization"
-        | "LRN" => "train with BatchNormalization, whose statistics are constants",
         "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => {
             "control flow and recurrence are not supported: unroll it, or use convolutions"
         }
-        "LpPool" | "GlobalLpPool" => "train with AveragePool instead: roots are not polynomials",
         "QLinearConv"
         | "QLinearMatMul"
         | "ConvInteger"
@@ -97,11 +106,12 @@ fn remedy(op_type: &str) -> &'static str {
         | "DynamicQuantizeLinear" => {
             "export the float32 model, or the quantised one in QDQ form (QuantizeLinear and DequantizeLinear)"
         }
-        "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Abs" | "Mish" | "Selu" | "Celu" | "Softsign" => {
-            "use a supported activation (Relu, Gelu, Silu, Sigmoid, Tanh, Softplus, Elu, …)"
+        "Equal" | "IsNaN" | "IsInf" => {
+            "equality is not supported: compare with Greater or Less and a tolerance"
         }
-        "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Sign" | "Not"
-        | "And" | "Or" => "comparisons are not supported: use Relu or Clip",
+        "Floor" | "Ceil" | "Round" | "Mod" | "BitShift" => {
+            "remove the rounding: encrypted numbers are real"
+        }
         _ => {
             "replace it in the model by supported operators (convolution, linear, pooling, activation)"
         }

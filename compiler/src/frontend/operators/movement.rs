@@ -42,6 +42,19 @@ pub(super) fn broadcast_indices(x: &Encrypted, shape: &[usize]) -> Result<ArrayD
     }
 }
 
+/// The tensor that `x` broadcasts to: `x` itself if it has the shape.
+pub(super) fn broadcast(
+    context: &mut Context,
+    x: &Encrypted,
+    shape: &[usize],
+) -> Result<Encrypted, Fault> {
+    if x.shape == shape {
+        return Ok(x.clone());
+    }
+    context.builder.charge(volume(shape))?;
+    moved(context, x, &broadcast_indices(x, shape)?)
+}
+
 /// Appends the tensor that has the elements of `x` with the given indices.
 pub(super) fn moved(
     context: &mut Context,

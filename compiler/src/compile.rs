@@ -4,7 +4,7 @@
 //! polynomials; `Backend::compile` takes them, for one scale after the other, to a program, until one is precise
 //! enough. What a pass means is said at the top of its module; [`Pass`] lists them by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pic_ir::activations::Activations;
 use pic_ir::calibration::Calibration;
@@ -17,8 +17,8 @@ use pic_ir::program::VerifiedProgram;
 
 use crate::accuracy;
 use crate::allocate::{Allocator, LOG_SCALES, Point, Request};
-use crate::baselines::composite;
 use crate::chain::ModulusChain;
+use crate::composition::{self, Composed};
 use crate::dataset::{Dataset, Objective, RawSamples};
 use crate::error::CompileError;
 use crate::estimate::{precision, predict};
@@ -153,38 +153,20 @@ pub fn compile_network(
     let linear = network.activations().len() - linearized.activations().len();
     let ranges = if linear > 0 { find_ranges(&linearized)? } else { ranges };
     let network = linearized;
-    let network = passes.run(Pass::Equalize, |_| {
-        Ok::<_, CompileError>(match strategy {
-            Strategy::Joint | Strategy::Uniform => equalize(&network, &ranges),
-            Strategy::Ola => network,
-            // Compositions lie in their intervals by themselves: no linear node has to bring them there.
-            Strategy::Composite => composite::rewrite(&network)?,
-        })
-    })?;
-    let profile = passes.run(Pass::Profile, |progress| match strategy {
-        Strategy::Composite => profile::inputs(&network, &fitting, &profiling, progress)
-            .map(|layers| Profile { samples: fitting.len(), layers }),
-        _ => profile::profile(&network, &fitting, &profiling, progress),
-    })?;
-    let candidates = passes.run(Pass::Approximate, |_| match strategy {
-        Strategy::Composite => Ok(composite::candidates(&network, &profile.layers)),
-        _ => layerwise::candidates(&network, &profile, &strategy.fit()),
-    })?;
+    let network = match strategy {
+        Strategy::Joint | Strategy::Uniform => {
+            passes.rewrite(Pass::Equalize, || equalize(&network, &ranges))
+        }
+        // Compositions lie in their intervals by themselves: no linear node has to bring them there.
+        Strategy::Ola | Strategy::Composite => network,
+    };
+    let mut composed = match strategy {
+        Strategy::Composite => passes.run(Pass::Compose, |_| Composed::everywhere(&network))?,
+        _ => Composed::none(network.clone()),
+    };
     let [tried, held_back] = [fitting, held_back].map(|samples| samples.first(MOST_TRIED_ON));
-    let candidates = passes.run(Pass::CorrectLosses, |progress| {
-        let mut candidates = candidates;
-        if sensitivity == SensitivityForm::Measured {
-            layerwise::measure_losses(&network, &fitting, &mut candidates, progress);
-        }
-        if strategy.refits() {
-            let few = tried.first(ISOLATED_LOSS_SAMPLES);
-            let correction = layerwise::CorrectionOptions::default();
-            layerwise::correct_losses(&network, &few, &mut candidates, &correction, progress);
-        }
-        Ok::<_, CompileError>(candidates)
-    })?;
-
     let placing = layerwise::placing(&held_back);
+    let placing = Dataset::new(&network, &placing, None)?;
     let measuring = match validation {
         Some(RawSamples { labels, .. }) => {
             let data = Dataset::new(&network, &validating, labels)?.with_objective(objective);
@@ -192,27 +174,89 @@ pub fn compile_network(
         }
         None => Reference::new(&network, held_back, task),
     };
-    let backend = Backend {
-        network: &network,
-        profile: &profile,
-        candidates: &candidates,
-        fitting: tried,
-        placing: Dataset::new(&network, &placing, None)?,
-        measuring,
-        validated: validation.is_some(),
-        options,
-        passes: &passes,
-        output_magnitude: magnitudes(&network, &exact_layers(&network), &tried)
-            [network.output.index()],
+    let output_magnitude =
+        magnitudes(&network, &exact_layers(&network), &tried)[network.output.index()];
+    let mut refusal: Option<CompileError> = None;
+    let (profile, choice) = loop {
+        let composed_network = &composed.network;
+        let profile = passes.run(Pass::Profile, |progress| match strategy {
+            Strategy::Composite => {
+                profile::inputs(composed_network, &fitting, &profiling, progress)
+                    .map(|layers| Profile { samples: fitting.len(), layers })
+            }
+            _ => profile::profile(composed_network, &fitting, &profiling, progress),
+        })?;
+        let candidates = passes.run(Pass::Approximate, |_| {
+            let fit = strategy.fit();
+            let mut candidates = match strategy {
+                Strategy::Composite => vec![vec![]; profile.layers.len()],
+                _ => layerwise::candidates(composed_network, &profile, &fit)?,
+            };
+            composed.replace_candidates(&mut candidates, &profile.layers);
+            Ok::<_, CompileError>(candidates)
+        })?;
+        let candidates = passes.run(Pass::CorrectLosses, |progress| {
+            let mut candidates = candidates;
+            if sensitivity == SensitivityForm::Measured {
+                layerwise::measure_losses(composed_network, &fitting, &mut candidates, progress);
+            }
+            if strategy.refits() {
+                let few = tried.first(ISOLATED_LOSS_SAMPLES);
+                let options = layerwise::CorrectionOptions::default();
+                let list = &mut candidates;
+                layerwise::correct_losses(composed_network, &few, list, &options, progress);
+            }
+            Ok::<_, CompileError>(candidates)
+        })?;
+        let backend = Backend {
+            network: composed_network,
+            profile: &profile,
+            candidates: &candidates,
+            fitting: tried,
+            placing,
+            measuring: &measuring,
+            validated: validation.is_some(),
+            options,
+            passes: &passes,
+            output_magnitude,
+        };
+        match backend.compile() {
+            Ok(choice) => break (profile, choice),
+            Err(error) => {
+                // Where single polynomials are not accurate enough, compositions may be: first in the layers that
+                // cost most, then everywhere.
+                let layers = match lacking(&error).filter(|_| strategy == Strategy::Joint) {
+                    None => BTreeSet::new(),
+                    Some(share) if composed.compositions == 0 => {
+                        composition::worst(&network, &candidates, share)
+                    }
+                    Some(_) => composition::composable(&network),
+                };
+                // The refusal of single polynomials says most, unless compositions lack accuracy only, too.
+                if layers.len() <= composed.compositions {
+                    return Err(refusal.filter(|_| lacking(&error).is_none()).unwrap_or(error));
+                }
+                refusal = Some(error);
+                composed = passes.run(Pass::Compose, |_| {
+                    Ok::<_, CompileError>(Composed::at(&network, &layers))
+                })?;
+            }
+        }
     };
-    let Choice { refitted, measured, plan, program, mut notes, front, uniform } =
-        backend.compile()?;
+    let Choice { refitted, measured, plan, program, mut notes, front, uniform } = choice;
+    if composed.compositions > 0 && strategy != Strategy::Composite {
+        notes.push(format!(
+            "{} of the activations are compositions of polynomials, because single ones are not accurate enough",
+            composed.compositions
+        ));
+    }
+    let network = composed.network;
     if linear > 0 {
         notes.push(format!(
             "{linear} of the activations are linear on all calibration samples, or without effect, and exact"
         ));
     }
-    let calibration = Calibration::new(&shape, &samples, backend.output_magnitude);
+    let calibration = Calibration::new(&shape, &samples, output_magnitude);
     let Refitted { network: corrected, activations } = refitted;
     Ok(Compiled {
         program: program.with_postprocessing(postprocessing)?,
@@ -263,6 +307,17 @@ fn check_task(
     Err(CompileError::Task(fault))
 }
 
+/// The share of the whole loss that may be left if a program was refused for what it costs in accuracy: losses are squares.
+/// Half of it is kept for what polynomials do to each other. None if it was refused for another reason.
+fn lacking(error: &CompileError) -> Option<f64> {
+    match *error {
+        CompileError::Accuracy { asked, best, .. } | CompileError::Error { asked, best, .. } => {
+            Some(0.5 * pic_ckks_model::square((asked / best).clamp(0.0, 1.0)))
+        }
+        _ => None,
+    }
+}
+
 fn profiling(form: SensitivityForm, seed: u64) -> profile::ProfileOptions {
     let mut sensitivity = sensitivity::SensitivityOptions { seed, ..Default::default() };
     if form == SensitivityForm::Margin {
@@ -281,7 +336,7 @@ struct Backend<'a> {
     /// Held-back samples that place the intervals of polynomials.
     placing: Dataset<'a>,
     /// Held-out samples on which programs are measured, including those that place intervals.
-    measuring: Reference<'a>,
+    measuring: &'a Reference<'a>,
     /// True if the samples that are measured are not calibration samples.
     validated: bool,
     options: &'a Options,
@@ -418,7 +473,7 @@ impl Backend<'_> {
             strategy: self.options.strategy,
             fitting: self.fitting,
             placing: self.placing,
-            measuring: &self.measuring,
+            measuring: self.measuring,
             passes: self.passes,
             known: HashMap::new(),
         }
@@ -514,5 +569,79 @@ impl Backend<'_> {
             log_n: longest.log_n,
             security: longest.security,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_networks::{dense, normal_samples, views};
+    use pic_ir::function::Function;
+    use pic_ir::matrix::Matrix;
+    use pic_ir::network::Node;
+    use pic_ir::prediction::Fidelity;
+
+    /// Skips that cross make a chain of all nodes of the network, whose polynomials take more levels than it has nodes.
+    #[test]
+    fn crossing_skips_have_levels_for_deep_polynomials() {
+        let mut network = Network::with_input("x", vec![6]);
+        let x = network.input();
+        let weights = normal_samples(6, 36, 5);
+        let mut weights = weights.into_iter();
+        let mut push = |name: &str, operands: &[_], is_activation| {
+            let mut matrix = || {
+                let weights = weights.next().unwrap().iter().map(|w| 0.4 * w).collect();
+                Matrix::Dense { outer: 1, rows: 6, cols: 6, inner: 1, weights }
+            };
+            let op = match is_activation {
+                true => Op::Activation(Function::Relu),
+                false => {
+                    Op::Linear { matrices: operands.iter().map(|_| matrix()).collect(), bias: None }
+                }
+            };
+            network
+                .push(Node { name: name.into(), provenance: vec![], op, shape: vec![6] }, operands)
+        };
+        let a = push("fc1", &[x], false);
+        let a = push("a", &[a], true);
+        let b = push("fc2", &[a], false);
+        let b = push("b", &[b], true);
+        let c = push("fc3", &[a, b], false);
+        let c = push("c", &[c], true);
+        push("fc4", &[b, c], false);
+        let samples = normal_samples(200, 6, 3);
+        let calibration = RawSamples { samples: &views(&samples), labels: None };
+        let options =
+            Options { task: Some(Task::Regression), max_error: Some(0.025), ..Options::default() };
+        let compiled = compile_network(&network, calibration, None, &options, &()).unwrap();
+        assert!(compiled.program.parameters.max_level() > network.graph.node_count());
+    }
+
+    /// Single polynomials leave about one percent; asked for less, some layers get compositions, and held-back samples show
+    /// that the error is kept.
+    #[test]
+    fn compositions_where_single_polynomials_are_not_accurate_enough() {
+        let network = dense(&[6, 8, 4], Function::Relu, 4);
+        let samples = normal_samples(400, 6, 3);
+        let compile = |max_error| {
+            let calibration = RawSamples { samples: &views(&samples), labels: None };
+            let task = Some(Task::Regression);
+            let options = Options { task, max_error: Some(max_error), ..Options::default() };
+            compile_network(&network, calibration, None, &options, &())
+        };
+        let is_composed = |compiled: &Compiled| {
+            compiled.activations.layers.iter().any(|layer| layer.function == Function::Sign)
+        };
+        assert!(!is_composed(&compile(0.05).unwrap()));
+        let accurate = compile(0.002).unwrap();
+        assert!(is_composed(&accurate));
+        let Fidelity::Error { root_mean_square, .. } = accurate.measured.fidelity else {
+            panic!("outputs are numbers")
+        };
+        assert!(root_mean_square <= 0.002);
+        assert!(accurate.notes.iter().any(|note| note.contains("compositions")));
+        // What even compositions do not give is refused, by the error that they have.
+        let Err(CompileError::Error { best, .. }) = compile(1e-7) else { panic!("refused") };
+        assert!(best < 0.2, "{best}");
     }
 }

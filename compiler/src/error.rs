@@ -6,7 +6,7 @@ use pic_ir::preprocessing::PreprocessingError;
 use pic_ir::program::ProgramError;
 
 pub use crate::allocate::AllocationError;
-use crate::baselines::composite::CompositeError;
+use crate::composition::CompositeError;
 use crate::dataset::DatasetError;
 use crate::fit::FitError;
 use crate::frontend::ImportError;

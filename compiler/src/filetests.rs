@@ -20,8 +20,8 @@ use pic_ir::network::{Network, Op};
 use pic_ir::preprocessing::Preprocessing;
 use pic_ir::program::{self, Program};
 
-use crate::baselines::composite;
 use crate::chain::{HEADROOM_BITS, LeveledParameters, ModulusChain};
+use crate::composition::Composed;
 use crate::dataset::Dataset;
 use crate::layouts::LayoutPlanner;
 use crate::levels::{self, Levels};
@@ -69,8 +69,8 @@ fn run(pass: &str, input: &Input) -> Result<Answer, String> {
         "canonicalize" => canonicalize(network),
         "isolate" => isolate(network),
         "equalize" => equalized(input)?,
-        "composite" => match composite::rewrite(network) {
-            Ok(rewritten) => rewritten,
+        "composite" => match Composed::everywhere(network) {
+            Ok(composed) => composed.network,
             Err(error) => return Ok(Answer::Text(format!("{error}\n"))),
         },
         "strip-final" => return stripped(input).map(Answer::Text),
@@ -262,9 +262,9 @@ fn compare(
         let before = before(&input);
         let largest = before.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
         for (x, y) in before.into_iter().zip(after(&input)) {
-            // A difference that is not a number is not small.
+            // A difference that is not a number is not small. Functions may have no value for an input.
             let is_small = (x - y).abs() <= TOLERANCE * (1.0 + largest);
-            if !is_small {
+            if !is_small && !(x.is_nan() && y.is_nan()) {
                 return Err(format!("the output {x} becomes {y} for the input {input:?}"));
             }
         }

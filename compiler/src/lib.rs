@@ -8,6 +8,7 @@ mod allocate;
 pub mod baselines;
 mod chain;
 pub mod compile;
+pub mod composition;
 pub mod dataset;
 pub mod error;
 mod estimate;

@@ -22,6 +22,9 @@ pub enum Pass {
     Linearize,
     /// Network whose channels have like ranges.
     Equalize,
+    /// Network with compositions for some activations, where single polynomials are not accurate enough. Passes from
+    /// [`Pass::Profile`] on are run again for it.
+    Compose,
     /// Distributions of the inputs of activations, and sensitivities of the loss to their errors.
     Profile,
     /// Candidate polynomials for every activation.
@@ -48,7 +51,7 @@ pub enum Pass {
 
 impl Pass {
     /// All passes in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Import,
         Self::Canonicalize,
         Self::StripFinal,
@@ -56,6 +59,7 @@ impl Pass {
         Self::Ranges,
         Self::Linearize,
         Self::Equalize,
+        Self::Compose,
         Self::Profile,
         Self::Approximate,
         Self::CorrectLosses,
@@ -79,6 +83,7 @@ impl Pass {
             Self::Ranges => "ranges",
             Self::Linearize => "linearize",
             Self::Equalize => "equalize",
+            Self::Compose => "compose",
             Self::Profile => "profile",
             Self::Approximate => "approximate",
             Self::CorrectLosses => "correct-losses",
@@ -102,6 +107,7 @@ impl Pass {
             }
             Self::Ranges => "find ranges",
             Self::Equalize => "equalize channels",
+            Self::Compose => "compose polynomials",
             Self::Profile => "profile activations",
             Self::Approximate => "fit polynomials",
             Self::CorrectLosses => "measure losses",

@@ -10,6 +10,7 @@ use pic_ir::profile::{LayerProfile, Profile};
 use pic_ir::program::{Program, VerifiedProgram};
 
 use crate::allocate::{CostedChain, Point};
+use crate::composition::Composed;
 use crate::fit::Candidate;
 use crate::frontend::Import;
 use crate::layerwise::{Measurement, Refitted};
@@ -74,6 +75,16 @@ impl PassOutput for (Network, Postprocessing) {
     fn verify(&self) -> Result<(), String> {
         described(self.0.verify())?;
         fits(&self.1, &self.0)
+    }
+}
+
+impl PassOutput for Composed {
+    fn text(&self) -> String {
+        self.network.to_string()
+    }
+
+    fn verify(&self) -> Result<(), String> {
+        described(self.network.verify())
     }
 }
 

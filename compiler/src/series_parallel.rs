@@ -5,6 +5,8 @@
 //! chain of all nodes in order, which asks for more levels than needed and is therefore safe;
 //! bootstraps are then possible only where nothing else is alive.
 
+use std::collections::BTreeSet;
+
 use petgraph::algo::dominators::{Dominators, simple_fast};
 use petgraph::graph::NodeIndex;
 use petgraph::visit::{EdgeRef, Reversed};
@@ -22,6 +24,8 @@ pub struct SeriesParallel {
     pub refreshed: Vec<NodeIndex>,
     /// True if all nodes of `refreshed` are bootstrapped in any case.
     pub always: bool,
+    /// True if the network is not series–parallel, so that all nodes are one chain.
+    pub is_chain: bool,
 }
 
 /// Places where the values of a network may be bootstrapped.
@@ -64,7 +68,7 @@ pub fn series_parallel(network: &Network, placement: BootstrapPlacement) -> Seri
         None => Structure::Step(k),
     };
     let always = placement == BootstrapPlacement::Activations;
-    SeriesParallel { structure: replace(structure, &step), refreshed, always }
+    SeriesParallel { structure: replace(structure, &step), refreshed, always, is_chain: !branching }
 }
 
 /// Replaces each step of a structure by another structure.
@@ -81,7 +85,7 @@ fn replace(structure: Structure, step: &impl Fn(usize) -> Structure) -> Structur
 fn structure(network: &Network) -> (Structure, bool) {
     let joins = simple_fast(Reversed(&network.graph), network.output);
     let mut visits = vec![0usize; network.graph.node_count()];
-    let parts = region(network, &joins, network.input(), None, &mut visits);
+    let parts = region(network, &joins, users(network, network.input()), None, &mut visits);
     match parts {
         Some(parts) if visits[1..].iter().all(|&v| v == 1) => (Structure::Series(parts), true),
         _ => {
@@ -91,32 +95,36 @@ fn structure(network: &Network) -> (Structure, bool) {
     }
 }
 
-/// Structure of the nodes between `from`, which has been placed, and `to` or the output.
+fn users(network: &Network, node: NodeIndex) -> Vec<NodeIndex> {
+    let mut users: Vec<_> = network.graph.neighbors(node).collect();
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
+/// Structure of the nodes from `first`, which all read what has been placed, up to `to` or the output.
 fn region(
     network: &Network,
     joins: &Dominators<NodeIndex>,
-    from: NodeIndex,
+    mut first: Vec<NodeIndex>,
     to: Option<NodeIndex>,
     visits: &mut [usize],
 ) -> Option<Vec<Structure>> {
     let mut parts = Vec::new();
-    let mut node = from;
     loop {
-        let mut users: Vec<_> = network.graph.neighbors(node).collect();
-        users.sort_unstable();
-        users.dedup();
-        let next = match users[..] {
-            [] => return (to.is_none() && node == network.output).then_some(parts),
+        let next = match first[..] {
+            // Only the output has no users.
+            [] => return to.is_none().then_some(parts),
             [user] => user,
             _ => {
-                let join = joins.immediate_dominator(node)?;
+                let join = common_join(joins, &first)?;
+                let groups = groups(network, &first, join);
+                if groups.len() == 1 {
+                    return None;
+                }
                 let mut branches = Vec::new();
-                for user in users {
-                    let mut branch = Vec::new();
-                    if user != join {
-                        branch.push(step(user, visits)?);
-                        branch.extend(region(network, joins, user, Some(join), visits)?);
-                    }
+                for group in groups {
+                    let branch = region(network, joins, group, Some(join), visits)?;
                     branches.push(Structure::Series(branch));
                 }
                 parts.push(Structure::Parallel(branches));
@@ -127,8 +135,42 @@ fn region(
             return Some(parts);
         }
         parts.push(step(next, visits)?);
-        node = next;
+        first = users(network, next);
     }
+}
+
+/// The first node through which all paths from these nodes to the output lead.
+fn common_join(joins: &Dominators<NodeIndex>, nodes: &[NodeIndex]) -> Option<NodeIndex> {
+    let (first, others) = nodes.split_first()?;
+    let passes = |node: &NodeIndex, join| {
+        joins.dominators(*node).is_some_and(|mut all| all.any(|n| n == join))
+    };
+    joins.dominators(*first)?.find(|&join| others.iter().all(|node| passes(node, join)))
+}
+
+/// The nodes in groups that no path connects before the join.
+fn groups(network: &Network, nodes: &[NodeIndex], join: NodeIndex) -> Vec<Vec<NodeIndex>> {
+    let mut groups: Vec<(Vec<NodeIndex>, BTreeSet<NodeIndex>)> = vec![];
+    for &node in nodes {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            if node != join && reached.insert(node) {
+                open.extend(network.graph.neighbors(node));
+            }
+        }
+        let (connected, apart): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|(_, others)| !others.is_disjoint(&reached));
+        let mut members = vec![];
+        for (group, others) in connected {
+            members.extend(group);
+            reached.extend(others);
+        }
+        members.push(node);
+        groups = apart;
+        groups.push((members, reached));
+    }
+    groups.into_iter().map(|(members, _)| members).collect()
 }
 
 /// Step of a node, which counts as placed. A second visit means that branches cross.
@@ -167,6 +209,17 @@ mod tests {
         let inner = Parallel(vec![Series(vec![Step(1)]), Series(vec![])]);
         let outer = Series(vec![Step(0), inner, Step(2)]);
         assert_eq!(found, Series(vec![Parallel(vec![outer, Series(vec![])]), Step(3)]));
+    }
+
+    /// Of three readers of one value two meet before all do, as condition and choices of a selection.
+    #[test]
+    fn readers_that_meet_early_are_one_branch() {
+        // 1(x), 2(x), 3(1, 2), 4(3, x)
+        let (found, branching) = structure(&network(&[&[0], &[0], &[1, 2], &[3, 0]]));
+        assert!(branching);
+        let inner = Parallel(vec![Series(vec![Step(0)]), Series(vec![Step(1)])]);
+        let outer = Parallel(vec![Series(vec![inner, Step(2)]), Series(vec![])]);
+        assert_eq!(found, Series(vec![outer, Step(3)]));
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl Function {
     pub fn is_non_decreasing(&self) -> bool {
         match *self {
             Self::Relu | Self::Sigmoid | Self::Tanh | Self::Softplus | Self::Erf => true,
-            Self::Clip { .. } | Self::Sign => true,
+            Self::Clip { .. } | Self::Sign | Self::Step => true,
+            Self::Exp | Self::Atan | Self::Sinh | Self::Asinh | Self::Softsign => true,
             Self::LeakyRelu { alpha } | Self::HardSigmoid { alpha, .. } | Self::Elu { alpha } => {
                 alpha >= 0.0
             }
@@ -378,6 +379,15 @@ mod tests {
             Function::Erf,
             Function::Clip { min: -1.0, max: 2.0 },
             Function::Sign,
+            Function::Step,
+            Function::Abs,
+            Function::Exp,
+            Function::Atan,
+            Function::Sinh,
+            Function::Asinh,
+            Function::Softsign,
+            Function::Mish,
+            Function::Shrink { lambda: 1.0, bias: 2.0 },
         ] {
             let values: Vec<f64> =
                 (-800..=800).map(|x| function.evaluate(f64::from(x) / 100.0)).collect();

@@ -101,7 +101,7 @@ def comparisons():
     good("greater_or_equal", "m = GreaterOrEqual(x, c) y = Cast<to=1>(m)", c=0.3)
     for name in ("And", "Or", "Xor"):
         body = f"a = Greater(x, l) b = Less(x, h) m = {name}(a, b) n = Not(m) y = Cast<to=1>(n)"
-        good(f"logic_{name.lower()}", body, l=-0.4, h=0.5)
+        good(f"logic_{name.lower()}", body, l=0.5, h=-0.4)
     truth = np.bool_([[[True]], [[False]], [[True]]])
     good("logic_constant", "a = Greater(x, l) m = Or(a, c) y = Cast<to=1>(m)", l=0.2, c=truth)
     good("where_encrypted", "m = Greater(x, c) t = Sin(x) y = Where(m, t, x)", c=0.2)

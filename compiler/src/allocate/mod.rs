@@ -400,10 +400,17 @@ impl<'a> Allocator<'a> {
         self.depths(|list| list.iter().map(|c| c.depth).min().unwrap_or(0))
     }
 
+    /// Number of levels that the network consumes with the deepest candidates, in a chain of all nodes if it is not
+    /// series–parallel.
     fn most_levels(&self) -> usize {
-        // Networks that are not series–parallel count every node.
-        let chain = self.network.graph.node_count();
-        self.depths(|list| list.iter().map(|c| c.depth).max().unwrap_or(0)).max(chain)
+        let deepest = |list: &[Candidate]| list.iter().map(|c| c.depth).max().unwrap_or(0);
+        if self.steps[0].is_chain {
+            let others = self.network.graph.node_count() - 1 - self.layers.len();
+            let layers = self.candidates.iter().map(|list| deepest(list) as usize);
+            layers.sum::<usize>() + others
+        } else {
+            self.depths(deepest)
+        }
     }
 
     fn depths(&self, of: impl Fn(&[Candidate]) -> u32) -> usize {

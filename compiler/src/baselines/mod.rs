@@ -1,6 +1,4 @@
 //! Published strategies for choosing polynomials, with which [`Strategy::Joint`](crate::strategy::Strategy::Joint)
 //! is compared.
 
-pub mod composite;
 pub mod discretised;
-pub mod minimax;

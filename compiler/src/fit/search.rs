@@ -55,7 +55,7 @@ pub struct FitOptions {
 impl Default for FitOptions {
     fn default() -> Self {
         Self {
-            degrees: (2..=64).collect(),
+            degrees: (2..=64).chain((72..=120).step_by(8)).chain((71..=127).step_by(8)).collect(),
             stretches: vec![1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0],
             margins: vec![1.5],
             normal_share: 0.05,
@@ -77,6 +77,8 @@ pub struct Candidate {
     pub depth: u32,
     /// Numbers of operations of each kind.
     pub counts: Counts,
+    /// Position in its composition of a polynomial that is part of one, and so is not fitted to data.
+    pub stage: Option<usize>,
 }
 
 /// Candidates of one layer, in ascending order of depth and products. A candidate is left out if another has at
@@ -188,7 +190,8 @@ fn of_form(
         let plan = ChebyshevPlan::absorbing(&approximation.coefficients).ok()?;
         // A leading coefficient that vanishes leaves a lower degree, which is on offer itself.
         let exact = plan.degree() == degree;
-        exact.then(|| Candidate { form, depth: plan.depth(), counts: plan.counts(), approximation })
+        let (depth, counts) = (plan.depth(), plan.counts());
+        exact.then_some(Candidate { form, depth, counts, approximation, stage: None })
     };
     Ok(degrees.into_iter().filter_map(candidate).collect())
 }

@@ -264,7 +264,37 @@ fn every_candidate_stays_near_the_function_within_reach() {
             }
         }
         let depths: std::collections::BTreeSet<_> = found.iter().map(|c| c.depth).collect();
-        assert_eq!(depths, (1..=6).collect());
+        assert_eq!(depths, (1..=7).collect());
+    }
+}
+
+/// Inputs from about 1 to 14: intervals end between a pole at 0 and the smallest input, and polynomials are near the function
+/// on all of them. Inputs that reach the pole move the end, and the fit stays finite.
+#[test]
+fn intervals_stay_where_functions_have_values() {
+    let mut layer = layer();
+    let shift = 1.0 - layer.overall.min;
+    let s = &mut layer.overall;
+    (s.min, s.max, s.mean) = (s.min + shift, s.max + shift, s.mean + shift);
+    s.histogram.low += shift;
+    layer.extreme = s.max;
+    let power = |exponent| Function::Power { exponent };
+    for function in [Function::Log, power(-1.0), power(-0.5), power(0.5), power(1.5)] {
+        let found = candidates(function, &layer, &FitOptions::default()).unwrap();
+        let least = found.iter().map(|c| c.approximation.error).fold(f64::INFINITY, f64::min);
+        assert!(least < 1e-8, "{function}: {least}");
+        for Candidate { approximation: a, .. } in &found {
+            let low = a.center - a.half_width;
+            assert!((0.5 - 1e-12..=1.0).contains(&low), "{function}: {low}");
+        }
+        let mut reaching = layer.clone();
+        reaching.overall.min = -0.1;
+        reaching.overall.histogram.low -= 1.1;
+        let found = candidates(function, &reaching, &FitOptions::default()).unwrap();
+        for Candidate { approximation: a, .. } in found {
+            assert!(a.center >= a.half_width, "{function}: {} {}", a.center, a.half_width);
+            assert!(a.coefficients.iter().all(|c| c.is_finite()) && a.error.is_finite());
+        }
     }
 }
 

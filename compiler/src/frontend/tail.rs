@@ -21,7 +21,7 @@ use super::operators;
 const CLIENT_ONLY: [&str; 5] = ["Softmax", "LogSoftmax", "ArgMax", "ArgMin", "TopK"];
 
 /// Operators that the client can compute behind one of those: movements of data and functions of single elements.
-const FOLLOWERS: [&str; 21] = [
+const FOLLOWERS: [&str; 24] = [
     "Identity",
     "Dropout",
     "Cast",
@@ -43,6 +43,9 @@ const FOLLOWERS: [&str; 21] = [
     "Softplus",
     "Erf",
     "Clip",
+    "Abs",
+    "Exp",
+    "Log",
 ];
 
 /// Advice where the client cannot compute a node.

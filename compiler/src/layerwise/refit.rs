@@ -13,6 +13,7 @@ use pic_ir::profile::Profile;
 
 use super::correction::{Equations, correct};
 use super::{RefitError, RefitOptions};
+use crate::composition;
 use crate::dataset::Dataset;
 use crate::evaluate::{Batch, Layer, value};
 use crate::fit::{self, Candidate};
@@ -67,10 +68,16 @@ pub fn refit(
                 others.iter().try_for_each(|run| collector.add_maxima(run.found(operands[0])))?;
                 let mut layer = collector.finish();
                 layer.sensitivity = profile.layers[layers.len()].sensitivity;
-                let Candidate { form, approximation, .. } = chosen[layers.len()];
+                let Candidate { form, approximation, stage, .. } = chosen[layers.len()];
                 let degree = approximation.degree();
-                let found = fit::refit(function, degree, *form, &layer, &options.fit)?;
-                layers.push(found.approximation);
+                layers.push(match stage {
+                    Some(0) => composition::widened(approximation, &layer),
+                    // Behind the first polynomial the domains are known.
+                    Some(_) => approximation.clone(),
+                    None => {
+                        fit::refit(function, degree, *form, &layer, &options.fit)?.approximation
+                    }
+                });
                 progress(layers.len() as u64, chosen.len() as u64);
             }
             _ => {}

@@ -160,19 +160,25 @@ fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function
         Step::Affine(terms, _) if terms.len() == 1 => Some(terms[0].1),
         _ => None,
     });
+    // Roots of reciprocals and the like, which have no values below zero.
+    let exponent = libm::log2(g(2.0) / one) as f32;
+    let power = (g(-1.0).is_nan()).then_some((Function::Power { exponent }, 1.0, one));
     let silu = |t: f64| (Function::Silu, t, one / Function::Silu.evaluate(t));
     let candidates = by_output_scale
         .chain(std::iter::once(1.0).chain(slopes).map(silu))
-        .chain(std::iter::once((clip, 1.0, 1.0)));
+        .chain(std::iter::once((clip, 1.0, 1.0)))
+        .chain(power);
     let small = (-128..=128).map(|k| f64::from(k) / 16.0);
     let large = [10.0, 16.0, 40.0, 1e3, 1e5, BEYOND].into_iter().flat_map(|x| [x, -x]);
     // Primitives may overflow where the activation that they mean does not.
     let counts = |&(x, y): &(f64, f64)| y.is_finite() || x.abs() <= 8.0;
     let samples: Vec<(f64, f64)> = small.chain(large).map(|x| (x, g(x))).filter(counts).collect();
     let agrees = |(f, t, c): &(Function, f64, f64)| {
-        samples
-            .iter()
-            .all(|&(x, y)| (c * f.evaluate(t * x) - y).abs() <= TOLERANCE * (1.0 + y.abs()))
+        samples.iter().all(|&(x, y)| {
+            let found = c * f.evaluate(t * x);
+            let is_same = found == y || (found.is_nan() && y.is_nan());
+            is_same || (found - y).abs() <= TOLERANCE * (1.0 + y.abs())
+        })
     };
     let normal = |value: f64| (value as f32).is_normal();
     candidates.filter(|&(_, t, c)| normal(t) && normal(c)).find(agrees)

@@ -103,6 +103,17 @@ impl Random<'_> {
             Function::Clip { min: f32::NEG_INFINITY, max: a },
             Function::Clip { min: a, max: f32::INFINITY },
             Function::Sign,
+            // Those without a value for some numbers, or that overflow, would be all that is left of many networks.
+            Function::Step,
+            Function::Abs,
+            Function::Sin,
+            Function::Cos,
+            Function::Atan,
+            Function::Asinh,
+            Function::Mish,
+            Function::Softsign,
+            Function::ThresholdedRelu { alpha: a },
+            Function::Shrink { lambda: a, bias: b },
         ])
     }
 

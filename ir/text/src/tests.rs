@@ -139,3 +139,14 @@ fn what_a_text_says_is_in_the_error_escaped() {
     );
     assert!(!error.to_string().contains('\u{1b}'));
 }
+
+/// Functions that random networks do not have, because they have no value for some numbers or overflow.
+#[test]
+fn functions_with_poles_and_ends_are_read_back() {
+    for function in
+        ["exp", "log", "power(-0.5)", "tan", "asin", "acos", "sinh", "cosh", "acosh", "atanh"]
+    {
+        let text = format!("%0: [2] = input ; \"x\"\n%1: [2] = {function} %0 ; \"y\"\noutput %1\n");
+        assert_eq!(format!("{:#}", network(&text).unwrap()), text);
+    }
+}

@@ -225,6 +225,14 @@ fn absurd_results_are_refused_before_allocation() {
     let many = Model::float(&[1 << 12]).floats("w", &[1 << 13], &[1.0; 1 << 13]);
     let outer = [string("equation", "bi,j->bij")];
     assert!(too_large(many.node("y = Einsum(x, w)", &outer)));
+    let outer = [string("equation", "bi,bj->bij")];
+    assert!(too_large(Model::float(&[1 << 13]).node("y = Einsum(x, x)", &outer)));
+    let wide = [ints("kernel_shape", &[1 << 23, 1 << 23]), ints("pads", &[1 << 23; 4])];
+    assert!(too_large(image().node("y = MaxPool(x)", &wide)));
+    // Windows wider than the channels have all of them, however wide.
+    let wide = image().node("y = LRN(x)", &[int("size", huge)]).import().unwrap().network;
+    let sample: Vec<f32> = (0..24).map(|x| x as f32).collect();
+    assert_eq!(evaluate(&wide, &sample), sample);
     let long = Model::float(&[1 << 13]).ints("a", &[1]).node("y = CumSum(x, a)", &[]);
     assert!(too_large(long));
 }

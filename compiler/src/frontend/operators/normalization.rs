@@ -105,22 +105,25 @@ pub(super) fn local_response_normalization(context: &mut Context) -> Result<Vec<
     let x = context.encrypted(0)?;
     let size = context.int("size", 0)?;
     let rank = x.shape.len();
-    if size < 1 || size > super::super::context::MAX_TENSOR as i64 || rank < 2 {
+    if size < 1 || rank < 2 {
         let reason = format!("is {size} for a tensor of rank {rank}");
         return Err(Fault::Attribute { name: "size", reason });
     }
     let (alpha, beta) = (context.float("alpha", 1e-4)?, context.float("beta", 0.75)?);
     let bias = context.float("bias", 1.0)?;
     let (channels, area) = (x.shape[1], volume(&x.shape[2..]));
-    let kernel = size as usize;
-    context.builder.charge(x.len().saturating_add(kernel))?;
+    // Neighbours beyond the first and the last channel are none, however many the file asks for.
+    let reach = |neighbours: i64| (neighbours as usize).min(channels - 1);
+    let (before, behind) = (reach((size - 1) / 2), reach(size / 2));
+    let kernel = before + 1 + behind;
+    context.builder.charge(x.len())?;
     let across =
         |input, kernel, pad| ConvAxis { input, output: input, kernel, stride: 1, dilation: 1, pad };
     let neighbours = Matrix::Conv(Conv {
         out_channels: 1,
         in_channels: 1,
         groups: 1,
-        axes: vec![across(channels, kernel, (kernel - 1) / 2), across(area, 1, 0)],
+        axes: vec![across(channels, kernel, before), across(area, 1, 0)],
         weights: vec![alpha / size as f32; kernel],
     });
     let squares = context.product(&x, &x)?;

@@ -40,6 +40,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("logic_xor", "in layer `Less_1#2`"),
     ("lp_normalization", "in layer `LpNormalization_0#4`"),
     ("shrink", "in layer `Shrink_0`"),
+    ("shrink_outwards", "in layer `Shrink_0`"),
     ("sign", "in layer `Sign_0`"),
     ("thresholded_relu", "in layer `ThresholdedRelu_0`"),
     ("transpose_default", "mixes the samples"),

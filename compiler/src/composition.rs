@@ -65,7 +65,9 @@ impl Gate {
     fn of(function: Function) -> Option<Self> {
         Some(match function {
             Function::Relu => Self { low: 0.0, is_factor: true },
-            Function::LeakyRelu { alpha } => Self { low: alpha, is_factor: true },
+            Function::LeakyRelu { alpha } if (-1.0..1.0).contains(&alpha) => {
+                Self { low: alpha, is_factor: true }
+            }
             Function::Abs => Self { low: -1.0, is_factor: true },
             Function::Step => Self { low: 0.0, is_factor: false },
             Function::Sign => Self { low: -1.0, is_factor: false },
@@ -231,6 +233,8 @@ pub fn worst(network: &Network, candidates: &[Vec<Candidate>], share: f64) -> BT
     let layers = network.activations().into_iter().map(|(node, _)| node);
     let mut losses: Vec<(f64, NodeIndex)> = candidates.iter().map(least).zip(layers).collect();
     losses.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // What cannot be measured costs most.
+    losses.iter_mut().for_each(|(loss, _)| *loss = loss.min(f64::MAX.sqrt()));
     let all: f64 = losses.iter().map(|(loss, _)| loss).sum();
     let (composable, mut left) = (composable(network), all);
     let mut chosen = BTreeSet::new();
@@ -345,6 +349,8 @@ mod tests {
 
     #[test]
     fn other_activations_are_refused() {
+        let steep = dense(&[4, 4, 2], Function::LeakyRelu { alpha: 2.0 }, 1);
+        assert!(Composed::everywhere(&steep).is_err());
         let network = dense(&[4, 4, 2], Function::Gelu, 1);
         let CompositeError::Function { layer, function } =
             Composed::everywhere(&network).unwrap_err();

@@ -15,7 +15,7 @@ use pic_ir::program::{self, Port, Program, Value};
 /// Builds the program, with empty keys and prediction and without postprocessing.
 ///
 /// The operand of every activation is a linear node ([`crate::rewrite::isolate`]) or lies in the interval of its polynomial as
-/// it is, as in [`crate::baselines::composite`]. The network's output is its last node; plan and activations fit it. The caller
+/// it is, as in [`crate::composition`]. The network's output is its last node; plan and activations fit it. The caller
 /// verifies the result.
 pub fn lower(
     network: &Network,

@@ -46,7 +46,7 @@ pub enum Function {
     Softplus,
     /// The error function.
     Erf,
-    /// `max(min, min(max, x))`
+    /// `min(max, max(min, x))`
     Clip {
         /// Lower bound, may be `-inf`.
         min: f32,
@@ -109,7 +109,7 @@ pub enum Function {
 }
 
 impl Function {
-    /// `max(min, min(max, x))`, normalised to [`Function::Relu`] for the bounds 0 and infinity.
+    /// `min(max, max(min, x))`, normalised to [`Function::Relu`] for the bounds 0 and infinity.
     pub fn clipped(min: f32, max: f32) -> Self {
         match (min, max) {
             (0.0, f32::INFINITY) => Self::Relu,
@@ -179,7 +179,7 @@ impl Function {
             Self::ThresholdedRelu { alpha } if x <= f64::from(alpha) => 0.0,
             Self::ThresholdedRelu { .. } => x,
             Self::Shrink { lambda, .. } if x.abs() <= f64::from(lambda) => 0.0,
-            Self::Shrink { bias, .. } => x - f64::from(bias).copysign(x),
+            Self::Shrink { bias, .. } => x - f64::from(bias) * 1f64.copysign(x),
         }
     }
 
@@ -322,6 +322,7 @@ mod tests {
         close(Function::ThresholdedRelu { alpha: 1.0 }, 1.5, 1.5);
         close(Function::Shrink { lambda: 1.5, bias: 0.5 }, -2.0, -1.5);
         close(Function::Shrink { lambda: 1.5, bias: 0.5 }, 1.5, 0.0);
+        close(Function::Shrink { lambda: 1.5, bias: -0.5 }, -3.0, -3.5);
         close(Function::Step, 0.0, 0.0);
         close(Function::Step, 1e-300, 1.0);
     }

@@ -16,6 +16,7 @@ def functions():
     good("celu", "y = Celu<alpha=0.7>(x)")
     good("selu_parameters", "y = Selu<alpha=1.2, gamma=0.8>(x)")
     good("thresholded_relu", "y = ThresholdedRelu<alpha=0.6>(x)")
+    good("shrink_outwards", "y = Shrink<lambd=0.7, bias=-0.3>(x)")
     good("shrink", "y = Shrink<lambd=0.7, bias=0.3>(x)")
     good("swish", "y = Swish<alpha=1.3>(x)", opset=24, evaluator=False)
     for name in ("Log", "Sqrt", "Reciprocal"):
@@ -59,6 +60,9 @@ def reductions():
     for name in ("L1", "L2", "SumSquare", "LogSumExp"):
         good(f"reduce_{name.lower()}", f"y = Reduce{name}<axes=[1,2], keepdims=0>(x)")
         good(f"reduce_{name.lower()}_opset_18", f"y = Reduce{name}(x, a)", a=[-1], opset=18)
+    good("reduce_sumsquare_noop", "y = ReduceSumSquare<noop_with_empty_axes=1>(x)", opset=18)
+    good("reduce_l2_noop", "y = ReduceL2<noop_with_empty_axes=1>(x)", opset=18)
+    good("reduce_mean_twice", "y = ReduceMean(x, a)", a=[2, -2], opset=18, evaluator=False)
     good("reduce_log_sum", "p = Exp(x) y = ReduceLogSum<axes=[2]>(p)")
     good("lp_pool", "y = LpPool<kernel_shape=[2,3], strides=[2,1], p=2>(x)", evaluator=False)
     good("lp_pool_1", "y = LpPool<kernel_shape=[2,2], p=1>(x)", evaluator=False)
@@ -107,6 +111,7 @@ def comparisons():
     good("where_encrypted", "m = Greater(x, c) t = Sin(x) y = Where(m, t, x)", c=0.2)
     good("where_constants", "m = Greater(x, c) y = Where(m, a, b)", c=0.2, a=1.5, b=(3, 1, 1))
     good("where_constant", "m = Less(x, c) y = Where(m, a, x)", c=0.2, a=(3, 1, 1))
+    good("where_threshold", "m = Greater(x, c) y = Where(m, x, z)", c=0.05, z=0.0)
     good("where_leaky_relu", "m = Greater(x, c) t = Mul(x, s) y = Where(m, x, t)", c=0.0, s=0.1)
 
 

@@ -132,7 +132,7 @@ fn add_panels(
 }
 
 /// Points in ascending order at which a function or its first derivative jumps.
-fn kinks(function: Function) -> Vec<f64> {
+pub(crate) fn kinks(function: Function) -> Vec<f64> {
     match function {
         Function::Relu
         | Function::LeakyRelu { .. }

@@ -24,6 +24,9 @@ pub const LEAST_ABSORBED: f64 = 1.0 / 32.0;
 /// coefficients are large and cancel, which costs precision.
 const WIDEST_ABSORBING: f64 = 1.25;
 
+/// Magnitude that is that of a pole, where rounding hides it.
+const POLE: f64 = 1e12;
+
 /// Distance from a pole at which intervals end if inputs reach the pole, relative to the distance of their mean.
 const LEAST_FROM_POLE: f64 = 1.0 / 64.0;
 
@@ -210,6 +213,9 @@ fn trials(
     let normal = Density::Normal { mean: statistics.mean, std };
     let profiled = if options.normal_share < 1.0 { &histogram } else { &normal };
     let domain = guarded_domain(function, statistics);
+    if !(domain.0..domain.1).contains(&center) && form != Form::General {
+        return Ok(vec![]);
+    }
     let profiled = profiled.nodes(domain, function);
     // Inputs that one sample in very many has: beyond the interval polynomials explode.
     let farthest = layer.extreme / statistics.max_abs().max(f64::MIN_POSITIVE);
@@ -276,13 +282,14 @@ fn guarded_domain(function: Function, statistics: &Statistics) -> (f64, f64) {
             end
         } else if (seen - end) * inside > 0.0 {
             0.5 * (end + seen)
-        } else if function.evaluate(end).is_finite() {
+        } else if function.evaluate(end).abs() < POLE {
             end
         } else {
             end + LEAST_FROM_POLE * (statistics.mean - end)
         }
     };
-    (guarded(low, statistics.min), guarded(high, statistics.max))
+    // The mean may lie beyond an end, too.
+    (guarded(low, statistics.min).max(low), guarded(high, statistics.max).min(high))
 }
 
 /// Centre and half width of the part of an interval that lies in a domain. Symmetric forms keep their centre.

@@ -16,6 +16,7 @@ use super::context::{Builder, Context, Encrypted, Value, unexpected};
 use super::error::Fault;
 use super::graph::{Graph, is_default_domain};
 use super::operators;
+use tract_onnx::pb::tensor_proto::DataType;
 
 /// Operators that need decrypted data.
 const CLIENT_ONLY: [&str; 5] = ["Softmax", "LogSoftmax", "ArgMax", "ArgMin", "TopK"];
@@ -127,11 +128,13 @@ impl Tail {
                 return Err(Fault::Unsupported { reason, help: END_BEFORE });
             }
             "TopK" => Some(top_k(context, &shape, self.nodes[&index] == 1)?),
-            "Cast" if self.integers => None,
+            "Cast" if self.integers && keeps_positions(context)? => None,
             _ => follower(context, &shape)?,
         };
-        if let Some(Step::ArgMax { .. } | Step::TopK { positions: true, .. }) = step {
-            self.integers = true;
+        match step {
+            Some(Step::ArgMax { .. } | Step::TopK { positions: true, .. }) => self.integers = true,
+            Some(Step::Activation(_)) => self.integers = false,
+            _ => {}
         }
         self.postprocessing.steps.extend(step);
         let output = self.output.expect("the first node of the tail reads an encrypted tensor");
@@ -151,10 +154,16 @@ fn depending_on_data<'a>(graph: &Graph<'a>) -> HashSet<&'a str> {
     for node in &graph.nodes {
         let only_shape = matches!(&*node.op_type, "Shape" | "Size");
         if !only_shape && node.input.iter().any(|value| found.contains(value.as_str())) {
-            found.extend(node.output.iter().map(String::as_str));
+            found.extend(node.output.iter().map(String::as_str).filter(|name| !name.is_empty()));
         }
     }
     found
+}
+
+/// Returns whether a cast leaves positions along an axis as they are.
+fn keeps_positions(context: &Context) -> Result<bool, Fault> {
+    let to = DataType::try_from(context.int("to", 0)? as i32);
+    Ok(matches!(to, Ok(DataType::Int32 | DataType::Int64 | DataType::Float | DataType::Double)))
 }
 
 /// `Softmax` and `LogSoftmax`. Before opset 13 they see a matrix, whose rows begin at the axis.

@@ -13,12 +13,17 @@ use pic_ir::matrix::Matrix;
 use pic_ir::network::{Network, Node, Op};
 
 use super::eliminate_dead::eliminate_dead;
+use crate::fit::density::kinks;
 
 /// Largest number of nodes of a group.
 const MAX_NODES: usize = 16;
-/// Difference from a known function, relative to `1 + |value|`, that can only be the rounding of
-/// f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
+/// Difference from a known function, relative to the value and to the largest one of moderate arguments (1 if that is
+/// more), that can only be the rounding of f32 constants. Different functions of the list differ by more than 1e-4 somewhere.
 const TOLERANCE: f64 = 1e-6;
+/// Number of times that the place of a kink is halved.
+const BISECTIONS: usize = 80;
+/// Distance from a kink at which functions are compared, relative to its place (1 if that is less).
+const NEAR_KINK: f64 = 1e-9;
 /// A number that f32 rounds to infinity: a clip that reaches it has no bound.
 const BEYOND: f64 = 1e39;
 
@@ -116,26 +121,50 @@ impl Step {
     }
 }
 
-/// Result of the group if `base` has the value `x`.
-fn value(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, x: f64) -> f64 {
-    let (mut values, mut result) = (BTreeMap::from([(base, x)]), x);
+/// Values of all nodes of the group if `base` has the value `x`.
+fn values(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, x: f64) -> BTreeMap<NodeIndex, f64> {
+    let mut values = BTreeMap::from([(base, x)]);
     for (&index, step) in steps {
-        result = match step {
+        let value = match step {
             Step::Affine(terms, offset) => {
                 terms.iter().map(|(o, factor)| values[o] * factor).sum::<f64>() + offset
             }
             Step::Product(a, b) => values[a] * values[b],
             Step::Function(o, function) => function.evaluate(values[o]),
         };
-        values.insert(index, result);
+        values.insert(index, value);
     }
-    result
+    values
+}
+
+/// Points close to where the group has a kink or a jump, on both sides of each: where an argument of one of its functions
+/// passes a kink of that function between neighbouring points of a grid.
+fn points_at_kinks(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex, grid: &[f64]) -> Vec<f64> {
+    let mut points = vec![];
+    for step in steps.values() {
+        let Step::Function(operand, function) = step else { continue };
+        let argument = |x: f64| values(steps, base, x)[operand];
+        for kink in kinks(*function).into_iter().filter(|kink| kink.is_finite()) {
+            let above = |x: f64| argument(x) > kink;
+            for pair in grid.windows(2).filter(|pair| above(pair[0]) != above(pair[1])) {
+                let (mut low, mut high) = (pair[0], pair[1]);
+                for _ in 0..BISECTIONS {
+                    let middle = 0.5 * (low + high);
+                    if above(middle) == above(low) { low = middle } else { high = middle }
+                }
+                let near = NEAR_KINK * high.abs().max(1.0);
+                points.extend([low - near, high + near]);
+            }
+        }
+    }
+    points
 }
 
 /// Known activation that the group computes, with the scales of its input and output; none if there is no such
 /// activation.
 fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function, f64, f64)> {
-    let g = |x: f64| value(steps, base, x);
+    let last = *steps.keys().next_back()?;
+    let g = |x: f64| values(steps, base, x)[&last];
     let one = g(1.0);
     let leaky = Function::LeakyRelu { alpha: (-g(-1.0) / one) as f32 };
     let clip = Function::Clip { min: g(-BEYOND) as f32, max: g(BEYOND) as f32 };
@@ -170,16 +199,27 @@ fn known(steps: &BTreeMap<NodeIndex, Step>, base: NodeIndex) -> Option<(Function
         .chain(power);
     let small = (-128..=128).map(|k| f64::from(k) / 16.0);
     let large = [10.0, 16.0, 40.0, 1e3, 1e5, BEYOND].into_iter().flat_map(|x| [x, -x]);
+    let tiny = (5..=60).map(|k| libm::exp2(-f64::from(k))).flat_map(|x| [x, -x]);
+    let mut grid: Vec<f64> = small.chain(large).chain(tiny).collect();
+    grid.sort_by(f64::total_cmp);
     // Primitives may overflow where the activation that they mean does not.
     let counts = |&(x, y): &(f64, f64)| y.is_finite() || x.abs() <= 8.0;
-    let samples: Vec<(f64, f64)> = small.chain(large).map(|x| (x, g(x))).filter(counts).collect();
-    let agrees = |(f, t, c): &(Function, f64, f64)| {
+    let sampled = |points: &[f64]| -> Vec<(f64, f64)> {
+        points.iter().map(|&x| (x, g(x))).filter(counts).collect()
+    };
+    let samples = sampled(&grid);
+    let moderate = samples.iter().filter(|(x, y)| x.abs() <= 8.0 && y.is_finite());
+    let scale = moderate.fold(0.0f64, |largest, (_, y)| largest.max(y.abs())).min(1.0);
+    let agrees = |(f, t, c): &(Function, f64, f64), samples: &[(f64, f64)]| {
         samples.iter().all(|&(x, y)| {
             let found = c * f.evaluate(t * x);
             let is_same = found == y || (found.is_nan() && y.is_nan());
-            is_same || (found - y).abs() <= TOLERANCE * (1.0 + y.abs())
+            is_same || (found - y).abs() <= TOLERANCE * (scale + y.abs())
         })
     };
     let normal = |value: f64| (value as f32).is_normal();
-    candidates.filter(|&(_, t, c)| normal(t) && normal(c)).find(agrees)
+    let found = candidates
+        .filter(|&(_, t, c)| normal(t) && normal(c))
+        .find(|candidate| agrees(candidate, &samples))?;
+    agrees(&found, &sampled(&points_at_kinks(steps, base, &grid))).then_some(found)
 }

@@ -30,6 +30,7 @@ const NOT_IN_TRACT: &[&str] = &[
     "qdq_after_relu",
     "qdq_instead_of_relu",
     "qdq_pair",
+    "reduce_mean_twice",
     "reverse_sequence",
     "squeeze_opset_13",
     "swish",

@@ -100,6 +100,8 @@ fn powers_multiply() {
     assert_eq!(functions(&root.import().unwrap().network), [Function::Power { exponent: 0.5 }]);
     let several = Model::float(&[2]).floats("e", &[2], &[0.5, 1.5]).node("y = Pow(x, e)", &[]);
     assert!(matches!(several.fault(), Fault::Shape { .. }));
+    let wide = Model::float(&[1]).floats("b", &[1, 3], &[2.0; 3]).node("y = Pow(b, x)", &[]);
+    assert!(matches!(wide.fault(), Fault::Shape { .. }));
     let negative = Model::float(&[2]).floats("b", &[], &[-2.0]).node("y = Pow(b, x)", &[]);
     assert!(matches!(negative.fault(), Fault::Unsupported { .. }));
 }
@@ -264,6 +266,14 @@ fn forms_that_are_not_supported_are_named() {
     let advice = "remove the cast: encrypted numbers are real";
     let reason = "it rounds encrypted numbers to INT64, which is not supported";
     assert_eq!(help(rounded), (reason.into(), advice));
+    let truth = Model::float(&[3])
+        .floats("c", &[], &[0.5])
+        .node("t = Greater(x, c)", &[])
+        .node("y = CastLike(x, t)", &[]);
+    assert!(matches!(truth.fault(), Fault::Unsupported { .. }));
+    let nothing = [ints("axes", &[])];
+    let nothing = Model::float(&[3]).node("y = MeanVarianceNormalization(x)", &nothing);
+    assert!(matches!(nothing.fault(), Fault::Attribute { name: "axes", .. }));
     let three = [string("equation", "bi,bi,bi->bi")];
     let cube = Model::float(&[3]).node("y = Einsum(x, x, x)", &three);
     assert!(matches!(cube.fault(), Fault::Unsupported { .. }));

@@ -214,6 +214,11 @@ fn what_is_computed_with_is_not_left_to_the_client() {
         .node("f = Cast(i)", &[int("to", 1)])
         .node("y = Add(v, f)", &[]);
     refused(both, &["TopK"]);
+    // A position as a truth value is another number.
+    let truth = Model::float(&[4])
+        .node("i = ArgMax(x)", &[int("axis", 1)])
+        .node("y = Cast(i)", &[int("to", DataType::Bool as i64)]);
+    assert!(matches!(truth.fault(), Fault::Unsupported { .. }));
     // Positions that depend on data.
     let positions = softmax()
         .node("i = ArgMax(s)", &[int("axis", 1)])

@@ -88,7 +88,7 @@ pub(super) fn neg(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
 /// encrypted power is an exponential.
 pub(super) fn pow(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     if let Value::Constant(base) = context.required(0)? {
-        let base = uniform(&tensor::floats(base)?, "bases")?;
+        let (base, shape) = (uniform(&tensor::floats(base)?, "bases")?, base.shape().to_vec());
         if base <= 0.0 {
             return Err(Fault::Unsupported {
                 reason: format!("{base} to an encrypted power has no real value everywhere"),
@@ -96,6 +96,9 @@ pub(super) fn pow(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             });
         }
         let exponent = context.encrypted(1)?;
+        if common_shape(&shape, &exponent.shape)? != exponent.shape {
+            return Err(Fault::Shape { reason: "its base has a larger shape".into() });
+        }
         let exponent = context.combination(&[(&exponent, libm::log(base.into()) as f32)], 0.0)?;
         return Ok(vec![context.activation(&exponent, Function::Exp)?]);
     }

@@ -1,5 +1,7 @@
 //! Products of matrices, and sums along axes.
 
+use std::collections::BTreeSet;
+
 use pic_ir::matrix::Matrix;
 use tract_onnx::prelude::tract_ndarray::{Array2, ArrayD, Axis, Ix2, IxDyn};
 
@@ -178,7 +180,8 @@ pub(super) fn reduced_axes(context: &Context, x: &Encrypted) -> Result<Option<Ve
     if axes.is_empty() || axes.contains(&0) {
         return Err(Fault::MixesSamples { how: "it reduces the batch axis" });
     }
-    Ok(Some(axes))
+    // An axis that is named twice is reduced once.
+    Ok(Some(axes.into_iter().collect::<BTreeSet<_>>().into_iter().collect()))
 }
 
 /// The shape that is left when axes are reduced, which are kept with extent 1 or dropped.

@@ -1,6 +1,8 @@
 //! Normalisation by statistics of the sample itself. `BatchNormalization`, whose statistics are constants, is
 //! arithmetic.
 
+use std::collections::BTreeSet;
+
 use pic_ir::function::Function;
 use pic_ir::matrix::{Conv, ConvAxis, Matrix};
 
@@ -95,7 +97,11 @@ pub(super) fn mean_variance_normalization(context: &mut Context) -> Result<Vec<E
     let x = context.encrypted(0)?;
     let axes = context.ints("axes")?.unwrap_or(vec![0, 2, 3]);
     let axis = |&a: &i64| context.sample_axis(a, x.shape.len(), "it normalises over the batch");
-    let axes = axes.iter().map(axis).collect::<Result<Vec<_>, _>>()?;
+    let axes = axes.iter().map(axis).collect::<Result<BTreeSet<_>, _>>()?;
+    let axes: Vec<usize> = axes.into_iter().collect();
+    if axes.is_empty() {
+        return Err(Fault::Attribute { name: "axes", reason: "is empty".into() });
+    }
     let (x, _) = centered(context, &x, &axes)?;
     Ok(vec![divided_by_deviation(context, &x, &axes, f32::MIN_POSITIVE)?.0])
 }

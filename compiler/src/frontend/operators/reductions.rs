@@ -26,9 +26,23 @@ const ROOT: Function = Function::Power { exponent: 0.5 };
 /// other than the batch.
 pub(super) fn reduce(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    let Some(axes) = reduced_axes(context, &x)? else { return Ok(vec![x]) };
-    let keep = context.int("keepdims", 1)? != 0;
     let op_type = &*context.proto.op_type;
+    let Reduction { inner, outer } = match op_type {
+        "ReduceL1" => Reduction { inner: Inner::Magnitude, outer: None },
+        "ReduceL2" => Reduction { inner: Inner::Square, outer: Some(ROOT) },
+        "ReduceSumSquare" => Reduction { inner: Inner::Square, outer: None },
+        "ReduceLogSum" => Reduction { inner: Inner::Identity, outer: Some(Function::Log) },
+        _ => Reduction { inner: Inner::Identity, outer: None },
+    };
+    let Some(axes) = reduced_axes(context, &x)? else {
+        // Each element is a sum of its own.
+        return Ok(vec![match (inner, outer) {
+            (Inner::Square, Some(_)) => context.activation(&x, Function::Abs)?,
+            (_, Some(function)) => context.activation(&x, function)?,
+            (inner, None) => inner.of(context, &x)?,
+        }]);
+    };
+    let keep = context.int("keepdims", 1)? != 0;
     let weight = match op_type {
         "ReduceMean" => 1.0 / axes.iter().map(|&a| x.shape[a]).product::<usize>() as f32,
         "ReduceLogSumExp" => {
@@ -36,13 +50,6 @@ pub(super) fn reduce(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             return Ok(vec![sum(context, &logarithm, &axes, keep, 1.0)?]);
         }
         _ => 1.0,
-    };
-    let Reduction { inner, outer } = match op_type {
-        "ReduceL1" => Reduction { inner: Inner::Magnitude, outer: None },
-        "ReduceL2" => Reduction { inner: Inner::Square, outer: Some(ROOT) },
-        "ReduceSumSquare" => Reduction { inner: Inner::Square, outer: None },
-        "ReduceLogSum" => Reduction { inner: Inner::Identity, outer: Some(Function::Log) },
-        _ => Reduction { inner: Inner::Identity, outer: None },
     };
     let x = inner.of(context, &x)?;
     let sum = sum(context, &x, &axes, keep, weight)?;

@@ -27,7 +27,7 @@ pub(super) fn dropout(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
 /// `Cast` and `CastLike` between kinds of real numbers: the operand itself.
 pub(super) fn cast(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (keeps, name) = match context.operand(1) {
-        Some(Value::Encrypted(_)) => (true, String::new()),
+        Some(Value::Encrypted(like)) => (!is_truth(context, like), "truth values".into()),
         Some(Value::Constant(like)) => {
             (like.datum_type().is_float(), format!("{:?}", like.datum_type()))
         }
@@ -45,6 +45,14 @@ pub(super) fn cast(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             help: "remove the cast: encrypted numbers are real",
         }),
     }
+}
+
+/// True if a tensor is the result of a comparison or of logic.
+fn is_truth(context: &Context, tensor: &Encrypted) -> bool {
+    let logic = ["Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Not", "And", "Or", "Xor"];
+    let node = &context.builder.network.graph[tensor.node];
+    let is_logic = |origin: &String| logic.iter().any(|op| origin.ends_with(&format!("({op})")));
+    node.provenance.last().is_some_and(is_logic)
 }
 
 /// `Flatten`, `Reshape`, `Squeeze` and `Unsqueeze`: the same elements under another shape.

@@ -40,8 +40,8 @@ fn normalizations(
             }
             Op::Activation(_) => {
                 let layer = layers.next().expect("activations fit the network");
-                let reads = network.graph.neighbors(index);
-                let is_multiplied = reads.into_iter().any(|n| network.graph[n].op == Op::Product);
+                let mut users = network.graph.neighbors(index);
+                let is_multiplied = users.any(|n| network.graph[n].op == Op::Product);
                 let is_divided = bootstrapped[index.index()] || is_multiplied;
                 let own = divided(if is_divided { magnitude } else { 1.0 });
                 let divisor = stored[index.index()].get_or_insert(own).half_width;

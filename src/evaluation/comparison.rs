@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::TestSet;
 
-/// Comparison of two sets of outputs, both before the client's postprocessing. Shares are of samples, from 0 to 1. Serialised it has the keys of `pic
-/// simulate --json`.
+/// Comparison of two sets of outputs, both before the client's postprocessing. Shares are of samples, from 0 to 1.
+/// Serialised it has the keys of `pic simulate --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Comparison {

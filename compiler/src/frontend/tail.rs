@@ -16,6 +16,7 @@ use super::context::{Builder, Context, Encrypted, Value, unexpected};
 use super::error::Fault;
 use super::graph::{Graph, is_default_domain};
 use super::operators;
+use super::operators::reductions::softmax_axes;
 use tract_onnx::pb::tensor_proto::DataType;
 
 /// Operators that need decrypted data.
@@ -166,13 +167,11 @@ fn keeps_positions(context: &Context) -> Result<bool, Fault> {
     Ok(matches!(to, Ok(DataType::Int32 | DataType::Int64 | DataType::Float | DataType::Double)))
 }
 
-/// `Softmax` and `LogSoftmax`. Before opset 13 they see a matrix, whose rows begin at the axis.
+/// `Softmax` and `LogSoftmax`.
 fn normalisation(context: &Context, shape: &[usize]) -> Result<Step, Fault> {
-    let of_matrix = context.opset < 13;
-    let axis = context.int("axis", if of_matrix { 1 } else { -1 })?;
-    let how = "it normalises over the batch axis";
-    let first = context.sample_axis(axis, shape.len(), how)? - 1;
-    let axes = first..if of_matrix { shape.len() - 1 } else { first + 1 };
+    let axes = softmax_axes(context, shape.len())?;
+    // Steps do not count the batch axis.
+    let axes = axes.start - 1..axes.end - 1;
     Ok(match &*context.proto.op_type {
         "Softmax" => Step::Softmax { axes },
         _ => Step::LogSoftmax { axes },

@@ -18,11 +18,22 @@ pub(super) enum Operand {
 pub(super) fn add(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let (operands, shape) = operands(context)?;
     let count = operands.len();
-    let factor = |k: usize| match &*context.proto.op_type {
+    let op_type = &*context.proto.op_type;
+    let factor = |k: usize| match op_type {
         "Sub" if k == 1 => -1.0,
         "Mean" => 1.0 / count as f32,
         _ => 1.0,
     };
+    Ok(vec![weighted_sum(context, operands, factor, shape)?])
+}
+
+/// The sum of all operands, each times the factor of its position.
+pub(super) fn weighted_sum(
+    context: &mut Context,
+    operands: impl IntoIterator<Item = Operand>,
+    factor: impl Fn(usize) -> f32,
+    shape: Vec<usize>,
+) -> Result<Encrypted, Fault> {
     let (mut terms, mut bias) = (Vec::new(), None::<Vec<f32>>);
     for (k, operand) in operands.into_iter().enumerate() {
         match operand {
@@ -36,7 +47,7 @@ pub(super) fn add(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
             }
         }
     }
-    Ok(vec![context.linear(terms, bias, shape)?])
+    context.linear(terms, bias, shape)
 }
 
 /// `Mul`: a product of two encrypted tensors, or a scaling.
@@ -128,11 +139,7 @@ fn uniform(values: &[f32], what: &str) -> Result<f32, Fault> {
 }
 
 /// `x^exponent` for a positive exponent, by repeated squaring.
-pub(super) fn power(
-    context: &mut Context,
-    x: &Encrypted,
-    exponent: u32,
-) -> Result<Encrypted, Fault> {
+fn power(context: &mut Context, x: &Encrypted, exponent: u32) -> Result<Encrypted, Fault> {
     // Left to right over the binary digits after the first.
     let mut power = x.clone();
     for digit in (0..exponent.ilog2()).rev() {
@@ -204,7 +211,7 @@ pub(super) fn spread(
     }
 }
 
-fn binary(context: &mut Context) -> Result<([Operand; 2], Vec<usize>), Fault> {
+pub(super) fn binary(context: &mut Context) -> Result<([Operand; 2], Vec<usize>), Fault> {
     let (operands, shape) = operands(context)?;
     let found = operands.len();
     let operands = operands.try_into().map_err(|_| Fault::Shape {

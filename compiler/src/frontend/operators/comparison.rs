@@ -5,7 +5,7 @@ use pic_ir::matrix::Matrix;
 
 use super::super::context::{Context, Encrypted};
 use super::super::error::Fault;
-use super::arithmetic::{Operand, operands, spread};
+use super::arithmetic::{Operand, binary, operands, spread, weighted_sum};
 
 /// `Greater`, `Less`, `GreaterOrEqual` and `LessOrEqual`.
 pub(super) fn compare(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
@@ -16,29 +16,14 @@ pub(super) fn compare(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         "GreaterOrEqual" => (-1.0, true),
         _ => (1.0, true),
     };
-    let difference = difference(context, sign)?;
+    let (operands, shape) = binary(context)?;
+    let factor = |k: usize| if k == 0 { sign } else { -sign };
+    let difference = weighted_sum(context, operands, factor, shape)?;
     let step = context.activation(&difference, Function::Step)?;
     match is_negated {
         true => Ok(vec![context.combination(&[(&step, -1.0)], 1.0)?]),
         false => Ok(vec![step]),
     }
-}
-
-/// `sign · (a − b)` of the two operands.
-fn difference(context: &mut Context, sign: f32) -> Result<Encrypted, Fault> {
-    let (operands, shape) = operands(context)?;
-    let mut terms = Vec::new();
-    let mut bias = None::<Vec<f32>>;
-    for (operand, sign) in operands.into_iter().zip([sign, -sign]) {
-        match operand {
-            Operand::Encrypted(x, m) => {
-                let scalar = Matrix::Scalar { len: m.rows(), value: sign };
-                terms.push((x.node, scalar.compose(m)));
-            }
-            Operand::Constant(c) => bias = Some(c.iter().map(|c| sign * c).collect()),
-        }
-    }
-    context.linear(terms, bias, shape)
 }
 
 /// `Not`, `And`, `Or` and `Xor` of results of comparisons.
@@ -53,10 +38,7 @@ pub(super) fn logic(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
         "Or" => (1.0, -1.0),
         _ => (1.0, -2.0),
     };
-    let (operands, shape) = operands(context)?;
-    let [a, b] = operands.try_into().map_err(|operands: Vec<_>| Fault::Shape {
-        reason: format!("it has {} operands, not two", operands.len()),
-    })?;
+    let ([a, b], shape) = binary(context)?;
     let (x, m, other) = match (a, b) {
         (Operand::Encrypted(x, m), other) | (other, Operand::Encrypted(x, m)) => (x, m, other),
         _ => return Err(Fault::NotEncrypted { position: 0 }),

@@ -133,11 +133,16 @@ fn matrix(w: &ArrayD<f32>) -> Result<Array2<f32>, Fault> {
 /// `GlobalAveragePool`: the mean over all spatial axes.
 pub(super) fn global_average_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    if x.shape.len() < 3 {
-        return Err(unexpected("spatial axes", &x.shape));
-    }
-    let axes: Vec<usize> = (2..x.shape.len()).collect();
+    let axes = spatial_axes(&x)?;
     Ok(vec![mean(context, &x, &axes)?])
+}
+
+/// The axes behind those of the batch and of the channels, of which there must be some.
+pub(super) fn spatial_axes(x: &Encrypted) -> Result<Vec<usize>, Fault> {
+    match x.shape.len() {
+        rank @ 3.. => Ok((2..rank).collect()),
+        _ => Err(unexpected("spatial axes", &x.shape)),
+    }
 }
 
 /// `CumSum` along an axis other than the batch: a triangular matrix of ones.

@@ -4,10 +4,10 @@ use pic_ir::function::Function;
 use pic_ir::matrix::{ConvAxis, Matrix};
 use tract_onnx::prelude::tract_ndarray::Axis;
 
-use super::super::context::{Context, Encrypted, unexpected, volume};
+use super::super::context::{Context, Encrypted, volume};
 use super::super::error::Fault;
 use super::arithmetic::{Operand, operands, spread};
-use super::contraction::{reduced_axes, reduced_shape};
+use super::contraction::{reduced_axes, reduced_shape, spatial_axes};
 use super::convolution::pool_window;
 use super::movement::{gather_matrix, indices};
 
@@ -149,8 +149,7 @@ pub(super) fn reduce_extremum(context: &mut Context) -> Result<Vec<Encrypted>, F
     let x = context.encrypted(0)?;
     let is_pool = context.proto.op_type == "GlobalMaxPool";
     let (axes, keep) = match is_pool {
-        true if x.shape.len() < 3 => return Err(unexpected("spatial axes", &x.shape)),
-        true => ((2..x.shape.len()).collect(), true),
+        true => (spatial_axes(&x)?, true),
         false => match reduced_axes(context, &x)? {
             None => return Ok(vec![x]),
             Some(axes) => (axes, context.int("keepdims", 1)? != 0),

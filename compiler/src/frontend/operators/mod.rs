@@ -12,7 +12,7 @@ mod movement;
 mod normalization;
 mod pad;
 mod rearrange;
-mod reductions;
+pub(super) mod reductions;
 mod reshape;
 mod resize;
 mod scatter;

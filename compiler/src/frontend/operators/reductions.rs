@@ -1,10 +1,12 @@
 //! Sums of functions along axes or in windows, and functions of such sums.
 
+use std::ops::Range;
+
 use pic_ir::function::Function;
 
-use super::super::context::{Context, Encrypted, unexpected};
+use super::super::context::{Context, Encrypted};
 use super::super::error::Fault;
-use super::contraction::{mean, reduced_axes, sum};
+use super::contraction::{mean, reduced_axes, spatial_axes, sum};
 use super::convolution::{pool_window, window_sums};
 use super::movement::broadcast;
 
@@ -79,10 +81,7 @@ pub(super) fn lp_pool(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let is_root = matches!(inner, Inner::Square);
     let sums = if context.proto.op_type == "GlobalLpPool" {
         let x = context.encrypted(0)?;
-        if x.shape.len() < 3 {
-            return Err(unexpected("spatial axes", &x.shape));
-        }
-        let axes: Vec<usize> = (2..x.shape.len()).collect();
+        let axes = spatial_axes(&x)?;
         let x = inner.of(context, &x)?;
         sum(context, &x, &axes, true, 1.0)?
     } else {
@@ -103,30 +102,36 @@ pub(super) fn unsupported_norm(p: i64) -> Fault {
 /// exponentials near their number.
 pub(super) fn softmax(context: &mut Context) -> Result<Vec<Encrypted>, Fault> {
     let x = context.encrypted(0)?;
-    let rank = x.shape.len();
-    let is_old = context.opset < 13;
-    let axis = context.int("axis", if is_old { 1 } else { -1 })?;
-    let axis = context.sample_axis(axis, rank, "it normalises over the batch axis")?;
-    // Before operator set 13 all axes from that one on count.
-    let axes: Vec<usize> = if is_old { (axis..rank).collect() } else { vec![axis] };
+    let axes: Vec<usize> = softmax_axes(context, x.shape.len())?.collect();
     let count: usize = axes.iter().map(|&a| x.shape[a]).product();
     if context.proto.op_type == "LogSoftmax" {
         let (_, logarithm) = log_sum_exp(context, &x, &axes)?;
         let logarithm = broadcast(context, &logarithm, &x.shape)?;
         return Ok(vec![context.combination(&[(&x, 1.0), (&logarithm, -1.0)], 0.0)?]);
     }
+    let (centered, _) = centered(context, &x, &axes)?;
     if count == 2 {
         // e^a / (e^a + e^b) = sigmoid(a − b), and a − b is twice the distance from the mean.
-        let centered = centered(context, &x, &axes)?.0;
         let difference = context.combination(&[(&centered, 2.0)], 0.0)?;
         return Ok(vec![context.activation(&difference, Function::Sigmoid)?]);
     }
-    let (centered, _) = centered(context, &x, &axes)?;
     let powers = context.activation(&centered, Function::Exp)?;
     let sums = sum(context, &powers, &axes, true, 1.0)?;
     let inverse = context.activation(&sums, Function::Power { exponent: -1.0 })?;
     let inverse = broadcast(context, &inverse, &x.shape)?;
     Ok(vec![context.product(&powers, &inverse)?])
+}
+
+/// The axes over which a softmax of a tensor normalises. Before operator set 13 it sees a matrix, whose rows begin at the
+/// axis.
+pub(in crate::frontend) fn softmax_axes(
+    context: &Context,
+    rank: usize,
+) -> Result<Range<usize>, Fault> {
+    let of_matrix = context.opset < 13;
+    let axis = context.int("axis", if of_matrix { 1 } else { -1 })?;
+    let first = context.sample_axis(axis, rank, "it normalises over the batch axis")?;
+    Ok(first..if of_matrix { rank } else { first + 1 })
 }
 
 /// `x` minus its mean over axes, and the mean, which keeps the axes with extent 1.
